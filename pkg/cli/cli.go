@@ -1,0 +1,334 @@
+// Package cli is what the four mains share: streams, options, diagnostics and
+// hints, exit status, signals. It knows nothing of SSH.
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"pi-key-tools/pkg/record"
+)
+
+// Version is printed by --version. A packager sets it with -ldflags -X.
+var Version = "0.1.0-dev"
+
+// The exit status of a command, as diff(1) has it.
+const (
+	StatusOK      = 0 // every record is ok or done
+	StatusFail    = 1 // the command ran to its end and some record is fail or todo
+	StatusTrouble = 2 // it could not do its work
+)
+
+// An Env is all that a command touches of the world around it, so that a test
+// can call the command with buffers. It is safe for concurrent use once the
+// options are parsed.
+type Env struct {
+	Name   string   // "pikeycheck"
+	Args   []string // without the name
+	Stdin  io.Reader
+	Stdout io.Writer // data: public keys or records
+	Stderr io.Writer // words for people
+	Getenv func(string) string
+
+	Verbose int  // -v, repeatable
+	Quiet   bool // -q
+	JSON    bool // --json
+
+	mu     sync.Mutex
+	bad    bool                    // a record was fail or todo
+	outErr error                   // the first failure to write data
+	cancel context.CancelCauseFunc // ends the run when its data can go nowhere
+}
+
+// System returns the Env of this process.
+func System(name string) *Env {
+	return &Env{
+		Name: name, Args: os.Args[1:],
+		Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr,
+		Getenv: os.Getenv,
+	}
+}
+
+// SignalError is the cause of a context that a signal has cancelled.
+type SignalError struct{ Signal syscall.Signal }
+
+func (e SignalError) Error() string { return "interrupted by signal: " + e.Signal.String() }
+
+// Run calls run and returns the exit status: what run's error, the records it
+// emitted, the data it could not write and a signal amount to. The error that
+// run returns is trouble: it is printed, with its hint, and makes the status 2.
+// Standard output is closed at the end if it can be, since a file system may
+// tell only then that it did not keep the data.
+//
+// On SIGINT, SIGTERM and SIGHUP the context is cancelled, run tells what is
+// finished, and the status is 128+N. A second signal ends the process at once.
+func Run(env *Env, run func(context.Context, *Env) error) int {
+	ctx, cancel := context.WithCancelCause(context.Background())
+	defer cancel(nil)
+	env.cancel = cancel
+
+	// With SIGPIPE notified, a closed pipe is a write error that we report
+	// rather than a death in the middle of the work. Unlike an ignored
+	// signal, this is not inherited by children.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	defer signal.Stop(signals)
+	go func() {
+		select {
+		case s := <-signals:
+			signal.Stop(signals)
+			if n, ok := s.(syscall.Signal); ok {
+				cancel(SignalError{n})
+			}
+		case <-ctx.Done():
+		}
+	}()
+
+	err := run(ctx, env)
+	if c, ok := env.Stdout.(io.Closer); ok {
+		if cerr := c.Close(); cerr != nil {
+			env.noteWriteError(cerr)
+		}
+	}
+	return env.status(ctx, err)
+}
+
+func (env *Env) status(ctx context.Context, err error) int {
+	var sig SignalError
+	if errors.As(context.Cause(ctx), &sig) {
+		env.Errorf("", "%v", sig)
+		return 128 + int(sig.Signal)
+	}
+	env.mu.Lock()
+	outErr, bad := env.outErr, env.bad
+	env.mu.Unlock()
+	switch {
+	case errors.Is(err, errAnswered) && outErr == nil:
+		return StatusOK
+	case outErr != nil:
+		env.Errorf("", "standard output: %v", plainPathError(outErr))
+		env.Hintf("what was not written is lost to the reader; run the command again")
+		return StatusTrouble
+	case err != nil:
+		env.Report(err)
+		return StatusTrouble
+	case bad:
+		return StatusFail
+	}
+	return StatusOK
+}
+
+// Flags returns a flag set that holds the options that all four commands have.
+// synopsis is the lines that follow "usage: " in the help, one a line.
+func (env *Env) Flags(synopsis string) *pflag.FlagSet {
+	fs := pflag.NewFlagSet(env.Name, pflag.ContinueOnError)
+	fs.SortFlags = false
+	fs.SetOutput(io.Discard)
+	fs.Usage = func() {}
+	fs.BoolP("help", "h", false, "print this help and exit")
+	fs.Bool("version", false, "print the version and exit")
+	fs.CountVarP(&env.Verbose, "verbose", "v", "say why each step is taken; repeat for more")
+	fs.BoolVarP(&env.Quiet, "quiet", "q", false, "no notes on standard error; errors stay")
+	fs.BoolVar(&env.JSON, "json", false, "records as JSON, one object a line")
+	fs.SetAnnotation("help", "synopsis", strings.Split(synopsis, "\n"))
+	return fs
+}
+
+// errAnswered ends a command whose -h or --version has been answered.
+var errAnswered = errors.New("answered")
+
+// Parse parses env.Args and returns the operands. It answers -h and --version
+// itself; its error must be returned to Run as it is.
+func (env *Env) Parse(fs *pflag.FlagSet) ([]string, error) {
+	if err := fs.Parse(env.Args); err != nil {
+		return nil, Usagef("%v", err)
+	}
+	if help, _ := fs.GetBool("help"); help {
+		var b strings.Builder
+		for i, line := range fs.Lookup("help").Annotations["synopsis"] {
+			b.WriteString([]string{"usage: ", "       "}[min(i, 1)] + line + "\n")
+		}
+		fmt.Fprintf(&b, "\n%s\nSee %s(1), pi-key-tools(7) and pi-key-causes(7).\n", fs.FlagUsages(), env.Name)
+		env.Print([]byte(b.String()))
+		return nil, errAnswered
+	}
+	if version, _ := fs.GetBool("version"); version {
+		env.Print([]byte(env.Name + " (pi-key-tools) " + Version + "\n"))
+		return nil, errAnswered
+	}
+	return fs.Args(), nil
+}
+
+// Print writes data to standard output in one write. What cannot be written
+// ends the run with status 2.
+func (env *Env) Print(data []byte) {
+	env.mu.Lock()
+	defer env.mu.Unlock()
+	if env.outErr != nil {
+		return
+	}
+	n, err := env.Stdout.Write(data)
+	if err == nil && n < len(data) {
+		err = io.ErrShortWrite
+	}
+	if err != nil {
+		env.outErr = err
+		env.stop(err)
+	}
+}
+
+func (env *Env) noteWriteError(err error) {
+	env.mu.Lock()
+	defer env.mu.Unlock()
+	if env.outErr == nil {
+		env.outErr = err
+	}
+}
+
+func (env *Env) stop(err error) {
+	if env.cancel != nil {
+		env.cancel(err)
+	}
+}
+
+// Emit writes a record to standard output, and what failed also to standard
+// error with its hint.
+func (env *Env) Emit(r record.Record) {
+	var line []byte
+	if env.JSON {
+		line = r.AppendJSON(nil)
+	} else {
+		line = r.AppendText(nil)
+	}
+	env.Print(line)
+	if r.Verdict.Bad() {
+		env.mu.Lock()
+		env.bad = true
+		env.mu.Unlock()
+	}
+	if r.Verdict == record.Fail {
+		msg := r.Cause
+		if r.Subject != "" {
+			msg += ": " + r.Subject
+		}
+		if r.Detail != "" {
+			msg += ": " + r.Detail
+		}
+		env.Errorf(r.Target, "%s", msg)
+		if r.Hint != "" {
+			env.Hintf("%s", r.Hint)
+		}
+	}
+}
+
+// Errorf writes "NAME: [TARGET: ]message" to standard error. Bytes that a
+// terminal would obey are escaped, here as in all that follow.
+func (env *Env) Errorf(target, format string, args ...any) {
+	if target != "" && target != record.Local {
+		format = "%s: " + format
+		args = append([]any{target}, args...)
+	}
+	env.say(format, args...)
+}
+
+// Hintf writes "NAME: hint: message" to standard error.
+func (env *Env) Hintf(format string, args ...any) { env.say("hint: "+format, args...) }
+
+// Notef is Errorf for what is no error: -q silences it.
+func (env *Env) Notef(target, format string, args ...any) {
+	if !env.Quiet {
+		env.Errorf(target, format, args...)
+	}
+}
+
+// Tracef is Notef for the reader who asked why: it is written when -v was
+// given at least level times.
+func (env *Env) Tracef(level int, target, format string, args ...any) {
+	if env.Verbose >= level {
+		env.Errorf(target, format, args...)
+	}
+}
+
+func (env *Env) say(format string, args ...any) {
+	text := fmt.Sprintf(format, args...)
+	env.mu.Lock()
+	defer env.mu.Unlock()
+	var b strings.Builder
+	for line := range strings.SplitSeq(strings.TrimSuffix(text, "\n"), "\n") {
+		b.WriteString(env.Name + ": " + escapeKeepingBackslash(line) + "\n")
+	}
+	// There is nobody left to tell when standard error fails.
+	_, _ = io.WriteString(env.Stderr, b.String())
+}
+
+// escapeKeepingBackslash keeps a pasted command pasteable: in words for people
+// a backslash is harmless, and a doubled one would be wrong.
+func escapeKeepingBackslash(s string) string {
+	parts := strings.Split(s, `\`)
+	for i := range parts {
+		parts[i] = record.Escape(parts[i])
+	}
+	return strings.Join(parts, `\`)
+}
+
+// Report writes an error, and its hint if it has one.
+func (env *Env) Report(err error) {
+	env.Errorf("", "%v", err)
+	if hint := HintOf(err); hint != "" {
+		env.Hintf("%s", hint)
+	}
+}
+
+// HintOf returns the way on that an error carries, or "".
+func HintOf(err error) string {
+	var h interface{ Hint() string }
+	if errors.As(err, &h) {
+		return h.Hint()
+	}
+	return ""
+}
+
+type hinted struct {
+	error
+	hint string
+}
+
+func (h hinted) Hint() string  { return h.hint }
+func (h hinted) Unwrap() error { return h.error }
+
+// WithHint gives an error a way on, for a person.
+func WithHint(err error, format string, args ...any) error {
+	return hinted{err, fmt.Sprintf(format, args...)}
+}
+
+// Usagef returns the error of a command line that cannot be taken.
+func Usagef(format string, args ...any) error {
+	return hinted{fmt.Errorf(format, args...), "-h lists the options"}
+}
+
+// plainPathError drops "write /dev/stdout: " from an error that is reported as
+// one of standard output anyway.
+func plainPathError(err error) error {
+	var p *os.PathError
+	if errors.As(err, &p) {
+		return p.Err
+	}
+	return err
+}
+
+// Stopwatch returns a function that tells the seconds since it was made.
+func Stopwatch() func() float64 {
+	start := time.Now()
+	return func() float64 { return time.Since(start).Seconds() }
+}
