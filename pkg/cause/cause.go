@@ -3,6 +3,11 @@
 // what cures it. pi-key-causes(7) says the same in full.
 package cause
 
+import (
+	"cmp"
+	"slices"
+)
+
 // An Entry is one cause.
 type Entry struct {
 	Word     string // stable, lower case with hyphens
@@ -12,7 +17,19 @@ type Entry struct {
 }
 
 // Lookup returns the entry of a word.
-func Lookup(word string) (Entry, bool) { panic("unwritten") }
+func Lookup(word string) (Entry, bool) {
+	i, found := slices.BinarySearchFunc(sorted, word, func(e Entry, w string) int {
+		return cmp.Compare(e.Word, w)
+	})
+	if !found {
+		return Entry{}, false
+	}
+	return sorted[i], true
+}
 
 // All returns every entry, sorted by word.
-func All() []Entry { panic("unwritten") }
+func All() []Entry { return slices.Clone(sorted) }
+
+var sorted = slices.SortedFunc(slices.Values(slices.Concat(
+	outcomes, theRun, thisSide, theNetwork, theAccount, farFiles,
+)), func(a, b Entry) int { return cmp.Compare(a.Word, b.Word) })

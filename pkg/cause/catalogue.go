@@ -1,0 +1,351 @@
+package cause
+
+// The entries stand in the order and under the headings of pi-key-causes(7).
+// A word stands here only if a program can say it.
+
+// outcomes are what is well, or has been made well.
+var outcomes = []Entry{
+	{
+		Word:     "login",
+		Meaning:  "The server let us in by public key, and by nothing else.",
+		Evidence: "A connection was authenticated by the method publickey with the key that the record names.",
+	}, {
+		Word:     "accepted",
+		Meaning:  "The server would take the key; the login is not proved, because the private half is not here.",
+		Evidence: "The server answered the question for the public key with yes (RFC 4252, section 7).",
+	}, {
+		Word:     "key-added",
+		Meaning:  "The key was not among the authorized keys of the account, and this run puts it there.",
+		Evidence: "The file was written, brought to the disk, and read back.",
+	}, {
+		Word:     "key-present",
+		Meaning:  "The key is among the authorized keys of the account already; nothing is written.",
+		Evidence: "The server took the key, or a live line of the file holds it.",
+	}, {
+		Word:     "key",
+		Meaning:  "The key can be used.",
+		Evidence: "The file was read: ssh would take it as it is.",
+	}, {
+		Word:     "key-made",
+		Meaning:  "There was no usable key pair, and this run makes one.",
+		Evidence: "Both halves are complete and on the disk.",
+	}, {
+		Word:     "modes",
+		Meaning:  "Owner and permissions are such that neither sshd nor ssh refuses the files.",
+		Evidence: "Every component that is judged was looked at.",
+	}, {
+		Word:     "agent",
+		Meaning:  "The agent holds the key and signs with it.",
+		Evidence: "The agent signed a random challenge, and the signature was verified.",
+	}, {
+		Word:     "config",
+		Meaning:  "The configuration of ssh can be read and allows a login by key.",
+		Evidence: "The files that ssh would read were read by the same rules.",
+	},
+}
+
+// theRun is what ends the work on a target from this side, whatever the
+// target is like.
+var theRun = []Entry{
+	{
+		Word:     "target-invalid",
+		Meaning:  "The line of the host list is not a target.",
+		Evidence: "It could be taken for an option or for a pattern of known_hosts, or it holds bytes that no host name has.",
+		Cure:     "Write [user@]host[:port], [user@][IPv6]:port, ssh://[user@]host[:port], or a Host alias of ssh_config(5).",
+	}, {
+		Word:     "interrupted",
+		Meaning:  "A signal ended the run before the work on the target was finished.",
+		Evidence: "SIGINT, SIGTERM or SIGHUP was received.",
+		Cure:     "Run the command again: what is finished is found as it is.",
+	}, {
+		Word:     "write-failed",
+		Meaning:  "A file could not be written, and the old content stands.",
+		Evidence: "A system call failed; the detail holds its error.",
+		Cure:     "Mend what the error names, and run the command again.",
+	}, {
+		Word:     "too-slow",
+		Meaning:  "The time that --timeout allows was over before the work on the target was finished.",
+		Evidence: "The detail names the step that was under way.",
+		Cure:     "Give a longer --timeout; a server that answers, but never in time, is best looked at on its console.",
+	}, {
+		Word:     "input-refused",
+		Meaning:  "What was given as a public key is none, or holds what must not reach the server.",
+		Evidence: "The input was read before anything was sent; the detail names the line and what it holds instead.",
+		Cure:     "Give the file that ends in .pub, or the output of pikeygen; a private key never leaves this machine.",
+	},
+}
+
+// thisSide is what is wrong on the machine that logs in.
+var thisSide = []Entry{
+	{
+		Word:     "key-missing",
+		Meaning:  "There is no key that could be offered.",
+		Evidence: "None of the files that ssh would try is there, and no agent holds a key.",
+		Cure:     "Make one with pikeygen.",
+	}, {
+		Word:     "key-not-offered",
+		Meaning:  "The key exists, but ssh would not offer it to this target.",
+		Evidence: "Its file is none of the IdentityFile names that hold for the target, or IdentitiesOnly keeps the key of the agent back.",
+		Cure:     "Name the file: -o IdentityFile=FILE, or the same in a Host block of ~/.ssh/config.",
+	}, {
+		Word:     "key-pair-mismatch",
+		Meaning:  "The file that ends in .pub belongs to another private key, and ssh would offer the wrong one.",
+		Evidence: "The public half inside the private key file differs from the one beside it.",
+		Cure:     "Move the .pub file aside, and have it rebuilt: pikeygen -y -f FILE.",
+	}, {
+		Word:     "key-mode",
+		Meaning:  "Others may read the private key file, so ssh ignores it.",
+		Evidence: "The file is ours and its mode has a bit of 077 set.",
+		Cure:     "Run pikeyfix, or chmod go= FILE.",
+	}, {
+		Word:     "key-damaged",
+		Meaning:  "The private key file is torn, empty or altered, so that ssh cannot read it.",
+		Evidence: "The raw bytes were looked at: lines that end in CR LF, no newline at the end, text before the first line, NUL bytes, or an end that is missing.",
+		Cure:     "Restore the file byte for byte from a copy, or make a new pair: pikeygen -f FILE.",
+	}, {
+		Word:     "key-format",
+		Meaning:  "The file is in a format that ssh does not read as a private key.",
+		Evidence: "It starts like a PuTTY, an RFC 4716 or a public key file, or its cipher is not one of OpenSSH's.",
+		Cure:     "Convert it; for PuTTY: puttygen FILE.ppk -O private-openssh-new -o FILE.",
+	}, {
+		Word:     "key-encrypted",
+		Meaning:  "The private key has a passphrase, no agent holds the key, and nobody can be asked.",
+		Evidence: "The header of the file names a cipher.",
+		Cure:     "Load it into an agent with ssh-add FILE, or give --passphrase-file.",
+	}, {
+		Word:     "key-weak",
+		Meaning:  "Servers refuse this kind of key: it is DSA, or RSA with fewer than 2048 bits.",
+		Evidence: "The public half tells its type and length.",
+		Cure:     "Make a new one with pikeygen -t ed25519, and copy it with pikeycopy.",
+	}, {
+		Word:     "agent-absent",
+		Meaning:  "No agent answers.",
+		Evidence: "SSH_AUTH_SOCK is not set, or nothing listens on the socket that it names.",
+		Cure:     `Start one in this shell with eval "$(ssh-agent -s)", then load the key with ssh-add.`,
+	}, {
+		Word:     "agent-empty",
+		Meaning:  "An agent answers and holds no keys.",
+		Evidence: "The agent was asked for its list.",
+		Cure:     "Load the key with ssh-add FILE.",
+	}, {
+		Word:     "agent-refused",
+		Meaning:  "The agent lists the key and does not sign with it.",
+		Evidence: `A request to sign failed; older programs say "Agent admitted failure to sign using the key".`,
+		Cure:     "Unlock the agent (ssh-add -X) or its keyring, confirm where it asks, touch the token, or load the key anew: ssh-add -d FILE, then ssh-add FILE.",
+	}, {
+		Word:     "config-elsewhere",
+		Meaning:  "The configuration of ssh sends this name elsewhere, or forbids the login by key.",
+		Evidence: "HostName, PubkeyAuthentication, PreferredAuthentications or PubkeyAcceptedAlgorithms is set for the target; the record names FILE:LINE where that is known.",
+		Cure:     "Change that line, or give the right value with -o.",
+	}, {
+		Word:     "config-writable",
+		Meaning:  "Others may write the configuration file, or it is not ours, so ssh does not start at all.",
+		Evidence: `Owner and mode were looked at; ssh says "Bad owner or permissions".`,
+		Cure:     "Run pikeyfix, or chmod go-w ~/.ssh/config.",
+	}, {
+		Word:     "config-bad",
+		Meaning:  "The configuration file of ssh holds a line that ssh does not take.",
+		Evidence: "The file was read by the rules of ssh_config(5), or ssh -G was asked.",
+		Cure:     "Correct the line that the detail names.",
+	},
+}
+
+// theNetwork is who answers, and how.
+var theNetwork = []Entry{
+	{
+		Word:     "name-unknown",
+		Meaning:  "The host name has no address.",
+		Evidence: "Each way to resolve names that this machine has was tried.",
+		Cure:     "Check the spelling, or give the address, which the router lists; a name that ends in .local needs avahi-daemon on the Pi and the same network.",
+	}, {
+		Word:     "host-unreachable",
+		Meaning:  "No way leads to the address, or nothing has it.",
+		Evidence: "connect(2) failed with EHOSTUNREACH, ENETUNREACH or the like.",
+		Cure:     "See that the Pi has power and its Wi-Fi or cable is up, and that both machines are in one network.",
+	}, {
+		Word:     "timeout",
+		Meaning:  "The address was called and nothing came back, neither yes nor no.",
+		Evidence: "The connection was not made within ConnectTimeout or --timeout.",
+		Cure:     "See that the Pi is on and in this network, and that no firewall drops the port.",
+	}, {
+		Word:     "connection-refused",
+		Meaning:  "The machine is there, and nothing listens on the port.",
+		Evidence: "connect(2) failed with ECONNREFUSED.",
+		Cure:     "SSH is off on a new Pi. Enable it with sudo raspi-config nonint do_ssh 0 on its console, with an empty file named ssh on the boot partition, or in the settings of Raspberry Pi Imager. In the first boot, which takes minutes, wait.",
+	}, {
+		Word:     "connection-dropped",
+		Meaning:  "The server closed the connection before anybody could log in.",
+		Evidence: "The connection ended before or in the key exchange; the detail shows what the server had said by then.",
+		Cure:     "Wait a minute and try again. If it stays, look on the console with journalctl -u ssh: too many connections (MaxStartups), fail2ban, hosts.deny, or no host keys (sudo ssh-keygen -A).",
+	}, {
+		Word:     "penalised",
+		Meaning:  "The server shuts this address out for a time, because of connections that ended without a login.",
+		Evidence: `In place of its version it said "Not allowed at this time" (PerSourcePenalties, OpenSSH 9.8 and later).`,
+		Cure:     "Leave the server in peace for ten minutes, then try once; good keys are shut out too.",
+	}, {
+		Word:     "not-ssh",
+		Meaning:  "What answers on the port does not speak SSH 2.",
+		Evidence: "The first bytes are not an SSH version that we can talk to.",
+		Cure:     "Give the right port with -p.",
+	}, {
+		Word:     "no-common-algorithm",
+		Meaning:  "Server and client have no algorithm in common.",
+		Evidence: "The key exchange failed; the detail shows both lists.",
+		Cure:     "Bring the older side up to date.",
+	}, {
+		Word:     "host-key-unknown",
+		Meaning:  "The host key of the server is in none of the known_hosts files, so nothing was sent.",
+		Evidence: "The files that ssh reads were looked up by name, address and port.",
+		Cure:     "Compare the fingerprint with ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub on the console of the Pi, then give --host-key FINGERPRINT, or trust the first contact with -o StrictHostKeyChecking=accept-new.",
+	}, {
+		Word:     "host-key-changed",
+		Meaning:  "The server shows another host key than known_hosts has for it, so nothing was sent.",
+		Evidence: "Both fingerprints and FILE:LINE are in the detail.",
+		Cure:     "After a new image was written this is expected: compare the fingerprint on the console, then give --host-key FINGERPRINT, which replaces the old key. Otherwise somebody else may be answering: do not log in.",
+	}, {
+		Word:     "host-key-revoked",
+		Meaning:  "The host key of the server is marked @revoked in known_hosts, so nothing was sent.",
+		Evidence: "FILE:LINE of the mark is in the detail.",
+		Cure:     "Give the server a new host key; the mark says that this one has fallen into other hands.",
+	}, {
+		Word:     "no-user-yet",
+		Meaning:  "The Pi has no user yet, so nobody can log in.",
+		Evidence: `Its banner says "SSH may not work until a valid user has been set up".`,
+		Cure:     "Set a user up on its console, with Raspberry Pi Imager, or with a file userconf.txt on the boot partition that holds NAME:HASH, the hash made by openssl passwd -6.",
+	}, {
+		Word:     "booting",
+		Meaning:  "The system is still booting and lets nobody but root in.",
+		Evidence: `Its banner says "System is booting up" (/run/nologin).`,
+		Cure:     "Wait until it has started, then try again.",
+	},
+}
+
+// theAccount is the configuration of the server, and the account.
+var theAccount = []Entry{
+	{
+		Word:     "pubkey-disabled",
+		Meaning:  "The server does not take keys for this account.",
+		Evidence: "Its list of methods has no publickey.",
+		Cure:     "Set PubkeyAuthentication yes on the server; the first value that sshd reads wins, so look in /etc/ssh/sshd_config.d too, and ask sudo sshd -T.",
+	}, {
+		Word:     "password-disabled",
+		Meaning:  "The server takes no password for this account, so a key cannot be brought there with one.",
+		Evidence: "Its list of methods has neither password nor keyboard-interactive.",
+		Cure:     "Log in with a key that works already, or put the key in on the console; Raspberry Pi Imager turns passwords off when it is given a key.",
+	}, {
+		Word:     "password-wrong",
+		Meaning:  "The server refused the password.",
+		Evidence: "It was sent once, and the server said no.",
+		Cure:     "Check the user name as well: a new Raspberry Pi OS has no user pi and no default password.",
+	}, {
+		Word:     "password-needed",
+		Meaning:  "Without a password there is no login, and nobody can be asked for it.",
+		Evidence: "No key was taken, and there is no --password-file, no askpass program and no terminal, or BatchMode is set.",
+		Cure:     "Give --password-file FILE, or run the command on a terminal.",
+	}, {
+		Word:     "password-expired",
+		Meaning:  "The password of the account has expired, and the server runs nothing until it is changed.",
+		Evidence: "The server said so after the login.",
+		Cure:     "Log in with ssh on a terminal and change it, or run sudo passwd USER on the console.",
+	}, {
+		Word:     "no-shell",
+		Meaning:  "The login works, and no POSIX shell answered the command.",
+		Evidence: "The command ended without the marks that it should have written; the detail shows what came in their place.",
+		Cure:     "See the login shell with getent passwd USER on the console, and set one with sudo chsh -s /bin/bash USER.",
+	}, {
+		Word:     "more-needed",
+		Meaning:  "The server took the key and asks for another method as well.",
+		Evidence: "The server reported partial success and named the methods that can continue (RFC 4252, section 5.1).",
+		Cure:     "Set AuthenticationMethods on the server to publickey or any, if the key alone is to do.",
+	}, {
+		Word:     "too-many-tries",
+		Meaning:  "The server hung up after too many attempts, before the right key was offered.",
+		Evidence: "It disconnected in the middle of the authentication (MaxAuthTries, 6 by default).",
+		Cure:     "Offer the right key only: -o IdentitiesOnly=yes -o IdentityFile=FILE.",
+	}, {
+		Word:     "key-refused",
+		Meaning:  "The server refused every key that was offered, and does not say why.",
+		Evidence: "All that the wire can tell was excluded; the detail says what remains possible.",
+		Cure:     "Install the key with pikeycopy, which looks for the cause when that does not help; or read journalctl -u ssh on the console.",
+	}, {
+		Word:     "command-forced",
+		Meaning:  "The key logs in, and the server runs a command of its own instead of a shell.",
+		Evidence: "The answer to a command is not that of a shell; command= in authorized_keys, ForceCommand or a server for sftp only do this.",
+		Cure:     "If that is not intended, remove command= from the line of the key, or ForceCommand from the configuration of the server.",
+	},
+}
+
+// farFiles are the files that decide, on the server.
+var farFiles = []Entry{
+	{
+		Word:     "home-writable",
+		Meaning:  "Others may write the home folder, so sshd ignores the authorized keys in it.",
+		Evidence: "Its mode was looked at, or the server told it.",
+		Cure:     "Run pikeyfix, or chmod go-w ~ there.",
+	}, {
+		Word:     "dir-writable",
+		Meaning:  "Others may write the folder of the authorized keys, so sshd ignores them.",
+		Evidence: "Its mode was looked at, or the server told it.",
+		Cure:     "Run pikeyfix, or chmod go-w ~/.ssh there.",
+	}, {
+		Word:     "keys-writable",
+		Meaning:  "Others may write the authorized_keys file, so sshd ignores it.",
+		Evidence: "Its mode was looked at, or the server told it.",
+		Cure:     "Run pikeyfix, or chmod go-w ~/.ssh/authorized_keys there.",
+	}, {
+		Word:     "parent-writable",
+		Meaning:  "Others may write a folder on the way to the authorized keys, so sshd ignores them.",
+		Evidence: "The mode of each folder up to home was looked at, or up to the root when the file is outside home.",
+		Cure:     "Run pikeyfix, or chmod go-w on the folder that the record names.",
+	}, {
+		Word:     "wrong-owner",
+		Meaning:  "Home, the authorized keys or a folder between belongs to neither the user nor root, so sshd ignores the keys.",
+		Evidence: "The owner of each component was looked at.",
+		Cure:     "As root there, run pikeyfix, or chown USER on the path that the record names.",
+	}, {
+		Word:     "keys-unreadable",
+		Meaning:  "The user may not read the authorized keys, and sshd reads them as the user.",
+		Evidence: "The file, or a folder on the way, belongs to another or lacks the permission.",
+		Cure:     "As root there: chown USER on the path that the record names; if it is the user's own, run pikeyfix.",
+	}, {
+		Word:     "keys-not-a-file",
+		Meaning:  "What has the name authorized_keys is no regular file.",
+		Evidence: "It is a folder, a FIFO or a device.",
+		Cure:     "Move it aside there, and install the key again with pikeycopy.",
+	}, {
+		Word:     "home-missing",
+		Meaning:  "The home folder of the account does not exist.",
+		Evidence: "The path that the account names was looked up.",
+		Cure:     "Mount it, or make it on the console with sudo mkhomedir_helper USER.",
+	}, {
+		Word:     "key-not-installed",
+		Meaning:  "The authorized keys of the account do not hold the key.",
+		Evidence: "Every live line of the file was compared.",
+		Cure:     "Install it with pikeycopy.",
+	}, {
+		Word:     "keys-file-elsewhere",
+		Meaning:  "The server reads the authorized keys of this account from another file, or from none.",
+		Evidence: "The key is in ~/.ssh/authorized_keys with owner and modes in order, and the server refuses it.",
+		Cure:     "See AuthorizedKeysFile with sudo sshd -T -C user=USER on the console; a Match block or a file in /etc/ssh/sshd_config.d may set it.",
+	}, {
+		Word:     "read-only-fs",
+		Meaning:  "The file system of the home folder is read-only.",
+		Evidence: "A write failed with EROFS.",
+		Cure:     "Run sudo mount -o remount,rw / there; a card that turned read-only by itself is failing: see dmesg.",
+	}, {
+		Word:     "disk-full",
+		Meaning:  "There is no room, or no quota, for a new file on the server.",
+		Evidence: "A write failed with ENOSPC or EDQUOT; the old file stands.",
+		Cure:     "Make room there: df -h and df -i show what is full.",
+	}, {
+		Word:     "immutable",
+		Meaning:  "The file or its folder is marked immutable or append-only.",
+		Evidence: "A change failed with EPERM although owner and mode allow it.",
+		Cure:     "See lsattr on the path there, and take the mark off with sudo chattr -i.",
+	}, {
+		Word:     "modes-unsupported",
+		Meaning:  "The file system keeps no owners and modes, so sshd refuses the files whatever is set.",
+		Evidence: "A change of mode was reported as done, and the mode is as before.",
+		Cure:     "Keep home on a file system such as ext4, or mount this one with options that give the modes.",
+	},
+}
