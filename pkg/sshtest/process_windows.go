@@ -1,0 +1,23 @@
+package sshtest
+
+import (
+	"errors"
+	"os"
+	"os/exec"
+)
+
+var terminate = os.Kill
+
+// ownGroup does nothing: Windows has no process groups.
+func ownGroup(*exec.Cmd) {}
+
+// signalGroup ends the process alone, whatever sig is.
+func signalGroup(pid int, _ os.Signal) error {
+	p, err := os.FindProcess(pid)
+	if err != nil {
+		return err
+	}
+	return p.Kill()
+}
+
+func lockAccounts() (func(), error) { return nil, errors.ErrUnsupported }
