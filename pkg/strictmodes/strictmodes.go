@@ -1,12 +1,18 @@
 // Package strictmodes judges the files of a login by key as sshd's StrictModes
 // does, and knows the least change that satisfies it.
 // Source: misc.c safe_path(), Debian's user-group-modes.patch, dropbear's
-// svr-authpubkey.c, and for private keys authfile.c sshkey_perm_ok().
+// svr-authpubkey.c, for private keys authfile.c sshkey_perm_ok(), and for
+// ~/.ssh/config readconf.c read_config_file().
 package strictmodes
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"io/fs"
+	"path"
+	"slices"
+	"strings"
 )
 
 // A Server is whose rules hold.
@@ -17,14 +23,37 @@ const (
 	All      Server = iota // unknown: what satisfies every server
 	OpenSSH                // upstream, and every distribution that does not patch it
 	Debian                 // Debian, Ubuntu, Raspberry Pi OS: a private group may write
-	Dropbear               //
+	Dropbear               // the rules up to 2024; later ones are more lenient
 )
 
-func (s Server) String() string { panic("unwritten") }
+// String returns the word that names the server on a command line.
+func (s Server) String() string {
+	switch s {
+	case OpenSSH:
+		return "openssh"
+	case Debian:
+		return "debian"
+	case Dropbear:
+		return "dropbear"
+	}
+	return "all"
+}
 
 // ServerOf returns the server that a version line such as
-// "SSH-2.0-OpenSSH_9.2p1 Debian-2+deb12u10" comes from.
-func ServerOf(version string) Server { panic("unwritten") }
+// "SSH-2.0-OpenSSH_9.2p1 Debian-2+deb12u10" comes from. What "ssh -V" prints
+// is such a line too.
+func ServerOf(version string) Server {
+	v := strings.ToLower(version)
+	switch {
+	case strings.Contains(v, "dropbear"):
+		return Dropbear
+	case !strings.Contains(v, "openssh"):
+		return All
+	case strings.Contains(v, "debian"), strings.Contains(v, "ubuntu"), strings.Contains(v, "raspbian"):
+		return Debian
+	}
+	return OpenSSH
+}
 
 // A Stat is what lstat(2) tells of a path.
 type Stat struct {
@@ -46,17 +75,18 @@ type Tree interface {
 
 // An Account is who logs in.
 type Account struct {
-	Name string
-	UID  int
-	Home string // absolute
+	Name   string
+	UID    int
+	Home   string // absolute
+	Groups []int  // all of its groups, the primary first; nil if unknown
 }
 
 // A Finding is one thing that the server, or ssh for its own files, refuses.
 type Finding struct {
-	Cause  string      // home-writable, dir-writable, keys-writable, parent-writable, wrong-owner, keys-not-a-file, keys-unreadable, home-missing, key-not-installed, key-mode …
+	Cause  string      // home-writable, dir-writable, keys-writable, parent-writable, wrong-owner, keys-not-a-file, keys-unreadable, home-missing, key-mode, config-writable
 	Path   string      // of the real file, not of a link to it
-	Stat   Stat        // as it is
-	Mode   fs.FileMode // the mode that cures it, if Repair is Chmod
+	Stat   Stat        // as it is; zero if it cannot be looked at
+	Mode   fs.FileMode // the permissions that cure it, if Repair is Chmod
 	Repair Repair
 	Detail string // "mode 0775: the group may write", for a person
 }
@@ -66,18 +96,477 @@ type Repair int
 
 // The kinds of change, from the least.
 const (
-	None  Repair = iota // nothing that a mode or an owner would cure
+	None  Repair = iota // nothing that may be changed unasked
 	Chmod               // to Finding.Mode, which never has a bit more than before, but for what the owner needs to read his own
 	Chown               // to the account
 )
 
-// Judge walks from home to the keys file as the server does and returns every
-// finding, in the order in which repairing them never locks anybody out.
-// keysFile is absolute; "" means ~/.ssh/authorized_keys. A missing keys file
-// is no finding of modes, and not reported.
-func Judge(ctx context.Context, tree Tree, who Account, keysFile string, server Server) ([]Finding, error) {
-	panic("unwritten")
+// modeBits are the bits that chmod(2) sets.
+const modeBits = fs.ModePerm | fs.ModeSetuid | fs.ModeSetgid | fs.ModeSticky
+
+// Permissions returns the bits of a mode that chmod(2) sets.
+func Permissions(mode fs.FileMode) fs.FileMode { return mode & modeBits }
+
+// Octal returns the permissions of a mode as chmod(1) takes them: "0775",
+// "1777".
+func Octal(mode fs.FileMode) string {
+	n := mode.Perm()
+	for bit, value := range map[fs.FileMode]fs.FileMode{fs.ModeSetuid: 04000, fs.ModeSetgid: 02000, fs.ModeSticky: 01000} {
+		if mode&bit != 0 {
+			n |= value
+		}
+	}
+	return fmt.Sprintf("%04o", uint32(n))
 }
 
-// JudgePrivateKey says whether ssh would ignore a private key for its mode.
-func JudgePrivateKey(path string, st Stat, uid int) (Finding, bool) { panic("unwritten") }
+// Judge looks at everything on the way to the keys file as the server does and
+// returns every finding, a folder always before what is in it, so that
+// repairing them in order never loses the way to the next.
+//
+// keysFile is absolute; "" means ~/.ssh/authorized_keys. A missing keys file
+// is no finding of modes, and not reported; the folders that it would be in
+// are judged.
+//
+// Only what is in the home, by its real path, gets a Repair: a link may lead
+// to what others need as it is. So does nothing that has further hard links, nor a folder
+// like /tmp. The home itself is never given away by Chown.
+//
+// POSIX ACLs count as far as they show in the group bits, as for sshd. One
+// corner of Debian's rule is taken too kindly: a file of root's, writable by
+// the account's private group, when that group also lists the account by name.
+func Judge(ctx context.Context, tree Tree, who Account, keysFile string, server Server) ([]Finding, error) {
+	if keysFile == "" {
+		keysFile = path.Join(who.Home, ".ssh/authorized_keys")
+	}
+	if !path.IsAbs(who.Home) {
+		return nil, fmt.Errorf("the home of %s is %q: not an absolute path", who.Name, who.Home)
+	}
+	if !path.IsAbs(keysFile) {
+		return nil, fmt.Errorf("the keys file %q is not an absolute path", keysFile)
+	}
+	homeName, keysName := path.Clean(who.Home), path.Clean(keysFile)
+	w := walker{ctx, tree, make(map[string]looked)}
+	home, err := w.walk(homeName)
+	if err != nil {
+		return nil, err
+	}
+	dir, err := w.walk(path.Dir(keysName))
+	if err != nil {
+		return nil, err
+	}
+	keys, err := w.walk(keysName)
+	if err != nil {
+		return nil, err
+	}
+	j := judge{ctx: ctx, tree: tree, who: who, server: server, home: home.real, dir: dir.real, keys: keys.real}
+	if server == Dropbear || server == All {
+		if j.named, err = w.named(keysName, homeName); err != nil {
+			return nil, err
+		}
+	}
+
+	if within(homeName, keysName) && (home.end == missing || home.end == stuck || home.end == found && !home.last.Mode.IsDir()) {
+		return []Finding{{Cause: "home-missing", Path: home.real, Stat: home.last.Stat,
+			Detail: home.describe("there is no such folder")}}, nil
+	}
+	var findings []Finding
+	for _, n := range keys.passed {
+		f, err := j.node(n, false)
+		if err != nil {
+			return nil, err
+		}
+		findings = append(findings, f...)
+	}
+	switch keys.end {
+	case found:
+		f, err := j.node(keys.last, true)
+		if err != nil {
+			return nil, err
+		}
+		findings = append(findings, f...)
+	case stuck:
+		findings = append(findings, Finding{Cause: "keys-not-a-file", Path: keys.real, Stat: keys.last.Stat, Detail: keys.describe("")})
+	case denied:
+		explained := slices.ContainsFunc(findings, func(f Finding) bool { return f.Cause == "keys-unreadable" || f.Cause == "wrong-owner" })
+		if !explained {
+			findings = append(findings, Finding{Cause: "keys-unreadable", Path: keys.real, Detail: "it cannot be looked at: permission denied"})
+		}
+	}
+	return findings, nil
+}
+
+// judge holds what the rules need to know besides the file in question.
+type judge struct {
+	ctx    context.Context
+	tree   Tree
+	who    Account
+	server Server
+	home   string   // real path
+	dir    string   // real path of the folder that the keys file is in by name
+	keys   string   // real path
+	named  []string // real paths of what dropbear looks at
+}
+
+// sees reports whether the server judges owner and mode of a real path.
+// OpenSSH goes from the real file upwards, to the home if it meets that, else
+// to the root; dropbear looks at the names on the way, wherever links lead.
+func (j *judge) sees(p string) bool {
+	if slices.Contains(j.named, p) {
+		return true
+	}
+	return j.server != Dropbear && within(p, j.keys) && (!within(j.home, j.keys) || within(j.home, p))
+}
+
+// node judges one folder on the way, or the keys file at its end.
+func (j *judge) node(n node, isKeys bool) ([]Finding, error) {
+	if isKeys && !n.Mode.IsRegular() {
+		return []Finding{{Cause: "keys-not-a-file", Path: n.path, Stat: n.Stat, Detail: "it is " + kind(n.Mode)}}, nil
+	}
+	finding := Finding{Path: n.path, Stat: n.Stat}
+	var findings []Finding
+	owned := n.UID == 0 || n.UID == j.who.UID
+	sees := j.sees(n.path)
+	if sees && !owned {
+		f := finding
+		f.Cause = "wrong-owner"
+		f.Detail = fmt.Sprintf("it belongs to uid %d, neither to %s nor to root", n.UID, j.who.Name)
+		j.propose(&f, Chown)
+		findings = append(findings, f)
+	}
+
+	var reasons []string
+	f := finding
+	f.Mode = Permissions(n.Mode)
+	if sees {
+		reason, err := j.writable(n.Stat)
+		if err != nil {
+			return nil, fmt.Errorf("looking up the group of %s: %w", n.path, err)
+		}
+		if reason != "" {
+			reasons = append(reasons, reason)
+			f.Cause = j.writableCause(n.path, isKeys)
+			f.Mode &^= 022
+		}
+	}
+	repair := Chmod
+	if (owned || !sees) && !j.permits(n.Stat, isKeys) {
+		need, what := fs.FileMode(0100), "pass"
+		if isKeys {
+			need, what = 0400, "read"
+		}
+		reasons = append(reasons, fmt.Sprintf("%s may not %s it", j.who.Name, what))
+		switch {
+		case n.UID == j.who.UID:
+			f.Mode |= need
+		case f.Cause == "": // another's, most often root's after sudo: widening its mode is no repair
+			repair = Chown
+		}
+		if f.Cause == "" {
+			f.Cause = "keys-unreadable"
+		}
+	}
+	if len(reasons) > 0 {
+		f.Detail = fmt.Sprintf("mode %s: %s", Octal(n.Mode), strings.Join(reasons, ", "))
+		if repair == Chown {
+			f.Detail = fmt.Sprintf("owner uid %d, %s", n.UID, f.Detail)
+		}
+		j.propose(&f, repair)
+		findings = append(findings, f)
+	}
+	return findings, nil
+}
+
+// propose sets the repair, unless this is nothing to change unasked.
+func (j *judge) propose(f *Finding, r Repair) {
+	switch {
+	case !within(j.home, f.Path):
+		f.Detail += "; it is outside the home"
+	case several(f.Stat):
+		f.Detail += fmt.Sprintf("; it has %d hard links", f.Stat.Nlink)
+	case r == Chmod && f.Stat.Mode&fs.ModeSticky != 0 && f.Stat.Mode&0002 != 0:
+		f.Detail += "; it is shared on purpose, like /tmp"
+	case r == Chown && f.Path == j.home:
+		f.Detail += "; whether to give a home away is for you to decide"
+	default:
+		f.Repair = r
+	}
+	if f.Repair != Chmod {
+		f.Mode = 0
+	}
+}
+
+// several reports whether a file is known by other names too, which may lie
+// where whoever made them could not have changed the file.
+func several(st Stat) bool { return st.Mode.IsRegular() && st.Nlink > 1 }
+
+func (j *judge) writableCause(p string, isKeys bool) string {
+	switch {
+	case isKeys:
+		return "keys-writable"
+	case p == j.home:
+		return "home-writable"
+	case p == path.Dir(j.keys), p == j.dir:
+		return "dir-writable"
+	}
+	return "parent-writable"
+}
+
+// writable says who may write though he must not, or "".
+func (j *judge) writable(st Stat) (string, error) {
+	return writable(j.ctx, j.tree, st, j.who.UID, j.server)
+}
+
+func writable(ctx context.Context, tree Tree, st Stat, uid int, server Server) (string, error) {
+	if server == Debian && st.Mode&0022 == 0020 {
+		private, err := tree.PrivateGroup(ctx, st.GID, uid)
+		if private || err != nil {
+			return "", err
+		}
+	}
+	switch st.Mode & 0022 {
+	case 0020:
+		return "the group may write", nil
+	case 0002:
+		return "others may write", nil
+	case 0022:
+		return "group and others may write", nil
+	}
+	return "", nil
+}
+
+// permits reports whether the account can read the keys file, or pass a folder
+// on the way to it; when that depends on groups that are unknown, it can.
+// Dropbear does not call initgroups: only the primary group helps there.
+func (j *judge) permits(st Stat, isKeys bool) bool {
+	need := fs.FileMode(1)
+	if isKeys {
+		need = 4
+	}
+	groups := j.who.Groups
+	if len(groups) > 0 && (j.server == Dropbear || j.server == All) {
+		groups = groups[:1]
+	}
+	switch {
+	case j.who.UID == 0:
+		return true
+	case st.UID == j.who.UID:
+		return st.Mode&(need<<6) != 0
+	case j.who.Groups == nil:
+		return st.Mode&(need<<3|need) != 0
+	case slices.Contains(groups, st.GID):
+		return st.Mode&(need<<3) != 0
+	}
+	return st.Mode&need != 0
+}
+
+// JudgePrivateKey says whether ssh would ignore a private key for its mode. It
+// does only if the key belongs to the caller, uid; st is of the real file.
+func JudgePrivateKey(path string, st Stat, uid int) (Finding, bool) {
+	if st.UID != uid || st.Mode&0077 == 0 {
+		return Finding{}, false
+	}
+	f := Finding{Cause: "key-mode", Path: path, Stat: st, Repair: Chmod, Mode: Permissions(st.Mode) &^ 0077,
+		Detail: fmt.Sprintf("mode %s: others than the owner have access", Octal(st.Mode))}
+	refuseLinked(&f)
+	return f, true
+}
+
+// JudgeConfig says whether ssh, as client has it, would refuse to run for the
+// user uid because of the owner or mode of ~/.ssh/config; st is of the real file.
+func JudgeConfig(ctx context.Context, tree Tree, path string, st Stat, uid int, client Server) (Finding, bool, error) {
+	f := Finding{Cause: "config-writable", Path: path, Stat: st}
+	if st.UID != 0 && st.UID != uid {
+		f.Repair = Chown
+		f.Detail = fmt.Sprintf("it belongs to uid %d, neither to uid %d nor to root", st.UID, uid)
+		refuseLinked(&f)
+		return f, true, nil
+	}
+	reason, err := writable(ctx, tree, st, uid, client)
+	if err != nil {
+		return Finding{}, false, fmt.Errorf("looking up the group of %s: %w", path, err)
+	}
+	if reason == "" {
+		return Finding{}, false, nil
+	}
+	f.Repair, f.Mode = Chmod, Permissions(st.Mode)&^0022
+	f.Detail = fmt.Sprintf("mode %s: %s", Octal(st.Mode), reason)
+	refuseLinked(&f)
+	return f, true, nil
+}
+
+func refuseLinked(f *Finding) {
+	if several(f.Stat) {
+		f.Repair, f.Mode = None, 0
+		f.Detail += fmt.Sprintf("; it has %d hard links", f.Stat.Nlink)
+	}
+}
+
+// RealPath resolves every link of an absolute path, as realpath(3) does. Its
+// error wraps fs.ErrNotExist or fs.ErrPermission where it is that.
+func RealPath(ctx context.Context, tree Tree, name string) (string, Stat, error) {
+	if !path.IsAbs(name) {
+		return "", Stat{}, fmt.Errorf("%q is not an absolute path", name)
+	}
+	w := walker{ctx, tree, make(map[string]looked)}
+	way, err := w.walk(name)
+	switch {
+	case err != nil:
+		return "", Stat{}, err
+	case way.end == missing:
+		return "", Stat{}, fmt.Errorf("%s: %w", way.real, fs.ErrNotExist)
+	case way.end == denied:
+		return "", Stat{}, fmt.Errorf("%s: %w", way.real, fs.ErrPermission)
+	case way.end == stuck:
+		return "", Stat{}, fmt.Errorf("%s: %s", way.real, way.describe(""))
+	}
+	return way.last.path, way.last.Stat, nil
+}
+
+// A walker resolves paths a component at a time, looking at nothing twice:
+// for a far tree each look is a round trip.
+type walker struct {
+	ctx  context.Context
+	tree Tree
+	seen map[string]looked
+}
+
+type looked struct {
+	st  Stat
+	err error
+}
+
+type node struct {
+	path string // real
+	Stat
+}
+
+// The ends of a way.
+type end int
+
+const (
+	found   end = iota
+	missing     // something on the way is not there
+	denied      // something on the way may not be looked at
+	stuck       // a loop of links, or a file where a folder must be
+)
+
+// A way is how a path was resolved.
+type way struct {
+	passed []node // every real folder that was searched, each before what is in it
+	last   node   // what is at the end, if found; what is in the way, if stuck in a file
+	real   string // the real path as far as it is there
+	end    end
+}
+
+func (w way) describe(otherwise string) string {
+	switch {
+	case w.end == stuck && w.last.path == "":
+		return "its links lead in a circle"
+	case w.end == stuck, w.end == found:
+		return "it is " + kind(w.last.Mode) + ", not a folder"
+	}
+	return otherwise
+}
+
+// maxLinks is how many links Linux follows, path_resolution(7).
+const maxLinks = 40
+
+func (w *walker) walk(name string) (way, error) {
+	root, err := w.lstat("/")
+	if err != nil {
+		return way{}, fmt.Errorf("looking at /: %w", err)
+	}
+	var r way
+	at, links := node{"/", root}, 0
+	for rest := strings.Split(name, "/"); len(rest) > 0; {
+		c := rest[0]
+		rest = rest[1:]
+		if c == "" || c == "." {
+			continue
+		}
+		if !at.Mode.IsDir() {
+			r.last, r.real, r.end = at, at.path, stuck
+			return r, nil
+		}
+		if !slices.ContainsFunc(r.passed, func(n node) bool { return n.path == at.path }) {
+			r.passed = append(r.passed, at)
+		}
+		p := path.Join(at.path, c) // also for "..", since at is real
+		st, err := w.lstat(p)
+		if err == nil && st.Mode&fs.ModeSymlink == 0 {
+			at = node{p, st}
+			continue
+		}
+		var target string
+		if err == nil {
+			target, err = w.tree.Readlink(w.ctx, p)
+		}
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			r.real, r.end = path.Join(append([]string{p}, rest...)...), missing
+			return r, nil
+		case errors.Is(err, fs.ErrPermission):
+			r.real, r.end = path.Join(append([]string{p}, rest...)...), denied
+			return r, nil
+		case err != nil:
+			return way{}, fmt.Errorf("looking at %s: %w", p, err)
+		}
+		if links++; links > maxLinks {
+			r.real, r.end = p, stuck
+			return r, nil
+		}
+		if path.IsAbs(target) {
+			at = node{"/", root}
+		}
+		rest = append(strings.Split(target, "/"), rest...)
+	}
+	r.last, r.real = at, at.path
+	return r, nil
+}
+
+func (w *walker) lstat(p string) (Stat, error) {
+	l, ok := w.seen[p]
+	if !ok {
+		l.st, l.err = w.tree.Lstat(w.ctx, p)
+		w.seen[p] = l
+	}
+	return l.st, l.err
+}
+
+// named returns the real paths of name and of the folders above it by name, up
+// to the home, or to the root if the home is not among them.
+func (w *walker) named(name, home string) ([]string, error) {
+	var reals []string
+	for ; ; name = path.Dir(name) {
+		r, err := w.walk(name)
+		if err != nil {
+			return nil, err
+		}
+		if r.end == found {
+			reals = append(reals, r.real)
+		}
+		if name == home || name == "/" {
+			return reals, nil
+		}
+	}
+}
+
+// within reports whether p is dir or below it; both are clean.
+func within(dir, p string) bool {
+	return p == dir || strings.HasPrefix(p, strings.TrimSuffix(dir, "/")+"/")
+}
+
+// kind names a type of file, for a person.
+func kind(mode fs.FileMode) string {
+	switch mode.Type() {
+	case 0:
+		return "a regular file"
+	case fs.ModeDir:
+		return "a folder"
+	case fs.ModeNamedPipe:
+		return "a named pipe"
+	case fs.ModeSocket:
+		return "a socket"
+	}
+	return "a device or another special file"
+}

@@ -1,0 +1,346 @@
+package strictmodes
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// A tree is a machine that is one string a file: "d0755 1000 1000",
+// "f0644 0 0", "f0644 0 0 2" with two hard links, "-> target", "denied".
+type tree map[string]string
+
+var private = map[[2]int]bool{{1000, 1000}: true, {1001, 1001}: true}
+
+func (t tree) Lstat(_ context.Context, p string) (Stat, error) {
+	if p != "/" {
+		// A folder that is not there, or that denies us, hides what is in it.
+		switch parent, ok := t[path.Dir(p)]; {
+		case path.Dir(p) == "/":
+		case !ok:
+			return Stat{}, fs.ErrNotExist
+		case strings.Contains(parent, " denied"):
+			return Stat{}, fs.ErrPermission
+		}
+	}
+	s, ok := t[p]
+	if !ok {
+		if p == "/" || p == "/home" {
+			return parse("d0755 0 0"), nil
+		}
+		return Stat{}, fmt.Errorf("lstat %s: %w", p, fs.ErrNotExist)
+	}
+	return parse(s), nil
+}
+
+func (t tree) Readlink(_ context.Context, p string) (string, error) {
+	target, ok := strings.CutPrefix(t[p], "-> ")
+	if !ok {
+		return "", errors.New("no link")
+	}
+	return target, nil
+}
+
+func (t tree) PrivateGroup(_ context.Context, gid, owner int) (bool, error) {
+	return private[[2]int{gid, owner}], nil
+}
+
+func parse(s string) Stat {
+	if strings.HasPrefix(s, "-> ") {
+		return Stat{Mode: fs.ModeSymlink | 0777, Nlink: 1}
+	}
+	f := strings.Fields(strings.TrimSuffix(s, " denied"))
+	n, err := strconv.ParseUint(f[0][1:], 8, 32)
+	if err != nil {
+		panic(err)
+	}
+	mode := fs.FileMode(n & 0777)
+	for value, bit := range map[uint64]fs.FileMode{04000: fs.ModeSetuid, 02000: fs.ModeSetgid, 01000: fs.ModeSticky} {
+		if n&value != 0 {
+			mode |= bit
+		}
+	}
+	switch f[0][0] {
+	case 'd':
+		mode |= fs.ModeDir
+	case 'p':
+		mode |= fs.ModeNamedPipe
+	}
+	st := Stat{Mode: mode, Nlink: 1}
+	st.UID, _ = strconv.Atoi(f[1])
+	st.GID, _ = strconv.Atoi(f[2])
+	if len(f) > 3 {
+		st.Nlink, _ = strconv.Atoi(f[3])
+	}
+	return st
+}
+
+const (
+	home = "/home/pi"
+	dir  = "/home/pi/.ssh"
+	keys = "/home/pi/.ssh/authorized_keys"
+)
+
+// good is a home that every server takes, with changes.
+func good(changes ...string) tree {
+	t := tree{"/": "d0755 0 0", "/home": "d0755 0 0",
+		home: "d0755 1000 1000", dir: "d0700 1000 1000", keys: "f0600 1000 1000"}
+	for i := 0; i < len(changes); i += 2 {
+		if changes[i+1] == "" {
+			delete(t, changes[i])
+			continue
+		}
+		t[changes[i]] = changes[i+1]
+	}
+	return t
+}
+
+var pi = Account{Name: "pi", UID: 1000, Home: home, Groups: []int{1000, 44}}
+
+// brief is a finding in a word: "home-writable /home/pi 0755", "wrong-owner
+// PATH chown", "keys-not-a-file PATH none".
+func brief(f Finding) string {
+	switch f.Repair {
+	case Chmod:
+		return f.Cause + " " + f.Path + " " + Octal(f.Mode)
+	case Chown:
+		return f.Cause + " " + f.Path + " chown"
+	}
+	return f.Cause + " " + f.Path + " none"
+}
+
+var everywhere = []Server{All, OpenSSH, Debian, Dropbear}
+
+func TestJudge(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		tree    tree
+		servers []Server
+		want    []string
+	}{
+		{"good", good(), everywhere, nil},
+		{"readable by all", good(dir, "d0755 1000 1000", keys, "f0644 1000 1000"), everywhere, nil},
+		{"executable, setgid and sticky", good(home, "d3755 1000 1000", keys, "f0755 1000 1000"), everywhere, nil},
+		{"root owns all", good(home, "d0755 0 0", dir, "d0755 0 0", keys, "f0644 0 0"), everywhere, nil},
+		{"no keys file", good(keys, ""), everywhere, nil},
+		{"no .ssh", good(keys, "", dir, ""), everywhere, nil},
+		{"no .ssh in a bad home", good(keys, "", dir, "", home, "d0777 1000 1000"), everywhere, []string{"home-writable /home/pi 0755"}},
+		{"parents of home are not judged", good("/home", "d0777 7 7", "/", "d0777 7 7"), everywhere, nil},
+
+		{"group writes home", good(home, "d0775 1000 1000"), []Server{All, OpenSSH, Dropbear}, []string{"home-writable /home/pi 0755"}},
+		{"private group writes all", good(home, "d0775 1000 1000", dir, "d0770 1000 1000", keys, "f0664 1000 1000"), []Server{Debian}, nil},
+		{"group writes all", good(home, "d0775 1000 1000", dir, "d2770 1000 1000", keys, "f0664 1000 1000"), []Server{All, OpenSSH, Dropbear},
+			[]string{"home-writable /home/pi 0755", "dir-writable /home/pi/.ssh 2750", "keys-writable /home/pi/.ssh/authorized_keys 0644"}},
+		{"shared group", good(home, "d0775 1000 44"), everywhere, []string{"home-writable /home/pi 0755"}},
+		{"private group of another", good(home, "d0775 1000 1001"), everywhere, []string{"home-writable /home/pi 0755"}},
+		{"others write", good(home, "d0757 1000 1000"), everywhere, []string{"home-writable /home/pi 0755"}},
+		{"private group and others", good(home, "d0777 1000 1000"), everywhere, []string{"home-writable /home/pi 0755"}},
+		{"never wider", good(dir, "d0720 1000 44", keys, "f0602 1000 1000"), everywhere,
+			[]string{"dir-writable /home/pi/.ssh 0700", "keys-writable /home/pi/.ssh/authorized_keys 0600"}},
+		{"sticky home for all", good(home, "d1777 1000 1000"), everywhere, []string{"home-writable /home/pi none"}},
+		{"hard links", good(keys, "f0666 1000 1000 2"), everywhere, []string{"keys-writable /home/pi/.ssh/authorized_keys none"}},
+
+		{"another's file", good(keys, "f0644 7 7"), everywhere, []string{"wrong-owner /home/pi/.ssh/authorized_keys chown"}},
+		{"another's writable folder", good(dir, "d0775 7 7"), everywhere,
+			[]string{"wrong-owner /home/pi/.ssh chown", "dir-writable /home/pi/.ssh 0755"}},
+		{"another's linked file", good(keys, "f0644 7 7 2"), everywhere, []string{"wrong-owner /home/pi/.ssh/authorized_keys none"}},
+		{"another's home", good(home, "d0755 7 7"), everywhere, []string{"wrong-owner /home/pi none"}},
+
+		{"keys closed to the owner", good(keys, "f0266 1000 1000"), everywhere, []string{"keys-writable /home/pi/.ssh/authorized_keys 0644"}},
+		{"keys of mode 0", good(keys, "f0000 1000 1000"), everywhere, []string{"keys-unreadable /home/pi/.ssh/authorized_keys 0400"}},
+		{"home without x, seen by pi", good(home, "d0600 1000 1000 denied"), everywhere, []string{"keys-unreadable /home/pi 0700"}},
+		{"home without x, seen by root", good(home, "d0600 1000 1000"), everywhere, []string{"keys-unreadable /home/pi 0700"}},
+		{"the owner's bits count, not the others'", good(dir, "d0011 1000 1000"), everywhere, []string{"keys-unreadable /home/pi/.ssh 0111"}},
+		{"sudo mkdir .ssh", good(dir, "d0700 0 0 denied"), everywhere, []string{"keys-unreadable /home/pi/.ssh chown"}},
+		{"sudo tee keys", good(keys, "f0600 0 0"), everywhere, []string{"keys-unreadable /home/pi/.ssh/authorized_keys chown"}},
+		{"root's, for the private group", good(keys, "f0640 0 1000"), everywhere, nil},
+		{"root's, for a further group", good(keys, "f0640 0 44"), []Server{OpenSSH, Debian}, nil},
+		{"root's, for a further group, no initgroups", good(keys, "f0640 0 44"), []Server{All, Dropbear}, []string{"keys-unreadable /home/pi/.ssh/authorized_keys chown"}},
+		{"root's home", good(home, "d0700 0 0"), everywhere, []string{"keys-unreadable /home/pi none"}},
+		{"closed parent", good("/home", "d0700 0 0 denied"), everywhere, []string{"keys-unreadable /home none"}},
+		{"denied for no visible reason", good(dir, "d0700 1000 1000 denied"), everywhere, []string{"keys-unreadable /home/pi/.ssh/authorized_keys none"}},
+
+		{"keys is a folder", good(keys, "d0755 1000 1000"), everywhere, []string{"keys-not-a-file /home/pi/.ssh/authorized_keys none"}},
+		{"keys is a pipe", good(keys, "p0644 1000 1000"), everywhere, []string{"keys-not-a-file /home/pi/.ssh/authorized_keys none"}},
+		{".ssh is a file", good(dir, "f0644 1000 1000", keys, ""), everywhere, []string{"keys-not-a-file /home/pi/.ssh none"}},
+		{"links in a circle", good(keys, "-> a", dir+"/a", "-> authorized_keys"), everywhere, []string{"keys-not-a-file /home/pi/.ssh/authorized_keys none"}},
+		{"dangling link", good(keys, "-> none"), everywhere, nil},
+
+		{"no home", good(home, "", dir, "", keys, ""), everywhere, []string{"home-missing /home/pi none"}},
+		{"home is a file", good(home, "f0644 0 0"), everywhere, []string{"home-missing /home/pi none"}},
+		{"home is a dangling link", good(home, "-> /mnt/pi"), everywhere, []string{"home-missing /mnt/pi none"}},
+
+		// The link's own folder counts for dropbear only, the target's for OpenSSH only.
+		{"keys linked into a good folder", good(dir, "d0777 1000 1000", keys, "-> ../dot/keys", home+"/dot", "d0755 1000 1000", home+"/dot/keys", "f0644 1000 1000"),
+			[]Server{OpenSSH, Debian}, nil},
+		{"keys linked into a good folder", good(dir, "d0777 1000 1000", keys, "-> ../dot/keys", home+"/dot", "d0755 1000 1000", home+"/dot/keys", "f0644 1000 1000"),
+			[]Server{Dropbear, All}, []string{"dir-writable /home/pi/.ssh 0755"}},
+		{"keys linked into a bad folder", good(keys, "-> ../dot/a/keys", home+"/dot", "d0777 1000 1000", home+"/dot/a", "d0755 1000 1000", home+"/dot/a/keys", "f0644 1000 1000"),
+			[]Server{OpenSSH, Debian, All}, []string{"parent-writable /home/pi/dot 0755"}},
+		{"keys linked into a bad folder", good(keys, "-> ../dot/a/keys", home+"/dot", "d0777 1000 1000", home+"/dot/a", "d0755 1000 1000", home+"/dot/a/keys", "f0644 1000 1000"),
+			[]Server{Dropbear}, nil},
+		{".ssh linked", good(keys, "", dir, "-> ./dot/ssh/", home+"/dot", "d0755 1000 1000", home+"/dot/ssh", "d0777 1000 1000", home+"/dot/ssh/authorized_keys", "f0666 1000 1000"),
+			everywhere, []string{"dir-writable /home/pi/dot/ssh 0755", "keys-writable /home/pi/dot/ssh/authorized_keys 0644"}},
+		{"keys linked out", good(keys, "-> /tmp/k", "/tmp", "d1777 0 0", "/tmp/k", "f0666 1000 1000"), []Server{OpenSSH, Debian, All},
+			[]string{"dir-writable /tmp none", "keys-writable /tmp/k none"}},
+		{"keys linked to a device", good(keys, "-> /null", "/null", "p0666 0 0"), everywhere, []string{"keys-not-a-file /null none"}},
+		{"linked home", good(home, "-> /srv/pi", dir, "", keys, "", "/srv", "d0777 0 0", "/srv/pi", "d0777 1000 1000", "/srv/pi/.ssh", "d0777 1000 1000",
+			"/srv/pi/.ssh/authorized_keys", "f0644 1000 1000"), everywhere, []string{"home-writable /srv/pi 0755", "dir-writable /srv/pi/.ssh 0755"}},
+	} {
+		for _, server := range c.servers {
+			findings, err := Judge(t.Context(), c.tree, pi, "", server)
+			if err != nil {
+				t.Errorf("%s, %v: %v", c.name, server, err)
+			}
+			var got []string
+			for _, f := range findings {
+				got = append(got, brief(f))
+				if f.Detail == "" {
+					t.Errorf("%s, %v: %s has no detail", c.name, server, brief(f))
+				}
+			}
+			if !slices.Equal(got, c.want) {
+				t.Errorf("%s, %v:\n got %q\nwant %q", c.name, server, got, c.want)
+			}
+		}
+	}
+}
+
+func TestJudgeElsewhere(t *testing.T) {
+	etc := good("/etc", "d0755 0 0", "/etc/ssh", "d0775 0 0", "/etc/ssh/keys", "d0755 0 0", "/etc/ssh/keys/pi", "f0644 0 0", home, "d0777 1000 1000")
+	for _, server := range everywhere {
+		findings, err := Judge(t.Context(), etc, pi, "/etc/ssh/keys/pi", server)
+		if err != nil || len(findings) != 1 || brief(findings[0]) != "parent-writable /etc/ssh none" {
+			t.Errorf("%v: %v, %v", server, findings, err)
+		}
+	}
+	// Without groups a mode that may be fine is no finding.
+	unknown := pi
+	unknown.Groups = nil
+	for mode, want := range map[string]int{"f0640 0 44": 0, "f0600 0 0": 1} {
+		findings, err := Judge(t.Context(), good(keys, mode), unknown, "", OpenSSH)
+		if err != nil || len(findings) != want {
+			t.Errorf("groups unknown, %s: %v, %v", mode, findings, err)
+		}
+	}
+	root := Account{Name: "root", UID: 0, Home: home}
+	if findings, err := Judge(t.Context(), good(home, "d0000 0 0", dir, "d0000 0 0", keys, "f0000 0 0"), root, "", All); err != nil || findings != nil {
+		t.Errorf("root reads everything, but: %v, %v", findings, err)
+	}
+	for _, bad := range []Account{{Name: "x", Home: ""}, {Name: "x", Home: "home/pi"}} {
+		if _, err := Judge(t.Context(), good(), bad, "", All); err == nil {
+			t.Errorf("home %q was taken", bad.Home)
+		}
+	}
+	if _, err := Judge(t.Context(), good(), pi, ".ssh/authorized_keys", All); err == nil {
+		t.Error("a relative keys file was taken")
+	}
+}
+
+// Whatever the modes: a repair adds no bit that was not there, but for the
+// owner's own reading, and after it nothing is left to find.
+func FuzzRepairHolds(f *testing.F) {
+	for _, m := range []uint32{0775, 0777, 0002, 0000, 02775, 04677, 0600, 0711} {
+		f.Add(m, uint32(0700), uint32(0600), byte(0))
+		f.Add(uint32(0755), m, m, byte(2))
+	}
+	f.Fuzz(func(t *testing.T, h, d, k uint32, server byte) {
+		h, d, k = h&06777, d&06777, k&06777 // a sticky folder for all is not repaired
+		tr := good(home, fmt.Sprintf("d%04o 1000 1000", h), dir, fmt.Sprintf("d%04o 1000 1000", d), keys, fmt.Sprintf("f%04o 1000 1000", k))
+		s := everywhere[int(server)%len(everywhere)]
+		findings, err := Judge(t.Context(), tr, pi, "", s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, x := range findings {
+			if x.Repair != Chmod {
+				t.Fatalf("%s", brief(x))
+			}
+			if wider := x.Mode &^ Permissions(x.Stat.Mode); wider&^0500 != 0 || x.Mode&0022 != 0 && s != Debian {
+				t.Errorf("%s from %s", brief(x), Octal(x.Stat.Mode))
+			}
+			letter := map[bool]string{true: "d", false: "f"}[x.Stat.Mode.IsDir()]
+			tr[x.Path] = letter + Octal(x.Mode) + " 1000 1000"
+		}
+		for _, s := range []Server{s, Debian} {
+			if left, err := Judge(t.Context(), tr, pi, "", s); err != nil || len(left) > 0 {
+				t.Errorf("after the repair %v finds %v, %v", s, left, err)
+			}
+		}
+	})
+}
+
+func TestJudgePrivateKey(t *testing.T) {
+	for mode, want := range map[string]string{
+		"f0600 1000 1000":   "",
+		"f0400 1000 1000":   "",
+		"f0700 1000 1000":   "",
+		"f0644 1000 1000":   "0600",
+		"f0601 1000 1000":   "0600",
+		"f0440 1000 1000":   "0400",
+		"f0777 0 0":         "", // another's key is not judged
+		"f0644 1000 1000 2": "0000",
+	} {
+		f, bad := JudgePrivateKey("/k", parse(mode), 1000)
+		if bad != (want != "") || bad && Octal(f.Mode) != want || bad && (f.Repair == None) != (want == "0000") {
+			t.Errorf("%s: %v, %+v; want %q", mode, bad, f, want)
+		}
+	}
+}
+
+func TestJudgeConfig(t *testing.T) {
+	for _, c := range []struct {
+		mode   string
+		client Server
+		want   string
+	}{
+		{"f0644 1000 1000", OpenSSH, ""},
+		{"f0664 0 1000", Debian, ""},
+		{"f0664 1000 1000", Debian, ""},
+		{"f0664 1000 1000", OpenSSH, "config-writable /c 0644"},
+		{"f0664 1000 44", Debian, "config-writable /c 0644"},
+		{"f0602 1000 1000", Debian, "config-writable /c 0600"},
+		{"f0600 7 7", Debian, "config-writable /c chown"},
+		{"f0666 1000 1000 2", All, "config-writable /c none"},
+	} {
+		f, bad, err := JudgeConfig(t.Context(), tree{}, "/c", parse(c.mode), 1000, c.client)
+		if err != nil || bad != (c.want != "") || bad && brief(f) != c.want {
+			t.Errorf("%s, %v: %v %s, %v; want %q", c.mode, c.client, bad, brief(f), err, c.want)
+		}
+	}
+}
+
+func TestServerOf(t *testing.T) {
+	for version, want := range map[string]Server{
+		"SSH-2.0-OpenSSH_9.2p1 Debian-2+deb12u10":               Debian,
+		"SSH-2.0-OpenSSH_8.9p1 Ubuntu-3ubuntu0.10":              Debian,
+		"SSH-2.0-OpenSSH_8.4p1 Raspbian-5+deb11u3":              Debian,
+		"OpenSSH_9.2p1 Debian-2+deb12u10, OpenSSL 3.0.20":       Debian,
+		"SSH-2.0-OpenSSH_10.0":                                  OpenSSH,
+		"SSH-2.0-OpenSSH_for_Windows_9.5":                       OpenSSH,
+		"SSH-2.0-dropbear_2022.83":                              Dropbear,
+		"SSH-2.0-Go":                                            All,
+		"":                                                      All,
+		"SSH-2.0-AsyncSSH_2.14 (a Debian package, says nobody)": All,
+	} {
+		if got := ServerOf(version); got != want {
+			t.Errorf("ServerOf(%q) = %v, want %v", version, got, want)
+		}
+	}
+}
+
+func TestOctal(t *testing.T) {
+	for mode, want := range map[fs.FileMode]string{
+		0644: "0644", fs.ModeDir | fs.ModeSticky | 0777: "1777", fs.ModeSetuid | fs.ModeSetgid: "6000",
+	} {
+		if got := Octal(mode); got != want {
+			t.Errorf("Octal(%v) = %s, want %s", mode, got, want)
+		}
+	}
+}
