@@ -1,0 +1,242 @@
+package sshkey
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math/bits"
+	"strings"
+)
+
+// ParseBlob makes a Public of a key as it travels: what an agent lists, what a
+// server presents, what the base64 of a line holds. A key of a known type must
+// have the fields of its type and nothing else; of an unknown type only the
+// type word is looked at.
+func ParseBlob(blob []byte, comment string) (Public, error) {
+	d, err := dissect(blob)
+	if err != nil {
+		return Public{}, err
+	}
+	return Public{Type: d.typ, Blob: blob, Comment: comment}, nil
+}
+
+// What can be wrong with a blob.
+var (
+	errTorn     = errors.New("the key ends in its middle")
+	errTrailing = errors.New("the key goes on after its end")
+)
+
+// A wire takes the data types of RFC 4251 section 5 off the front of a blob.
+// Once something is missing it stays torn and gives zeros.
+type wire struct {
+	rest []byte
+	torn bool
+}
+
+func (w *wire) take(n uint64) []byte {
+	if w.torn || uint64(len(w.rest)) < n {
+		w.torn = true
+		return nil
+	}
+	b := w.rest[:n:n]
+	w.rest = w.rest[n:]
+	return b
+}
+
+func (w *wire) uint32() uint32 {
+	if b := w.take(4); b != nil {
+		return binary.BigEndian.Uint32(b)
+	}
+	return 0
+}
+
+func (w *wire) string() []byte { return w.take(uint64(w.uint32())) }
+
+// end tells whether exactly everything has been taken.
+func (w *wire) end() error {
+	switch {
+	case w.torn:
+		return errTorn
+	case len(w.rest) > 0:
+		return errTrailing
+	}
+	return nil
+}
+
+// A kind is a type of key that OpenSSH knows.
+type kind struct {
+	name string                     // as ssh-keygen -l shows it
+	read func(w *wire) (int, error) // takes the fields after the type word, returns the bits
+}
+
+// kinds are the plain types by their word; a certificate adds to one of them.
+var kinds = map[string]*kind{
+	"ssh-rsa":             {"RSA", readRSA},
+	"ssh-dss":             {"DSA", readDSA},
+	"ssh-ed25519":         {"ED25519", readEd25519},
+	"ecdsa-sha2-nistp256": {"ECDSA", readECDSA("nistp256", 256)},
+	"ecdsa-sha2-nistp384": {"ECDSA", readECDSA("nistp384", 384)},
+	"ecdsa-sha2-nistp521": {"ECDSA", readECDSA("nistp521", 521)},
+
+	"sk-ssh-ed25519@openssh.com":         {"ED25519-SK", withApplication(readEd25519)},
+	"sk-ecdsa-sha2-nistp256@openssh.com": {"ECDSA-SK", withApplication(readECDSA("nistp256", 256))},
+}
+
+// plainType returns the type word of the key that a certificate of type typ
+// certifies (PROTOCOL.certkeys; ssh-rsa-cert-v01@openssh.com is one of
+// ssh-rsa), or "" if typ is not a certificate of a known type.
+func plainType(typ string) string {
+	base, ok := strings.CutSuffix(typ, "-cert-v01@openssh.com")
+	if !ok {
+		return ""
+	}
+	if strings.HasPrefix(base, "sk-") {
+		base += "@openssh.com"
+	}
+	if kinds[base] == nil {
+		return ""
+	}
+	return base
+}
+
+// A dissection is what a blob tells of itself.
+type dissection struct {
+	typ   string
+	kind  *kind // nil if the type is unknown
+	cert  bool
+	bits  int
+	plain []byte // of a certificate: the blob of the key that it certifies
+}
+
+func dissect(blob []byte) (dissection, error) {
+	w := &wire{rest: blob}
+	d := dissection{typ: string(w.string())}
+	switch {
+	case w.torn:
+		return dissection{}, errTorn
+	case !isTypeWord(d.typ):
+		return dissection{}, errors.New("no key: it does not start with a type")
+	case len(w.rest) == 0:
+		return dissection{}, errTorn
+	}
+	if d.kind = kinds[d.typ]; d.kind == nil {
+		plain := plainType(d.typ)
+		if plain == "" {
+			return d, nil
+		}
+		d.kind, d.cert = kinds[plain], true
+		w.string() // nonce
+		d.plain = appendString(nil, plain)
+	}
+	fields := w.rest
+	var err error
+	if d.bits, err = d.kind.read(w); err != nil {
+		return dissection{}, err
+	}
+	if d.cert {
+		d.plain = append(d.plain, fields[:len(fields)-len(w.rest)]...)
+		w.take(8 + 4)     // serial, user or host
+		w.string()        // key id
+		w.string()        // principals
+		w.take(8 + 8)     // valid after, before
+		for range 3 + 2 { // critical options, extensions, reserved; CA key, signature
+			w.string()
+		}
+	}
+	if err := w.end(); err != nil {
+		return dissection{}, err
+	}
+	return d, nil
+}
+
+// isTypeWord reports whether s can be the name of a key type: RFC 4251 section
+// 6 allows 64 printable characters without a comma, we only those which no
+// option, quote or shell gives a meaning to.
+func isTypeWord(s string) bool {
+	if s == "" || len(s) > 64 {
+		return false
+	}
+	for _, c := range []byte(s) {
+		if !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' ||
+			strings.IndexByte("-._+@/", c) >= 0) {
+			return false
+		}
+	}
+	return true
+}
+
+func appendString(b []byte, s string) []byte {
+	return append(binary.BigEndian.AppendUint32(b, uint32(len(s))), s...)
+}
+
+// number takes an mpint and returns its bits. Like sshbuf_get_bignum2() it
+// refuses what is negative or over 16384 bits.
+func number(w *wire) (int, error) {
+	b := w.string()
+	if len(b) > 0 && b[0]&0x80 != 0 {
+		return 0, errors.New("the key has a negative number")
+	}
+	for len(b) > 0 && b[0] == 0 {
+		b = b[1:]
+	}
+	if len(b) > 16384/8 {
+		return 0, errors.New("the key has a number of more than 16384 bits, which OpenSSH does not take")
+	}
+	if len(b) == 0 {
+		return 0, nil
+	}
+	return (len(b)-1)*8 + bits.Len8(b[0]), nil
+}
+
+func readRSA(w *wire) (int, error) {
+	if _, err := number(w); err != nil { // e
+		return 0, err
+	}
+	n, err := number(w)
+	if err == nil && n < 1024 && !w.torn { // SSH_RSA_MINIMUM_MODULUS_SIZE
+		err = fmt.Errorf("RSA with %d bits, and OpenSSH takes 1024 at the least", n)
+	}
+	return n, err
+}
+
+func readDSA(w *wire) (int, error) {
+	p, err := number(w)
+	for range 3 { // q, g, y
+		if err == nil {
+			_, err = number(w)
+		}
+	}
+	return p, err
+}
+
+func readEd25519(w *wire) (int, error) {
+	if key := w.string(); len(key) != 32 && !w.torn {
+		return 0, fmt.Errorf("ed25519 with %d bytes instead of 32", len(key))
+	}
+	return 256, nil
+}
+
+// readECDSA checks the form of the point, not that it is on the curve.
+func readECDSA(curve string, size int) func(*wire) (int, error) {
+	return func(w *wire) (int, error) {
+		name, point := w.string(), w.string()
+		switch {
+		case w.torn:
+		case string(name) != curve:
+			return 0, errors.New("ecdsa with another curve than its type says")
+		case len(point) != 1+2*((size+7)/8) || point[0] != 4:
+			return 0, errors.New("ecdsa without an uncompressed point")
+		}
+		return size, nil
+	}
+}
+
+// withApplication adds the last field of a key that lives in a security
+// device (PROTOCOL.u2f).
+func withApplication(read func(*wire) (int, error)) func(*wire) (int, error) {
+	return func(w *wire) (int, error) {
+		n, err := read(w)
+		w.string()
+		return n, err
+	}
+}

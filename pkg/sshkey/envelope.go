@@ -1,0 +1,445 @@
+package sshkey
+
+import (
+	"bytes"
+	"encoding/asn1"
+	"encoding/base64"
+	"errors"
+	"slices"
+	"strings"
+)
+
+// An Envelope is what a private key file tells without its passphrase.
+type Envelope struct {
+	Format    string // "openssh", "pkcs1", "pkcs8", "sec1", "dsa"
+	Public    Public // OpenSSH's format holds it in clear; else zero
+	Encrypted bool
+	Cipher    string // "none", "aes256-ctr", …; of PEM as DEK-Info has it, "" for an encrypted PKCS#8
+	KDF       string // "none", "bcrypt"; "" for an encrypted PEM
+	Rounds    int    // of bcrypt; 0 for none
+}
+
+// A FileError is why ssh(1) would not read a private key file, by ssh's rules
+// and not x/crypto's, which is more lenient.
+type FileError struct {
+	Cause  string // "key-damaged" or "key-format" of pi-key-causes(7)
+	Reason string // "lines end in CR LF", "PuTTY .ppk", …
+	hint   string
+}
+
+func (e *FileError) Error() string { return "ssh would not read it: " + e.Reason }
+
+// Hint returns the way on, "" if none is known.
+func (e *FileError) Hint() string { return e.hint }
+
+func damaged(reason, hint string) error { return &FileError{"key-damaged", reason, hint} }
+
+func foreign(reason, hint string) error { return &FileError{"key-format", reason, hint} }
+
+const (
+	hintBackup  = "restore the file from a backup, or make a new pair with pikeygen"
+	hintWrapped = "write the file again with the lines that ssh-keygen gave it"
+)
+
+// The marks that OpenSSH's format must start with and hold, to the byte:
+// MARK_BEGIN and MARK_END in OpenSSH's sshkey.c.
+const (
+	beginOpenSSH = "-----BEGIN OPENSSH PRIVATE KEY-----\n"
+	endOpenSSH   = "\n-----END OPENSSH PRIVATE KEY-----\n"
+)
+
+// OpenEnvelope looks at the raw bytes of a private key file. Its error is a
+// *FileError.
+//
+// Of OpenSSH's format it checks all that stands in clear; of an unencrypted
+// key also that its private part is whole and belongs to the public one. Of
+// PEM, which OpenSSL reads for ssh, it checks the frame and the outer fields.
+func OpenEnvelope(data []byte) (Envelope, error) {
+	if bytes.HasPrefix(data, []byte(beginOpenSSH)) {
+		return openOpenSSH(data)
+	}
+	if block, ok := findPEM(data); ok {
+		return openPEM(block)
+	}
+	return Envelope{}, instead(data)
+}
+
+// ciphers are those of OpenSSH 9.2 to 10.x, with the sizes of their block and
+// of their tag.
+var ciphers = map[string]struct{ block, tag int }{
+	"none":       {8, 0},
+	"3des-cbc":   {8, 0},
+	"aes128-cbc": {16, 0}, "aes192-cbc": {16, 0}, "aes256-cbc": {16, 0},
+	"aes128-ctr": {16, 0}, "aes192-ctr": {16, 0}, "aes256-ctr": {16, 0},
+	"aes128-gcm@openssh.com": {16, 16}, "aes256-gcm@openssh.com": {16, 16},
+	"chacha20-poly1305@openssh.com": {8, 16},
+}
+
+// openOpenSSH reads what PROTOCOL.key describes, in the steps of
+// private2_uudecode() and private2_decrypt().
+func openOpenSSH(data []byte) (Envelope, error) {
+	body := data[len(beginOpenSSH)-1:] // the END mark needs this newline if the body is empty
+	end := bytes.Index(body, []byte(endOpenSSH))
+	if end < 0 {
+		return Envelope{}, withoutEnd(body)
+	}
+	blob, err := base64.StdEncoding.Strict().DecodeString(string(withoutSpace(body[:end])))
+	if err != nil {
+		if bytes.IndexByte(body[:end], 0) >= 0 {
+			return Envelope{}, damaged("NUL bytes, as a power cut leaves them", hintBackup)
+		}
+		return Envelope{}, damaged("its base64 is broken", hintBackup)
+	}
+	torn := damaged("its fields are torn", hintBackup)
+	blob, ok := bytes.CutPrefix(blob, []byte("openssh-key-v1\x00"))
+	if !ok {
+		return Envelope{}, torn
+	}
+	w := &wire{rest: blob}
+	e := Envelope{Format: "openssh", Cipher: string(w.string()), KDF: string(w.string())}
+	kdf := &wire{rest: w.string()}
+	count := w.uint32()
+	public := w.string()
+	private := w.string()
+	tag := w.rest // and nothing else
+
+	cipher, known := ciphers[e.Cipher]
+	e.Encrypted = e.KDF != "none"
+	switch {
+	case w.torn:
+		return Envelope{}, torn
+	case count != 1:
+		return Envelope{}, foreign("several keys in one file", "")
+	case !known:
+		return Envelope{}, foreign("a cipher that OpenSSH does not have", "")
+	case e.KDF != "none" && e.KDF != "bcrypt":
+		return Envelope{}, foreign("a key derivation that OpenSSH does not have", "")
+	case e.KDF == "none" && e.Cipher != "none",
+		len(private) < cipher.block, len(private)%cipher.block != 0,
+		len(tag) != cipher.tag:
+		return Envelope{}, torn
+	}
+	if e.KDF == "bcrypt" {
+		salt := kdf.string()
+		e.Rounds = int(kdf.uint32())
+		if kdf.torn || len(salt) == 0 || e.Rounds < 1 {
+			return Envelope{}, torn
+		}
+	}
+	if e.Public, err = ParseBlob(public, ""); err != nil {
+		return Envelope{}, damaged("its public part: "+err.Error(), hintBackup)
+	}
+	if !e.Encrypted {
+		if err := checkPrivate(private, e.Public); err != nil {
+			return Envelope{}, damaged(err.Error(), hintBackup)
+		}
+	}
+	return e, nil
+}
+
+func withoutEnd(body []byte) error {
+	mark := []byte("-----END OPENSSH PRIVATE KEY-----")
+	switch {
+	case bytes.IndexByte(body, 0) >= 0:
+		return damaged("NUL bytes, as a power cut leaves them", hintBackup)
+	case bytes.HasSuffix(body, append([]byte("\n"), mark...)):
+		return damaged("the last line has no newline", "add it: echo >> FILE")
+	case bytes.Contains(body, append(mark, '\r')):
+		return damaged("lines end in CR LF", hintCRLF)
+	case bytes.Contains(body, mark):
+		return damaged("its END line is not a line of its own", hintWrapped)
+	}
+	return damaged("cut off: the END line is missing", hintBackup)
+}
+
+const hintCRLF = `take the CRs out, and keep the mode: tr -d '\r' < FILE > NEW && cat NEW > FILE && rm NEW`
+
+// withoutSpace takes out what b64_pton() passes over, and all from a NUL on,
+// which ends the string for it.
+func withoutSpace(b []byte) []byte {
+	if i := bytes.IndexByte(b, 0); i >= 0 {
+		b = b[:i]
+	}
+	return slices.DeleteFunc(slices.Clone(b), func(c byte) bool {
+		return c == ' ' || '\t' <= c && c <= '\r'
+	})
+}
+
+// checkPrivate checks an unencrypted private part: the two check numbers, the
+// fields of its type, the comment and the padding; and that the public values
+// in it are those of the public key.
+func checkPrivate(private []byte, public Public) error {
+	torn := errors.New("its private part is torn")
+	w := &wire{rest: private}
+	if first, second := w.uint32(), w.uint32(); first != second {
+		return errors.New("its check numbers differ")
+	}
+	if string(w.string()) != public.Type {
+		return errors.New("its private part is of another type than its public one")
+	}
+	pub := &wire{rest: public.Blob}
+	pub.string() // type
+	same := true
+	match := func(n int) { // the next n fields are those of the public key
+		for range n {
+			same = string(w.string()) == string(pub.string()) && same
+		}
+	}
+	secrets := 1
+	switch public.Type {
+	case "ssh-rsa": // n, e here; e, n there
+		n, e := w.string(), w.string()
+		same = string(e) == string(pub.string()) && string(n) == string(pub.string())
+		secrets = 4 // d, 1/q mod p, p, q
+	case "ssh-dss":
+		match(4)
+	case "ssh-ed25519":
+		match(1)
+		if secret := w.string(); len(secret) != 64 {
+			return torn
+		}
+		secrets = 0
+	case "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521":
+		match(2)
+	case "sk-ssh-ed25519@openssh.com":
+		match(2)
+		w.take(1)   // flags
+		secrets = 2 // key handle, reserved
+	case "sk-ecdsa-sha2-nistp256@openssh.com":
+		match(3)
+		w.take(1)
+		secrets = 2
+	default:
+		return nil // only a newer ssh knows
+	}
+	for range secrets {
+		w.string()
+	}
+	w.string() // comment
+	if w.torn {
+		return torn
+	}
+	if !same {
+		return errors.New("its private part does not belong to its public one")
+	}
+	for i, c := range w.rest {
+		if c != byte(i+1) {
+			return torn
+		}
+	}
+	return nil
+}
+
+// A pemBlock is the first PEM block that OpenSSL would take for a private key.
+type pemBlock struct {
+	name   string // "RSA PRIVATE KEY"
+	header map[string]string
+	body   string // base64 without blanks
+	ended  bool
+}
+
+// findPEM looks for a private key's block as PEM_read_bio_PrivateKey() does:
+// text before it, a byte order mark, CR LF and a missing last newline do not
+// disturb it.
+func findPEM(data []byte) (pemBlock, bool) {
+	text := strings.TrimPrefix(string(data), "\xef\xbb\xbf")
+	var b pemBlock
+	var body strings.Builder
+	inHeader := false
+	for line := range strings.Lines(text) {
+		line = strings.TrimRight(line, " \t\r\n\v\f")
+		if b.name == "" {
+			name, ok := strings.CutPrefix(line, "-----BEGIN ")
+			name, ok2 := strings.CutSuffix(name, "-----")
+			if ok && ok2 && pemFormats[name] != "" {
+				b.name, b.header = name, map[string]string{}
+			}
+			continue
+		}
+		if line == "-----END "+b.name+"-----" {
+			b.ended = true
+			break
+		}
+		if name, value, ok := strings.Cut(line, ":"); ok && body.Len() == 0 {
+			b.header[name] = strings.TrimLeft(value, " ")
+			inHeader = true
+			continue
+		}
+		if inHeader && line == "" {
+			inHeader = false
+			continue
+		}
+		body.WriteString(line)
+	}
+	b.body = body.String()
+	return b, b.name != ""
+}
+
+var pemFormats = map[string]string{
+	"RSA PRIVATE KEY":       "pkcs1",
+	"DSA PRIVATE KEY":       "dsa",
+	"EC PRIVATE KEY":        "sec1",
+	"PRIVATE KEY":           "pkcs8",
+	"ENCRYPTED PRIVATE KEY": "pkcs8",
+}
+
+func openPEM(b pemBlock) (Envelope, error) {
+	if !b.ended {
+		return Envelope{}, damaged("cut off: the END line is missing", hintBackup)
+	}
+	der, err := base64.StdEncoding.DecodeString(b.body)
+	if err != nil {
+		return Envelope{}, damaged("its base64 is broken", hintBackup)
+	}
+	e := Envelope{Format: pemFormats[b.name], Cipher: "none", KDF: "none"}
+	if b.name == "ENCRYPTED PRIVATE KEY" {
+		e.Encrypted, e.Cipher, e.KDF = true, "", ""
+	}
+	if strings.HasPrefix(b.header["Proc-Type"], "4,ENCRYPTED") {
+		cipher, _, _ := strings.Cut(b.header["DEK-Info"], ",")
+		if cipher == "" {
+			return Envelope{}, damaged("its DEK-Info header is missing", hintBackup)
+		}
+		e.Encrypted, e.Cipher, e.KDF = true, strings.ToLower(cipher), ""
+		if len(der) == 0 || len(der)%8 != 0 {
+			return Envelope{}, damaged("cut off: half a block at its end", hintBackup)
+		}
+		return e, nil
+	}
+	if err := checkDER(b.name, der); err != nil {
+		return Envelope{}, err
+	}
+	return e, nil
+}
+
+// instead says what a file is that starts like no private key of ssh's.
+func instead(data []byte) error {
+	text := string(data)
+	if decoded, err := decodeText(data); err == nil {
+		text = decoded
+	}
+	switch {
+	case len(data) == 0:
+		return damaged("the file is empty", hintBackup)
+	case len(bytes.Trim(data, "\x00")) == 0:
+		return damaged("nothing but NUL bytes, as a power cut leaves them", hintBackup)
+	case strings.HasPrefix(text, "PuTTY-User-Key-File-"):
+		return foreign("a PuTTY .ppk file", "puttygen FILE -O private-openssh-new -o NEW writes it as OpenSSH has it")
+	case strings.HasPrefix(text, "SSH PRIVATE KEY FILE FORMAT 1."):
+		return foreign("a key of SSH 1, which no server takes any more", "make a new pair with pikeygen")
+	case strings.HasPrefix(text, "---- BEGIN SSH2 ENCRYPTED PRIVATE KEY ----"):
+		return foreign("a private key of ssh.com's", "ssh-keygen -i -f FILE converts one without a passphrase")
+	case strings.HasPrefix(text, begin4716):
+		return foreign("a public key, as RFC 4716 has it", hintPrivate)
+	}
+	if before, _, ok := strings.Cut(text, strings.TrimSuffix(beginOpenSSH, "\n")); ok {
+		switch {
+		case len(text) < len(data) && len(data)-len(text) == 3:
+			return damaged("a byte order mark at its start", "save it as plain ASCII: tail -c +4 FILE > NEW, mode 0600")
+		case len(text) < len(data):
+			return damaged("UTF-16", "save it as plain ASCII: iconv -f UTF-16 -t ASCII FILE > NEW, mode 0600")
+		case before != "":
+			return damaged("text before its BEGIN line", "remove all that stands before -----BEGIN")
+		case strings.HasPrefix(text[len(beginOpenSSH)-1:], "\r"):
+			return damaged("lines end in CR LF", hintCRLF)
+		}
+		return damaged("its BEGIN line is not a line of its own", hintWrapped)
+	}
+	if _, err := ReadPublic(data); err == nil {
+		return foreign("a public key", hintPrivate)
+	}
+	switch {
+	case strings.Contains(text, "-----BEGIN ") && strings.Contains(text, "PRIVATE KEY-----"):
+		return damaged("its BEGIN line is not a line of its own", hintWrapped)
+	case strings.HasPrefix(strings.TrimSpace(text), "b3BlbnNzaC1rZXktdjE"):
+		return damaged("the BEGIN line is missing", "put "+strings.TrimSpace(beginOpenSSH)+" before it")
+	case bytes.IndexByte(data, 0) >= 0:
+		return damaged("NUL bytes, as a power cut leaves them", hintBackup)
+	}
+	return foreign("not a private key", "")
+}
+
+const hintPrivate = "the private half is the file of the same name without .pub"
+
+// The algorithms and curves that ssh takes from PEM.
+var (
+	oidRSA = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 1, 1}
+	oidDSA = asn1.ObjectIdentifier{1, 2, 840, 10040, 4, 1}
+	oidEC  = asn1.ObjectIdentifier{1, 2, 840, 10045, 2, 1}
+
+	oidEd25519 = asn1.ObjectIdentifier{1, 3, 101, 112}
+
+	oidCurves = []asn1.ObjectIdentifier{
+		{1, 2, 840, 10045, 3, 1, 7}, // nistp256
+		{1, 3, 132, 0, 34},          // nistp384
+		{1, 3, 132, 0, 35},          // nistp521
+	}
+)
+
+func checkCurve(curve asn1.ObjectIdentifier) error {
+	if !slices.ContainsFunc(oidCurves, curve.Equal) {
+		return foreign("ECDSA on a curve that OpenSSH does not have", "")
+	}
+	return nil
+}
+
+// checkDER checks the outer fields of a key: PKCS#1 (RFC 8017 A.1.2), DSA,
+// SEC 1 (RFC 5915), PKCS#8 (RFC 5958).
+func checkDER(name string, der []byte) error {
+	torn := damaged("its fields are torn", hintBackup)
+	var fields []asn1.RawValue
+	if _, err := asn1.Unmarshal(der, &fields); err != nil {
+		return torn
+	}
+	numbers := func(n int) error {
+		if len(fields) < n || slices.ContainsFunc(fields[:n], func(f asn1.RawValue) bool {
+			return f.Class != asn1.ClassUniversal || f.Tag != asn1.TagInteger || f.IsCompound
+		}) {
+			return torn
+		}
+		return nil
+	}
+	switch name {
+	case "RSA PRIVATE KEY":
+		return numbers(9)
+	case "DSA PRIVATE KEY":
+		return numbers(6)
+	case "EC PRIVATE KEY":
+		var curve asn1.ObjectIdentifier
+		for _, f := range fields {
+			if f.Class == asn1.ClassContextSpecific && f.Tag == 0 {
+				_, _ = asn1.Unmarshal(f.Bytes, &curve)
+			}
+		}
+		return checkCurve(curve)
+	case "ENCRYPTED PRIVATE KEY":
+		if len(fields) != 2 {
+			return torn
+		}
+		return nil
+	}
+	var pkcs8 struct {
+		Version   int
+		Algorithm struct {
+			ID     asn1.ObjectIdentifier
+			Params asn1.RawValue `asn1:"optional"`
+		}
+		Key []byte
+	}
+	if _, err := asn1.Unmarshal(der, &pkcs8); err != nil {
+		return torn
+	}
+	switch id := pkcs8.Algorithm.ID; {
+	case id.Equal(oidRSA):
+		return checkDER("RSA PRIVATE KEY", pkcs8.Key)
+	case id.Equal(oidDSA):
+		return nil
+	case id.Equal(oidEC):
+		var curve asn1.ObjectIdentifier
+		_, _ = asn1.Unmarshal(pkcs8.Algorithm.Params.FullBytes, &curve)
+		return checkCurve(curve)
+	case id.Equal(oidEd25519):
+		return foreign("Ed25519 as PKCS#8, which ssh reads only since OpenSSH 9.6", "")
+	}
+	return foreign("PKCS#8 with a kind of key that OpenSSH does not have", "")
+}

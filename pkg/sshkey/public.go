@@ -1,0 +1,323 @@
+package sshkey
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"unicode/utf16"
+)
+
+// ErrPrivateKey is what a PublicError wraps when a private key was given.
+var ErrPrivateKey = errors.New("a private key, where only a public one belongs")
+
+// A PublicError says what stands where a public key was expected. Nothing of
+// what stands there is in it but the type words of public keys.
+type PublicError struct {
+	Line int   // from 1; 0 if it is about a single line or the whole input
+	Err  error // ErrPrivateKey or what is wrong, in words
+	hint string
+}
+
+func (e *PublicError) Error() string {
+	if e.Line == 0 {
+		return e.Err.Error()
+	}
+	return fmt.Sprintf("line %d: %v", e.Line, e.Err)
+}
+
+func (e *PublicError) Unwrap() error { return e.Err }
+
+// Hint returns the way on.
+func (e *PublicError) Hint() string { return e.hint }
+
+// refuse makes a PublicError whose line is not known yet.
+func refuse(hint, format string, args ...any) error {
+	return &PublicError{Err: fmt.Errorf(format, args...), hint: hint}
+}
+
+// atLine returns err with its line.
+func atLine(err error, line int) error {
+	var e *PublicError
+	if errors.As(err, &e) {
+		return &PublicError{line, e.Err, e.hint}
+	}
+	return err
+}
+
+// maxLine bounds a line, and the body of an RFC 4716 block. RSA with 16384
+// bits, the longest that OpenSSH takes, needs 2.8 KiB.
+const maxLine = 64 << 10
+
+const (
+	hintPublic  = "give the public half, FILE.pub; where it is lost, pikeygen -y -f FILE prints it"
+	hintTorn    = "copy the line again in one piece, best straight from the .pub file"
+	hintOneLine = "put each key on a line of its own"
+	hintSource  = "give a .pub file of ssh-keygen or pikeygen"
+)
+
+// ParsePublic reads one "type base64 [comment]" line: no options, no control
+// bytes but the line's end and TAB as a blank. The type word must be the one
+// inside the blob. Its error is a *PublicError.
+func ParsePublic(line string) (Public, error) {
+	return parseLine(strings.TrimSuffix(strings.TrimSuffix(line, "\n"), "\r"))
+}
+
+// ReadPublic reads the public keys of a file or of a stream, as ssh-copy-id
+// takes them: lines of "type base64 [comment]"; blank lines and '#' comments
+// are skipped. BOM, CRLF, UTF-16 and RFC 4716 are converted. An error is a
+// *PublicError; it names the line and says what it holds instead: a private
+// key, several keys glued, options before the key, a control byte, a torn
+// line. No keys at all is an error too.
+func ReadPublic(data []byte) ([]Public, error) {
+	text, err := decodeText(data)
+	if err != nil {
+		return nil, err
+	}
+	// A private key first, wherever it stands: no other fault of the input
+	// matters as much.
+	n := 0
+	for line := range strings.SplitSeq(text, "\n") {
+		if n++; holdsPrivateKey(line) {
+			return nil, &PublicError{n, ErrPrivateKey, hintPublic}
+		}
+	}
+
+	var keys []Public
+	for n, rest := 1, text; rest != ""; n++ {
+		var line string
+		line, rest, _ = strings.Cut(rest, "\n")
+		line = strings.Trim(strings.TrimSuffix(line, "\r"), " \t")
+		if line == "" || line[0] == '#' {
+			continue
+		}
+		var key Public
+		if line == begin4716 {
+			var used int
+			key, used, rest, err = read4716(rest)
+			err = atLine(err, n)
+			n += used
+		} else {
+			key, err = parseLine(line)
+			err = atLine(err, n)
+		}
+		if err != nil {
+			return nil, err
+		}
+		keys = append(keys, key)
+	}
+	if keys == nil {
+		return nil, refuse(hintSource, "no public key in it")
+	}
+	return keys, nil
+}
+
+// decodeText takes a byte order mark away, and UTF-16, which PowerShell's ">"
+// writes, apart.
+func decodeText(data []byte) (string, error) {
+	var order binary.ByteOrder
+	switch {
+	case bytes.HasPrefix(data, []byte("\xef\xbb\xbf")):
+		return string(data[3:]), nil
+	case bytes.HasPrefix(data, []byte("\xff\xfe")):
+		order = binary.LittleEndian
+	case bytes.HasPrefix(data, []byte("\xfe\xff")):
+		order = binary.BigEndian
+	default:
+		return string(data), nil
+	}
+	if len(data)%2 != 0 {
+		return "", refuse(hintTorn, "UTF-16 with half a character at its end")
+	}
+	units := make([]uint16, 0, len(data)/2)
+	for i := 2; i < len(data); i += 2 {
+		units = append(units, order.Uint16(data[i:]))
+	}
+	return string(utf16.Decode(units)), nil
+}
+
+// holdsPrivateKey knows OpenSSH's, OpenSSL's, ssh.com's, PuTTY's and SSH-1's
+// files by their marks, and the body of OpenSSH's also without them.
+func holdsPrivateKey(line string) bool {
+	if _, after, ok := strings.Cut(line, "BEGIN "); ok && strings.Contains(after, "PRIVATE KEY") {
+		return true
+	}
+	return strings.Contains(line, "PuTTY-User-Key-File-") ||
+		strings.Contains(line, "SSH PRIVATE KEY FILE FORMAT") ||
+		strings.HasPrefix(strings.TrimLeft(line, " \t"), "b3BlbnNzaC1rZXktdjE") // base64 of openssh-key-v1
+}
+
+// parseLine reads a line without its end.
+func parseLine(line string) (Public, error) {
+	if holdsPrivateKey(line) {
+		return Public{}, &PublicError{0, ErrPrivateKey, hintPublic}
+	}
+	if len(line) > maxLine {
+		return Public{}, refuse(hintSource, "a line of more than %d KiB", maxLine>>10)
+	}
+	for _, c := range []byte(line) {
+		if c < ' ' && c != '\t' || c == 0x7f {
+			return Public{}, refuse("remove it, or take the key from its .pub file again",
+				"the control byte 0x%02x", c)
+		}
+	}
+	line = strings.Trim(line, " \t")
+	if err := misplaced(line); err != nil {
+		return Public{}, err
+	}
+	typ, rest := cutBlank(line)
+	b64, comment := cutBlank(rest)
+	blob, err := base64.StdEncoding.Strict().DecodeString(b64)
+	if err != nil {
+		return Public{}, refuse(hintTorn, "a torn key: its base64 is broken")
+	}
+	key, err := ParseBlob(blob, comment)
+	switch {
+	case errors.Is(err, errTrailing):
+		return Public{}, refuse(hintOneLine, "%w: are there two glued together?", err)
+	case errors.Is(err, errTorn):
+		return Public{}, refuse(hintTorn, "%w: is the line wrapped or cut off?", err)
+	case err != nil:
+		return Public{}, refuse(hintSource, "%w", err)
+	case key.Type != typ:
+		return Public{}, refuse("write "+key.Type+" at the start of the line, if the key is the right one",
+			"the first word is not the key's type, which is %s", key.Type)
+	}
+	return key, nil
+}
+
+// misplaced tells when the line is not "type base64 [comment]": it looks for
+// words that hold a key, and at the word before each of them.
+func misplaced(line string) error {
+	words := strings.FieldsFunc(line, func(r rune) bool { return r == ' ' || r == '\t' })
+	found := false
+	for i, word := range words {
+		typ := typeInside(word)
+		switch {
+		case typ == "":
+		case i == 0:
+			return refuse("put "+typ+" and a blank before it", "a key without its type word")
+		case found && strings.HasSuffix(words[i-1], typ):
+			return refuse(hintOneLine, "several keys in one line")
+		case found: // a comment may hold anything else
+		case i == 1 && namesType(words[0]):
+			found = true // whether it is the right type, parseLine looks
+		case namesType(words[0]):
+			return refuse(hintOneLine, "a torn key, and another one in the same line")
+		default:
+			return refuse("give the key alone; --options takes what shall stand before it",
+				"options or other words before the key")
+		}
+	}
+	if found {
+		return nil
+	}
+	switch {
+	case len(words) == 0:
+		return refuse(hintSource, "a blank line")
+	case namesType(words[0]):
+		return refuse(hintTorn, "a torn key: no base64 follows its type word")
+	case strings.HasPrefix(line, "-----BEGIN "):
+		return refuse("ssh-keygen -i -m PKCS8 -f FILE (or -m PEM) prints it as OpenSSH has it",
+			"a PEM block, which is not OpenSSH's form of a public key")
+	}
+	return refuse(hintSource, "not a public key")
+}
+
+// namesType reports whether a word is a type or made like one, and not an
+// option or a host's name.
+func namesType(word string) bool {
+	family, _, _ := strings.Cut(word, "-")
+	return isTypeWord(word) && slices.Contains([]string{"ssh", "ecdsa", "sk", "rsa", "webauthn"}, family)
+}
+
+// typeInside returns the type word that a base64 word starts with, or "". It
+// looks at the start only, so that a line is read in linear time.
+func typeInside(word string) string {
+	if !strings.HasPrefix(word, "AAAA") { // three bytes of the type's length
+		return ""
+	}
+	head := word[:min(len(word), 4*24)&^3] // 72 bytes hold 4 + 64
+	blob, _ := base64.StdEncoding.DecodeString(head)
+	w := &wire{rest: blob}
+	if typ := string(w.string()); isTypeWord(typ) {
+		return typ
+	}
+	return ""
+}
+
+// cutBlank returns the first word and what follows it, without blanks between.
+func cutBlank(s string) (word, rest string) {
+	i := strings.IndexAny(s, " \t")
+	if i < 0 {
+		return s, ""
+	}
+	return s[:i], strings.TrimLeft(s[i:], " \t")
+}
+
+// The marks of RFC 4716 section 3.2.
+const (
+	begin4716 = "---- BEGIN SSH2 PUBLIC KEY ----"
+	end4716   = "---- END SSH2 PUBLIC KEY ----"
+)
+
+// read4716 reads a key from what follows the begin mark. It returns how many
+// lines it has used, and what follows them.
+func read4716(text string) (key Public, used int, rest string, err error) {
+	torn := func(what string) (Public, int, string, error) {
+		return Public{}, used, "", refuse(hintTorn, "an RFC 4716 key %s", what)
+	}
+	var body strings.Builder
+	var comment string
+	next := func() (line string, ok bool) {
+		if text == "" {
+			return "", false
+		}
+		used++
+		line, text, _ = strings.Cut(text, "\n")
+		return strings.TrimRight(line, " \t\r"), true
+	}
+	for {
+		line, ok := next()
+		if !ok {
+			return torn("without its end")
+		}
+		if line == end4716 {
+			break
+		}
+		name, value, header := strings.Cut(line, ":")
+		if !header {
+			body.WriteString(line)
+			if body.Len() > maxLine {
+				return torn("that is too long")
+			}
+			continue
+		}
+		for strings.HasSuffix(value, `\`) { // goes on in the next line
+			line, ok := next()
+			if !ok || len(value) > 1024 { // as section 3.3 has it
+				return torn("with a header that does not end")
+			}
+			value = strings.TrimSuffix(value, `\`) + line
+		}
+		if strings.EqualFold(name, "Comment") {
+			comment = strings.Trim(value, " \t")
+			if n := len(comment); n >= 2 && comment[0] == '"' && comment[n-1] == '"' {
+				comment = comment[1 : n-1]
+			}
+		}
+	}
+	blob, err := base64.StdEncoding.Strict().DecodeString(body.String())
+	if err != nil {
+		return torn("whose base64 is broken")
+	}
+	if key, err = ParseBlob(blob, ""); err != nil {
+		return torn("of which " + err.Error())
+	}
+	// As a line, so that a comment is held to the same rules.
+	key, err = parseLine(key.Line() + " " + comment)
+	return key, used, text, err
+}

@@ -1,0 +1,277 @@
+package sshkey
+
+import (
+	"encoding/base64"
+	"encoding/binary"
+	"errors"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+	"unicode/utf16"
+)
+
+const (
+	ed25519Type = "ssh-ed25519"
+	ed25519Blob = "AAAAC3NzaC1lZDI1NTE5AAAAIKX+mshLa1XlYVPmPvG8Vh5KlFbEXGlz0qBvTPtVqXpG"
+	ed25519Line = ed25519Type + " " + ed25519Blob + " me@here"
+)
+
+var (
+	rsaLine  = madeRSA(2048)
+	rsaWords = strings.Fields(rsaLine)
+	newLine  = made("ssh-mldsa44-ed25519", "what a newer ssh knows")
+)
+
+func TestParsePublicTakes(t *testing.T) {
+	for _, tt := range []struct{ line, comment string }{
+		{ed25519Line, "me@here"},
+		{ed25519Line + "\n", "me@here"},
+		{ed25519Line + "\r\n", "me@here"},
+		{" \t" + ed25519Type + "\t " + ed25519Blob + " \t ", ""},
+		{ed25519Type + " " + ed25519Blob, ""},
+		{ed25519Type + " " + ed25519Blob + " a  b\tc ", "a  b\tc"},
+		{ed25519Line + " zoë \x9b", "me@here zoë \x9b"},
+		{ed25519Line + " AAAA AAAAC3Nz ssh-rsa", "me@here AAAA AAAAC3Nz ssh-rsa"},
+		{ed25519Line + " PRIVATE KEY of mine", "me@here PRIVATE KEY of mine"},
+		{rsaLine, "made"},
+		{madeRSA(16384), "made"},
+		{newLine, "made"},
+		{made("sk-something-new@example.com", "", "x"), "made"},
+	} {
+		p, err := ParsePublic(tt.line)
+		if err != nil {
+			t.Errorf("%.60q: %v", tt.line, err)
+		} else if p.Comment != tt.comment {
+			t.Errorf("%.60q: comment %q, want %q", tt.line, p.Comment, tt.comment)
+		}
+	}
+}
+
+func TestParsePublicRefuses(t *testing.T) {
+	torn := base64.StdEncoding.EncodeToString(mustDecode(ed25519Blob)[:48])
+	for _, tt := range []struct{ line, want string }{
+		{"", "blank line"},
+		{"hello", "not a public key"},
+		{ed25519Type, "no base64 follows"},
+		{ed25519Type + " me@here", "no base64 follows"},
+		{ed25519Blob + " me@here", "without its type word"},
+		{"ssh-rsa " + ed25519Blob, "which is ssh-ed25519"},
+		{"ssh-mldsa44-ed25519 " + ed25519Blob, "which is ssh-ed25519"},
+		{"SSH-ED25519 " + ed25519Blob, "options or other words"},
+		{ed25519Type + " " + torn, "ends in its middle"},
+		{ed25519Type + " " + ed25519Blob[:50], "base64 is broken"},
+		{ed25519Type + " " + ed25519Blob[:50] + "!" + ed25519Blob[51:], "base64 is broken"},
+		{ed25519Type + " " + ed25519Blob[:40] + " " + ed25519Blob[40:], "ends in its middle"},
+		{rsaWords[0] + " " + rsaWords[1][:len(rsaWords[1])-1], "base64 is broken"},
+		{ed25519Type + " " + ed25519Blob + ed25519Blob, "two glued"},
+		{ed25519Line + rsaLine, "several keys in one line"},
+		{ed25519Line + " " + rsaLine, "several keys in one line"},
+		{ed25519Type + " " + ed25519Blob + rsaLine, "several keys in one line"},
+		{ed25519Type + " torn " + rsaLine, "another one in the same line"},
+		{`from="10.0.0.0/8" ` + ed25519Line, "options"},
+		{`command="echo a b" ` + ed25519Line, "options"},
+		{"restrict " + ed25519Line, "options"},
+		{"restrict," + ed25519Line, "options"},
+		{"pi.local,192.0.2.1 " + ed25519Line, "options"},
+		{ed25519Line + "\x00", "control byte 0x00"},
+		{ed25519Line + "\x1b[2J", "control byte 0x1b"},
+		{ed25519Line + "\x7f", "control byte 0x7f"},
+		{ed25519Line + "\r" + rsaLine, "control byte 0x0d"},
+		{ed25519Line + "\n" + rsaLine, "control byte 0x0a"},
+		{ed25519Line + strings.Repeat("x", maxLine), "more than 64 KiB"},
+		{madeRSA(768), "768 bits"},
+		{madeRSA(16392), "16384 bits"},
+		{made("ssh-ed25519", "short"), "5 bytes instead of 32"},
+		{made("ssh-ed25519", strings.Repeat("k", 32), "more"), "goes on after its end"},
+		{made("ecdsa-sha2-nistp256", "nistp384", "x"), "another curve"},
+		{made("ecdsa-sha2-nistp256", "nistp256", "\x02"+strings.Repeat("x", 32)), "uncompressed"},
+		{made("ssh-new"), "ends in its middle"},
+		{"-----BEGIN PUBLIC KEY-----", "a PEM block"},
+	} {
+		_, err := ParsePublic(tt.line)
+		var perr *PublicError
+		if !errors.As(err, &perr) || !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("%.60q: error %v, want one with %q", tt.line, err, tt.want)
+			continue
+		}
+		if errors.Is(err, ErrPrivateKey) {
+			t.Errorf("%.60q is taken for a private key", tt.line)
+		}
+		if perr.Hint() == "" {
+			t.Errorf("%.60q: no hint", tt.line)
+		}
+	}
+}
+
+func mustDecode(s string) []byte {
+	b, err := base64.StdEncoding.DecodeString(s)
+	if err != nil {
+		panic(err)
+	}
+	return b
+}
+
+func utf16Text(order binary.AppendByteOrder, s string) []byte {
+	b := order.AppendUint16(nil, 0xfeff)
+	for _, u := range utf16.Encode([]rune(s)) {
+		b = order.AppendUint16(b, u)
+	}
+	return b
+}
+
+func TestReadPublicTakes(t *testing.T) {
+	two := "# mine\n\n  " + ed25519Line + "\n\t# more\n" + rsaLine + "\n"
+	rfc4716 := "---- BEGIN SSH2 PUBLIC KEY ----\nSubject: me\nComment: \"me\\\n@here\"\nx-long: a\\\nb\\\nc\n" +
+		ed25519Blob[:40] + "\n" + ed25519Blob[40:] + "\n---- END SSH2 PUBLIC KEY ----\n"
+	crlf := strings.NewReplacer("\n", "\r\n").Replace
+	for name, data := range map[string]string{
+		"lines":            two,
+		"no last newline":  strings.TrimSuffix(two, "\n"),
+		"CR LF":            crlf(two),
+		"byte order mark":  "\xef\xbb\xbf" + two,
+		"UTF-16, little":   string(utf16Text(binary.LittleEndian, crlf(two))),
+		"UTF-16, big":      string(utf16Text(binary.BigEndian, two)),
+		"RFC 4716":         rfc4716 + rsaLine,
+		"RFC 4716, CR LF":  crlf(rfc4716) + rsaLine,
+		"RFC 4716, UTF-16": string(utf16Text(binary.LittleEndian, crlf(rfc4716+rsaLine))),
+	} {
+		keys, err := ReadPublic([]byte(data))
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		var lines []string
+		for _, k := range keys {
+			lines = append(lines, k.Line())
+		}
+		if got, want := strings.Join(lines, "\n"), ed25519Line+"\n"+rsaLine; got != want {
+			t.Errorf("%s:\n%s\nwant\n%s", name, got, want)
+		}
+	}
+}
+
+func TestReadPublicRefuses(t *testing.T) {
+	for _, tt := range []struct{ data, want string }{
+		{"", "no public key"},
+		{"\n# nothing\n\n", "no public key"},
+		{"\xef\xbb\xbf", "no public key"},
+		{"\xff\xfea", "half a character"},
+		{ed25519Line + "\n\n" + ed25519Type + " AAAAtorn\n", "line 3: a torn key"},
+		{ed25519Line + "\x00\n", "line 1: the control byte 0x00"},
+		{"# a\r\nrestrict " + ed25519Line, "line 2: options"},
+		{ed25519Type + " " + ed25519Blob[:40] + "\n" + ed25519Blob[40:] + "\n", "line 1: the key ends in its middle"},
+		{"\n" + begin4716 + "\n" + ed25519Blob + "\n", "line 2: an RFC 4716 key without its end"},
+		{begin4716 + "\n" + ed25519Blob[:40] + "\n" + end4716, "line 1: an RFC 4716 key of which the key ends in its middle"},
+		{begin4716 + "\n" + ed25519Blob[:41] + "\n" + end4716, "whose base64 is broken"},
+		{begin4716 + "\nComment: a\x1b[2J\n" + ed25519Blob + "\n" + end4716, "control byte 0x1b"},
+		{begin4716 + "\nComment: \\\n", "header that does not end"},
+		{begin4716 + "\n" + ed25519Blob + "\n" + end4716 + "\n\nx", "line 5: not a public key"},
+	} {
+		_, err := ReadPublic([]byte(tt.data))
+		var perr *PublicError
+		if !errors.As(err, &perr) || !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("%.60q: error %v, want one with %q", tt.data, err, tt.want)
+		}
+	}
+}
+
+// A private key is told as such in whatever wrapping, and nothing of it is in
+// the error.
+func TestReadPublicNeverTakesAPrivateKey(t *testing.T) {
+	need(t, "ssh-keygen")
+	dir := t.TempDir()
+	var keys []string
+	for i, args := range [][]string{
+		{"-t", "ed25519"}, {"-t", "rsa", "-b", "1024"}, {"-t", "rsa", "-b", "1024", "-m", "PEM"},
+		{"-t", "ecdsa", "-m", "PKCS8"}, {"-t", "ed25519", "-N", "secret", "-a", "1"},
+	} {
+		name := filepath.Join(dir, string(rune('a'+i)))
+		if i < 4 {
+			args = append(args, "-N", "")
+		}
+		mustKeygen(t, dir, append(args, "-q", "-f", name)...)
+		keys = append(keys, read(t, name))
+	}
+	keys = append(keys,
+		"PuTTY-User-Key-File-3: ssh-ed25519\nEncryption: none\nComment: x\nPublic-Lines: 2\n"+ed25519Blob+"\nPrivate-Lines: 1\nc2VjcmV0\n",
+		"SSH PRIVATE KEY FILE FORMAT 1.1\n\x00\x00\x00secret",
+		"---- BEGIN SSH2 ENCRYPTED PRIVATE KEY ----\nc2VjcmV0\n",
+		strings.Join(strings.Split(keys[0], "\n")[1:], "\n"), // without its BEGIN line
+	)
+	for _, key := range keys {
+		for _, data := range []string{
+			key, "\xef\xbb\xbf" + key, "\n\n" + strings.ReplaceAll(key, "\n", "\r\n"),
+			string(utf16Text(binary.LittleEndian, key)), string(utf16Text(binary.BigEndian, key)),
+			ed25519Line + "\nbroken line\n" + key,
+			strings.ReplaceAll(key, "\n", " "),
+		} {
+			_, err := ReadPublic([]byte(data))
+			if !errors.Is(err, ErrPrivateKey) {
+				t.Errorf("%.40q: error %v, want ErrPrivateKey", data, err)
+				continue
+			}
+			for word := range strings.FieldsSeq(key) {
+				if len(word) > 12 && strings.Contains(err.Error(), word) {
+					t.Errorf("%.40q: the error holds a part of the key: %v", data, err)
+				}
+			}
+		}
+	}
+}
+
+// Megabytes of anything are read in linear time.
+func TestReadPublicIsLinear(t *testing.T) {
+	const size = 2 << 20
+	for name, unit := range map[string]string{
+		"newlines": "\n", "letters": "A", "blanks": " ", "words": "AAAA ", "marks": "BEGIN PRIVATE ",
+		"keys": ed25519Line + "\n", "continued": "x:\\\n", "blobs": ed25519Blob + " ",
+	} {
+		start := time.Now()
+		for _, head := range []string{"", begin4716 + "\n", begin4716 + "\nComment: "} {
+			_, _ = ReadPublic([]byte(head + strings.Repeat(unit, size/len(unit))))
+		}
+		if took := time.Since(start); took > 5*time.Second {
+			t.Errorf("%s: %v", name, took)
+		}
+	}
+}
+
+func TestEqual(t *testing.T) {
+	a, _ := ParsePublic(ed25519Line)
+	b, _ := ParsePublic(ed25519Line + " other")
+	c, _ := ParsePublic(rsaLine)
+	if !a.Equal(b) || a.Equal(c) {
+		t.Error("Equal must look at the blob and at nothing else")
+	}
+}
+
+// What has been read is printed again byte for byte.
+func FuzzParsePublic(f *testing.F) {
+	for _, line := range []string{ed25519Line, rsaLine, newLine, ed25519Line + rsaLine, `command="a b" ` + ed25519Line,
+		ed25519Type + "\t" + ed25519Blob + "\t a  b ", madeRSA(1024) + "\r\n", "ssh-rsa AAAA"} {
+		f.Add(line)
+	}
+	f.Fuzz(func(t *testing.T, line string) {
+		p, err := ParsePublic(line)
+		if err != nil {
+			var perr *PublicError
+			if !errors.As(err, &perr) {
+				t.Fatalf("%T", err)
+			}
+			return
+		}
+		for _, field := range append(strings.Fields(p.Type), strings.Fields(p.Comment)...) {
+			if !strings.Contains(line, field) {
+				t.Fatalf("%q is not in %q", field, line)
+			}
+		}
+		q, err := ParsePublic(p.Line())
+		if err != nil || !p.Equal(q) || p.Type != q.Type || p.Comment != q.Comment || p.Line() != q.Line() {
+			t.Fatalf("%q became %q, %v", line, p.Line(), err)
+		}
+		if strings.Count(p.Randomart(), "\n") != 11 || p.Name() == "" {
+			t.Fatalf("%q: %q\n%s", line, p.Name(), p.Randomart())
+		}
+	})
+}
