@@ -3,12 +3,18 @@
 package identity
 
 import (
-	"context"
 	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"slices"
+	"strings"
 
 	"golang.org/x/crypto/ssh"
 
 	"pi-key-tools/pkg/sshkey"
+	"pi-key-tools/pkg/strictmodes"
 )
 
 // DefaultNames are the files in ~/.ssh that ssh(1) tries by itself, in its
@@ -19,85 +25,195 @@ var DefaultNames = []string{"id_rsa", "id_ecdsa", "id_ecdsa_sk", "id_ed25519", "
 // without a passphrase.
 type Pair struct {
 	Path     string          // of the private half; the public one has ".pub" after it
-	Public   sshkey.Public   // from the private half where it tells, else from .pub
-	Private  sshkey.Envelope // zero if there is none
+	Public   sshkey.Public   // from the private half where it tells, else from .pub; zero if neither does
+	Private  sshkey.Envelope // zero if there is none, or none that ssh would read
 	Missing  []string        // "private", "public": halves that are not there
 	Faults   []Fault         // why ssh would not use it, or pikeygen would not take it
 	InAgent  bool            // set by whoever asked the agent
-	contents []byte          // of the private half
+	contents []byte          // of the private half, if Private is set
 }
 
 // A Fault is one thing wrong with a pair.
 type Fault struct {
-	Cause  string // key-mode, key-damaged, key-format, key-pair-mismatch, key-weak, key-unreadable …
-	Detail string
+	Cause  string // key-mode, key-damaged, key-format, key-pair-mismatch, key-weak, key-unreadable, key-encrypted
+	Path   string // the half that it is about
+	Detail string // words for a person
+	Hint   string // a way on that is known to fit, or ""
 }
+
+// minRSABits is the least length that pikeygen takes or makes. ssh itself
+// still uses 1024 (ssh_config(5) RequiredRSASize); many servers do not.
+const minRSABits = 2048
 
 // Load looks at the pair at path (of the private half, or of the .pub). An
-// error means neither half is there, or the folder cannot be read; faults are
-// in the Pair.
-func Load(path string) (*Pair, error) { panic("unwritten") }
+// error means that neither half is there (fs.ErrNotExist), or that the folder
+// cannot be read; faults are in the Pair.
+//
+// A missing .pub is no fault, since ssh does without it. A .pub that cannot be
+// read as a public key is one: ssh-copy-id and people would take it.
+func Load(path string) (*Pair, error) {
+	p := &Pair{Path: strings.TrimSuffix(path, ".pub")}
+	private, err := p.loadPrivate()
+	if err != nil {
+		return nil, err
+	}
+	public := p.loadPublic()
+	if len(p.Missing) == 2 {
+		return nil, fmt.Errorf("no key pair at %s: %w", p.Path, fs.ErrNotExist)
+	}
+	known := func(k sshkey.Public) bool { return len(k.Blob) > 0 }
+	switch {
+	case known(private) && known(public) && !private.Equal(public):
+		p.Public = private
+		p.fault("key-pair-mismatch", p.Path+".pub", "holds %s, and the private half is %s",
+			public.Fingerprint(), private.Fingerprint())
+	case known(private):
+		p.Public = private
+		if public.Comment != "" { // the newer one: people edit it there
+			p.Public.Comment = public.Comment
+		}
+	case known(public):
+		p.Public = public
+	case p.Private.Encrypted:
+		p.fault("key-encrypted", p.Path,
+			"the public half is inside what is encrypted (%s), and there is no .pub", p.Private.Format)
+	}
+	p.judgeStrength()
+	return p, nil
+}
+
+func (p *Pair) fault(cause, path, format string, args ...any) {
+	p.Faults = append(p.Faults, Fault{Cause: cause, Path: path, Detail: fmt.Sprintf(format, args...)})
+}
 
 // Usable reports whether the pair logs in as it is: both halves there or the
-// private one alone telling its public half, and no faults.
-func (p *Pair) Usable() bool { panic("unwritten") }
-
-// ErrPassphraseNeeded means the private half is encrypted and nobody gave the
-// passphrase.
-var ErrPassphraseNeeded = errors.New("the private key is encrypted and no passphrase was given")
-
-// ErrPassphraseWrong means the passphrase does not open the private half.
-var ErrPassphraseWrong = errors.New("the passphrase is wrong")
-
-// Signer opens the private half. passphrase is asked only if it is encrypted;
-// nil means nobody can be asked. The secret is wiped after use.
-func (p *Pair) Signer(ctx context.Context, passphrase func(context.Context) ([]byte, error)) (ssh.Signer, error) {
-	panic("unwritten")
+// private one alone telling its public half, and no faults. It may need a
+// passphrase or an agent for that.
+func (p *Pair) Usable() bool {
+	return len(p.Faults) == 0 && !slices.Contains(p.Missing, "private") && len(p.Public.Blob) > 0
 }
 
-// A Spec is the key pair to make.
-type Spec struct {
-	Type       string // "ed25519", "rsa", "ecdsa"
-	Bits       int    // 0: ssh-keygen's default (3072 for rsa, 256 for ecdsa)
-	Comment    string
-	Passphrase []byte // nil: none
+// loadPrivate fills in the private half, and returns its public one if it can
+// be told. An error is of the folder.
+func (p *Pair) loadPrivate() (sshkey.Public, error) {
+	var none sshkey.Public
+	data, st, err := readKey(p.Path)
+	if errors.Is(err, fs.ErrNotExist) {
+		p.Missing = append(p.Missing, "private")
+		return none, nil
+	}
+	if err != nil {
+		if _, lerr := os.Lstat(p.Path); lerr != nil {
+			return none, fmt.Errorf("looking for a key pair: %w", lerr)
+		}
+		p.unread(p.Path, err)
+		return none, nil
+	}
+	if judgesModes {
+		if f, refused := strictmodes.JudgePrivateKey(p.Path, st, os.Getuid()); refused {
+			p.fault(f.Cause, p.Path, "%s", f.Detail)
+		}
+	}
+	envelope, err := sshkey.OpenEnvelope(data)
+	if err != nil {
+		p.unread(p.Path, err)
+		return none, nil
+	}
+	p.Private, p.contents = envelope, data
+	switch {
+	case len(envelope.Public.Blob) > 0:
+		public := envelope.Public
+		if public.Comment == "" && !envelope.Encrypted {
+			public.Comment = commentOf(data)
+		}
+		return printable(public), nil
+	case envelope.Encrypted, envelope.Format == "dsa": // judged as weak, whatever is in it
+		return none, nil
+	}
+	signer, err := parse(data, nil)
+	if err != nil {
+		p.unread(p.Path, err)
+		return none, nil
+	}
+	return publicOf(signer.PublicKey()), nil
 }
 
-// Check says what is wrong with the spec, by ssh-keygen's own limits.
-func (s Spec) Check() error { panic("unwritten") }
-
-// Make makes a pair and writes it to path and path.pub: complete or absent at
-// every moment, nothing overwritten (fs.ErrExist), 0600 and 0644, on the disk
-// when it returns nil. The folder is made, 0700, if it is missing.
-func Make(ctx context.Context, path string, spec Spec) (*Pair, error) { panic("unwritten") }
-
-// Agent is a connection to ssh-agent.
-type Agent struct{ Socket string }
-
-// AgentError says why no agent answers.
-type AgentError struct {
-	Socket string // "" if none is named
-	Err    error
+// loadPublic returns what .pub holds.
+func (p *Pair) loadPublic() sshkey.Public {
+	path := p.Path + ".pub"
+	data, _, err := readKey(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		p.Missing = append(p.Missing, "public")
+		return sshkey.Public{}
+	}
+	var keys []sshkey.Public
+	if err == nil {
+		keys, err = sshkey.ReadPublic(data)
+	}
+	if err != nil {
+		p.unread(path, err)
+		return sshkey.Public{}
+	}
+	return keys[0] // as authfile.c sshkey_try_load_public() does
 }
 
-func (e *AgentError) Error() string { panic("unwritten") }
-func (e *AgentError) Unwrap() error { return e.Err }
+// unread notes why a half that is there could not be read.
+func (p *Pair) unread(path string, err error) {
+	f := Fault{Cause: "key-damaged", Path: path, Detail: err.Error()}
+	if e, ok := errors.AsType[*sshkey.FileError](err); ok {
+		f.Cause, f.Detail, f.Hint = e.Cause, e.Reason, e.Hint()
+	} else if e, ok := errors.AsType[*sshkey.PublicError](err); ok {
+		f.Hint = e.Hint()
+	} else if e, ok := errors.AsType[*fs.PathError](err); ok {
+		f.Cause, f.Detail = "key-unreadable", e.Err.Error()
+	}
+	p.Faults = append(p.Faults, f)
+}
 
-// DialAgent connects to the agent at socket; its error is an *AgentError.
-func DialAgent(ctx context.Context, socket string) (*Agent, error) { panic("unwritten") }
+func (p *Pair) judgeStrength() {
+	switch {
+	case p.Private.Format == "dsa" || p.Public.Type == ssh.InsecureKeyAlgoDSA:
+		p.fault("key-weak", p.Path, "DSA, which OpenSSH 10 has no more")
+	case p.Public.Type == ssh.KeyAlgoRSA && p.Public.Bits() < minRSABits:
+		p.fault("key-weak", p.Path, "RSA with %d bits, fewer than %d", p.Public.Bits(), minRSABits)
+	}
+}
 
-// Keys lists the agent's keys, in its order.
-func (a *Agent) Keys(ctx context.Context) ([]sshkey.Public, error) { panic("unwritten") }
+// readKey reads a file that may hold half a key pair. It follows links, as ssh
+// does, but never waits for a fifo and never reads without end.
+func readKey(path string) ([]byte, strictmodes.Stat, error) {
+	const limit = 1 << 20 // OpenSSH's own for key files (sshbuf-io.c)
+	var st strictmodes.Stat
+	f, err := open(path)
+	if err != nil {
+		return nil, st, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, st, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, st, &sshkey.FileError{Cause: "key-damaged", Reason: "it is not a regular file"}
+	}
+	data, err := io.ReadAll(io.LimitReader(f, limit+1))
+	if err != nil {
+		return nil, st, err
+	}
+	if len(data) > limit {
+		return nil, st, &sshkey.FileError{Cause: "key-damaged", Reason: "it is larger than 1 MiB, which no key is"}
+	}
+	return data, statOf(info), nil
+}
 
-// ErrAgentRefused means that the agent holds the key and would not sign.
-var ErrAgentRefused = errors.New("the agent holds the key but refuses to sign with it")
+func publicOf(k ssh.PublicKey) sshkey.Public {
+	return sshkey.Public{Type: k.Type(), Blob: k.Marshal()}
+}
 
-// Signer returns a signer for one of the agent's keys. When it fails to sign,
-// the error is ErrAgentRefused.
-func (a *Agent) Signer(key sshkey.Public) (ssh.Signer, error) { panic("unwritten") }
-
-// TestSign has the agent sign a random challenge and verifies the result.
-func (a *Agent) TestSign(ctx context.Context, key sshkey.Public) error { panic("unwritten") }
-
-// Close closes the connection.
-func (a *Agent) Close() error { panic("unwritten") }
+// printable drops a comment that does not fit on a public key line.
+func printable(k sshkey.Public) sshkey.Public {
+	if _, err := sshkey.ParsePublic(k.Line()); err != nil {
+		k.Comment = ""
+	}
+	return k
+}

@@ -1,0 +1,203 @@
+package identity
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"syscall"
+
+	"golang.org/x/crypto/ssh"
+	"golang.org/x/crypto/ssh/agent"
+
+	"pi-key-tools/pkg/sshkey"
+)
+
+// An Agent is a connection to ssh-agent. It is safe for concurrent use; the
+// agent answers one question after the other.
+type Agent struct {
+	Socket string // as it was given to DialAgent
+
+	ctx    context.Context // bounds every signature, since ssh.Signer's methods take none
+	conn   io.ReadWriteCloser
+	client agent.ExtendedAgent
+	unhook func() bool // takes the connection off ctx
+}
+
+// AgentError says why no agent answers. errors.Is tells the cases apart:
+// ErrNoSocket, ErrNotSocket, fs.ErrNotExist (the agent is gone, and its socket
+// with it), syscall.ECONNREFUSED (the agent is gone, its socket stayed).
+type AgentError struct {
+	Socket string // "" if none is named
+	Err    error
+}
+
+// ErrNoSocket means that nothing names an agent: SSH_AUTH_SOCK is not set.
+var ErrNoSocket = errors.New("SSH_AUTH_SOCK is not set")
+
+// ErrNotSocket means that what is named is something else.
+var ErrNotSocket = errors.New("it is not a socket")
+
+func (e *AgentError) Error() string {
+	switch {
+	case e.Socket == "":
+		return "no agent: " + e.Err.Error()
+	case errors.Is(e.Err, fs.ErrNotExist):
+		return "no agent at " + e.Socket + ": there is no such socket"
+	case errors.Is(e.Err, syscall.ECONNREFUSED):
+		return "no agent at " + e.Socket + ": it has ended and left its socket behind"
+	}
+	return fmt.Sprintf("no agent at %s: %v", e.Socket, e.Err)
+}
+
+func (e *AgentError) Unwrap() error { return e.Err }
+
+// DialAgent connects to the agent at socket, the value of SSH_AUTH_SOCK or of
+// IdentityAgent; on Windows "" is the pipe of its own agent. Its error is an
+// *AgentError. The connection lasts until Close or until ctx ends, which is
+// what keeps an agent that hangs from holding a login.
+func DialAgent(ctx context.Context, socket string) (*Agent, error) {
+	conn, err := dialAgent(ctx, socket)
+	if err != nil {
+		return nil, &AgentError{socket, err}
+	}
+	return &Agent{
+		Socket: socket, ctx: ctx, conn: conn, client: agent.NewClient(conn),
+		unhook: context.AfterFunc(ctx, func() { conn.Close() }),
+	}, nil
+}
+
+// Close closes the connection. Signatures that are under way fail.
+func (a *Agent) Close() error {
+	if !a.unhook() {
+		return nil // ctx has ended and closed it
+	}
+	return a.conn.Close()
+}
+
+// ask waits for an answer of the agent no longer than ctx lasts. An answer
+// that comes later is dropped, and those after it are still told apart.
+func ask[T any](ctx context.Context, a *Agent, question func() (T, error)) (T, error) {
+	type answer struct {
+		value T
+		err   error
+	}
+	done := make(chan answer, 1)
+	go func() {
+		v, err := question()
+		done <- answer{v, err}
+	}()
+	var none T
+	select {
+	case r := <-done:
+		if r.err != nil && a.ctx.Err() != nil { // it was closed because of that
+			return none, fmt.Errorf("the agent did not answer in time: %w", context.Cause(a.ctx))
+		}
+		return r.value, r.err
+	case <-ctx.Done():
+		return none, fmt.Errorf("the agent did not answer in time: %w", context.Cause(ctx))
+	}
+}
+
+// Keys lists the agent's keys, in its order. A locked agent lists none.
+func (a *Agent) Keys(ctx context.Context) ([]sshkey.Public, error) {
+	list, err := ask(ctx, a, a.client.List)
+	if err != nil {
+		return nil, fmt.Errorf("listing the keys of the agent at %s: %w", a.Socket, err)
+	}
+	keys := make([]sshkey.Public, len(list))
+	for i, k := range list {
+		keys[i] = printable(sshkey.Public{Type: k.Format, Blob: k.Blob, Comment: k.Comment})
+	}
+	return keys, nil
+}
+
+// ErrAgentRefused means that the agent holds the key and would not sign.
+var ErrAgentRefused = errors.New("the agent holds the key but refuses to sign with it")
+
+// Signer returns a signer for one of the agent's keys. When it fails to sign,
+// the error is ErrAgentRefused, with the cause beside it: the agent's word, or
+// that of the context that DialAgent got. RSA keys sign with SHA-2 only.
+func (a *Agent) Signer(key sshkey.Public) (ssh.Signer, error) { return a.signer(a.ctx, key) }
+
+func (a *Agent) signer(ctx context.Context, key sshkey.Public) (ssh.Signer, error) {
+	s := &agentSigner{ctx, a, &agent.Key{Format: key.Type, Blob: key.Blob, Comment: key.Comment}}
+	if !s.rsa() {
+		return s, nil
+	}
+	sha2, err := ssh.NewSignerWithAlgorithms(s, rsaAlgorithms)
+	if err != nil {
+		return nil, err
+	}
+	return rsaSigner{sha2}, nil
+}
+
+// TestSign has the agent sign a random challenge and verifies the result. Its
+// error is ErrAgentRefused unless the key is of a type that cannot be verified.
+func (a *Agent) TestSign(ctx context.Context, key sshkey.Public) error {
+	public, err := ssh.ParsePublicKey(key.Blob)
+	if err != nil {
+		return fmt.Errorf("a signature of a %s key cannot be verified here: %w", key.Type, err)
+	}
+	if cert, ok := public.(*ssh.Certificate); ok {
+		public = cert.Key
+	}
+	signer, err := a.signer(ctx, key)
+	if err != nil {
+		return err
+	}
+	challenge := make([]byte, 64)
+	if _, err := rand.Read(challenge); err != nil {
+		return err
+	}
+	signature, err := signer.Sign(rand.Reader, challenge)
+	if err != nil {
+		return err
+	}
+	if err := public.Verify(challenge, signature); err != nil {
+		return fmt.Errorf("%w: its signature is wrong: %w", ErrAgentRefused, err)
+	}
+	return nil
+}
+
+// An agentSigner signs with a key in the agent. The key may be of a type that
+// x/crypto does not know.
+type agentSigner struct {
+	ctx   context.Context
+	agent *Agent
+	key   *agent.Key
+}
+
+func (s *agentSigner) rsa() bool {
+	return s.key.Format == ssh.KeyAlgoRSA || s.key.Format == ssh.CertAlgoRSAv01
+}
+
+func (s *agentSigner) PublicKey() ssh.PublicKey { return s.key }
+
+func (s *agentSigner) Sign(rand io.Reader, data []byte) (*ssh.Signature, error) {
+	return s.SignWithAlgorithm(rand, data, "")
+}
+
+func (s *agentSigner) SignWithAlgorithm(_ io.Reader, data []byte, algorithm string) (*ssh.Signature, error) {
+	var flags agent.SignatureFlags
+	switch algorithm {
+	case ssh.KeyAlgoRSASHA512:
+		flags = agent.SignatureFlagRsaSha512
+	case ssh.KeyAlgoRSASHA256:
+		flags = agent.SignatureFlagRsaSha256
+	}
+	signature, err := ask(s.ctx, s.agent, func() (*ssh.Signature, error) {
+		return s.agent.client.SignWithFlags(s.key, bytes.Clone(data), flags)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrAgentRefused, err)
+	}
+	// Agents older than the flags ignore them and sign with SHA-1.
+	if flags != 0 && signature.Format != algorithm {
+		return nil, fmt.Errorf("%w: asked for %s, it signed with %q", ErrAgentRefused, algorithm, signature.Format)
+	}
+	return signature, nil
+}

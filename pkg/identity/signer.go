@@ -1,0 +1,226 @@
+package identity
+
+import (
+	"bytes"
+	"context"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"slices"
+	"strings"
+
+	"golang.org/x/crypto/ssh"
+
+	"pi-key-tools/pkg/hostfs"
+)
+
+// ErrPassphraseNeeded means the private half is encrypted and nobody gave the
+// passphrase.
+var ErrPassphraseNeeded = errors.New("the private key is encrypted and no passphrase was given")
+
+// ErrPassphraseWrong means the passphrase does not open the private half.
+var ErrPassphraseWrong = errors.New("the passphrase is wrong")
+
+// An UnsupportedError is of a private half that ssh can open and this package
+// cannot. Its agent can sign with it.
+type UnsupportedError struct {
+	Path   string
+	Reason string // "its cipher aes256-gcm@openssh.com is not supported", …
+	Rewrap bool   // changing how it is encrypted would help
+}
+
+func (e *UnsupportedError) Error() string { return e.Path + ": " + e.Reason }
+
+// Hint returns the ways on.
+func (e *UnsupportedError) Hint() string {
+	path := hostfs.Quote(e.Path)
+	hint := "load it into the agent: ssh-add " + path
+	if e.Rewrap {
+		hint += "; or encrypt it anew: ssh-keygen -p -Z aes256-ctr -a 24 -f " + path
+	}
+	return hint
+}
+
+// maxRounds is the most rounds of bcrypt_pbkdf that x/crypto computes.
+const maxRounds = 2048
+
+// Signer opens the private half. passphrase is asked only if it is encrypted
+// and can be opened here; nil means nobody can be asked. The secret is wiped
+// after use. Errors are ErrPassphraseNeeded, ErrPassphraseWrong, that of
+// passphrase, an *UnsupportedError, or fs.ErrNotExist for a missing half.
+//
+// The modes of the file and the strength of the key are not judged again: see
+// Faults.
+func (p *Pair) Signer(ctx context.Context, passphrase func(context.Context) ([]byte, error)) (ssh.Signer, error) {
+	if p.contents == nil {
+		for _, f := range p.Faults {
+			if f.Path == p.Path {
+				return nil, fmt.Errorf("%s: %s: %s", p.Path, f.Cause, f.Detail)
+			}
+		}
+		return nil, fmt.Errorf("%s: the private half is missing: %w", p.Path, fs.ErrNotExist)
+	}
+	if err := p.supported(); err != nil {
+		return nil, err
+	}
+	var secret []byte
+	if p.Private.Encrypted {
+		if passphrase == nil {
+			return nil, fmt.Errorf("%s: %w", p.Path, ErrPassphraseNeeded)
+		}
+		var err error
+		secret, err = passphrase(ctx)
+		defer clear(secret)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", p.Path, err)
+		}
+		if len(secret) == 0 { // x/crypto would take it for none
+			return nil, fmt.Errorf("%s: %w", p.Path, ErrPassphraseWrong)
+		}
+	}
+	signer, err := parse(p.contents, secret)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", p.Path, err)
+	}
+	// As sshkey.c does. A file put together from two would log in with one key
+	// and be known by the other.
+	if got := signer.PublicKey().Marshal(); len(p.Private.Public.Blob) > 0 && !bytes.Equal(got, p.Private.Public.Blob) {
+		return nil, fmt.Errorf("%s: the public key in its header is not that of the private key in it", p.Path)
+	}
+	return signer, nil
+}
+
+// supported says whether parse can open the private half at all, so that
+// nobody is asked for a passphrase in vain.
+func (p *Pair) supported() error {
+	e := p.Private
+	switch {
+	case strings.HasPrefix(e.Public.Type, "sk-"):
+		return &UnsupportedError{Path: p.Path, Reason: "it is kept on a security token, which only ssh and its agent can ask"}
+	case e.Format == "pkcs8" && e.Encrypted:
+		return &UnsupportedError{Path: p.Path, Reason: "encrypted PKCS#8 is not supported", Rewrap: true}
+	case e.Format == "openssh" && e.Rounds > maxRounds:
+		return &UnsupportedError{Path: p.Path, Reason: fmt.Sprintf("its %d rounds of bcrypt are more than the %d supported", e.Rounds, maxRounds), Rewrap: true}
+	case e.Format == "openssh" && e.Encrypted && !slices.Contains([]string{"aes256-ctr", "aes256-cbc"}, e.Cipher):
+		return &UnsupportedError{Path: p.Path, Reason: "its cipher " + e.Cipher + " is not supported", Rewrap: true}
+	case e.Format == "openssh" && !slices.Contains(signingTypes, e.Public.Type):
+		return &UnsupportedError{Path: p.Path, Reason: "keys of type " + e.Public.Type + " are not supported"}
+	}
+	return nil
+}
+
+// signingTypes are the types that x/crypto reads from OpenSSH's format.
+var signingTypes = []string{ssh.KeyAlgoED25519, ssh.KeyAlgoRSA, ssh.KeyAlgoECDSA256, ssh.KeyAlgoECDSA384, ssh.KeyAlgoECDSA521}
+
+// parse opens a private key file, with the passphrase if it is encrypted.
+func parse(data, passphrase []byte) (ssh.Signer, error) {
+	var key any
+	var err error
+	if passphrase == nil {
+		key, err = ssh.ParseRawPrivateKey(data)
+	} else {
+		key, err = ssh.ParseRawPrivateKeyWithPassphrase(data, passphrase)
+		block, _ := pem.Decode(data)
+		// PEM's own encryption has no check value: the wrong passphrase mostly
+		// shows as an error of whatever reads the noise.
+		if errors.Is(err, x509.IncorrectPasswordError) || err != nil && block != nil && block.Type != "OPENSSH PRIVATE KEY" {
+			err = ErrPassphraseWrong
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	signer, err := ssh.NewSignerFromKey(key)
+	if err != nil {
+		return nil, err
+	}
+	if signer.PublicKey().Type() != ssh.KeyAlgoRSA {
+		return signer, nil
+	}
+	sha2, err := ssh.NewSignerWithAlgorithms(signer.(ssh.AlgorithmSigner), rsaAlgorithms)
+	if err != nil {
+		return nil, err
+	}
+	return rsaSigner{sha2}, nil
+}
+
+// rsaAlgorithms are how an RSA key signs, best first: as ssh since OpenSSH
+// 8.8, never with SHA-1.
+var rsaAlgorithms = []string{ssh.KeyAlgoRSASHA512, ssh.KeyAlgoRSASHA256}
+
+// An rsaSigner signs with SHA-2 also where no algorithm is named, for which
+// the signer inside would take SHA-1.
+type rsaSigner struct{ ssh.MultiAlgorithmSigner }
+
+func (s rsaSigner) Sign(rand io.Reader, data []byte) (*ssh.Signature, error) {
+	return s.SignWithAlgorithm(rand, data, rsaAlgorithms[0])
+}
+
+// commentOf returns the comment inside an unencrypted file of OpenSSH's
+// format, or "" (PROTOCOL.key section 3).
+func commentOf(data []byte) string {
+	block, _ := pem.Decode(data)
+	if block == nil {
+		return ""
+	}
+	rest, ok := bytes.CutPrefix(block.Bytes, []byte("openssh-key-v1\x00"))
+	if !ok {
+		return ""
+	}
+	var file struct {
+		Cipher, KDF, Options string
+		Keys                 uint32
+		Public, Private      []byte
+		Rest                 []byte `ssh:"rest"`
+	}
+	var private struct {
+		Check1, Check2 uint32
+		Type           string
+		Rest           []byte `ssh:"rest"`
+	}
+	if ssh.Unmarshal(rest, &file) != nil || file.Cipher != "none" || ssh.Unmarshal(file.Private, &private) != nil {
+		return ""
+	}
+	// What stands between the type and the comment, in strings; the flags of
+	// security tokens are one byte.
+	fields, known := map[string]string{
+		ssh.KeyAlgoRSA:        "ssssss", // n e d iqmp p q
+		ssh.KeyAlgoED25519:    "ss",     // public private
+		ssh.KeyAlgoECDSA256:   "sss",    // curve public private
+		ssh.KeyAlgoECDSA384:   "sss",
+		ssh.KeyAlgoECDSA521:   "sss",
+		ssh.KeyAlgoSKED25519:  "ssbss",  // public application flags handle reserved
+		ssh.KeyAlgoSKECDSA256: "sssbss", // curve public application flags handle reserved
+	}[private.Type]
+	if !known {
+		return ""
+	}
+	next := private.Rest
+	for _, kind := range fields {
+		if kind == 'b' {
+			if len(next) == 0 {
+				return ""
+			}
+			next = next[1:]
+		} else if _, next, ok = cutString(next); !ok {
+			return ""
+		}
+	}
+	comment, _, _ := cutString(next)
+	return string(comment)
+}
+
+// cutString takes a string of RFC 4251 section 5 off the front of b.
+func cutString(b []byte) (s, rest []byte, ok bool) {
+	var v struct {
+		S    []byte
+		Rest []byte `ssh:"rest"`
+	}
+	if ssh.Unmarshal(b, &v) != nil {
+		return nil, nil, false
+	}
+	return v.S, v.Rest, true
+}
