@@ -6,6 +6,8 @@ import (
 	"os"
 	"os/exec"
 	"syscall"
+
+	"golang.org/x/crypto/ssh"
 )
 
 const terminate = syscall.SIGTERM
@@ -28,4 +30,35 @@ func lockAccounts() (unlock func(), err error) {
 		return nil, err
 	}
 	return func() { etc.Close() }, nil
+}
+
+// signals are those that RFC 4254 section 6.10 names.
+var signals = map[ssh.Signal]os.Signal{
+	ssh.SIGABRT: syscall.SIGABRT,
+	ssh.SIGALRM: syscall.SIGALRM,
+	ssh.SIGFPE:  syscall.SIGFPE,
+	ssh.SIGHUP:  syscall.SIGHUP,
+	ssh.SIGILL:  syscall.SIGILL,
+	ssh.SIGINT:  syscall.SIGINT,
+	ssh.SIGKILL: syscall.SIGKILL,
+	ssh.SIGPIPE: syscall.SIGPIPE,
+	ssh.SIGQUIT: syscall.SIGQUIT,
+	ssh.SIGSEGV: syscall.SIGSEGV,
+	ssh.SIGTERM: syscall.SIGTERM,
+	ssh.SIGUSR1: syscall.SIGUSR1,
+	ssh.SIGUSR2: syscall.SIGUSR2,
+}
+
+// signalOf names the signal that ended a process, if one did.
+func signalOf(state *os.ProcessState) (name string, ok bool) {
+	status := state.Sys().(syscall.WaitStatus)
+	if !status.Signaled() {
+		return "", false
+	}
+	for n, sig := range signals {
+		if sig == status.Signal() {
+			return string(n), true
+		}
+	}
+	return "SIG" + status.Signal().String() + "@openssh.com", true
 }

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"os"
 	"os/exec"
+
+	"golang.org/x/crypto/ssh"
 )
 
 var terminate = os.Kill
@@ -21,3 +23,8 @@ func signalGroup(pid int, _ os.Signal) error {
 }
 
 func lockAccounts() (func(), error) { return nil, errors.ErrUnsupported }
+
+var signals = map[ssh.Signal]os.Signal{ssh.SIGKILL: os.Kill, ssh.SIGTERM: os.Kill}
+
+// signalOf is never asked for more: no signal ends a process on Windows.
+func signalOf(*os.ProcessState) (string, bool) { return "", false }

@@ -91,13 +91,11 @@ func (u *User) Own(t testing.TB, path string, mode fs.FileMode) {
 // modes that every server accepts. It returns the file's path.
 func (u *User) Authorize(t testing.TB, lines ...string) string {
 	t.Helper()
-	dir := filepath.Join(u.Home, ".ssh")
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	path, err := authorize(u.Home, lines)
+	if err != nil {
 		t.Fatal(err)
 	}
-	u.Own(t, dir, 0o700)
-	path := filepath.Join(dir, "authorized_keys")
-	write(t, path, strings.Join(append(lines, ""), "\n"), 0o600)
+	u.Own(t, filepath.Dir(path), 0o700)
 	u.Own(t, path, 0o600)
 	return path
 }

@@ -1,0 +1,586 @@
+package sshtest
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/subtle"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/pkg/sftp"
+	"golang.org/x/crypto/ssh"
+
+	"pi-key-tools/pkg/authorizedkeys"
+	"pi-key-tools/pkg/hostfs"
+	"pi-key-tools/pkg/sshkey"
+	"pi-key-tools/pkg/strictmodes"
+)
+
+// A PiConfig says what a pretend Pi is like. Its zero value is a Raspberry Pi
+// OS of 2025 with the user pi and a random password.
+type PiConfig struct {
+	User     string // "" for pi
+	Password string // "" for a random one
+	Methods  []string
+	Home     string // absolute; made if missing; "" for a temporary one
+	Shell    string // the login shell; "" for /bin/sh
+	Version  string // "" for Bookworm's; StrictModes follows the server it names
+	Banner   string // sent before authentication
+	HostKeys []ssh.Signer
+
+	MaxAuthTries  int           // 0 for 6
+	NoStrictModes bool          // sshd_config's StrictModes no
+	Latency       time.Duration // a round trip takes so much longer
+}
+
+// The methods of PiConfig.Methods, whose nil means publickey and password.
+const (
+	PublicKey           = "publickey"
+	Password            = "password"
+	KeyboardInteractive = "keyboard-interactive" // as PAM does it: one hidden prompt
+)
+
+// Bookworm is the version line of Raspberry Pi OS of 2023 to 2025.
+const Bookworm = "SSH-2.0-OpenSSH_9.2p1 Debian-2+deb12u10"
+
+// A Pi is a server in this process that keeps the home of one user in a
+// folder, and lets into it as Debian's sshd would: by password, or by a key of
+// ~/.ssh/authorized_keys if the modes up to home satisfy StrictModes. Commands
+// run in a real shell, and sftp sees real files, with the rights of whoever
+// runs this process: home is where they start, and no prison. Of the options
+// of authorized_keys it knows command= and those that restrict what it does
+// not offer anyhow; an entry with any other, such as from=, lets nobody in.
+//
+// golang.org/x/crypto/ssh is under it, and so it differs from sshd in this: it
+// writes "too many authentication failures" in lower case, it hangs up when an
+// authentication request follows a successful one, and it loses a request that
+// arrives before the channel is confirmed.
+type Pi struct {
+	Endpoint
+	User     string
+	Password string
+	Home     string // its links resolved
+
+	config   PiConfig
+	server   ssh.ServerConfig
+	listener net.Listener
+	remove   string // what Close removes; "" for nothing
+	wg       sync.WaitGroup
+
+	mu     sync.Mutex
+	closed bool
+	conns  map[net.Conn]bool
+	counts Counts
+}
+
+// Counts is what has reached a pretend Pi.
+type Counts struct {
+	Connections int
+	Keys        int      // offered by publickey, whether then signed or not
+	Passwords   int      // by password, or as answer to keyboard-interactive
+	Logins      int      // connections that were let in
+	Commands    []string // of exec, in order; "" for a shell
+	SFTP        int      // sessions of the subsystem
+}
+
+// NewPi starts a pretend Pi on a free port of 127.0.0.1. The caller closes it.
+func NewPi(c PiConfig) (*Pi, error) {
+	setDefault(&c.User, "pi")
+	setDefault(&c.Password, rand.Text())
+	setDefault(&c.Shell, "/bin/sh")
+	setDefault(&c.Version, Bookworm)
+	if c.Methods == nil {
+		c.Methods = []string{PublicKey, Password}
+	}
+	if c.HostKeys == nil {
+		private, err := generate("ed25519")
+		if err != nil {
+			return nil, err
+		}
+		key, err := ssh.NewSignerFromKey(private)
+		if err != nil {
+			return nil, err
+		}
+		c.HostKeys = []ssh.Signer{key}
+	}
+	p := &Pi{User: c.User, Password: c.Password, config: c, conns: make(map[net.Conn]bool)}
+	p.server = ssh.ServerConfig{MaxAuthTries: c.MaxAuthTries, ServerVersion: c.Version}
+	if c.Banner != "" {
+		p.server.BannerCallback = func(ssh.ConnMetadata) string { return c.Banner }
+	}
+	var public []ssh.PublicKey
+	for _, k := range c.HostKeys {
+		p.server.AddHostKey(k)
+		public = append(public, k.PublicKey())
+	}
+	for _, m := range c.Methods {
+		switch m {
+		case PublicKey:
+			p.server.PublicKeyCallback = p.byKey
+		case Password:
+			p.server.PasswordCallback = p.byPassword
+		case KeyboardInteractive:
+			p.server.KeyboardInteractiveCallback = p.byPrompt
+		default:
+			return nil, fmt.Errorf("starting a pretend Pi: no method %q", m)
+		}
+	}
+	if err := p.makeHome(c.Home); err != nil {
+		return nil, err
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, errors.Join(err, p.removeHome())
+	}
+	p.listener = l
+	p.Endpoint = newEndpoint(l.Addr(), public...)
+	p.wg.Go(p.accept)
+	return p, nil
+}
+
+func setDefault(s *string, value string) {
+	if *s == "" {
+		*s = value
+	}
+}
+
+// StartPi is NewPi for a test, which ends it.
+func StartPi(t testing.TB, c PiConfig) *Pi {
+	t.Helper()
+	p, err := NewPi(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := p.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return p
+}
+
+// Close ends the connections and what runs on them, and removes home if NewPi
+// made it.
+func (p *Pi) Close() error {
+	p.mu.Lock()
+	p.closed = true
+	conns := slices.Collect(maps.Keys(p.conns))
+	p.mu.Unlock()
+	p.listener.Close()
+	for _, c := range conns {
+		c.Close()
+	}
+	p.wg.Wait()
+	return p.removeHome()
+}
+
+// Counts returns what has reached the Pi so far.
+func (p *Pi) Counts() Counts {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	c := p.counts
+	c.Commands = slices.Clone(c.Commands)
+	return c
+}
+
+func (p *Pi) count(add func(*Counts)) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	add(&p.counts)
+}
+
+// Authorize writes ~/.ssh/authorized_keys anew, with these lines and with
+// modes that every server accepts. It returns the file's path.
+func (p *Pi) Authorize(t testing.TB, lines ...string) string {
+	t.Helper()
+	path, err := authorize(p.Home, lines)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// authorize writes home's authorized_keys and returns its path.
+func authorize(home string, lines []string) (string, error) {
+	path := filepath.Join(home, ".ssh", "authorized_keys")
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return "", err
+	}
+	data := strings.Join(append(slices.Clone(lines), ""), "\n")
+	return path, os.WriteFile(path, []byte(data), 0o600)
+}
+
+func (p *Pi) makeHome(home string) (err error) {
+	if home == "" {
+		if p.remove, err = os.MkdirTemp("", "pk"); err != nil {
+			return err
+		}
+		home = filepath.Join(p.remove, p.User)
+	} else if _, err := os.Lstat(home); errors.Is(err, os.ErrNotExist) {
+		p.remove = home
+	}
+	if err := os.MkdirAll(home, 0o700); err != nil {
+		return errors.Join(err, p.removeHome())
+	}
+	p.Home, err = filepath.EvalSymlinks(home)
+	return err
+}
+
+func (p *Pi) removeHome() error {
+	if p.remove == "" {
+		return nil
+	}
+	return os.RemoveAll(p.remove)
+}
+
+func (p *Pi) accept() {
+	for {
+		conn, err := p.listener.Accept()
+		if err != nil {
+			return // it is closed
+		}
+		if p.config.Latency > 0 {
+			conn = newSlowConn(conn, p.config.Latency)
+		}
+		p.mu.Lock()
+		if p.closed {
+			p.mu.Unlock()
+			conn.Close()
+			return
+		}
+		p.conns[conn] = true
+		p.counts.Connections++
+		p.wg.Go(func() { p.serve(conn) })
+		p.mu.Unlock()
+	}
+}
+
+func (p *Pi) serve(conn net.Conn) {
+	defer func() {
+		conn.Close()
+		p.mu.Lock()
+		delete(p.conns, conn)
+		p.mu.Unlock()
+	}()
+	server, channels, requests, err := ssh.NewServerConn(conn, &p.server)
+	if err != nil {
+		return
+	}
+	p.count(func(c *Counts) { c.Logins++ })
+	go ssh.DiscardRequests(requests)
+	for c := range channels {
+		if c.ChannelType() != "session" {
+			c.Reject(ssh.Prohibited, "a pretend Pi forwards nothing")
+			continue
+		}
+		ch, reqs, err := c.Accept()
+		if err != nil {
+			return
+		}
+		s := &session{pi: p, conn: server, ch: ch, env: p.env(server)}
+		p.wg.Go(func() { s.serve(reqs) })
+	}
+}
+
+var errDenied = errors.New("permission denied")
+
+func (p *Pi) byPassword(conn ssh.ConnMetadata, password []byte) (*ssh.Permissions, error) {
+	p.count(func(c *Counts) { c.Passwords++ })
+	if conn.User() == p.User && subtle.ConstantTimeCompare(password, []byte(p.Password)) == 1 {
+		return nil, nil
+	}
+	return nil, errDenied
+}
+
+// byPrompt asks as sshd does for PAM: one prompt, and after the right answer a
+// request without any.
+func (p *Pi) byPrompt(conn ssh.ConnMetadata, ask ssh.KeyboardInteractiveChallenge) (*ssh.Permissions, error) {
+	answers, err := ask("", "", []string{"Password: "}, []bool{false})
+	if err != nil {
+		return nil, err
+	}
+	if len(answers) != 1 {
+		return nil, errDenied
+	}
+	if _, err := p.byPassword(conn, []byte(answers[0])); err != nil {
+		return nil, err
+	}
+	_, err = ask("", "", nil, nil)
+	return nil, err
+}
+
+// forceCommand is where Permissions keep the command= of an entry.
+const forceCommand = "force-command"
+
+func (p *Pi) byKey(conn ssh.ConnMetadata, key ssh.PublicKey) (*ssh.Permissions, error) {
+	p.count(func(c *Counts) { c.Keys++ })
+	if conn.User() != p.User {
+		return nil, errDenied
+	}
+	data, err := p.authorizedKeys()
+	if err != nil {
+		return nil, err
+	}
+	for _, e := range authorizedkeys.Find(data, sshkey.Public{Type: key.Type(), Blob: key.Marshal()}) {
+		if perms, ok := permissions(e); ok {
+			return perms, nil
+		}
+	}
+	return nil, errDenied
+}
+
+// authorizedKeys reads ~/.ssh/authorized_keys if StrictModes lets it.
+func (p *Pi) authorizedKeys() ([]byte, error) {
+	path := filepath.Join(p.Home, ".ssh", "authorized_keys")
+	if info, err := os.Stat(path); err != nil {
+		return nil, err
+	} else if !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("%s is not a regular file", path)
+	}
+	if !p.config.NoStrictModes {
+		who := strictmodes.Account{Name: p.User, UID: os.Getuid(), Home: p.Home}
+		findings, err := strictmodes.Judge(context.Background(), hostfs.Local(), who, path, strictmodes.ServerOf(p.config.Version))
+		if err != nil {
+			return nil, err
+		}
+		if len(findings) > 0 {
+			return nil, fmt.Errorf("bad ownership or modes for %s", findings[0].Path)
+		}
+	}
+	return os.ReadFile(path)
+}
+
+// permissions says what an entry allows; ok is false for one with an option
+// that we do not know how to keep.
+func permissions(e authorizedkeys.Entry) (perms *ssh.Permissions, ok bool) {
+	perms = &ssh.Permissions{CriticalOptions: make(map[string]string)}
+	for _, o := range e.Options {
+		switch strings.TrimPrefix(o.Name, "no-") {
+		case "restrict", "pty", "port-forwarding", "agent-forwarding", "x11-forwarding", "user-rc":
+		case "command":
+			perms.CriticalOptions[forceCommand] = o.Value
+		default:
+			return nil, false
+		}
+	}
+	return perms, true
+}
+
+// env is what sshd gives to a command, but for PATH, which is ours.
+func (p *Pi) env(conn *ssh.ServerConn) []string {
+	from, to := conn.RemoteAddr().(*net.TCPAddr), conn.LocalAddr().(*net.TCPAddr)
+	return []string{
+		"USER=" + p.User, "LOGNAME=" + p.User, "HOME=" + p.Home, "SHELL=" + p.config.Shell, "PATH=" + searchPath(),
+		fmt.Sprintf("SSH_CLIENT=%s %d %d", from.IP, from.Port, to.Port),
+		fmt.Sprintf("SSH_CONNECTION=%s %d %s %d", from.IP, from.Port, to.IP, to.Port),
+	}
+}
+
+// A session is one channel. It runs one command, shell or subsystem.
+type session struct {
+	pi      *Pi
+	conn    *ssh.ServerConn
+	ch      ssh.Channel
+	env     []string
+	started bool
+	cmd     *exec.Cmd // nil if nothing runs
+}
+
+// serve answers the channel's requests until it is closed, and then ends what
+// runs on it. RFC 4254 section 6.
+func (s *session) serve(requests <-chan *ssh.Request) {
+	defer s.ch.Close()
+	for r := range requests {
+		ok := false
+		var then func() // once the client knows: its answer must not come after the command's end
+		switch r.Type {
+		case "env":
+			var m struct{ Name, Value string }
+			if ssh.Unmarshal(r.Payload, &m) == nil && (m.Name == "LANG" || strings.HasPrefix(m.Name, "LC_")) {
+				s.env = append(s.env, m.Name+"="+m.Value)
+				ok = true
+			}
+		case "shell", "exec":
+			var m struct{ Command string }
+			if r.Type == "exec" && ssh.Unmarshal(r.Payload, &m) != nil {
+				break
+			}
+			then = s.start(m.Command)
+			ok = then != nil
+		case "subsystem":
+			var m struct{ Name string }
+			if ssh.Unmarshal(r.Payload, &m) == nil && m.Name == "sftp" {
+				then = s.startSFTP()
+				ok = then != nil
+			}
+		case "signal":
+			var m struct{ Name ssh.Signal }
+			if ssh.Unmarshal(r.Payload, &m) == nil && signals[m.Name] != nil && s.cmd != nil {
+				signalGroup(s.cmd.Process.Pid, signals[m.Name])
+			}
+		}
+		if r.WantReply {
+			r.Reply(ok, nil)
+		}
+		if then != nil {
+			s.pi.wg.Go(then)
+		}
+	}
+	if s.cmd != nil {
+		signalGroup(s.cmd.Process.Pid, os.Kill)
+	}
+}
+
+// start starts a command in the login shell, or the shell itself for "". What
+// it returns waits for its end; nil means that it could not be started.
+func (s *session) start(command string) (wait func()) {
+	if s.started {
+		return nil
+	}
+	s.started = true
+	s.pi.count(func(c *Counts) { c.Commands = append(c.Commands, command) })
+	if s.conn.Permissions != nil {
+		if forced, ok := s.conn.Permissions.CriticalOptions[forceCommand]; ok {
+			s.env = append(s.env, "SSH_ORIGINAL_COMMAND="+command)
+			command = forced
+		}
+	}
+	shell := s.pi.config.Shell
+	cmd := exec.Command(shell)
+	if command == "" {
+		cmd.Args = []string{"-" + filepath.Base(shell)}
+	} else {
+		cmd.Args = []string{filepath.Base(shell), "-c", command}
+	}
+	cmd.Env = s.env
+	cmd.Dir = s.pi.Home
+	cmd.Stdout = s.ch
+	cmd.Stderr = s.ch.Stderr()
+	ownGroup(cmd)
+	stdin, err := cmd.StdinPipe() // not cmd.Stdin, which Wait would wait for
+	if err == nil {
+		err = cmd.Start()
+	}
+	if err != nil {
+		fmt.Fprintln(s.ch.Stderr(), err)
+		return nil
+	}
+	s.cmd = cmd
+	s.pi.wg.Go(func() {
+		io.Copy(stdin, s.ch)
+		stdin.Close()
+	})
+	return func() {
+		// Like sshd, this waits until all who hold the output have closed it.
+		cmd.Wait()
+		if name, ok := signalOf(cmd.ProcessState); ok {
+			s.ch.SendRequest("exit-signal", false, ssh.Marshal(struct {
+				Name    string
+				Dumped  bool
+				Message string
+				Lang    string
+			}{Name: name}))
+		} else {
+			s.exit(uint32(cmd.ProcessState.ExitCode()))
+		}
+		s.ch.Close()
+	}
+}
+
+func (s *session) exit(status uint32) {
+	s.ch.SendRequest("exit-status", false, ssh.Marshal(struct{ Status uint32 }{status}))
+}
+
+// startSFTP prepares the subsystem. What it returns serves it; nil means that
+// it is not to be had.
+func (s *session) startSFTP() (serve func()) {
+	if s.started {
+		return nil
+	}
+	s.started = true
+	if s.conn.Permissions != nil && s.conn.Permissions.CriticalOptions[forceCommand] != "" {
+		return nil
+	}
+	server, err := sftp.NewServer(s.ch, sftp.WithServerWorkingDirectory(s.pi.Home))
+	if err != nil {
+		return nil
+	}
+	s.pi.count(func(c *Counts) { c.SFTP++ })
+	return func() {
+		server.Serve() // ends with the channel; why is no concern of ours
+		s.exit(0)
+		s.ch.Close()
+	}
+}
+
+// A slowConn hands out what arrives only after a delay. With the delay at one
+// end of the connection alone, that is the time that a round trip takes.
+type slowConn struct {
+	net.Conn
+	arrived chan chunk
+	rest    chunk
+	close   func() error
+	closed  chan struct{}
+}
+
+type chunk struct {
+	data []byte
+	err  error
+	due  time.Time
+}
+
+func newSlowConn(conn net.Conn, delay time.Duration) *slowConn {
+	c := &slowConn{Conn: conn, arrived: make(chan chunk, 64), closed: make(chan struct{})}
+	c.close = sync.OnceValue(func() error {
+		close(c.closed)
+		return conn.Close()
+	})
+	go func() {
+		for {
+			buf := make([]byte, 32<<10)
+			n, err := conn.Read(buf)
+			select {
+			case c.arrived <- chunk{buf[:n], err, time.Now().Add(delay)}:
+			case <-c.closed:
+				return
+			}
+			if err != nil {
+				return
+			}
+		}
+	}()
+	return c
+}
+
+func (c *slowConn) Close() error { return c.close() }
+
+func (c *slowConn) Read(b []byte) (int, error) {
+	if len(c.rest.data) == 0 {
+		if c.rest.err != nil {
+			return 0, c.rest.err
+		}
+		select {
+		case c.rest = <-c.arrived:
+			time.Sleep(time.Until(c.rest.due))
+		case <-c.closed:
+			return 0, net.ErrClosed
+		}
+	}
+	n := copy(b, c.rest.data)
+	c.rest.data = c.rest.data[n:]
+	if n == 0 {
+		return 0, c.rest.err
+	}
+	return n, nil
+}
