@@ -5,6 +5,7 @@ package hostfs
 
 import (
 	"context"
+	"errors"
 	"io/fs"
 
 	"pi-key-tools/pkg/strictmodes"
@@ -23,6 +24,21 @@ type FS interface {
 	Chown(ctx context.Context, path string, was strictmodes.Stat, uid int) error
 }
 
+// ErrChanged means that a file is no longer what it was judged to be, or is
+// reached through a link by now; nothing was changed.
+var ErrChanged = errors.New("it has changed underneath")
+
+// ErrLinked means that a file has further hard links, and so may be somebody
+// else's under another name; nothing was changed.
+var ErrLinked = errors.New("it has further hard links")
+
+// ErrModesIgnored means that the file system said yes and kept its own mode or
+// owner, as FAT and some network file systems do.
+var ErrModesIgnored = errors.New("the file system does not keep modes")
+
+// ErrNotRegular means that what should be a regular file is none.
+var ErrNotRegular = errors.New("it is not a regular file")
+
 // Local is the files of this machine.
 func Local() FS { panic("unwritten") }
 
@@ -33,26 +49,3 @@ type Runner func(ctx context.Context, command string) (stdout, stderr []byte, st
 
 // Far is the files of the machine at the other end of run.
 func Far(run Runner) FS { panic("unwritten") }
-
-// ShellCommand wraps a POSIX sh script into one command line that every login
-// shell in use (sh, bash, dash, zsh, fish, tcsh, BusyBox ash) hands to
-// /bin/sh unchanged: one line, single-quoted, with every byte that one of them
-// might touch written in octal for printf(1).
-func ShellCommand(script string) string { panic("unwritten") }
-
-// Quote returns s as one word of a POSIX shell.
-func Quote(s string) string { panic("unwritten") }
-
-// CreateNew writes a new file durably: complete or absent at every moment,
-// never over anything that is there (fs.ErrExist), with exactly this mode, on
-// the disk, folder and all, when it returns nil. Missing parents are not made.
-func CreateNew(path string, data []byte, mode fs.FileMode) error { panic("unwritten") }
-
-// Replace writes a file durably: the complete old or the complete new content
-// at every moment, owner and mode kept, a link written at its target. edit
-// gets the old content (nil if there is no file; the new one then gets mode)
-// and returns the new; a nil result changes nothing. Writers that all use
-// Replace take turns.
-func Replace(path string, mode fs.FileMode, edit func(old []byte) ([]byte, error)) error {
-	panic("unwritten")
-}

@@ -1,0 +1,217 @@
+package hostfs
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+)
+
+// CreateNew writes a new file durably: complete or absent at every moment,
+// never over anything that is there (fs.ErrExist), with exactly this mode, on
+// the disk, folder and all, when it returns nil. Missing parents are not made.
+//
+// Only where a file system can neither rename without replacing nor make hard
+// links is the file written in place, so that a power cut can leave part of it.
+func CreateNew(path string, data []byte, mode fs.FileMode) error {
+	if err := createNew(path, data, mode, publishers); err != nil {
+		return fmt.Errorf("creating %s: %w", path, plain(err))
+	}
+	return nil
+}
+
+// A publisher gives a complete file its final name, if that is free. It fails
+// with errors.ErrUnsupported where the system or the file system does not know
+// this way.
+type publisher func(temp, path string) error
+
+func createNew(path string, data []byte, mode fs.FileMode, publishers []publisher) error {
+	// Said early, before anything is written. That it is still so in the end
+	// is for the publisher to see to.
+	if _, err := os.Lstat(path); err == nil {
+		return fs.ErrExist
+	}
+	temp, err := writeTemp(filepath.Dir(path), data, mode, nil)
+	if err != nil {
+		return err
+	}
+	err = errors.ErrUnsupported
+	for _, publish := range publishers {
+		if err = publish(temp, path); !errors.Is(err, errors.ErrUnsupported) {
+			break
+		}
+	}
+	if errors.Is(err, errors.ErrUnsupported) {
+		err = writeInPlace(path, data, mode)
+	}
+	os.Remove(temp) // it is gone where it was renamed
+	if err != nil {
+		return err
+	}
+	return syncDir(filepath.Dir(path))
+}
+
+// link is the publisher of every Unix.
+func link(temp, path string) error {
+	err := os.Link(temp, path)
+	if err != nil && noLinks(err) {
+		return errors.ErrUnsupported
+	}
+	return err
+}
+
+func writeInPlace(path string, data []byte, mode fs.FileMode) error {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	if err := fill(f, data, mode, nil); err != nil {
+		os.Remove(path)
+		return err
+	}
+	return nil
+}
+
+// writeTemp writes a hidden file to dir and syncs it. With like, its owner and
+// group are those of that file. There is no file where it fails.
+func writeTemp(dir string, data []byte, mode fs.FileMode, like fs.FileInfo) (string, error) {
+	f, err := os.CreateTemp(dir, ".new-*") // O_EXCL, 0600
+	if err != nil {
+		return "", err
+	}
+	if err := fill(f, data, mode, like); err != nil {
+		os.Remove(f.Name())
+		return "", err
+	}
+	return f.Name(), nil
+}
+
+// fill writes, sets owner and mode, syncs and closes.
+func fill(f *os.File, data []byte, mode fs.FileMode, like fs.FileInfo) error {
+	err := func() error {
+		if _, err := f.Write(data); err != nil {
+			return err
+		}
+		if like != nil {
+			if err := chownLike(f, like); err != nil {
+				return err
+			}
+		}
+		if runtime.GOOS != "windows" { // whose modes are but the read-only mark
+			if err := f.Chmod(mode); err != nil {
+				return err
+			}
+			if st, err := f.Stat(); err != nil {
+				return err
+			} else if st.Mode().Perm() != mode.Perm() {
+				return fmt.Errorf("%w: mode %04o was asked for and %04o came", ErrModesIgnored, mode.Perm(), st.Mode().Perm())
+			}
+		}
+		return f.Sync()
+	}()
+	if cerr := f.Close(); err == nil {
+		err = cerr
+	}
+	return err
+}
+
+// Replace writes a file durably: the complete old or the complete new content
+// at every moment, owner and mode kept, a link written at its target. edit
+// gets the old content (nil if there is no file; the new one then gets mode)
+// and returns the new; a nil result changes nothing, and its error is returned
+// as it is. Writers that all use Replace take turns, but on a file system
+// without locks, such as some NFS.
+//
+// Only regular files are replaced, never a device such as /dev/null. A new file takes the
+// place of the old, so that further hard links and ACLs stay with the old one.
+func Replace(path string, mode fs.FileMode, edit func(old []byte) ([]byte, error)) error {
+	var refused error
+	err := replace(path, mode, func(old []byte) (data []byte, err error) {
+		data, refused = edit(old)
+		return data, refused
+	})
+	if refused != nil {
+		return refused
+	}
+	if err != nil {
+		return fmt.Errorf("writing %s: %w", path, plain(err))
+	}
+	return nil
+}
+
+func replace(path string, mode fs.FileMode, edit func(old []byte) ([]byte, error)) error {
+	path, err := followLinks(path)
+	if err != nil {
+		return err
+	}
+	dir := filepath.Dir(path)
+	unlock, err := lock(path)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+
+	var old []byte
+	st, err := os.Lstat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		st = nil
+	case err != nil:
+		return err
+	case !st.Mode().IsRegular():
+		return fmt.Errorf("%w: it is %s", ErrNotRegular, st.Mode().Type())
+	default:
+		mode = st.Mode()
+		if old, err = os.ReadFile(path); err != nil {
+			return err
+		}
+	}
+	data, err := edit(old)
+	if data == nil || err != nil {
+		return err
+	}
+	temp, err := writeTemp(dir, data, mode, st)
+	if err != nil {
+		return err
+	}
+	if err := os.Rename(temp, path); err != nil {
+		os.Remove(temp)
+		return err
+	}
+	return syncDir(dir)
+}
+
+// followLinks returns where the links at the end of path lead, whether there
+// is something or not.
+func followLinks(path string) (string, error) {
+	for range 40 { // as many as Linux follows
+		st, err := os.Lstat(path)
+		if err != nil || st.Mode()&fs.ModeSymlink == 0 {
+			return path, nil // that it is not there is for the caller to see
+		}
+		target, err := os.Readlink(path)
+		if err != nil {
+			return "", err
+		}
+		if !filepath.IsAbs(target) {
+			// Not Join: it would take "link/.." for nothing.
+			target = filepath.Dir(path) + string(filepath.Separator) + target
+		}
+		path = target
+	}
+	return "", errors.New("too many links")
+}
+
+// plain drops the operation and the path from an error of os: the path that
+// matters is named by us, and that of a temporary file helps nobody.
+func plain(err error) error {
+	switch err := err.(type) {
+	case *fs.PathError:
+		return err.Err
+	case *os.LinkError:
+		return err.Err
+	}
+	return err
+}

@@ -1,0 +1,5 @@
+//go:build unix && !linux
+
+package hostfs
+
+var publishers = []publisher{link}

@@ -1,0 +1,66 @@
+//go:build unix
+
+package hostfs
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"syscall"
+)
+
+// noLinks reports whether link(2) failed because there are no hard links here:
+// FAT says EPERM, Android EACCES.
+func noLinks(err error) bool {
+	return errors.Is(err, errors.ErrUnsupported) || errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EMLINK)
+}
+
+// chownLike gives f the owner and group of a file, if they differ.
+func chownLike(f *os.File, like fs.FileInfo) error {
+	st, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	have, want := st.Sys().(*syscall.Stat_t), like.Sys().(*syscall.Stat_t)
+	if have.Uid == want.Uid && have.Gid == want.Gid {
+		return nil
+	}
+	return f.Chown(int(want.Uid), int(want.Gid))
+}
+
+// syncDir makes a name in dir survive a power cut. Some file systems cannot
+// sync a folder; they say EINVAL, and there is nothing more to be done.
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	if err := d.Sync(); err != nil && !errors.Is(err, syscall.EINVAL) && !errors.Is(err, errors.ErrUnsupported) {
+		return err
+	}
+	return nil
+}
+
+// lock waits for its turn to replace path. The lock is on the folder: the file
+// itself is another after every turn, and may not be there at all. It is gone with
+// the process.
+func lock(path string) (unlock func(), err error) {
+	d, err := os.Open(filepath.Dir(path))
+	if err != nil {
+		return nil, err
+	}
+	for {
+		err = syscall.Flock(int(d.Fd()), syscall.LOCK_EX)
+		if err != syscall.EINTR {
+			break
+		}
+	}
+	switch err {
+	case nil, syscall.EBADF, syscall.ENOLCK, syscall.ENOSYS, syscall.EINVAL, syscall.EOPNOTSUPP:
+		return func() { d.Close() }, nil
+	}
+	d.Close()
+	return nil, err
+}

@@ -1,0 +1,45 @@
+package hostfs
+
+import (
+	"fmt"
+	"strings"
+)
+
+// letters are the bytes that mean themselves to every shell, quoted or not.
+const letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_./:,@+"
+
+// ShellCommand wraps a POSIX sh script into one command line that every login
+// shell in use (sh, bash, dash, zsh, fish, tcsh, BusyBox ash) hands to
+// /bin/sh unchanged: one line, single-quoted, with every byte that one of them
+// might touch written in octal for printf(1). The script keeps the standard
+// input. It must not hold a NUL.
+//
+// Linux takes 128 KiB for one argument, and the login shell gets the whole line as one. A byte
+// takes four at worst, so that any script of 32,000 bytes passes; what is
+// longer belongs on the standard input.
+func ShellCommand(script string) string {
+	var b strings.Builder
+	b.WriteString(`exec /bin/sh -c 'eval "$(printf "`)
+	for _, c := range []byte(script) {
+		switch {
+		case strings.IndexByte(letters+" =", c) >= 0:
+			b.WriteByte(c)
+		case c == '%':
+			// Not octal: dash reads escapes first and conversions then.
+			b.WriteString("%%")
+		default:
+			fmt.Fprintf(&b, `\%03o`, c)
+		}
+	}
+	b.WriteString(`")"'`)
+	return b.String()
+}
+
+// Quote returns s as one word of a POSIX shell: as it is if that is safe, else
+// in single quotes.
+func Quote(s string) string {
+	if s != "" && strings.Trim(s, letters+"-") == "" {
+		return s
+	}
+	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+}

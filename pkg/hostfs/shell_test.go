@@ -1,0 +1,97 @@
+package hostfs
+
+import (
+	"os/exec"
+	"strings"
+	"testing"
+)
+
+// Every login shell hands the script on as it is, and the standard input too.
+func TestShellCommand(t *testing.T) {
+	var all strings.Builder
+	for c := 1; c < 256; c++ {
+		all.WriteByte(byte(c))
+	}
+	data := all.String() + "!! !$ %s %% \\n \\\\ \\' $HOME `id` $(id) ${x} ^a^b \"'\"'' ~ * # \r\n\n\t! é \xff"
+	script := "# a comment, and it's odd!\nset -f\nprintf '%s.' " + Quote(data) + "\ncat\nexit 7\n"
+	command := ShellCommand(script)
+	if strings.ContainsAny(command, "\n!\r\t") {
+		t.Errorf("not one plain line: %q", command)
+	}
+	tried := 0
+	for _, shell := range []string{"sh", "bash", "dash", "zsh", "fish", "tcsh", "csh", "ksh", "mksh", "busybox"} {
+		path, err := exec.LookPath(shell)
+		if err != nil {
+			t.Logf("no %s here", shell)
+			continue
+		}
+		tried++
+		args := []string{"-c", command}
+		if shell == "busybox" {
+			args = []string{"ash", "-c", command}
+		}
+		cmd := exec.Command(path, args...)
+		cmd.Env = []string{"HOME=" + t.TempDir(), "PATH=/usr/bin:/bin"}
+		cmd.Stdin = strings.NewReader("payload")
+		var stderr strings.Builder
+		cmd.Stderr = &stderr
+		out, _ := cmd.Output()
+		if string(out) != data+".payload" || cmd.ProcessState.ExitCode() != 7 {
+			t.Errorf("%s: status %d, %q, %s", shell, cmd.ProcessState.ExitCode(), out, stderr.String())
+		}
+	}
+	need(t, tried > 0, "no shell at all")
+}
+
+// The inner shell is the far /bin/sh: every one that may be it gets the bytes.
+func TestShellCommandInner(t *testing.T) {
+	command := ShellCommand("printf %s '\x80\xff%d\\101-'; echo é")
+	for _, sh := range [][]string{{"dash"}, {"bash", "--posix"}, {"busybox", "ash"}, {"zsh", "--emulate", "sh"}, {"ksh"}, {"mksh"}} {
+		path, err := exec.LookPath(sh[0])
+		if err != nil {
+			continue
+		}
+		inner := path + " " + strings.Join(append(sh[1:], "-c"), " ")
+		out, err := exec.Command("sh", "-c", strings.Replace(command, "/bin/sh -c", inner, 1)).CombinedOutput()
+		if err != nil || string(out) != "\x80\xff%d\\101-é\n" {
+			t.Errorf("%s: %q, %v", sh, out, err)
+		}
+	}
+}
+
+func TestShellCommandFits(t *testing.T) {
+	if n := len(ShellCommand(strings.Repeat("\n", 32_000))); n >= 128<<10 {
+		t.Errorf("32,000 bytes became %d", n)
+	}
+}
+
+func TestQuote(t *testing.T) {
+	for s, want := range map[string]string{
+		"":                         "''",
+		"/home/pi/.ssh/id_ed25519": "/home/pi/.ssh/id_ed25519",
+		"-n":                       "-n",
+		"a b":                      "'a b'",
+		"it's":                     `'it'\''s'`,
+		"~":                        "'~'",
+		"$x;`y`\n":                 "'$x;`y`\n'",
+	} {
+		if got := Quote(s); got != want {
+			t.Errorf("Quote(%q) = %s, want %s", s, got, want)
+		}
+	}
+}
+
+func FuzzQuote(f *testing.F) {
+	for _, s := range []string{"", "'", "a'b''", "\\", "-e", "$(id)", "\n", "\xff"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		if strings.Contains(s, "\x00") {
+			t.Skip("no argument holds a NUL")
+		}
+		out, err := exec.Command("sh", "-c", "printf %s. "+Quote(s)).Output()
+		if err != nil || string(out) != s+"." {
+			t.Errorf("%q came as %q, %v", s, out, err)
+		}
+	})
+}
