@@ -3,7 +3,13 @@
 // Source: sshd(8) SSH_KNOWN_HOSTS FILE FORMAT; hostfile.c, match.c.
 package knownhosts
 
-import "pi-key-tools/pkg/sshkey"
+import (
+	"slices"
+	"strconv"
+	"strings"
+
+	"pi-key-tools/pkg/sshkey"
+)
 
 // A File is the content of one known_hosts file.
 type File struct {
@@ -11,21 +17,57 @@ type File struct {
 	Data []byte
 }
 
+// The markers that a line may begin with.
+const (
+	MarkerCA      = "@cert-authority"
+	MarkerRevoked = "@revoked"
+)
+
 // A Line is one that speaks of the host that was asked for.
 type Line struct {
 	Path   string
 	Number int    // from 1
-	Marker string // "", "@cert-authority", "@revoked"
+	Marker string // "", MarkerCA or MarkerRevoked
 	Key    sshkey.Public
 }
 
 // Name returns how known_hosts writes a host: lower case, "[host]:port" unless
-// the port is 22.
-func Name(host string, port int) string { panic("unwritten") }
+// the port is 22 (or 0, not given). host is ssh's HostName after its
+// canonicalization of addresses, without brackets; a trailing dot and an IPv6
+// zone stay, as in ssh. A HostKeyAlias is written without a port: Name(alias, 22).
+func Name(host string, port int) string {
+	host = lower(host)
+	if port == 0 || port == 22 {
+		return host
+	}
+	return "[" + host + "]:" + strconv.Itoa(port)
+}
 
 // Lookup returns the lines of the files that match the name (see Name), in
-// their order: hashed ones, wildcards and negation as ssh does it.
-func Lookup(files []File, name string) []Line { panic("unwritten") }
+// their order: hashed ones, wildcards and negation as ssh does it. A line that
+// cannot be read is skipped. A well-formed key of an unknown type is kept: the
+// host is known, if only to a newer ssh.
+//
+// ssh asks once more without the port when no line has "[host]:port", and then
+// takes only a key that it knows; that is for the caller to do.
+func Lookup(files []File, name string) []Line {
+	name = lower(name)
+	var found []Line
+	for _, f := range files {
+		number := 0
+		for text := range strings.Lines(string(f.Data)) {
+			number++
+			l, ok := split(text)
+			if !ok || !matchHosts(name, l.hosts) {
+				continue
+			}
+			if key, ok := readKey(l.key); ok {
+				found = append(found, Line{f.Path, number, l.marker, key})
+			}
+		}
+	}
+	return found
+}
 
 // A Status is what known_hosts says of a key that a host has shown.
 type Status int
@@ -43,24 +85,80 @@ const (
 // line has ca; else ca is the zero Public. Validity and principals of a
 // certificate are the caller's to check. The lines that decided come back:
 // the matching one, all for Changed, the revoking one.
-func Judge(lines []Line, key, ca sshkey.Public) (Status, []Line) { panic("unwritten") }
+//
+// A certificate is never Changed, since a CA need not be the one of every host
+// that its line matches. When one is Unknown, ssh goes on with the plain key
+// inside it: call Judge again with that.
+// Source: hostfile.c check_hostkeys_by_key_or_type().
+func Judge(lines []Line, key, ca sshkey.Public) (Status, []Line) {
+	find := func(marker string, want sshkey.Public) []Line {
+		i := slices.IndexFunc(lines, func(l Line) bool {
+			return l.Marker == marker && plain(l.Key).Equal(plain(want))
+		})
+		if i < 0 {
+			return nil
+		}
+		return lines[i : i+1]
+	}
+	signed := len(ca.Blob) > 0
+	if by := find(MarkerRevoked, key); by != nil {
+		return Revoked, by
+	}
+	if signed {
+		if by := find(MarkerRevoked, ca); by != nil {
+			return Revoked, by
+		}
+	}
+	if signed {
+		if by := find(MarkerCA, ca); by != nil {
+			return Known, by
+		}
+	}
+	if signed || isCert(key.Type) {
+		return Unknown, nil
+	}
+	var others []Line
+	for i, l := range lines {
+		if l.Marker != "" {
+			continue
+		}
+		if l.Key.Equal(key) {
+			return Known, lines[i : i+1]
+		}
+		others = append(others, l)
+	}
+	if others != nil {
+		return Changed, others
+	}
+	return Unknown, nil
+}
 
 // Algorithms orders the host key algorithms that a client should offer, as
 // ssh's order_hostkeyalgs() does: the ones for key types that the lines have
 // come first, so that a host known by its ed25519 key shows that one and not
 // another that looks like a change. defaults is the preference of ssh.
-func Algorithms(lines []Line, defaults []string) []string { panic("unwritten") }
-
-// Append returns data with a line for the names (see Name) and the key added,
-// its names hashed if hash is set (one line a name, as ssh does it). salt is
-// called for the 20 random bytes of each hashed name.
-func Append(data []byte, names []string, key sshkey.Public, hash bool, salt func() []byte) []byte {
-	panic("unwritten")
-}
-
-// Replace removes what the file says of the names (plain keys only: markers
-// and other names on the same line stay) and appends the new key. Every other
-// line stays byte for byte.
-func Replace(data []byte, names []string, key sshkey.Public, hash bool, salt func() []byte) []byte {
-	panic("unwritten")
+func Algorithms(lines []Line, defaults []string) []string {
+	// As in ssh, a type counts unless its first key is revoked.
+	has := func(algorithm string) bool {
+		want := plainType(keyType(algorithm))
+		i := slices.IndexFunc(lines, func(l Line) bool { return l.Marker == "" && l.Key.Type == want })
+		if i < 0 {
+			return false
+		}
+		status, _ := Judge(lines, lines[i].Key, sshkey.Public{})
+		return status != Revoked
+	}
+	if len(defaults) == 0 || has(defaults[0]) {
+		return slices.Clone(defaults)
+	}
+	authority := slices.ContainsFunc(lines, func(l Line) bool { return l.Marker == MarkerCA })
+	var first, last []string
+	for _, a := range defaults {
+		if authority && isCert(a) || has(a) {
+			first = append(first, a)
+		} else {
+			last = append(last, a)
+		}
+	}
+	return append(first, last...)
 }

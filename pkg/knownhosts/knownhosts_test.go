@@ -1,0 +1,527 @@
+package knownhosts
+
+import (
+	"bytes"
+	"crypto/ecdh"
+	"crypto/rand"
+	"encoding/base64"
+	"encoding/binary"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"pi-key-tools/pkg/sshkey"
+)
+
+// public makes a key of a type from the fields of its blob.
+func public(keyType string, fields ...string) sshkey.Public {
+	var blob []byte
+	for _, f := range append([]string{keyType}, fields...) {
+		blob = append(binary.BigEndian.AppendUint32(blob, uint32(len(f))), f...)
+	}
+	return sshkey.Public{Type: keyType, Blob: blob}
+}
+
+func ed(seed string) sshkey.Public { return public("ssh-ed25519", fill(seed, 32)) }
+
+func fill(seed string, n int) string { return strings.Repeat(seed, n)[:n] }
+
+// text is a key as a line has it.
+func text(k sshkey.Public) string {
+	return k.Type + " " + base64.StdEncoding.EncodeToString(k.Blob)
+}
+
+// certificate makes one with a signature that nobody checks here.
+func certificate(keyType string, fields ...string) sshkey.Public {
+	k := public(keyType, append([]string{"nonce"}, fields...)...)
+	k.Blob = append(k.Blob, make([]byte, 8+4)...) // serial, type
+	k.Blob = append(k.Blob, make([]byte, 4+4)...) // key id, principals
+	k.Blob = append(k.Blob, make([]byte, 8+8)...) // validity
+	return sshkey.Public{Type: keyType, Blob: append(k.Blob, make([]byte, 5*4)...)}
+}
+
+var (
+	edA, edB, edC = ed("a"), ed("b"), ed("c")
+	rsaA          = public("ssh-rsa", "\x01\x00\x01", "\x00\xc1"+fill("r", 255))
+	ecdsaA        = func() sshkey.Public {
+		k, err := ecdh.P256().GenerateKey(rand.Reader)
+		if err != nil {
+			panic(err)
+		}
+		return public("ecdsa-sha2-nistp256", "nistp256", string(k.PublicKey().Bytes()))
+	}()
+	future = public("ssh-tomorrow@example.com", "x")
+	salt   = []byte(fill("salt", 20))
+)
+
+func TestName(t *testing.T) {
+	for _, c := range []struct {
+		host string
+		port int
+		want string
+	}{
+		{"pi4", 22, "pi4"},
+		{"pi4", 0, "pi4"},
+		{"Pi4.Local", 2222, "[pi4.local]:2222"},
+		{"web.", 22, "web."}, // ssh -G keeps the dot, and ssh looks for it so
+		{"fe80::1%eth0", 22, "fe80::1%eth0"},
+		{"fe80::1%eth0", 2222, "[fe80::1%eth0]:2222"},
+		{"MÜLLER\xff", 22, "mÜller\xff"}, // ASCII only
+	} {
+		if got := Name(c.host, c.port); got != c.want {
+			t.Errorf("Name(%q, %d) = %q, want %q", c.host, c.port, got, c.want)
+		}
+	}
+}
+
+// corpus is lines that ssh-keygen and we must read alike, and names to ask for.
+func corpus() (lines, names []string) {
+	a, b := text(edA), text(edB)
+	hashed := func(name string) string { return hashName(name, salt) }
+	long := strings.Repeat("x", 1022)
+	lines = []string{
+		"# comment " + a,
+		"",
+		"  \t ",
+		"plain " + a,
+		"plain " + b + " a comment",
+		"  \tindented " + a,
+		"tabs\t" + strings.ReplaceAll(a, " ", "\t") + "\tcomment",
+		"two  \t " + strings.ReplaceAll(a, " ", " \t ") + "   spaces ",
+		"UPPER,MiXeD " + a,
+		"one,two,three " + text(rsaA),
+		"one,,three, " + text(ecdsaA),
+		"*.ex " + a,
+		"[*.ex]:2222 " + a,
+		"[*]:* " + b,
+		"*.ex:2222 " + a,
+		"10.0.?.1? " + a,
+		"*.neg.net,!bad.neg.net " + a,
+		"!bad.neg.net,*.neg.net " + b,
+		"!first.neg.net " + a,
+		"!!x.net,*.net " + a,
+		"!,star* " + a,
+		"**a**b?c** " + a,
+		"a*a*a*a*a*a*a*a*b " + a,
+		long + ",edge " + a,
+		long + "x,edge " + b,
+		"edge," + long + "x " + b,
+		"!edge," + long + "x " + b,
+		"[h]:22 " + a,
+		"[h]:2222,h " + a,
+		"::1,fe80::1%eth0,2001:DB8::1 " + a,
+		hashed("plain") + " " + a,
+		hashed("[h]:2222") + " " + a,
+		hashed("upper") + " " + a,
+		hashed("one") + ",one " + a,
+		strings.Replace(hashed("one"), "|1|", "|2|", 1) + " " + a,
+		"|1|" + base64.StdEncoding.EncodeToString([]byte("short")) + "|x " + a,
+		"|1|!!!|x " + a,
+		"|1| " + a, "|1|| " + a, "| " + a, "|1 " + a,
+		"@cert-authority *.ex,plain " + a,
+		"@revoked plain " + b,
+		"@revoked\tplain " + b,
+		"@revoked " + "\tplain\t" + b,
+		"@revoked @revoked plain " + b,
+		"@cert-authority @revoked plain " + b,
+		"@unknown plain " + a,
+		"@ plain " + a,
+		"@REVOKED plain " + a,
+		"@revoked", "@revoked ", "@revoked plain", "@revoked plain ",
+		"plain",
+		"plain ",
+		"plain ssh-ed25519",
+		"plain ssh-ed25519 ",
+		"plain # " + a,
+		"plain #",
+		"plain 1024 35 135791357913579",
+		"plain ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI",
+		"plain ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIA==",
+		"plain ssh-rsa " + strings.Fields(a)[1],
+		"plain ED25519 " + strings.Fields(a)[1],
+		"plain rsa-sha2-512 " + strings.Fields(text(rsaA))[1],
+		"plain rsa-sha2-256 " + strings.Fields(text(rsaA))[1],
+		"plain webauthn-sk-ecdsa-sha2-nistp256@openssh.com " + strings.Fields(text(ecdsaA))[1],
+		"plain from=\"x\" " + a,
+		a,
+		"plain " + a + " comment with \x1b[2J and \xff",
+		"plain " + a + "\r",
+		"plain " + a + " comment\r",
+		"plain\r",
+		"\r",
+		"plain " + a + "\x00rubbish",
+		strings.Repeat("\x00", 93),
+		strings.Repeat("\x00", 93) + "plain " + a,
+		"plain " + a[:20] + "\x00" + a[20:],
+		"plain " + a + " " + strings.Repeat("long ", 40000),
+		"\ufeffplain " + a,
+		"caf\xc3\x89,\xff\xfe " + a,
+		"last,plain " + b, // without a newline
+	}
+	names = []string{
+		"plain", "indented", "tabs", "two", "upper", "mixed", "one", "three", "", "x.ex", "ex", ".ex",
+		"[x.ex]:2222", "[x.ex]:2223", "[plain]:2222", "x.ex:2222", "10.0.1.12", "10.0.1.1", "good.neg.net",
+		"bad.neg.net", "first.neg.net", "x.net", "!x.net", "starfish", "aXbc", "axxbxc", "ab0c", "aaaaaaaaaaaaab",
+		"aaaaaaaaaaaaaa", "edge", long, long + "x", "[h]:22", "h", "[h]:2222", "::1", "fe80::1%eth0", "2001:db8::1",
+		"last", "@revoked", "caf\xc3\x89", "\xff\xfe", "ssh-ed25519", "PLAIN", "Plain.", "*", "?", "#", "plain,two",
+	}
+	return lines, names
+}
+
+// ssh-keygen -l -F is asked of each name. Different on purpose, and so not in
+// this corpus:
+//   - a well-formed key of a type that ssh-keygen does not know (TestLookup);
+//   - a key of a known type with fields that are wrong, such as an ed25519 key
+//     of 31 bytes: keys are opaque here, and no host can show that one;
+//   - a name in upper case matches hashed lines too, as in ssh, which lowers
+//     it first; ssh-keygen -F does not;
+//   - base64 broken up by CR, VT or FF, which ssh reads.
+func TestLookupAgainstSSHKeygen(t *testing.T) {
+	keygen := need(t, "ssh-keygen")
+	lines, names := corpus()
+	path := filepath.Join(t.TempDir(), "known_hosts")
+	data := []byte(strings.Join(lines, "\n"))
+	if err := os.WriteFile(path, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	hits := 0
+	for _, name := range names {
+		// It fails with "not found" in its status, which is empty output too.
+		out, _ := scrubbed(t, keygen, "-l", "-F", name, "-f", path).Output()
+		var want []string
+		for l := range strings.Lines(string(out)) {
+			if after, ok := strings.CutPrefix(l, "# Host "+name+" found: line "); ok {
+				want = append(want, strings.TrimSpace(after))
+			}
+		}
+		var got []string
+		for _, l := range Lookup([]File{{path, data}}, name) {
+			mark := map[string]string{MarkerCA: " CA", MarkerRevoked: " REVOKED"}[l.Marker]
+			got = append(got, strconv.Itoa(l.Number)+mark)
+		}
+		hits += len(got)
+		if name == "PLAIN" { // the hashed line
+			got = slices.DeleteFunc(got, func(s string) bool { n, _ := strconv.Atoi(s); return n > 0 && lines[n-1][0] == '|' })
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("%.60q: lines %q, ssh-keygen has %q", name, got, want)
+		}
+	}
+	if hits < 60 {
+		t.Errorf("only %d lines were found: the corpus says little", hits)
+	}
+}
+
+func TestLookup(t *testing.T) {
+	files := []File{
+		{"one", []byte("pi " + text(future) + "\npi " + text(edA) + " its comment\r\n")},
+		{"empty", nil},
+		{"two", []byte("@revoked p? " + text(edB))},
+	}
+	got := Lookup(files, "PI")
+	a := edA
+	a.Comment = "its comment"
+	want := []Line{{"one", 1, "", future}, {"one", 2, "", a}, {"two", 1, MarkerRevoked, edB}}
+	if fmt.Sprint(got) != fmt.Sprint(want) {
+		t.Errorf("got %v\nwant %v", got, want)
+	}
+}
+
+func TestJudge(t *testing.T) {
+	edCert := certificate("ssh-ed25519-cert-v01@openssh.com", fill("a", 32)) // of edA
+	skCert := certificate("sk-ecdsa-sha2-nistp256-cert-v01@openssh.com", "nistp256", "\x04"+fill("p", 64), "ssh:")
+	skPlain := public("sk-ecdsa-sha2-nistp256@openssh.com", "nistp256", "\x04"+fill("p", 64), "ssh:")
+	torn := public("ssh-ed25519-cert-v01@openssh.com", "nonce")
+	none := sshkey.Public{}
+	for _, c := range []struct {
+		what    string
+		lines   string
+		key, ca sshkey.Public
+		want    Status
+		numbers []int
+	}{
+		{"nothing", "", edA, none, Unknown, nil},
+		{"another host", "other " + text(edB), edA, none, Unknown, nil},
+		{"the key", "h " + text(edB) + "\nh " + text(edA), edA, none, Known, []int{2}},
+		{"another key", "h " + text(edB) + "\nh " + text(rsaA), edA, none, Changed, []int{1, 2}},
+		{"another type only", "h " + text(rsaA), edA, none, Changed, []int{1}},
+		{"an unknown type only", "h " + text(future), edA, none, Changed, []int{1}},
+		{"revoked", "h " + text(edA) + "\n@revoked * " + text(edA), edA, none, Revoked, []int{2}},
+		{"revoked elsewhere", "h " + text(edA) + "\n@revoked other " + text(edA), edA, none, Known, []int{1}},
+		{"another key revoked", "@revoked h " + text(edB), edA, none, Unknown, nil},
+		{"a CA's own key as host key", "@cert-authority h " + text(edA), edA, none, Unknown, nil},
+		{"signed", "@cert-authority h " + text(edC), edCert, edC, Known, []int{1}},
+		{"signed by another", "@cert-authority h " + text(edB), edCert, edC, Unknown, nil},
+		{"signed by a plain host key", "h " + text(edC), edCert, edC, Unknown, nil},
+		{"signed, the plain key is on file", "h " + text(edA), edCert, edC, Unknown, nil},
+		{"signed, CA revoked", "@cert-authority h " + text(edC) + "\n@revoked h " + text(edC), edCert, edC, Revoked, []int{2}},
+		{"signed, key revoked", "@cert-authority h " + text(edC) + "\n@revoked h " + text(edA), edCert, edC, Revoked, []int{2}},
+		{"signed, certificate revoked", "@cert-authority h " + text(edC) + "\n@revoked h " + text(edCert), edCert, edC, Revoked, []int{2}},
+		{"plain, certificate of it revoked", "h " + text(edA) + "\n@revoked h " + text(edCert), edA, none, Revoked, []int{2}},
+		{"sk, key revoked", "@cert-authority h " + text(edC) + "\n@revoked h " + text(skPlain), skCert, edC, Revoked, []int{2}},
+		{"signed, shown as the key inside", "@cert-authority h " + text(edC) + "\n@revoked h " + text(edA), edA, edC, Revoked, []int{2}},
+		{"a certificate, CA not given", "@cert-authority h " + text(edC), edCert, none, Unknown, nil},
+		{"a torn certificate", "@revoked h " + text(edA) + "\n@cert-authority h " + text(edC), torn, edC, Known, []int{2}},
+		{"a CA as plain key, revoked as CA", "@revoked h " + text(edC), edC, none, Revoked, []int{1}},
+	} {
+		status, by := Judge(Lookup([]File{{Data: []byte(c.lines)}}, "h"), c.key, c.ca)
+		var numbers []int
+		for _, l := range by {
+			numbers = append(numbers, l.Number)
+		}
+		if status != c.want || !slices.Equal(numbers, c.numbers) {
+			t.Errorf("%s: got %d by lines %v, want %d by %v", c.what, status, numbers, c.want, c.numbers)
+		}
+	}
+}
+
+// The lists that ssh itself makes: it tells the order with -vvv once a server
+// has sent its version, and a word is all that this one says.
+func TestAlgorithmsAgainstSSH(t *testing.T) {
+	client := need(t, "ssh")
+	out, err := scrubbed(t, client, "-G", "-F", "none", "h").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var defaults []string
+	for l := range strings.Lines(string(out)) {
+		if list, ok := strings.CutPrefix(l, "hostkeyalgorithms "); ok {
+			defaults = strings.Split(strings.TrimSpace(list), ",")
+		}
+	}
+	if len(defaults) < 5 {
+		t.Fatalf("ssh -G says hostkeyalgorithms %q", defaults)
+	}
+	path := filepath.Join(t.TempDir(), "known_hosts")
+	for what, file := range map[string]string{
+		"nothing":          "",
+		"ed25519":          "h " + text(edA),
+		"rsa":              "h " + text(rsaA),
+		"ecdsa":            "h " + text(ecdsaA),
+		"rsa and ecdsa":    "h " + text(rsaA) + "\nh " + text(ecdsaA),
+		"CA":               "@cert-authority * " + text(edC),
+		"CA and rsa":       "@cert-authority * " + text(edC) + "\nh " + text(rsaA),
+		"revoked":          "@revoked h " + text(rsaA),
+		"rsa, revoked":     "h " + text(rsaA) + "\n@revoked h " + text(rsaA),
+		"ed25519, revoked": "h " + text(edA) + "\n@revoked h " + text(edA) + "\nh " + text(rsaA),
+		"elsewhere":        "other " + text(rsaA),
+	} {
+		if err := os.WriteFile(path, []byte(file), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		// It fails once its offer is read: there is no server.
+		_, said := run(scrubbed(t, client, "-vvv", "-F", "none", "-o", "GlobalKnownHostsFile=none",
+			"-o", "UserKnownHostsFile="+path, "-o", "IdentityFile=none",
+			"-o", "ProxyCommand=echo SSH-2.0-word; head -c 500 >/dev/null", "h"))
+		want := ""
+		for l := range strings.Lines(said) {
+			_, list, ok := strings.Cut(l, "prefer hostkeyalgs: ")
+			switch {
+			case ok:
+				want = strings.TrimSpace(list)
+			case strings.Contains(l, "using HostkeyAlgorithms verbatim"), strings.Contains(l, "no algorithms matched"):
+				want = "as they are"
+			}
+		}
+		got := Algorithms(Lookup([]File{{Data: []byte(file)}}, "h"), defaults)
+		sorted := func(s []string) []string { s = slices.Clone(s); slices.Sort(s); return s }
+		switch {
+		case want == "":
+			t.Fatalf("%s: ssh does not tell its order:\n%s", what, said)
+		case want == "as they are" && !slices.Equal(got, defaults),
+			want != "as they are" && !strings.HasPrefix(strings.Join(got, ",")+",", want+","):
+			t.Errorf("%s:\n got %q\nwant %s", what, got, want)
+		case !slices.Equal(sorted(got), sorted(defaults)):
+			t.Errorf("%s: got %q, not the algorithms of %q", what, got, defaults)
+		}
+	}
+	if got := Algorithms(nil, nil); len(got) != 0 {
+		t.Errorf("of no algorithms there are %q", got)
+	}
+}
+
+func TestAppend(t *testing.T) {
+	a, b := text(edA), text(edB)
+	for _, c := range []struct {
+		what, data string
+		names      []string
+		hash       bool
+		want       string
+	}{
+		{"empty file", "", []string{"H", "192.0.2.1"}, false, "h,192.0.2.1 " + b + "\n"},
+		{"no final newline", "x " + a, []string{"h"}, false, "x " + a + "\nh " + b + "\n"},
+		{"CRLF and NULs stay", "x " + a + "\r\n\x00\x00", []string{"h"}, false, "x " + a + "\r\n\x00\x00\nh " + b + "\n"},
+		{"hashed", "", []string{"h", "[h]:2222"}, true, hashName("h", salt) + " " + b + "\n" + hashName("[h]:2222", salt) + " " + b + "\n"},
+		{"there already", "h,x " + b, []string{"h"}, false, "h,x " + b},
+		{"there for one, hashed", hashName("h", salt) + " " + b + "\n", []string{"h", "i"}, false, hashName("h", salt) + " " + b + "\ni " + b + "\n"},
+		{"a CA's line is not there already", "@cert-authority h " + b + "\n", []string{"h"}, false, "@cert-authority h " + b + "\nh " + b + "\n"},
+		{"twice the same", "", []string{"h", "H"}, false, "h " + b + "\n"},
+		{"syntax is no name", "", []string{"*", "a,b", "!a", "a b", "a\nb", "|1|x|y", "#a", "", "[]:22", "[a]:x", "@revoked", "a\x00"}, false, ""},
+		{"IPv6", "", []string{"fe80::1%eth0", "[::1]:2222"}, false, "fe80::1%eth0,[::1]:2222 " + b + "\n"},
+	} {
+		data := []byte(c.data)
+		got := Append(data, c.names, edB, c.hash, func() []byte { return salt })
+		if string(got) != c.want {
+			t.Errorf("%s:\n got %q\nwant %q", c.what, got, c.want)
+		}
+		if string(data) != c.data {
+			t.Errorf("%s: the data was written to", c.what)
+		}
+	}
+}
+
+func TestReplace(t *testing.T) {
+	a, b := text(edA), text(edB)
+	news := "h,[h]:2222 " + b + "\n"
+	for _, c := range []struct{ what, data, want string }{
+		{"empty file", "", news},
+		{"gone", "h " + a + "\n[h]:2222 " + text(rsaA) + " c\n", news},
+		{"other names of the line stay", " \tx,H,y \t" + a + " c \r\n", " \tx,y \t" + a + " c \r\n" + news},
+		{"both names of one line", "x,h,[H]:2222 " + a + "\n", "x " + a + "\n" + news},
+		{"the only names of one line", "h,[h]:2222,h " + a + "\n", news},
+		{"only negation would be left", "h,!x " + a + "\n", news},
+		{"hashed", hashName("h", salt) + " " + a + "\n" + hashName("x", salt) + " " + a + "\n", hashName("x", salt) + " " + a + "\n" + news},
+		{"markers stay", "@cert-authority h " + a + "\n@revoked h " + a + "\n", "@cert-authority h " + a + "\n@revoked h " + a + "\n" + news},
+		{"a wildcard stays for others", "* " + a + "\n", "*,!h,!" + "[h]:2222 " + a + "\n" + news},
+		{"a name and a wildcard", "h,h* " + a + "\n", "h*,!h " + a + "\n" + news},
+		{"negated already", "!h,![h]:2222,* " + a + "\n", "!h,![h]:2222,* " + a + "\n" + news},
+		{"what cannot be read stays", "h 1024 35 1\nh\n#h " + a + "\n\x00\nh ssh-ed25519 AAAA\n", "h 1024 35 1\nh\n#h " + a + "\n\x00\nh ssh-ed25519 AAAA\n" + news},
+		{"an unknown type goes", "h " + text(future) + "\n", news},
+		{"no final newline", "x " + a, "x " + a + "\n" + news},
+		{"nothing to do", "h " + b + " c\r\n[h]:2222,x " + b, "h " + b + " c\r\n[h]:2222,x " + b},
+		{"half there", "h " + b + "\n[h]:2222 " + a, "h " + b + "\n[h]:2222 " + b + "\n"},
+	} {
+		got := Replace([]byte(c.data), []string{"h", "[h]:2222"}, edB, false, func() []byte { return salt })
+		if string(got) != c.want {
+			t.Errorf("%s:\n got %q\nwant %q", c.what, got, c.want)
+		}
+		if again := Replace(got, []string{"h", "[h]:2222"}, edB, false, func() []byte { return salt }); !bytes.Equal(again, got) {
+			t.Errorf("%s: once more gives %q", c.what, again)
+		}
+	}
+}
+
+// What Append hashes, ssh-keygen finds.
+func TestHashedLineIsFound(t *testing.T) {
+	keygen := need(t, "ssh-keygen")
+	path := filepath.Join(t.TempDir(), "known_hosts")
+	data := Append(nil, []string{"pi4.local", "[pi4.local]:2222"}, edA, true, func() []byte {
+		b := make([]byte, 20)
+		rand.Read(b)
+		return b
+	})
+	if bytes.Contains(data, []byte("pi4")) {
+		t.Errorf("%q names the host", data)
+	}
+	if err := os.WriteFile(path, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for i, name := range []string{"pi4.local", "[pi4.local]:2222"} {
+		out, err := scrubbed(t, keygen, "-F", name, "-f", path).Output()
+		if want := fmt.Sprintf("found: line %d", i+1); err != nil || !strings.Contains(string(out), want) {
+			t.Errorf("%s: %v, %q, want %q", name, err, out, want)
+		}
+	}
+}
+
+// Nothing panics; an edit changes what the file says of the names and nothing
+// of what it says of others; lines that do not match stay as they are.
+func FuzzEdit(f *testing.F) {
+	lines, names := corpus()
+	for i, l := range lines {
+		if len(l) < 5000 {
+			f.Add(l+"\n"+lines[(i+7)%len(lines)], names[i%len(names)], i%2 == 0)
+		}
+	}
+	f.Add("*,!other "+text(edA)+"\r\nhost "+text(edA), "host", false)
+	f.Fuzz(func(t *testing.T, data, name string, hash bool) {
+		name = lower(name)
+		say := func(data []byte, name string) (plain, marked []string) {
+			for _, l := range Lookup([]File{{Data: data}}, name) {
+				if l.Marker == "" {
+					plain = append(plain, text(l.Key))
+				} else {
+					marked = append(marked, l.Marker+" "+text(l.Key))
+				}
+			}
+			return plain, marked
+		}
+		add := Append([]byte(data), []string{name}, edC, hash, func() []byte { return salt })
+		if !bytes.HasPrefix(add, []byte(data)) {
+			t.Errorf("Append changed %q to %q", data, add)
+		}
+		rep := Replace([]byte(data), []string{name}, edC, hash, func() []byte { return salt })
+
+		was, wasMarked := say([]byte(data), name)
+		for what, got := range map[string][]byte{"Append": add, "Replace": rep} {
+			now, marked := say(got, name)
+			switch {
+			case !slices.Equal(marked, wasMarked):
+				t.Errorf("%s of %q: marked lines %q, were %q", what, name, marked, wasMarked)
+			case !writable(name):
+				if string(got) != data {
+					t.Errorf("%s of %q wrote %q", what, name, got)
+				}
+			case !slices.Contains(now, text(edC)):
+				t.Errorf("%s of %q: the key is not there: %q", what, name, got)
+			case what == "Append" && !slices.Equal(slices.DeleteFunc(now, func(k string) bool { return k == text(edC) }),
+				slices.DeleteFunc(was, func(k string) bool { return k == text(edC) })):
+				t.Errorf("Append of %q: keys %q, were %q", name, now, was)
+			case what == "Replace" && slices.ContainsFunc(now, func(k string) bool { return k != text(edC) }):
+				t.Errorf("Replace of %q: old keys are there: %q", name, got)
+			}
+			for _, other := range []string{"other", "plain", "x.ex", "[x.ex]:2222", "good.neg.net", "one"} {
+				if other == name {
+					continue
+				}
+				was, wasMarked := say([]byte(data), other)
+				if now, marked := say(got, other); !slices.Equal(now, was) || !slices.Equal(marked, wasMarked) {
+					t.Errorf("%s of %q: %s has %q %q, had %q %q\n%q\n%q", what, name, other, now, marked, was, wasMarked, data, got)
+				}
+			}
+		}
+		// Every line that does not speak of the name is there, in order.
+		rest := string(rep)
+		for l := range strings.Lines(data) {
+			if len(Lookup([]File{{Data: []byte(l)}}, name)) > 0 {
+				continue
+			}
+			_, after, ok := strings.Cut(rest, strings.TrimSuffix(l, "\n")+"\n")
+			if !ok && !strings.HasSuffix(rest, l) {
+				t.Fatalf("Replace of %q lost the line %q: %q", name, l, rep)
+			}
+			rest = after
+		}
+	})
+}
+
+func need(t *testing.T, program string) string {
+	t.Helper()
+	path, err := exec.LookPath(program)
+	if err != nil {
+		if os.Getenv("PIKEY_TEST_REQUIRE") == "1" {
+			t.Fatal(err)
+		}
+		t.Skip(program + " is not installed")
+	}
+	return path
+}
+
+// scrubbed is a command that sees nothing of the developer's own set-up.
+func scrubbed(t *testing.T, program string, args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(t.Context(), program, args...)
+	cmd.Env = []string{"HOME=" + t.TempDir(), "PATH=" + os.Getenv("PATH"), "LC_ALL=C"}
+	return cmd
+}
+
+func run(cmd *exec.Cmd) (stdout, stderr string) {
+	var out, err strings.Builder
+	cmd.Stdout, cmd.Stderr = &out, &err
+	_ = cmd.Run()
+	return out.String(), err.String()
+}
