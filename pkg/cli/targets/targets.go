@@ -1,0 +1,229 @@
+// Package targets is what the three commands that work on targets share: their
+// options, the loop over operands and host lists, and the records of it.
+package targets
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"iter"
+	"os"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"pi-key-tools/pkg/cli"
+	"pi-key-tools/pkg/connect"
+	"pi-key-tools/pkg/destination"
+	"pi-key-tools/pkg/diagnose"
+	"pi-key-tools/pkg/fleet"
+	"pi-key-tools/pkg/record"
+	"pi-key-tools/pkg/sshconfig"
+)
+
+// Options are those of ssh, and of working on many targets.
+type Options struct {
+	Hosts     string
+	Jobs      int
+	KeepOrder bool
+	Connect   connect.Options
+}
+
+// Flags registers the options.
+func (o *Options) Flags(fs *pflag.FlagSet) {
+	fs.StringVar(&o.Hosts, "hosts", "", "read targets from `file`, one a line (-: standard input)")
+	fs.StringVarP(&o.Connect.ConfigFile, "config", "F", "", "ssh_config `file`, instead of the user's and the system's")
+	fs.StringVarP(&o.Connect.Jump, "jump", "J", "", "go through the jump host `destination`, or several with commas")
+	fs.StringVarP(&o.Connect.User, "login", "l", "", "log in as `user`, where the target names none")
+	fs.IntVarP(&o.Connect.Port, "port", "p", 0, "connect to `port`, where the target names none")
+	fs.StringArrayVarP(&o.Connect.Options, "option", "o", nil, "`KEY=VALUE` of ssh_config(5)")
+	fs.StringVar(&o.Connect.HostKey, "host-key", "", "trust exactly the host key with this `fingerprint` (SHA256:...)")
+	fs.StringVar(&o.Connect.PasswordFile, "password-file", "", "first line of `file` is the password")
+	fs.StringVar(&o.Connect.PassphraseFile, "passphrase-file", "", "first line of `file` is the passphrase of the private keys")
+	fs.DurationVar(&o.Connect.Timeout, "timeout", 30*time.Second, "at most this long for one target")
+	fs.IntVarP(&o.Jobs, "jobs", "j", 32, "work on `n` targets at once")
+	fs.BoolVar(&o.KeepOrder, "keep-order", false, "records in the order of the targets")
+}
+
+// A Target is one that can be worked on.
+type Target struct {
+	Text        string
+	Destination destination.Destination
+}
+
+// Check judges the options and operands before anything is done. What could
+// be an option, or a pattern of known_hosts, is no target.
+func (o *Options) Check(operands []string) ([]Target, error) {
+	for _, option := range o.Connect.Options {
+		if err := sshconfig.CheckOption(option); err != nil {
+			return nil, cli.Usagef("-o %s: %v", record.Escape(option), err)
+		}
+	}
+	var list []Target
+	for _, operand := range operands {
+		d, err := destination.Parse(operand)
+		if err != nil {
+			return nil, cli.Usagef("%v", err)
+		}
+		list = append(list, Target{operand, d})
+	}
+	switch {
+	case o.Jobs < 1:
+		return nil, cli.Usagef("-j %d: at least 1", o.Jobs)
+	case o.Connect.Timeout <= 0:
+		return nil, cli.Usagef("--timeout %v: more than 0, such as 30s or 2m", o.Connect.Timeout)
+	case o.Connect.Port < 0 || o.Connect.Port > 65535:
+		return nil, cli.Usagef("-p %d: between 1 and 65535", o.Connect.Port)
+	case o.Connect.HostKey != "" && (len(list) != 1 || o.Hosts != ""):
+		return nil, cli.Usagef("--host-key trusts one key for one target: give exactly one")
+	}
+	return list, nil
+}
+
+// Run works on every target and emits the records that work returns for it.
+// The time of work is bounded; its context ends with ErrTooSlow. The records'
+// Target and Seconds are filled in.
+func (o *Options) Run(ctx context.Context, env *cli.Env, operands []Target, work func(context.Context, *connect.Host) []record.Record) error {
+	connector, err := o.connector(env)
+	if err != nil {
+		return err
+	}
+	defer connector.Close()
+	list, closeList, err := o.open(env)
+	if err != nil {
+		return err
+	}
+	defer closeList()
+	var readErr error
+	started := 0
+	fleet.Run(all(ctx, operands, list, &readErr), o.Jobs, o.KeepOrder, func(line destination.Line) []record.Record {
+		seconds := cli.Stopwatch()
+		records := o.one(ctx, connector, line, work)
+		for i := range records {
+			records[i].Target = line.Text
+			records[i].Seconds = seconds()
+		}
+		return records
+	}, func(r record.Record) { started++; env.Emit(r) })
+	if readErr != nil {
+		return fmt.Errorf("--hosts %s: %w", o.Hosts, readErr)
+	}
+	if started == 0 {
+		return cli.Usagef("no target given")
+	}
+	return nil
+}
+
+// Here does work about this machine, given what holds for a host that nobody
+// has configured, and emits the records that it returns.
+func (o *Options) Here(ctx context.Context, env *cli.Env, work func(ctx context.Context, host *connect.Host, home string) []record.Record) error {
+	connector, err := o.connector(env)
+	if err != nil {
+		return err
+	}
+	defer connector.Close()
+	ctx, cancel := connector.Deadline(ctx)
+	defer cancel()
+	// RFC 2606 section 2 keeps the name from ever being a host's.
+	host, err := connector.Host(ctx, record.Local, destination.Destination{Host: "host.invalid"})
+	if err != nil {
+		env.Emit(diagnose.Config(ctx, err))
+		return nil
+	}
+	for _, r := range work(ctx, host, o.Connect.Home) {
+		env.Emit(r)
+	}
+	return nil
+}
+
+func (o *Options) connector(env *cli.Env) (*connect.Connector, error) {
+	home, err := connect.Home(env.Getenv)
+	if err != nil {
+		return nil, err
+	}
+	o.Connect.Home, o.Connect.Getenv = home, env.Getenv
+	o.Connect.Note, o.Connect.Trace = env.Notef, env.Tracef
+	return connect.New(o.Connect), nil
+}
+
+func (o *Options) one(ctx context.Context, connector *connect.Connector, line destination.Line, work func(context.Context, *connect.Host) []record.Record) []record.Record {
+	if line.Err != nil {
+		return []record.Record{{Verdict: record.Fail, Cause: "target-invalid",
+			Subject: fmt.Sprintf("line %d", line.Number), Detail: line.Err.Error()}}
+	}
+	if err := context.Cause(ctx); err != nil {
+		return []record.Record{{Verdict: record.Fail, Cause: "interrupted", Detail: "not begun"}}
+	}
+	ctx, cancel := connector.Deadline(ctx)
+	defer cancel()
+	host, err := connector.Host(ctx, line.Text, line.Destination)
+	if err != nil {
+		return []record.Record{diagnose.Config(ctx, err)}
+	}
+	defer host.Forget()
+	return work(ctx, host)
+}
+
+func (o *Options) open(env *cli.Env) (io.Reader, func(), error) {
+	switch o.Hosts {
+	case "":
+		return nil, func() {}, nil
+	case "-":
+		return env.Stdin, func() {}, nil
+	}
+	f, err := os.Open(o.Hosts)
+	if err != nil {
+		return nil, nil, fmt.Errorf("--hosts: %w", err)
+	}
+	return f, func() { f.Close() }, nil
+}
+
+// all is the operands, then the lines of the list. When ctx has ended, lines
+// that are there are still taken, so that each can be reported as not begun;
+// a list that keeps its reader waiting, such as a quiet pipe, is left.
+func all(ctx context.Context, operands []Target, list io.Reader, readErr *error) iter.Seq[destination.Line] {
+	return func(yield func(destination.Line) bool) {
+		for _, t := range operands {
+			if !yield(destination.Line{Text: t.Text, Destination: t.Destination}) {
+				return
+			}
+		}
+		if list == nil {
+			return
+		}
+		type item struct {
+			line destination.Line
+			err  error
+		}
+		items := make(chan item)
+		go func() {
+			defer close(items)
+			for line, err := range destination.Lines(list) {
+				items <- item{line, err} // received, or the process is about to end
+			}
+		}()
+		for {
+			var quiet <-chan time.Time
+			ended := ctx.Done()
+			if ctx.Err() != nil {
+				ended, quiet = nil, time.After(100*time.Millisecond)
+			}
+			select {
+			case i, ok := <-items:
+				if !ok {
+					return
+				}
+				if i.err != nil {
+					*readErr = i.err
+					return
+				}
+				if !yield(i.line) {
+					return
+				}
+			case <-ended: // look once more, with less patience
+			case <-quiet:
+				return
+			}
+		}
+	}
+}

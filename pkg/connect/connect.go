@@ -1,0 +1,379 @@
+// Package connect makes ready what `ssh TARGET` would do: the configuration
+// that holds for a target, the way to dial it, its host key, the keys in the
+// order in which ssh offers them, and where a password comes from.
+package connect
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"time"
+
+	"golang.org/x/crypto/ssh"
+
+	"pi-key-tools/pkg/destination"
+	"pi-key-tools/pkg/identity"
+	"pi-key-tools/pkg/secret"
+	"pi-key-tools/pkg/session"
+	"pi-key-tools/pkg/sshconfig"
+	"pi-key-tools/pkg/sshkey"
+)
+
+// Options are what a command line says for all its targets.
+type Options struct {
+	ConfigFile     string        // -F
+	Jump           string        // -J
+	User           string        // -l
+	Port           int           // -p
+	Options        []string      // -o KEY=VALUE
+	HostKey        string        // --host-key SHA256:…
+	PasswordFile   string        // --password-file
+	PassphraseFile string        // --passphrase-file
+	Timeout        time.Duration // for all work on one target
+	Home           string        // of the user who runs us
+	Getenv         func(string) string
+	// Note tells the user something about a target; Trace tells why, to the
+	// one who asked.
+	Note  func(target, format string, args ...any)
+	Trace func(level int, target, format string, args ...any)
+}
+
+// A Connector serves all targets of one run: configuration, known_hosts, the
+// agent and secrets are read once. It is safe for concurrent use.
+type Connector struct {
+	opt         Options
+	resolver    *sshconfig.Resolver
+	passwords   secret.Source
+	passphrases secret.Source
+	hostKeys    hostKeyFiles
+
+	mu     sync.Mutex
+	agents map[string]*agentState
+	pairs  map[string]*pairState
+}
+
+// New returns the Connector of a run.
+func New(opt Options) *Connector {
+	return &Connector{
+		opt: opt,
+		resolver: &sshconfig.Resolver{Home: opt.Home, Getenv: opt.Getenv,
+			Trace: func(format string, args ...any) { opt.Trace(2, "", format, args...) }},
+		passwords:   secret.Source{File: opt.PasswordFile, Getenv: opt.Getenv},
+		passphrases: secret.Source{File: opt.PassphraseFile, Getenv: opt.Getenv},
+		agents:      map[string]*agentState{},
+		pairs:       map[string]*pairState{},
+	}
+}
+
+// Close ends the connections to agents.
+func (c *Connector) Close() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, a := range c.agents {
+		if a.agent != nil {
+			a.agent.Close()
+		}
+	}
+}
+
+// A Host is one target, resolved.
+type Host struct {
+	Target   string // as given
+	Config   *sshconfig.Host
+	c        *Connector
+	password []byte // that was given for this host, for its next connection
+}
+
+// Host resolves a target.
+func (c *Connector) Host(ctx context.Context, target string, d destination.Destination) (*Host, error) {
+	// ssh(1): user@host wins over -l, host:port over -p, and both over -o.
+	req := sshconfig.Request{Host: d.Host, User: d.User, Port: d.Port, Jump: c.opt.Jump,
+		ConfigFile: c.opt.ConfigFile, Options: c.opt.Options}
+	if req.User == "" {
+		req.User = c.opt.User
+	}
+	if req.Port == 0 {
+		req.Port = c.opt.Port
+	}
+	return c.resolve(ctx, target, req)
+}
+
+func (c *Connector) resolve(ctx context.Context, target string, req sshconfig.Request) (*Host, error) {
+	cfg, err := c.resolver.Resolve(ctx, req)
+	if err != nil {
+		return nil, err
+	}
+	c.opt.Trace(1, target, "%s is %s@%s port %d", req.Host, cfg.User, cfg.HostName, cfg.Port)
+	return &Host{Target: target, Config: cfg, c: c}, nil
+}
+
+// Deadline returns a context that ends after the time for one target. A person
+// who is asked for a secret has more: see session.Deadline.
+func (c *Connector) Deadline(ctx context.Context) (context.Context, func()) {
+	ctx, pause, resume, cancel := session.Deadline(ctx, c.opt.Timeout)
+	return context.WithValue(ctx, clockKey{}, clock{pause, resume}), cancel
+}
+
+type clockKey struct{}
+type clock struct{ pause, resume func() }
+
+// ask gets a secret with the target's clock stopped.
+func ask(ctx context.Context, from *secret.Source, prompt string) ([]byte, error) {
+	if k, ok := ctx.Value(clockKey{}).(clock); ok {
+		k.pause()
+		defer k.resume()
+	}
+	return from.Get(ctx, prompt)
+}
+
+// A Candidate is a key that could be offered to a host.
+type Candidate struct {
+	session.Key
+	Pair   *identity.Pair // nil for a key that only the agent has
+	Agent  bool           // the agent holds it
+	Faults []identity.Fault
+}
+
+// HasPrivate reports whether this side could sign with the key, or at least
+// has what it would take.
+func (c Candidate) HasPrivate() bool {
+	return c.Agent || (c.Pair != nil && !slices.Contains(c.Pair.Missing, "private"))
+}
+
+// Keys are what this side has for a host.
+type Keys struct {
+	Candidates []Candidate      // in the order in which ssh offers them
+	Broken     []*identity.Pair // with no public half that could be offered
+	Looked     []string         // the files that were looked for
+	AgentErr   *identity.AgentError
+	AgentKeys  int // how many the agent holds; -1 if there is no agent
+}
+
+// Offers returns the keys as session.Login wants them.
+func (k Keys) Offers() []session.Key {
+	offers := make([]session.Key, len(k.Candidates))
+	for i, c := range k.Candidates {
+		offers[i] = c.Key
+	}
+	return offers
+}
+
+// Find returns the candidate for a public key.
+func (k Keys) Find(public sshkey.Public) (Candidate, bool) {
+	i := slices.IndexFunc(k.Candidates, func(c Candidate) bool { return c.Public.Equal(public) })
+	if i < 0 {
+		return Candidate{}, false
+	}
+	return k.Candidates[i], true
+}
+
+// Keys collects the keys that ssh would offer to the host, in its order
+// (sshconnect2.c pubkey_prepare): those of the agent that identity files name,
+// the agent's others unless IdentitiesOnly, then the files that no agent holds.
+// extra files go before those of the configuration, as with ssh -i.
+func (h *Host) Keys(ctx context.Context, extra ...string) Keys {
+	keys := Keys{AgentKeys: -1}
+	var files []Candidate
+	for _, path := range slices.Concat(extra, h.Config.IdentityFiles) {
+		keys.Looked = append(keys.Looked, path)
+		p, err := h.c.pair(path)
+		if err != nil {
+			h.c.opt.Trace(1, h.Target, "%s: %v", path, err)
+			continue
+		}
+		if p.Public.Blob == nil {
+			keys.Broken = append(keys.Broken, p)
+			continue
+		}
+		if slices.ContainsFunc(files, func(f Candidate) bool { return f.Public.Equal(p.Public) }) {
+			continue
+		}
+		files = append(files, Candidate{Key: session.Key{Public: p.Public, Name: path, Signer: h.fileSigner(p)}, Pair: p, Faults: p.Faults})
+	}
+	var both, agentOnly []Candidate
+	agent, held, err := h.c.agent(ctx, h.Config.IdentityAgent)
+	if err != nil {
+		errors.As(err, &keys.AgentErr)
+	} else {
+		keys.AgentKeys = len(held)
+	}
+	for _, public := range held {
+		key := session.Key{Public: public, Name: "agent",
+			Signer: func(context.Context) (ssh.Signer, error) { return agent.Signer(public) }}
+		if i := slices.IndexFunc(files, func(f Candidate) bool { return f.Public.Equal(public) }); i >= 0 {
+			key.Name = files[i].Name + " (agent)"
+			both = append(both, Candidate{Key: key, Pair: files[i].Pair, Agent: true})
+			files = slices.Delete(files, i, i+1)
+		} else if !h.Config.IdentitiesOnly {
+			agentOnly = append(agentOnly, Candidate{Key: key, Agent: true})
+		}
+	}
+	keys.Candidates = slices.Concat(both, agentOnly, files)
+	return keys
+}
+
+// FaultError is why a private half that is here was not used: ssh would not
+// read it either.
+type FaultError struct {
+	Path  string
+	Fault identity.Fault
+}
+
+func (e *FaultError) Error() string { return e.Path + ": " + e.Fault.Detail }
+
+// fileSigner opens the private half when the server would take the key.
+func (h *Host) fileSigner(p *identity.Pair) func(context.Context) (ssh.Signer, error) {
+	return func(ctx context.Context) (ssh.Signer, error) {
+		if slices.Contains(p.Missing, "private") {
+			return nil, &FaultError{p.Path, identity.Fault{Cause: "key-missing", Detail: "only the public half is here"}}
+		}
+		for _, f := range p.Faults {
+			switch f.Cause {
+			case "key-mode", "key-damaged", "key-format", "key-pair-mismatch":
+				return nil, &FaultError{p.Path, f}
+			}
+		}
+		return h.c.signer(ctx, p, h.Config.BatchMode)
+	}
+}
+
+// pairState is a pair that has been read, and opened at most once.
+type pairState struct {
+	pair   *identity.Pair
+	err    error
+	mu     sync.Mutex
+	signer ssh.Signer
+}
+
+func (c *Connector) pair(path string) (*identity.Pair, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	s, ok := c.pairs[path]
+	if !ok {
+		s = &pairState{}
+		s.pair, s.err = identity.Load(path)
+		c.pairs[path] = s
+	}
+	return s.pair, s.err
+}
+
+func (c *Connector) signer(ctx context.Context, p *identity.Pair, batch bool) (ssh.Signer, error) {
+	c.mu.Lock()
+	s := c.pairs[p.Path]
+	if s == nil {
+		s = &pairState{pair: p}
+		c.pairs[p.Path] = s
+	}
+	c.mu.Unlock()
+	s.mu.Lock() // so that a passphrase is asked once for all targets
+	defer s.mu.Unlock()
+	if s.signer == nil {
+		signer, err := p.Signer(ctx, func(ctx context.Context) ([]byte, error) {
+			return ask(ctx, c.source(&c.passphrases, batch), fmt.Sprintf("Enter passphrase for key '%s': ", p.Path))
+		})
+		if err != nil {
+			return nil, err
+		}
+		s.signer = signer
+	}
+	return s.signer, nil
+}
+
+// source honours BatchMode, which ssh_config may set for one host.
+func (c *Connector) source(s *secret.Source, batch bool) *secret.Source {
+	if batch && s.File == "" {
+		return &secret.Source{Batch: true, Getenv: c.opt.Getenv}
+	}
+	return s
+}
+
+type agentState struct {
+	agent *identity.Agent
+	keys  []sshkey.Public
+	err   error
+}
+
+func (c *Connector) agent(ctx context.Context, socket string) (*identity.Agent, []sshkey.Public, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	s, ok := c.agents[socket]
+	if !ok {
+		s = &agentState{}
+		if s.agent, s.err = identity.DialAgent(ctx, socket); s.err == nil {
+			if s.keys, s.err = s.agent.Keys(ctx); s.err != nil {
+				s.err = &identity.AgentError{Socket: socket, Err: s.err}
+			}
+		}
+		c.agents[socket] = s
+	}
+	return s.agent, s.keys, s.err
+}
+
+// A Plan is what to log in with.
+type Plan struct {
+	Keys       []session.Key
+	MaxRefused int  // see session.Config
+	Password   bool // may one be asked for
+}
+
+// Login makes a connection to the host.
+func (h *Host) Login(ctx context.Context, plan Plan) (*session.Client, *session.Report, error) {
+	check, algorithms, err := h.hostKeyPolicy()
+	if err != nil {
+		return nil, &session.Report{Stage: session.HostKey}, err
+	}
+	cfg := session.Config{
+		Dial:              h.dial,
+		User:              h.Config.User,
+		HostKeyAlgorithms: algorithms,
+		CheckHostKey:      check,
+		MaxRefused:        plan.MaxRefused,
+		Trace:             func(format string, args ...any) { h.c.opt.Trace(1, h.Target, format, args...) },
+	}
+	if _, off := h.KeysOff(); !off {
+		cfg.Keys = plan.Keys
+	}
+	if plan.Password && (h.Config.PasswordAuthentication || h.Config.KbdInteractive) {
+		cfg.Password = h.askPassword
+	}
+	return session.Login(ctx, cfg)
+}
+
+func (h *Host) askPassword(ctx context.Context) ([]byte, error) {
+	if h.password == nil {
+		prompt := fmt.Sprintf("%s@%s's password: ", h.Config.User, h.Config.Alias)
+		secret, err := ask(ctx, h.c.source(&h.c.passwords, h.Config.BatchMode), prompt)
+		if err != nil {
+			return nil, err
+		}
+		h.password = secret
+	}
+	return h.password, nil
+}
+
+// Forget wipes the password that was given for the host.
+func (h *Host) Forget() { secret.Wipe(h.password) }
+
+// KeysOff reports whether ssh_config switches login by key off for the host,
+// and where.
+func (h *Host) KeysOff() (where string, off bool) {
+	if !h.Config.PubkeyAuthentication {
+		return "PubkeyAuthentication no, " + h.Config.Sources["pubkeyauthentication"], true
+	}
+	if p := h.Config.PreferredAuthentications; p != nil && !slices.Contains(p, "publickey") {
+		return "PreferredAuthentications without publickey, " + h.Config.Sources["preferredauthentications"], true
+	}
+	return "", false
+}
+
+// Home returns the user's home for ~/.ssh: $HOME, as every shell's ~.
+func Home(getenv func(string) string) (string, error) {
+	if home := getenv("HOME"); filepath.IsAbs(home) {
+		return filepath.Clean(home), nil
+	}
+	return os.UserHomeDir()
+}

@@ -1,0 +1,231 @@
+package connect
+
+import (
+	"bytes"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+
+	"golang.org/x/crypto/ssh"
+
+	"pi-key-tools/pkg/hostfs"
+	"pi-key-tools/pkg/knownhosts"
+	"pi-key-tools/pkg/sshkey"
+)
+
+// A HostKeyError is a host key that may not be trusted.
+type HostKeyError struct {
+	Target string
+	Status knownhosts.Status // Unknown, Changed or Revoked
+	Name   string            // as known_hosts writes it
+	Shown  sshkey.Public
+	Lines  []knownhosts.Line // that say otherwise
+	Wanted string            // the fingerprint of --host-key, if that is what differs
+}
+
+func (e *HostKeyError) Error() string {
+	shown := fmt.Sprintf("it shows %s %s", e.Shown.Name(), e.Shown.Fingerprint())
+	if e.Wanted != "" {
+		return fmt.Sprintf("%s, and --host-key asks for %s", shown, e.Wanted)
+	}
+	switch e.Status {
+	case knownhosts.Revoked:
+		return fmt.Sprintf("%s, revoked by %s", shown, e.places())
+	case knownhosts.Changed:
+		return fmt.Sprintf("%s, but known is %s", shown, e.places())
+	default:
+		return fmt.Sprintf("%s, and no known_hosts file has %s", shown, e.Name)
+	}
+}
+
+func (e *HostKeyError) places() string {
+	var b strings.Builder
+	for i, l := range e.Lines {
+		if i > 0 {
+			b.WriteString(", ")
+		}
+		fmt.Fprintf(&b, "%s %s (%s:%d)", l.Key.Name(), l.Key.Fingerprint(), l.Path, l.Number)
+	}
+	return b.String()
+}
+
+// Hint names the ways on.
+func (e *HostKeyError) Hint() string {
+	switch {
+	case e.Status == knownhosts.Revoked:
+		return "a revoked host key is never trusted: give the machine a new one (sudo ssh-keygen -A there, after removing /etc/ssh/ssh_host_*)"
+	case e.Wanted != "":
+		return "compare with `ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub` on the machine's own console"
+	case e.Status == knownhosts.Changed:
+		return fmt.Sprintf("if the machine was set up anew, compare with `ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub` there, then trust this key: --host-key %s", e.Shown.Fingerprint())
+	default:
+		return fmt.Sprintf("compare the fingerprint with the machine's, then trust this key: --host-key %s\n"+
+			"hint: or trust whatever a host shows first: -o StrictHostKeyChecking=accept-new", e.Shown.Fingerprint())
+	}
+}
+
+// hostKeyFiles reads each known_hosts file once a run.
+type hostKeyFiles struct {
+	mu   sync.Mutex
+	data map[string][]byte
+}
+
+func (f *hostKeyFiles) read(path string) ([]byte, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if data, ok := f.data[path]; ok {
+		return data, nil
+	}
+	data, err := os.ReadFile(path)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	if f.data == nil {
+		f.data = map[string][]byte{}
+	}
+	f.data[path] = data
+	return data, nil
+}
+
+func (f *hostKeyFiles) forget(path string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	delete(f.data, path)
+}
+
+// plainAlgorithms is ssh's default order (ssh_config(5) HostKeyAlgorithms), of
+// those that x/crypto verifies. Certificates are asked for only where a
+// known_hosts line names an authority, since nothing else could trust one.
+var plainAlgorithms = []string{
+	ssh.KeyAlgoED25519,
+	ssh.KeyAlgoECDSA256, ssh.KeyAlgoECDSA384, ssh.KeyAlgoECDSA521,
+	ssh.KeyAlgoRSASHA512, ssh.KeyAlgoRSASHA256,
+}
+
+var certAlgorithms = []string{
+	ssh.CertAlgoED25519v01,
+	ssh.CertAlgoECDSA256v01, ssh.CertAlgoECDSA384v01, ssh.CertAlgoECDSA521v01,
+	ssh.CertAlgoRSASHA512v01, ssh.CertAlgoRSASHA256v01,
+}
+
+// hostKeyPolicy returns the check of the host's key and the algorithms to ask
+// for, by ssh's files.
+func (h *Host) hostKeyPolicy() (check func(ssh.PublicKey, net.Addr) error, algorithms []string, err error) {
+	name := knownhosts.Name(h.Config.HostName, h.Config.Port)
+	if alias := h.Config.HostKeyAlias; alias != "" {
+		name = strings.ToLower(alias)
+	}
+	var files []knownhosts.File
+	for _, path := range append(append([]string{}, h.Config.UserKnownHostsFiles...), h.Config.GlobalKnownHostsFiles...) {
+		data, err := h.c.hostKeys.read(path)
+		if err != nil {
+			// ssh goes on without a file that it cannot read, and ends up
+			// refusing the host; saying why is better.
+			h.c.opt.Note(h.Target, "%v", err)
+			continue
+		}
+		files = append(files, knownhosts.File{Path: path, Data: data})
+	}
+	lines := knownhosts.Lookup(files, name)
+	defaults := h.Config.HostKeyAlgorithms
+	if defaults == nil {
+		defaults = plainAlgorithms
+		for _, l := range lines {
+			if l.Marker == "@cert-authority" {
+				defaults = append(append([]string{}, certAlgorithms...), plainAlgorithms...)
+				break
+			}
+		}
+	}
+	check = func(key ssh.PublicKey, remote net.Addr) error {
+		return h.checkHostKey(name, lines, key, remote)
+	}
+	return check, knownhosts.Algorithms(lines, defaults), nil
+}
+
+func (h *Host) checkHostKey(name string, lines []knownhosts.Line, key ssh.PublicKey, remote net.Addr) error {
+	shown, ca := opaque(key), sshkey.Public{}
+	if cert, ok := key.(*ssh.Certificate); ok {
+		shown = opaque(cert.Key)
+		if err := (&ssh.CertChecker{IsHostAuthority: func(ssh.PublicKey, string) bool { return true }}).
+			CheckHostKey(net.JoinHostPort(h.Config.HostName, "22"), nil, cert); err != nil {
+			// ssh then takes the certified key as a plain one.
+			h.c.opt.Trace(1, h.Target, "host certificate: %v", err)
+		} else {
+			ca = opaque(cert.SignatureKey)
+		}
+	}
+	status, said := knownhosts.Judge(lines, shown, ca)
+	refuse := &HostKeyError{Target: h.Target, Status: status, Name: name, Shown: shown, Lines: said}
+	h.c.opt.Trace(1, h.Target, "host key %s %s", shown.Name(), shown.Fingerprint())
+	if status == knownhosts.Revoked {
+		return refuse
+	}
+	if want := h.c.opt.HostKey; want != "" {
+		if want != shown.Fingerprint() {
+			refuse.Wanted = want
+			return refuse
+		}
+		if status == knownhosts.Known {
+			return nil
+		}
+		return h.trust(name, shown, remote, status == knownhosts.Changed)
+	}
+	switch {
+	case status == knownhosts.Known:
+		return nil
+	case status == knownhosts.Unknown && (h.Config.StrictHostKeyChecking == "accept-new" || h.Config.StrictHostKeyChecking == "no"):
+		return h.trust(name, shown, remote, false)
+	}
+	return refuse
+}
+
+// trust writes the key into the user's first known_hosts file. A replaced key
+// goes under the address too, which older versions of ssh wrote beside it.
+func (h *Host) trust(name string, key sshkey.Public, remote net.Addr, replace bool) error {
+	if len(h.Config.UserKnownHostsFiles) == 0 {
+		return nil
+	}
+	path := h.Config.UserKnownHostsFiles[0]
+	if path == os.DevNull || path == "none" {
+		return nil
+	}
+	salt := func() []byte {
+		b := make([]byte, 20)
+		rand.Read(b) // never fails (crypto/rand)
+		return b
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return fmt.Errorf("remembering the host key: %w", err)
+	}
+	err := hostfs.Replace(path, 0o600, func(old []byte) ([]byte, error) {
+		if !replace {
+			return knownhosts.Append(old, []string{name}, key, h.Config.HashKnownHosts, salt), nil
+		}
+		data := knownhosts.Replace(old, []string{name}, key, h.Config.HashKnownHosts, salt)
+		if tcp, ok := remote.(*net.TCPAddr); ok && h.Config.ProxyJump == "" && h.Config.ProxyCommand == "" {
+			address := knownhosts.Name(tcp.IP.String(), tcp.Port)
+			stale := knownhosts.Lookup([]knownhosts.File{{Data: data}}, address)
+			if status, _ := knownhosts.Judge(stale, key, sshkey.Public{}); address != name && status == knownhosts.Changed {
+				data = knownhosts.Replace(data, []string{address}, key, h.Config.HashKnownHosts, salt)
+			}
+		}
+		return data, nil
+	})
+	if err != nil {
+		return fmt.Errorf("remembering the host key: %w", err)
+	}
+	h.c.hostKeys.forget(path)
+	h.c.opt.Note(h.Target, "%s: added %s %s of %s", path, key.Name(), key.Fingerprint(), name)
+	return nil
+}
+
+func opaque(key ssh.PublicKey) sshkey.Public {
+	return sshkey.Public{Type: key.Type(), Blob: bytes.Clone(key.Marshal())}
+}

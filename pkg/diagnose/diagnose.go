@@ -1,0 +1,320 @@
+// Package diagnose names the cause of what happened to a login: it maps what
+// was seen of this side, the wire and the far files to the words of
+// pi-key-causes(7), and never to more than was seen.
+package diagnose
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"slices"
+	"strings"
+
+	"golang.org/x/crypto/ssh"
+
+	"pi-key-tools/pkg/connect"
+	"pi-key-tools/pkg/identity"
+	"pi-key-tools/pkg/knownhosts"
+	"pi-key-tools/pkg/record"
+	"pi-key-tools/pkg/secret"
+	"pi-key-tools/pkg/session"
+	"pi-key-tools/pkg/sshconfig"
+)
+
+// A failure is a record in the making.
+func failure(cause, subject, hint, format string, args ...any) record.Record {
+	return record.Record{Verdict: record.Fail, Cause: cause, Subject: subject, Hint: hint, Detail: fmt.Sprintf(format, args...)}
+}
+
+// Config is the record of a target whose configuration cannot be had.
+func Config(ctx context.Context, err error) record.Record {
+	if r, ended := contextEnd(ctx, "reading the configuration"); ended {
+		return r
+	}
+	var mode *sshconfig.OwnerError
+	if errors.As(err, &mode) {
+		return failure("config-writable", mode.Path, "pikeyfix", "%v", err)
+	}
+	return failure("config-bad", "", "", "%v", err)
+}
+
+// Login is the record of a login with keys: ok if a key let us in, else the
+// cause, from what keys this side has and what the report and error of
+// connect.Host.Login say.
+func Login(ctx context.Context, host *connect.Host, keys connect.Keys, rep *session.Report, err error) record.Record {
+	if err == nil {
+		return success(rep)
+	}
+	if r, ended := contextEnd(ctx, string(rep.Stage)); ended {
+		if rep.Stage == session.Dialling && r.Cause == "too-slow" {
+			return unreachable(host, "timeout", "no answer from %s port %d within the time for this target", host.Config.HostName, host.Config.Port)
+		}
+		return r
+	}
+	var jump *connect.JumpError
+	if errors.As(err, &jump) {
+		r := Login(ctx, jump.Host, jump.Keys, jump.Report, jump.Err)
+		r.Detail = "jump host " + jump.Host.Target + ": " + r.Detail
+		return r
+	}
+	var hostKey *connect.HostKeyError
+	if errors.As(err, &hostKey) {
+		cause := map[knownhosts.Status]string{knownhosts.Revoked: "host-key-revoked", knownhosts.Unknown: "host-key-unknown"}[hostKey.Status]
+		if cause == "" {
+			cause = "host-key-changed"
+		}
+		return failure(cause, hostKey.Shown.Fingerprint(), hostKey.Hint(), "%v", hostKey)
+	}
+	switch rep.Stage {
+	case session.Dialling:
+		return dialling(host, err)
+	case session.Versions:
+		return versions(host, rep)
+	case session.KeyExchange:
+		return keyExchange(rep, err)
+	case session.HostKey: // known_hosts could not be read or written
+		return failure("write-failed", "", "", "%v", err)
+	}
+	return authentication(host, keys, rep, err)
+}
+
+func success(rep *session.Report) record.Record {
+	key, byKey := rep.LoginKey()
+	if !byKey {
+		return failure("key-refused", "", "", "logged in by %s, not by a key", rep.By)
+	}
+	return record.Record{Verdict: record.OK, Cause: "login", Subject: key.Public.Fingerprint(),
+		Detail: fmt.Sprintf("%s %s, %s", key.Public.Name(), key.Name, strings.TrimPrefix(rep.ServerVersion, "SSH-2.0-"))}
+}
+
+// contextEnd is the record of a target that was ended from outside.
+func contextEnd(ctx context.Context, step string) (record.Record, bool) {
+	switch cause := context.Cause(ctx); {
+	case cause == nil:
+		return record.Record{}, false
+	case errors.Is(cause, session.ErrTooSlow):
+		return failure("too-slow", "", "give it more time: --timeout 2m", "not finished in the time for this target; it was at: %s", step), true
+	default:
+		return failure("interrupted", "", "", "%v, at: %s", cause, step), true
+	}
+}
+
+// EnableSSH is how SSH is switched on, on a Raspberry Pi.
+const EnableSSH = "SSH is off on a new Raspberry Pi; switch it on there: sudo raspi-config nonint do_ssh 0\n" +
+	"hint: or put an empty file named ssh on the boot partition of its card, or choose it in Raspberry Pi Imager\n" +
+	"hint: in its first boot a Pi refuses for some minutes"
+
+func unreachable(host *connect.Host, cause, format string, args ...any) record.Record {
+	hints := map[string]string{
+		"name-unknown":       fmt.Sprintf("use its address, or check the name: getent ahosts %s", host.Config.HostName),
+		"timeout":            "is it switched on, and in this network? a firewall drops silently",
+		"host-unreachable":   "is it switched on, and in this network?",
+		"connection-refused": EnableSSH,
+	}
+	return failure(cause, "", hints[cause], format, args...)
+}
+
+func dialling(host *connect.Host, err error) record.Record {
+	where := fmt.Sprintf("%s port %d", host.Config.HostName, host.Config.Port)
+	var dns *net.DNSError
+	var timeout net.Error
+	switch {
+	case errors.As(err, &dns):
+		return unreachable(host, "name-unknown", "%s: %s", dns.Name, dns.Err)
+	case errors.Is(err, connRefused):
+		return unreachable(host, "connection-refused", "nothing listens at %s", where)
+	case errors.As(err, &timeout) && timeout.Timeout():
+		return unreachable(host, "timeout", "no answer from %s", where)
+	}
+	return unreachable(host, "host-unreachable", "%s: %v", where, err)
+}
+
+// versions names what answered in place of an SSH server. sshd says why it
+// hangs up in a line before the version (sshd.c, PerSourcePenalties and
+// MaxStartups).
+func versions(host *connect.Host, rep *session.Report) record.Record {
+	said, _, _ := strings.Cut(string(rep.Start), "\n")
+	said = strings.TrimSpace(said)
+	switch {
+	case strings.Contains(said, "Not allowed at this time"):
+		return failure("penalised", "", "wait before the next try: the server shuts this address out for some seconds up to ten minutes, longer with each try",
+			"the server says: %s", said)
+	case said == "":
+		return failure("connection-dropped", "", "sshd may be starting, out of connections (MaxStartups), or have no host keys (sudo ssh-keygen -A there); a ban by fail2ban looks like this too",
+			"closed before the server said anything")
+	case strings.HasPrefix(said, "Exceeded MaxStartups"):
+		return failure("connection-dropped", "", "try again in a moment, or with fewer at once: -j 8", "the server says: %s", said)
+	case strings.HasPrefix(said, "SSH-"):
+		return failure("connection-dropped", "", "", "closed after its version %s", said)
+	}
+	return failure("not-ssh", "", fmt.Sprintf("what listens at port %d is no SSH server: another port? -p PORT", host.Config.Port), "it says: %s", cut(said))
+}
+
+func keyExchange(rep *session.Report, err error) record.Record {
+	if !strings.HasPrefix(rep.ServerVersion, "SSH-2.0-") && !strings.HasPrefix(rep.ServerVersion, "SSH-1.99-") {
+		return failure("not-ssh", "", "", "it speaks %s, not SSH 2", cut(rep.ServerVersion))
+	}
+	var negotiation *ssh.AlgorithmNegotiationError
+	if errors.As(err, &negotiation) {
+		return failure("no-common-algorithm", "", "", "%v", negotiation)
+	}
+	return failure("connection-dropped", "", "", "the connection ended during the key exchange with %s: %v", cut(rep.ServerVersion), err)
+}
+
+func authentication(host *connect.Host, keys connect.Keys, rep *session.Report, err error) record.Record {
+	switch {
+	case strings.Contains(rep.Banner, "SSH may not work until a valid user has been set up"):
+		return failure("no-user-yet", "", "put userconf.txt (NAME:HASH) on the boot partition, or set the user in Raspberry Pi Imager",
+			"the Pi has no user yet: %s", cut(rep.Banner))
+	case strings.Contains(rep.Banner, "System is booting up"):
+		return failure("booting", "", "try again in a minute", "the server says: %s", cut(rep.Banner))
+	case strings.Contains(rep.Disconnect, "Too many authentication failures"):
+		return failure("too-many-tries", "", "offer the right key alone: -o IdentitiesOnly=yes -o IdentityFile=KEY",
+			"the server hung up after %d keys: %s", len(rep.Offers), cut(rep.Disconnect))
+	}
+	if where, off := host.KeysOff(); off && !rep.PasswordSent {
+		return failure("config-elsewhere", "", "", "login by key is switched off on this side: %s", where)
+	}
+	if r, found := signing(rep); found {
+		return r
+	}
+	if r, found := password(host, rep); found {
+		return r
+	}
+	if i := slices.IndexFunc(rep.Offers, func(o session.Offer) bool { return o.Answer == session.Partial }); i >= 0 {
+		return failure("more-needed", rep.Offers[i].Key.Public.Fingerprint(), "", "the key counts, but the server wants %s too", methods(rep))
+	}
+	if rep.Methods != nil && !slices.Contains(rep.Methods, "publickey") {
+		return failure("pubkey-disabled", "", "there: PubkeyAuthentication yes in /etc/ssh/sshd_config (or a file of sshd_config.d, where the first value wins)",
+			"the server takes %s, and no keys", methods(rep))
+	}
+	if rep.Methods == nil || (!errors.Is(err, session.ErrDenied) && rep.Disconnect == "") {
+		return failure("connection-dropped", "", "", "the connection ended during authentication: %v", err)
+	}
+	if rep.Disconnect != "" {
+		return failure("connection-dropped", "", "", "the server hung up during authentication: %s", cut(rep.Disconnect))
+	}
+	if len(rep.Offers) == 0 {
+		return nothingOffered(host, keys)
+	}
+	return refused(host, rep)
+}
+
+// signing is the case of a key that the server would take, and that this side
+// could not use.
+func signing(rep *session.Report) (record.Record, bool) {
+	i := slices.IndexFunc(rep.Offers, func(o session.Offer) bool { return o.Answer == session.SignFailed })
+	if i < 0 {
+		return record.Record{}, false
+	}
+	o := rep.Offers[i]
+	fp := o.Key.Public.Fingerprint()
+	const taken = "the server would take the key, but "
+	var fault *connect.FaultError
+	switch {
+	case errors.As(o.Err, &fault):
+		return failure(fault.Fault.Cause, fault.Path, "pikeyfix", taken+"%s", fault.Fault.Detail), true
+	case errors.Is(o.Err, identity.ErrAgentRefused):
+		return failure("agent-refused", fp, fmt.Sprintf("add it again: ssh-add -d %[1]s; ssh-add %[1]s (and ssh-add -X if the agent is locked)", keyFile(o.Key.Name)),
+			taken+"%v", o.Err), true
+	case errors.Is(o.Err, identity.ErrPassphraseWrong):
+		return failure("key-encrypted", o.Key.Name, "", taken+"%v", o.Err), true
+	case errors.Is(o.Err, secret.ErrNobody), errors.Is(o.Err, identity.ErrPassphraseNeeded):
+		return failure("key-encrypted", o.Key.Name, fmt.Sprintf("eval \"$(ssh-agent)\"; ssh-add %s, or --passphrase-file FILE", o.Key.Name),
+			taken+"it has a passphrase, no agent holds it, and there is nobody to ask"), true
+	}
+	return failure("key-damaged", o.Key.Name, "", taken+"%v", o.Err), true
+}
+
+// keyFile is what ssh-add should be given for a key that the agent holds.
+func keyFile(name string) string {
+	if path, ok := strings.CutSuffix(name, " (agent)"); ok {
+		return path
+	}
+	return "KEY"
+}
+
+// password is the case of a login that also had a password to try.
+func password(host *connect.Host, rep *session.Report) (record.Record, bool) {
+	who := host.Config.User + "@" + host.Config.Alias
+	switch {
+	case errors.Is(rep.PasswordErr, secret.ErrNobody):
+		return failure("password-needed", "", "--password-file FILE, or run it where it can ask", "no key lets %s in, and %v", who, rep.PasswordErr), true
+	case rep.PasswordErr != nil && rep.PasswordSent:
+		return failure("password-wrong", "", "", "after the password %v", rep.PasswordErr), true
+	case rep.PasswordErr != nil:
+		return failure("password-needed", "", "", "%v", rep.PasswordErr), true
+	case rep.PasswordSent && !slices.ContainsFunc(rep.Offers, func(o session.Offer) bool { return o.Answer == session.Partial }):
+		return failure("password-wrong", "", "", "the server refused the password of %s; it was tried once", who), true
+	}
+	return record.Record{}, false
+}
+
+// NoPassword says whether a login failed because the server takes none.
+func NoPassword(rep *session.Report) bool {
+	return rep.Methods != nil && !slices.Contains(rep.Methods, "password") && !slices.Contains(rep.Methods, "keyboard-interactive")
+}
+
+func nothingOffered(host *connect.Host, keys connect.Keys) record.Record {
+	agent := "there is no agent"
+	switch {
+	case keys.AgentErr != nil && keys.AgentErr.Socket != "":
+		agent = keys.AgentErr.Error()
+	case keys.AgentKeys == 0:
+		agent = "the agent holds none"
+	case keys.AgentKeys > 0:
+		agent = fmt.Sprintf("the agent's %d are not offered (IdentitiesOnly)", keys.AgentKeys)
+	}
+	for _, p := range keys.Broken {
+		for _, f := range p.Faults {
+			return failure(f.Cause, p.Path, "", "%s; %s", f.Detail, agent)
+		}
+	}
+	switch {
+	case keys.AgentErr != nil && keys.AgentErr.Socket != "":
+		return failure("agent-absent", keys.AgentErr.Socket, `eval "$(ssh-agent)" and ssh-add, or unset SSH_AUTH_SOCK; or make a key: pikeygen`,
+			"no key file is there, and %s", agent)
+	case keys.AgentKeys > 0:
+		return failure("key-not-offered", "", "name the key: -o IdentityFile=KEY", "no key file is there, and %s", agent)
+	case keys.AgentKeys == 0:
+		return failure("agent-empty", "", "make a key: pikeygen; or add one: ssh-add KEY", "no key file is there, and %s", agent)
+	}
+	return failure("key-missing", "", "pikeygen | pikeycopy -i - "+host.Target, "no key to offer: none of %s is there, and %s",
+		strings.Join(keys.Looked, ", "), agent)
+}
+
+// refused lists what remains possible: from outside, all of it looks the same.
+func refused(host *connect.Host, rep *session.Report) record.Record {
+	var offered []string
+	for _, o := range rep.Offers {
+		offered = append(offered, o.Key.Public.Name()+" "+o.Key.Public.Fingerprint())
+	}
+	subject := ""
+	if len(offered) == 1 {
+		subject = rep.Offers[0].Key.Public.Fingerprint()
+	}
+	hint := "install the key: pikeycopy " + host.Target + "; if it is there already, repair the modes: pikeyfix " + host.Target
+	if NoPassword(rep) {
+		hint = "the server takes no password either: install the key from the Pi's own console, or repair there: pikeyfix"
+	}
+	return failure("key-refused", subject, hint,
+		"%s refused for user %s (%s); it can be: key-not-installed, home-writable, dir-writable, keys-writable, wrong-owner, keys-unreadable, keys-file-elsewhere, "+
+			"an option of its line, no such user, or a user who may not log in; the server's log says which: journalctl -u ssh",
+		plural(len(offered), "key"), host.Config.User, strings.Join(offered, ", "))
+}
+
+func plural(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}
+
+func methods(rep *session.Report) string { return strings.Join(rep.Methods, ", ") }
+
+// cut keeps a peer's words short; they are escaped where they are printed.
+func cut(s string) string {
+	s = strings.TrimSpace(s)
+	return s[:min(len(s), 200)]
+}

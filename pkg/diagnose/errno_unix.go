@@ -1,0 +1,7 @@
+//go:build unix
+
+package diagnose
+
+import "syscall"
+
+const connRefused = syscall.ECONNREFUSED

@@ -1,0 +1,107 @@
+package diagnose
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"pi-key-tools/pkg/connect"
+	"pi-key-tools/pkg/identity"
+	"pi-key-tools/pkg/record"
+)
+
+// Local judges this side without a target: the configuration, the key pairs
+// that ssh would use for any host, and each key of the agent by having it
+// sign. host is what holds for a host that nobody has configured.
+func Local(ctx context.Context, host *connect.Host, home string) []record.Record {
+	var records []record.Record
+	if path := filepath.Join(home, ".ssh", "config"); exists(path) {
+		records = append(records, record.Record{Verdict: record.OK, Cause: "config", Subject: path, Detail: "ssh reads it"})
+	}
+	keys := host.Keys(ctx)
+	pairs, encrypted := 0, false
+	for _, path := range keys.Looked {
+		p, err := identity.Load(path)
+		if errors.Is(err, os.ErrNotExist) {
+			continue
+		}
+		pairs++
+		if err != nil {
+			records = append(records, failure("key-damaged", path, "", "%v", err))
+			continue
+		}
+		encrypted = encrypted || p.Private.Encrypted
+		records = append(records, pair(p)...)
+	}
+	if pairs == 0 && keys.AgentKeys <= 0 {
+		records = append(records, failure("key-missing", filepath.Join(home, ".ssh"), "pikeygen", "none of ssh's key files is there"))
+	}
+	return append(records, agent(ctx, host, keys, encrypted)...)
+}
+
+func pair(p *identity.Pair) []record.Record {
+	if len(p.Faults) == 0 {
+		detail := fmt.Sprintf("%d %s %s", p.Public.Bits(), p.Public.Name(), p.Path)
+		if p.Private.Encrypted {
+			detail += ", with a passphrase"
+		}
+		return []record.Record{{Verdict: record.OK, Cause: "key", Subject: p.Public.Fingerprint(), Detail: detail}}
+	}
+	var records []record.Record
+	for _, f := range p.Faults {
+		hint := ""
+		switch f.Cause {
+		case "key-mode":
+			hint = "pikeyfix"
+		case "key-pair-mismatch":
+			hint = fmt.Sprintf("mv %[1]s.pub %[1]s.pub.old; pikeygen -y -f %[1]s", p.Path)
+		case "key-weak":
+			hint = "pikeygen -t ed25519"
+		}
+		records = append(records, failure(f.Cause, p.Path, hint, "%s", f.Detail))
+	}
+	return records
+}
+
+func agent(ctx context.Context, host *connect.Host, keys connect.Keys, encrypted bool) []record.Record {
+	if e := keys.AgentErr; e != nil {
+		// Doing without an agent is no fault, unless a passphrase needs one.
+		if e.Socket == "" && !encrypted {
+			return nil
+		}
+		return []record.Record{failure("agent-absent", e.Socket, `eval "$(ssh-agent)" && ssh-add`, "%v", e)}
+	}
+	if keys.AgentKeys == 0 {
+		if !encrypted {
+			return nil
+		}
+		return []record.Record{failure("agent-empty", host.Config.IdentityAgent, "ssh-add", "the agent holds no key, and a key here has a passphrase")}
+	}
+	a, err := identity.DialAgent(ctx, host.Config.IdentityAgent)
+	if err != nil {
+		return []record.Record{failure("agent-absent", host.Config.IdentityAgent, "", "%v", err)}
+	}
+	defer a.Close()
+	held, err := a.Keys(ctx)
+	if err != nil {
+		return []record.Record{failure("agent-absent", host.Config.IdentityAgent, "", "%v", err)}
+	}
+	var records []record.Record
+	for _, key := range held {
+		if err := a.TestSign(ctx, key); err != nil {
+			records = append(records, failure("agent-refused", key.Fingerprint(), "remove and add it again: ssh-add -d KEY; ssh-add KEY (and ssh-add -X if the agent is locked)",
+				"%s %s: %v", key.Name(), key.Comment, err))
+			continue
+		}
+		records = append(records, record.Record{Verdict: record.OK, Cause: "agent", Subject: key.Fingerprint(),
+			Detail: fmt.Sprintf("%s %s signs", key.Name(), key.Comment)})
+	}
+	return records
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}

@@ -1,0 +1,145 @@
+package install
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"slices"
+	"strings"
+
+	"pi-key-tools/pkg/connect"
+	"pi-key-tools/pkg/identity"
+	"pi-key-tools/pkg/sshkey"
+)
+
+// An Input is the public keys to install, and where their private halves may
+// be.
+type Input struct {
+	Keys  []sshkey.Public
+	Files []string
+}
+
+// maxInput is more than anybody's list of keys, and less than what a mistaken
+// name may cost.
+const maxInput = 16 << 20
+
+// Read takes the keys of one -i: a file, to whose name .pub is added if that
+// is there, or "-" for in. The public half of a private key file that is alone
+// is read from its clear part; nothing of the private half is kept.
+func (n *Input) Read(name string, in io.Reader) error {
+	if name == "-" {
+		data, err := read(in)
+		if err != nil {
+			return fmt.Errorf("standard input: %w", err)
+		}
+		keys, err := sshkey.ReadPublic(data)
+		if err != nil {
+			return fmt.Errorf("standard input: %w", err)
+		}
+		n.add(keys...)
+		return nil
+	}
+	private := strings.TrimSuffix(name, ".pub")
+	data, err := readFile(private + ".pub")
+	if err != nil && errors.Is(err, fs.ErrNotExist) && name == private {
+		return n.readOther(name)
+	}
+	if err != nil {
+		return err
+	}
+	keys, err := sshkey.ReadPublic(data)
+	if err != nil {
+		return fmt.Errorf("%s.pub: %w", private, err)
+	}
+	n.add(keys...)
+	n.Files = append(n.Files, private)
+	return nil
+}
+
+// readOther takes a file without a .pub beside it: public keys under another
+// name, or a private key that tells its public half.
+func (n *Input) readOther(name string) error {
+	data, err := readFile(name)
+	if err != nil {
+		return err
+	}
+	keys, err := sshkey.ReadPublic(data)
+	if err == nil {
+		n.add(keys...)
+		return nil
+	}
+	if !errors.Is(err, sshkey.ErrPrivateKey) {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	pair, pairErr := identity.Load(name)
+	if pairErr != nil || pair.Public.Blob == nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	n.add(pair.Public)
+	n.Files = append(n.Files, name)
+	return nil
+}
+
+func (n *Input) add(keys ...sshkey.Public) {
+	for _, k := range keys {
+		if !slices.ContainsFunc(n.Keys, k.Equal) {
+			n.Keys = append(n.Keys, k)
+		}
+	}
+}
+
+// ErrNoKey means that nothing was named and this side has nothing to install.
+var ErrNoKey = errors.New("no key to install: ssh's key files are not there, and no agent holds one")
+
+// Default takes what pikeycopy installs when no -i is given: the first pair
+// that ssh would use by itself, else the keys of the agent.
+func (n *Input) Default(keys connect.Keys) error {
+	for _, c := range keys.Candidates {
+		if c.Pair != nil && c.HasPrivate() && len(c.Faults) == 0 {
+			n.add(c.Public)
+			return nil
+		}
+	}
+	for _, c := range keys.Candidates {
+		if c.Agent {
+			n.add(c.Public)
+		}
+	}
+	if len(n.Keys) == 0 {
+		return ErrNoKey
+	}
+	return nil
+}
+
+func readFile(name string) ([]byte, error) {
+	st, err := os.Stat(name)
+	if err != nil {
+		return nil, err
+	}
+	if st.IsDir() {
+		return nil, fmt.Errorf("%s: a folder, not a public key file", name)
+	}
+	if st.Mode().IsRegular() && st.Size() > maxInput {
+		return nil, fmt.Errorf("%s: %d bytes are no list of public keys", name, st.Size())
+	}
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	data, err := read(f)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	return data, nil
+}
+
+func read(r io.Reader) ([]byte, error) {
+	data, err := io.ReadAll(io.LimitReader(r, maxInput+1))
+	if err == nil && len(data) > maxInput {
+		err = fmt.Errorf("more than %d MiB are no list of public keys", maxInput>>20)
+	}
+	return data, err
+}

@@ -1,0 +1,147 @@
+#!/bin/sh
+# Adds public keys to authorized_keys: the complete old or the complete new file
+# at every moment, and "done" only when it is on the disk and has been read back.
+# The caller puts three variables before it:
+#   keys   key lines, one a line
+#   force  the blobs to add although a line holds them, one a line
+#   dry    not empty: change nothing
+#   mark   starts every line of the answer, since start-up files may print too
+# shellcheck disable=SC2154 # these four
+set -uf
+LC_ALL=C
+export LC_ALL
+umask 077
+newline='
+'
+say() {
+	printf '%s' "$mark"
+	printf ' %s' "$@"
+	printf '\n'
+}
+fail() {
+	say fail "$@"
+	exit 1
+}
+
+home=${HOME:-}
+[ -d "$home" ] || fail home-missing "${home:-HOME is not set}"
+dir=$home/.ssh
+file=$dir/authorized_keys
+# A link is the user's own arrangement: written at its target.
+hops=0
+while [ -L "$file" ]; do
+	hops=$((hops + 1))
+	[ "$hops" -le 8 ] || fail keys-symlink "$file"
+	link=$(readlink "$file") || fail keys-symlink "$file"
+	case $link in
+	/*) file=$link ;;
+	*) file=${file%/*}/$link ;;
+	esac
+	dir=${file%/*}
+done
+say file "$file"
+if [ -e "$file" ]; then
+	[ -f "$file" ] || fail keys-not-a-file "$file"
+	# An unreadable file must not be taken for an empty one.
+	[ -r "$file" ] || fail keys-unreadable "$file"
+fi
+
+# Without -a, GNU grep takes a file with a NUL in it for no text; others need no -a.
+text=-a
+grep -a -q x </dev/null 2>/dev/null
+[ $? -le 1 ] || text=
+
+# Old BusyBox and BSD know only sync without a file.
+flush() {
+	if sync --help 2>&1 | grep -q FILE; then
+		sync "$1" || fail write-failed "$1"
+	else
+		sync
+	fi
+}
+
+put() {
+	add=
+	IFS=$newline
+	for key in $keys; do
+		blob=${key#* }
+		blob=${blob%% *}
+		if [ -e "$file" ]; then
+			case $newline$force$newline in
+			*"$newline$blob$newline"*) ;;
+			*)
+				found=$(grep $text -n -F -e "$blob" "$file" || [ $? -eq 1 ]) || fail keys-unreadable "$file"
+				if [ -n "$found" ]; then
+					for line in $found; do
+						say have "$blob" "$line"
+					done
+					continue
+				fi
+				;;
+			esac
+		fi
+		case $newline$add in
+		*" $blob"*) ;; # the same key twice in one call
+		*) add=$add$key$newline ;;
+		esac
+		say add "$blob"
+	done
+	if [ -z "$add" ] || [ -n "$dry" ]; then
+		say end
+		exit 0
+	fi
+
+	tmp=$dir/.authorized_keys.$$
+	trap 'rm -f "$tmp"' EXIT
+	trap 'exit 1' HUP INT TERM
+	(set -C && : >"$tmp") || fail write-failed "$tmp"
+	old=0
+	if [ -e "$file" ]; then
+		old=$(wc -c <"$file") || fail keys-unreadable "$file"
+		cp -p "$file" "$tmp" || fail write-failed "$tmp"
+		if [ "$old" -gt 0 ] && [ "$(tail -c 1 "$tmp" | wc -l)" -eq 0 ]; then
+			printf '\n' >>"$tmp" || fail write-failed "$tmp"
+		fi
+	fi
+	printf '%s' "$add" >>"$tmp" || fail write-failed "$tmp"
+	flush "$tmp"
+	# Somebody who takes no turns may have written in between.
+	if [ -e "$file" ] && [ "$(wc -c <"$file")" -ne "$old" ]; then
+		fail busy "$file"
+	fi
+	mv -f "$tmp" "$file" || fail write-failed "$file"
+	flush "$dir"
+	for key in $add; do
+		grep $text -q -x -F -e "$key" "$file" || fail write-failed "$file"
+	done
+	say end
+	exit 0
+}
+
+if [ ! -d "$dir" ]; then
+	if [ -n "$dry" ]; then
+		put
+	fi
+	mkdir "$dir" || fail write-failed "$dir"
+	flush "$home"
+fi
+# Writers take turns. The kernel gives the lock back whatever kills us.
+if command -v flock >/dev/null; then
+	# shellcheck disable=SC2094 # the folder is opened, not read
+	(
+		flock -w 20 9 || fail busy "$dir"
+		put
+	) 9<"$dir"
+else
+	lock=$dir/.authorized_keys.lock
+	tries=0
+	until mkdir "$lock" 2>/dev/null; do
+		tries=$((tries + 1))
+		[ "$tries" -le 20 ] || fail busy "$lock"
+		sleep 1
+	done
+	(put)
+	status=$?
+	rmdir "$lock"
+	exit "$status"
+fi

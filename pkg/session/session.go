@@ -1,0 +1,533 @@
+// Package session makes one authenticated SSH connection and runs commands on
+// it: host key first, then one authentication attempt after another, and a
+// report of everything that was seen on the way, for whoever has to explain a
+// failure.
+package session
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/crypto/ssh"
+
+	"pi-key-tools/pkg/sshkey"
+)
+
+// A Key is one public key to offer.
+type Key struct {
+	Public sshkey.Public
+	Name   string // where it comes from: a path, or "agent"
+	// Signer opens the private half once the server has said that it would
+	// take the key. nil asks only whether it would.
+	Signer func(context.Context) (ssh.Signer, error)
+}
+
+// A Config is how to log in. All of its functions are called at most once at
+// a time.
+type Config struct {
+	Dial func(context.Context) (net.Conn, error)
+	User string
+	// HostKeyAlgorithms is the order to ask in; see knownhosts.Algorithms.
+	HostKeyAlgorithms []string
+	// CheckHostKey decides whether the server may be trusted with anything.
+	// remote is its address, for known_hosts.
+	CheckHostKey func(key ssh.PublicKey, remote net.Addr) error
+	// Keys are offered in order, each in an attempt of its own, so that one
+	// that cannot sign does not hide the next.
+	Keys []Key
+	// MaxRefused ends the offering after so many refused keys, to leave room
+	// below MaxAuthTries for the password; 0 offers all.
+	MaxRefused int
+	// Password is asked at most once, after the keys and only if the server
+	// takes one. nil means that none is to be used.
+	Password func(ctx context.Context) ([]byte, error)
+	// Trace, if set, is told of each step.
+	Trace func(format string, args ...any)
+}
+
+// A Stage is how far a connection came.
+type Stage string
+
+// The stages, in order. The words go into messages: "the server closed the
+// connection during STAGE".
+const (
+	Dialling    Stage = "connect"
+	Versions    Stage = "version exchange"
+	KeyExchange Stage = "key exchange"
+	HostKey     Stage = "host key check"
+	Auth        Stage = "authentication"
+	LoggedIn    Stage = "session"
+)
+
+// An Answer is what the server said to a key, or what became of signing.
+type Answer string
+
+// The answers to an offered key.
+const (
+	Refused    Answer = "refused"
+	Accepted   Answer = "accepted"    // to the question; nothing was signed
+	SignFailed Answer = "sign-failed" // accepted, and then our side could not sign
+	Partial    Answer = "partial"     // it counted, but the server wants more
+	LogsIn     Answer = "logs-in"
+	Unanswered Answer = "unanswered" // the connection ended first
+)
+
+// An Offer is a key that was offered and what became of it.
+type Offer struct {
+	Key    Key
+	Answer Answer
+	Err    error // of SignFailed
+}
+
+// A Report is what was seen of a connection, also of one that failed.
+type Report struct {
+	Stage         Stage
+	Remote        net.Addr // nil before it was connected
+	Start         []byte   // the first bytes that the server sent, at most 4 KiB
+	ServerVersion string   // "SSH-2.0-…"; "" before it came
+	HostKey       ssh.PublicKey
+	Banner        string   // at most 4 KiB
+	Methods       []string // that the server last said can continue
+	Offers        []Offer  // in order
+	NotOffered    int      // keys left unoffered because of MaxRefused
+	PasswordSent  bool
+	PasswordErr   error  // why no password could be had, or a dialogue that we refused
+	By            string // the method that let us in: "publickey", "password", …
+	Disconnect    string // the server's own words at the end of authentication
+}
+
+// LoginKey returns the key that let us in.
+func (r *Report) LoginKey() (Key, bool) {
+	for _, o := range r.Offers {
+		if o.Answer == LogsIn {
+			return o.Key, true
+		}
+	}
+	return Key{}, false
+}
+
+// Answer returns what became of a key; "" if it was not offered.
+func (r *Report) Answer(key sshkey.Public) Answer {
+	for _, o := range r.Offers {
+		if o.Key.Public.Equal(key) {
+			return o.Answer
+		}
+	}
+	return ""
+}
+
+// ErrDenied means that the server took none of what we had to offer.
+var ErrDenied = errors.New("permission denied")
+
+// errProbe ends the attempt of a key that was only asked about.
+var errProbe = errors.New("asked only")
+
+// Login makes the connection. The report is never nil. The connection lives
+// no longer than ctx, whose deadline bounds every read and write of it.
+func Login(ctx context.Context, cfg Config) (*Client, *Report, error) {
+	l := &login{ctx: ctx, cfg: cfg, rep: &Report{Stage: Dialling}, attempt: "none"}
+	if cfg.Trace == nil {
+		l.cfg.Trace = func(string, ...any) {}
+	}
+	client, err := l.run()
+	if err != nil {
+		// A dead context is why the connection ended, not what it said last.
+		if cause := context.Cause(ctx); cause != nil {
+			err = cause
+		}
+		return nil, l.rep, fmt.Errorf("%s: %w", l.rep.Stage, err)
+	}
+	return client, l.rep, nil
+}
+
+type login struct {
+	ctx  context.Context
+	cfg  Config
+	rep  *Report
+	conn *sniffer
+
+	next    int    // the next of cfg.Keys
+	offer   *offer // the key under way
+	refused int
+	partial int    // how many attempts have counted so far
+	tried   bool   // a password, in either form
+	attempt string // the method under way
+}
+
+func (l *login) run() (*Client, error) {
+	raw, err := l.cfg.Dial(l.ctx)
+	if err != nil {
+		return nil, err
+	}
+	l.rep.Remote = raw.RemoteAddr()
+	l.rep.Stage = Versions
+	l.conn = &sniffer{Conn: raw}
+	// Closing is the one thing that ends a read on every kind of connection:
+	// those through a jump host or a ProxyCommand know no deadline.
+	stop := context.AfterFunc(l.ctx, func() { raw.Close() })
+
+	var hostKeyErr error
+	var trusted []byte
+	sshConn, chans, reqs, err := ssh.NewClientConn(l.conn, "", &ssh.ClientConfig{
+		User:              l.cfg.User,
+		HostKeyAlgorithms: l.cfg.HostKeyAlgorithms,
+		ClientVersion:     "SSH-2.0-pi-key-tools",
+		HostKeyCallback: func(_ string, _ net.Addr, key ssh.PublicKey) error {
+			if trusted != nil { // a later key exchange of this connection
+				if !bytes.Equal(key.Marshal(), trusted) {
+					return errors.New("the server changed its host key in the middle of the connection")
+				}
+				return nil
+			}
+			l.rep.Stage, l.rep.HostKey = HostKey, key
+			if hostKeyErr = l.cfg.CheckHostKey(key, l.rep.Remote); hostKeyErr != nil {
+				return hostKeyErr
+			}
+			l.rep.Stage, trusted = Auth, key.Marshal()
+			return nil
+		},
+		BannerCallback: func(text string) error {
+			l.rep.Banner += text[:min(len(text), max(0, 4096-len(l.rep.Banner)))]
+			return nil
+		},
+		AuthCallback: l.authenticate,
+	})
+	l.rep.Start = l.conn.start()
+	l.rep.ServerVersion = versionLine(l.rep.Start)
+	if err == nil || l.rep.Stage == Auth {
+		l.settle(err == nil)
+	}
+	if err != nil {
+		stop()
+		raw.Close()
+		if l.rep.Stage == Versions && l.rep.ServerVersion != "" {
+			l.rep.Stage = KeyExchange
+		}
+		if hostKeyErr != nil {
+			return nil, hostKeyErr
+		}
+		l.rep.Disconnect = disconnectMessage(err)
+		return nil, err
+	}
+	l.rep.Stage, l.rep.By = LoggedIn, l.attempt
+	return &Client{ssh: ssh.NewClient(sshConn, chans, reqs), stop: stop}, nil
+}
+
+// authenticate chooses the next attempt: the keys one by one, then the
+// password. x/crypto calls it after "none" and after every attempt.
+func (l *login) authenticate(ctx *ssh.ClientAuthContext) (ssh.AuthMethod, error) {
+	// x/crypto takes a lost connection for one more failed method.
+	if l.conn.lost() {
+		return nil, io.ErrUnexpectedEOF
+	}
+	if err := context.Cause(l.ctx); err != nil {
+		return nil, err
+	}
+	l.rep.Methods = ctx.AllowedMethods
+	if n := len(ctx.PartialSuccessMethods); n > l.partial {
+		l.partial = n
+		if l.offer != nil {
+			l.offer.answer = Partial
+		}
+	}
+	l.settle(false)
+
+	if slices.Contains(ctx.AllowedMethods, "publickey") {
+		if l.cfg.MaxRefused > 0 && l.refused >= l.cfg.MaxRefused {
+			l.rep.NotOffered = len(l.cfg.Keys) - l.next
+		} else if l.next < len(l.cfg.Keys) {
+			l.offer = &offer{ctx: l.ctx, key: l.cfg.Keys[l.next], answer: Unanswered}
+			l.next++
+			l.attempt = "publickey"
+			l.cfg.Trace("offering %s %s (%s)", l.offer.key.Public.Name(), l.offer.key.Public.Fingerprint(), l.offer.key.Name)
+			return ssh.PublicKeys(l.offer), nil
+		}
+	}
+	if l.cfg.Password != nil && !l.tried {
+		switch {
+		case slices.Contains(ctx.AllowedMethods, "password"):
+			l.tried = true
+			secret, err := l.password()
+			if err != nil {
+				return nil, err
+			}
+			l.attempt = "password"
+			l.cfg.Trace("sending the password")
+			l.rep.PasswordSent = true
+			return ssh.Password(secret), nil
+		case slices.Contains(ctx.AllowedMethods, "keyboard-interactive"):
+			l.tried = true
+			l.attempt = "keyboard-interactive"
+			return ssh.KeyboardInteractive(l.challenge), nil
+		}
+	}
+	return nil, ErrDenied
+}
+
+func (l *login) password() (string, error) {
+	secret, err := l.cfg.Password(l.ctx)
+	if err != nil {
+		l.rep.PasswordErr = err
+		return "", err
+	}
+	return string(secret), nil
+}
+
+var (
+	passwordPrompt = regexp.MustCompile(`(?i)password`)
+	otherPrompt    = regexp.MustCompile(`(?i)new|current|retype|again|change|passphrase`)
+)
+
+// challenge answers one hidden question for the password, once. Answering
+// whatever is asked would walk into PAM's forced change of the password, or
+// hand it to a prompt for something else.
+func (l *login) challenge(_, _ string, questions []string, echos []bool) ([]string, error) {
+	if len(questions) == 0 {
+		return nil, nil
+	}
+	if l.rep.PasswordSent {
+		l.rep.PasswordErr = fmt.Errorf("the server asks again: %s", questions[0])
+		return nil, l.rep.PasswordErr
+	}
+	if len(questions) != 1 || echos[0] || !passwordPrompt.MatchString(questions[0]) || otherPrompt.MatchString(questions[0]) {
+		l.rep.PasswordErr = fmt.Errorf("the server asks for something other than the password: %s", strings.Join(questions, " "))
+		return nil, l.rep.PasswordErr
+	}
+	secret, err := l.password()
+	if err != nil {
+		return nil, err
+	}
+	l.cfg.Trace("answering the password prompt")
+	l.rep.PasswordSent = true
+	return []string{secret}, nil
+}
+
+// settle files the key under way with what is known of it by now: that the
+// exchange went on, succeeded, or ended.
+func (l *login) settle(success bool) {
+	o := l.offer
+	if o == nil {
+		return
+	}
+	l.offer = nil
+	switch {
+	case success && o.signed:
+		o.answer = LogsIn
+	case o.answer == Unanswered && !l.conn.lost():
+		o.answer = Refused
+		l.refused++
+	}
+	l.cfg.Trace("%s: %s", o.key.Public.Fingerprint(), o.answer)
+	l.rep.Offers = append(l.rep.Offers, Offer{o.key, o.answer, o.err})
+}
+
+// An offer is the signer of one key. x/crypto asks the server about the key
+// first and calls it only when the answer was yes.
+type offer struct {
+	ctx    context.Context
+	key    Key
+	answer Answer
+	signed bool
+	err    error
+}
+
+func (o *offer) PublicKey() ssh.PublicKey { return opaqueKey{o.key.Public} }
+
+func (o *offer) Algorithms() []string {
+	switch t := o.key.Public.Type; t {
+	case ssh.KeyAlgoRSA:
+		return []string{ssh.KeyAlgoRSASHA512, ssh.KeyAlgoRSASHA256}
+	default:
+		return []string{t}
+	}
+}
+
+func (o *offer) Sign(rand io.Reader, data []byte) (*ssh.Signature, error) {
+	return o.SignWithAlgorithm(rand, data, "")
+}
+
+func (o *offer) SignWithAlgorithm(rand io.Reader, data []byte, algorithm string) (*ssh.Signature, error) {
+	if o.key.Signer == nil {
+		o.answer = Accepted
+		return nil, errProbe
+	}
+	sig, err := o.sign(rand, data, algorithm)
+	if err != nil {
+		o.answer, o.err = SignFailed, err
+		return nil, err
+	}
+	o.signed = true
+	return sig, nil
+}
+
+func (o *offer) sign(rand io.Reader, data []byte, algorithm string) (*ssh.Signature, error) {
+	signer, err := o.key.Signer(o.ctx)
+	if err != nil {
+		return nil, err
+	}
+	if as, ok := signer.(ssh.AlgorithmSigner); ok {
+		return as.SignWithAlgorithm(rand, data, algorithm)
+	}
+	return signer.Sign(rand, data)
+}
+
+// opaqueKey offers a key by its blob alone, so that one of a type that
+// x/crypto does not know can be asked about too.
+type opaqueKey struct{ public sshkey.Public }
+
+func (k opaqueKey) Type() string    { return k.public.Type }
+func (k opaqueKey) Marshal() []byte { return k.public.Blob }
+func (k opaqueKey) Verify([]byte, *ssh.Signature) error {
+	return errors.New("session: an opaque key verifies nothing")
+}
+
+// disconnect matches x/crypto's disconnectMsg, a type that it does not export.
+var disconnect = regexp.MustCompile(`ssh: disconnect, reason (\d+): (".*")`)
+
+// disconnectMessage returns the words of the server's SSH_MSG_DISCONNECT.
+func disconnectMessage(err error) string {
+	if m := disconnect.FindStringSubmatch(err.Error()); m != nil {
+		return strings.Trim(m[2], `"`)
+	}
+	return ""
+}
+
+// versionLine finds "SSH-…" among the server's first lines (RFC 4253 section
+// 4.2 lets others come before it).
+func versionLine(start []byte) string {
+	for line := range strings.Lines(string(start)) {
+		if strings.HasPrefix(line, "SSH-") && strings.HasSuffix(line, "\n") {
+			return strings.TrimRight(line, "\r\n")
+		}
+	}
+	return ""
+}
+
+// A sniffer keeps the first bytes read, because what a server says before its
+// version, such as "Exceeded MaxStartups", is thrown away by x/crypto.
+type sniffer struct {
+	net.Conn
+	mu   sync.Mutex
+	head []byte
+	err  error
+}
+
+func (s *sniffer) Read(b []byte) (int, error) {
+	n, err := s.Conn.Read(b)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.head = append(s.head, b[:min(n, 4096-len(s.head))]...)
+	if err != nil {
+		s.err = err
+	}
+	return n, err
+}
+
+func (s *sniffer) start() []byte {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.head)
+}
+
+func (s *sniffer) lost() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.err != nil
+}
+
+// A Client is a connection that is logged in.
+type Client struct {
+	ssh  *ssh.Client
+	stop func() bool
+}
+
+// Close ends the connection.
+func (c *Client) Close() error {
+	c.stop()
+	return c.ssh.Close()
+}
+
+// DialTCP opens a connection from the far side, as a jump host does.
+func (c *Client) DialTCP(ctx context.Context, address string) (net.Conn, error) {
+	return c.ssh.DialContext(ctx, "tcp", address)
+}
+
+// maxOutput is how much of a command's output is kept, counted from its end:
+// what a shell's start-up files print comes first and may be endless.
+const maxOutput = 1 << 20
+
+// Run runs a command line in the far login shell and returns the last 1 MiB of
+// what it wrote and its exit status. err means that there is no exit status:
+// the connection ended, the server refused, or a signal killed the command.
+func (c *Client) Run(ctx context.Context, command string) (stdout, stderr []byte, status int, err error) {
+	fail := func(err error) ([]byte, []byte, int, error) {
+		if cause := context.Cause(ctx); cause != nil {
+			err = cause
+		}
+		return nil, nil, 0, fmt.Errorf("running a command there: %w", err)
+	}
+	s, err := c.ssh.NewSession()
+	if err != nil {
+		return fail(err)
+	}
+	defer s.Close()
+	var out, errOut tail
+	s.Stdout, s.Stderr = &out, &errOut
+	if err := s.Run(command); err != nil {
+		var exit *ssh.ExitError
+		if !errors.As(err, &exit) || exit.Signal() != "" {
+			return fail(err)
+		}
+		status = exit.ExitStatus()
+	}
+	return out.bytes(), errOut.bytes(), status, nil
+}
+
+// A tail keeps the last maxOutput bytes written.
+type tail struct{ b []byte }
+
+func (t *tail) Write(p []byte) (int, error) {
+	t.b = append(t.b, p...)
+	if len(t.b) > 2*maxOutput {
+		t.b = append(t.b[:0], t.b[len(t.b)-maxOutput:]...)
+	}
+	return len(p), nil
+}
+
+func (t *tail) bytes() []byte { return t.b[max(0, len(t.b)-maxOutput):] }
+
+// Deadline returns a context that ends after d, not counting the time between
+// pause and resume: a person who types a password does not run out of the
+// machine's time. The cause of its end is ErrTooSlow.
+func Deadline(parent context.Context, d time.Duration) (ctx context.Context, pause, resume, cancel func()) {
+	ctx, cancelCause := context.WithCancelCause(parent)
+	var mu sync.Mutex
+	left, since := d, time.Now()
+	timer := time.AfterFunc(d, func() { cancelCause(ErrTooSlow) })
+	pause = func() {
+		mu.Lock()
+		defer mu.Unlock()
+		if timer.Stop() {
+			left -= time.Since(since)
+		}
+	}
+	resume = func() {
+		mu.Lock()
+		defer mu.Unlock()
+		since = time.Now()
+		timer.Reset(max(left, time.Millisecond))
+	}
+	return ctx, pause, resume, func() { timer.Stop(); cancelCause(nil) }
+}
+
+// ErrTooSlow is the cause of a context whose time for one target is up.
+var ErrTooSlow = errors.New("the time for this target is up")
