@@ -27,7 +27,7 @@ func TestMake(t *testing.T) {
 		{Type: "rsa", Bits: 2048, Comment: "c"},
 		{Type: "ecdsa", Comment: "c"},
 		{Type: "ecdsa", Bits: 384, Comment: "c"},
-		{Type: "ecdsa", Bits: 521, Comment: "c", Passphrase: []byte("s")},
+		{Type: "ecdsa", Bits: 521, Comment: "c"},
 	} {
 		t.Run(fmt.Sprint(spec.Type, spec.Bits, spec.Passphrase != nil), func(t *testing.T) {
 			dir := filepath.Join(t.TempDir(), ".ssh")
