@@ -492,14 +492,16 @@ func (s *session) start(command string) (wait func()) {
 				Lang    string
 			}{Name: name}))
 		} else {
-			s.exit(uint32(cmd.ProcessState.ExitCode()))
+			exit(s.ch, uint32(cmd.ProcessState.ExitCode()))
 		}
 		s.ch.Close()
 	}
 }
 
-func (s *session) exit(status uint32) {
-	s.ch.SendRequest("exit-status", false, ssh.Marshal(struct{ Status uint32 }{status}))
+// exit tells that a command has ended, and closes its channel.
+func exit(ch ssh.Channel, status uint32) {
+	ch.SendRequest("exit-status", false, ssh.Marshal(struct{ Status uint32 }{status}))
+	ch.Close()
 }
 
 // startSFTP prepares the subsystem. What it returns serves it; nil means that
@@ -519,8 +521,7 @@ func (s *session) startSFTP() (serve func()) {
 	s.pi.count(func(c *Counts) { c.SFTP++ })
 	return func() {
 		server.Serve() // ends with the channel; why is no concern of ours
-		s.exit(0)
-		s.ch.Close()
+		exit(s.ch, 0)
 	}
 }
 
