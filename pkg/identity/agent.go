@@ -17,14 +17,13 @@ import (
 )
 
 // An Agent is a connection to ssh-agent. It is safe for concurrent use; the
-// agent answers one question after the other.
+// agent answers one question after the other, so that one for which it asks a
+// person holds up those behind it.
 type Agent struct {
 	Socket string // as it was given to DialAgent
 
-	ctx    context.Context // bounds every signature, since ssh.Signer's methods take none
 	conn   io.ReadWriteCloser
 	client agent.ExtendedAgent
-	unhook func() bool // takes the connection off ctx
 }
 
 // AgentError says why no agent answers. errors.Is tells the cases apart:
@@ -57,30 +56,21 @@ func (e *AgentError) Unwrap() error { return e.Err }
 
 // DialAgent connects to the agent at socket, the value of SSH_AUTH_SOCK or of
 // IdentityAgent; on Windows "" is the pipe of its own agent. Its error is an
-// *AgentError. The connection lasts until Close or until ctx ends, which is
-// what keeps an agent that hangs from holding a login.
+// *AgentError. ctx is for the dialling only.
 func DialAgent(ctx context.Context, socket string) (*Agent, error) {
 	conn, err := dialAgent(ctx, socket)
 	if err != nil {
 		return nil, &AgentError{socket, err}
 	}
-	return &Agent{
-		Socket: socket, ctx: ctx, conn: conn, client: agent.NewClient(conn),
-		unhook: context.AfterFunc(ctx, func() { conn.Close() }),
-	}, nil
+	return &Agent{socket, conn, agent.NewClient(conn)}, nil
 }
 
-// Close closes the connection. Signatures that are under way fail.
-func (a *Agent) Close() error {
-	if !a.unhook() {
-		return nil // ctx has ended and closed it
-	}
-	return a.conn.Close()
-}
+// Close closes the connection. Questions that are under way fail.
+func (a *Agent) Close() error { return a.conn.Close() }
 
 // ask waits for an answer of the agent no longer than ctx lasts. An answer
 // that comes later is dropped, and those after it are still told apart.
-func ask[T any](ctx context.Context, a *Agent, question func() (T, error)) (T, error) {
+func ask[T any](ctx context.Context, question func() (T, error)) (T, error) {
 	type answer struct {
 		value T
 		err   error
@@ -90,21 +80,18 @@ func ask[T any](ctx context.Context, a *Agent, question func() (T, error)) (T, e
 		v, err := question()
 		done <- answer{v, err}
 	}()
-	var none T
 	select {
 	case r := <-done:
-		if r.err != nil && a.ctx.Err() != nil { // it was closed because of that
-			return none, fmt.Errorf("the agent did not answer in time: %w", context.Cause(a.ctx))
-		}
 		return r.value, r.err
 	case <-ctx.Done():
+		var none T
 		return none, fmt.Errorf("the agent did not answer in time: %w", context.Cause(ctx))
 	}
 }
 
 // Keys lists the agent's keys, in its order. A locked agent lists none.
 func (a *Agent) Keys(ctx context.Context) ([]sshkey.Public, error) {
-	list, err := ask(ctx, a, a.client.List)
+	list, err := ask(ctx, a.client.List)
 	if err != nil {
 		return nil, fmt.Errorf("listing the keys of the agent at %s: %w", a.Socket, err)
 	}
@@ -118,13 +105,18 @@ func (a *Agent) Keys(ctx context.Context) ([]sshkey.Public, error) {
 // ErrAgentRefused means that the agent holds the key and would not sign.
 var ErrAgentRefused = errors.New("the agent holds the key but refuses to sign with it")
 
-// Signer returns a signer for one of the agent's keys. When it fails to sign,
-// the error is ErrAgentRefused, with the cause beside it: the agent's word, or
-// that of the context that DialAgent got. RSA keys sign with SHA-2 only.
-func (a *Agent) Signer(key sshkey.Public) (ssh.Signer, error) { return a.signer(a.ctx, key) }
+// Signer is SignerContext without a limit: it waits as long as the agent does.
+func (a *Agent) Signer(key sshkey.Public) (ssh.Signer, error) {
+	return a.SignerContext(context.Background(), key)
+}
 
-func (a *Agent) signer(ctx context.Context, key sshkey.Public) (ssh.Signer, error) {
-	s := &agentSigner{ctx, a, &agent.Key{Format: key.Type, Blob: key.Blob, Comment: key.Comment}}
+// SignerContext returns a signer for one of the agent's keys. It signs no
+// longer than ctx lasts, since the methods of ssh.Signer take none: an agent
+// that waits for a person would hold a login for ever. When it fails to sign,
+// the error is ErrAgentRefused with the cause beside it: the agent's word, or
+// that of ctx. RSA keys sign with SHA-2 only.
+func (a *Agent) SignerContext(ctx context.Context, key sshkey.Public) (ssh.Signer, error) {
+	s := &agentSigner{ctx, a.client, &agent.Key{Format: key.Type, Blob: key.Blob, Comment: key.Comment}}
 	if !s.rsa() {
 		return s, nil
 	}
@@ -145,7 +137,7 @@ func (a *Agent) TestSign(ctx context.Context, key sshkey.Public) error {
 	if cert, ok := public.(*ssh.Certificate); ok {
 		public = cert.Key
 	}
-	signer, err := a.signer(ctx, key)
+	signer, err := a.SignerContext(ctx, key)
 	if err != nil {
 		return err
 	}
@@ -166,9 +158,9 @@ func (a *Agent) TestSign(ctx context.Context, key sshkey.Public) error {
 // An agentSigner signs with a key in the agent. The key may be of a type that
 // x/crypto does not know.
 type agentSigner struct {
-	ctx   context.Context
-	agent *Agent
-	key   *agent.Key
+	ctx    context.Context
+	client agent.ExtendedAgent
+	key    *agent.Key
 }
 
 func (s *agentSigner) rsa() bool {
@@ -189,8 +181,8 @@ func (s *agentSigner) SignWithAlgorithm(_ io.Reader, data []byte, algorithm stri
 	case ssh.KeyAlgoRSASHA256:
 		flags = agent.SignatureFlagRsaSha256
 	}
-	signature, err := ask(s.ctx, s.agent, func() (*ssh.Signature, error) {
-		return s.agent.client.SignWithFlags(s.key, bytes.Clone(data), flags)
+	signature, err := ask(s.ctx, func() (*ssh.Signature, error) {
+		return s.client.SignWithFlags(s.key, bytes.Clone(data), flags)
 	})
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrAgentRefused, err)

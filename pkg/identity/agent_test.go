@@ -227,8 +227,8 @@ func (l liar) Sign(_ ssh.PublicKey, data []byte) (*ssh.Signature, error) {
 	return l.signer.Sign(rand.Reader, data)
 }
 
-// An agent that never answers holds nobody longer than the context lasts: the
-// question's own, or that of the connection.
+// An agent that never answers holds nobody longer than the context lasts, and
+// the connection is as good as before for whoever has more time.
 func TestAgentHangs(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "k")
 	pair(t, path, "-t", "ed25519")
@@ -251,15 +251,54 @@ func TestAgentHangs(t *testing.T) {
 		t.Errorf("TestSign: %v", err)
 	}
 
-	short, cancel = context.WithTimeout(t.Context(), 50*time.Millisecond)
-	defer cancel()
-	s, err := dial(t, short, socket).Signer(key)
+	s, err := a.SignerContext(short, key)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if _, err := s.Sign(rand.Reader, []byte("x")); !errors.Is(err, context.DeadlineExceeded) || !errors.Is(err, identity.ErrAgentRefused) {
 		t.Errorf("Sign: %v", err)
 	}
+}
+
+// An answer that comes too late is not taken for the next one's.
+func TestAgentSlow(t *testing.T) {
+	dir := t.TempDir()
+	keyring := agent.NewKeyring()
+	var keys []sshkey.Public
+	for _, name := range []string{"a", "b"} {
+		pair(t, filepath.Join(dir, name), "-t", "ed25519")
+		private, err := ssh.ParseRawPrivateKey([]byte(read(t, filepath.Join(dir, name))))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := keyring.Add(agent.AddedKey{PrivateKey: private}); err != nil {
+			t.Fatal(err)
+		}
+		keys = append(keys, load(t, filepath.Join(dir, name)).Public)
+	}
+	confirmed := make(chan struct{})
+	socket := serve(t, func(c net.Conn) { agent.ServeAgent(&slow{Agent: keyring, confirmed: confirmed}, c) })
+	a := dial(t, t.Context(), socket)
+	short, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+	defer cancel()
+	if err := a.TestSign(short, keys[0]); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("error %v", err)
+	}
+	close(confirmed)
+	if err := a.TestSign(t.Context(), keys[1]); err != nil {
+		t.Error(err)
+	}
+}
+
+// A slow agent signs when somebody has confirmed it.
+type slow struct {
+	agent.Agent
+	confirmed chan struct{}
+}
+
+func (s *slow) Sign(key ssh.PublicKey, data []byte) (*ssh.Signature, error) {
+	<-s.confirmed
+	return s.Agent.Sign(key, data)
 }
 
 // An agent that goes away, or talks nonsense, is an error and no panic.

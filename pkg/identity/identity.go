@@ -172,7 +172,7 @@ func (p *Pair) unread(path string, err error) {
 
 func (p *Pair) judgeStrength() {
 	switch {
-	case p.Private.Format == "dsa" || p.Public.Type == ssh.InsecureKeyAlgoDSA:
+	case p.Private.Format == "dsa" || p.Public.Type == "ssh-dss":
 		p.fault("key-weak", p.Path, "DSA, which OpenSSH 10 has no more")
 	case p.Public.Type == ssh.KeyAlgoRSA && p.Public.Bits() < minRSABits:
 		p.fault("key-weak", p.Path, "RSA with %d bits, fewer than %d", p.Public.Bits(), minRSABits)
