@@ -108,6 +108,11 @@ var thisSide = []Entry{
 		Evidence: "It starts like a PuTTY, an RFC 4716 or a public key file, or its cipher is not one of OpenSSH's.",
 		Cure:     "Convert it; for PuTTY: puttygen FILE.ppk -O private-openssh-new -o FILE.",
 	}, {
+		Word:     "key-unreadable",
+		Meaning:  "The private key file cannot be opened.",
+		Evidence: "The system call failed; the detail holds its error.",
+		Cure:     "If it belongs to another, most often root: sudo chown USER FILE; then run pikeyfix.",
+	}, {
 		Word:     "key-encrypted",
 		Meaning:  "The private key has a passphrase, no agent holds the key, and nobody can be asked.",
 		Evidence: "The header of the file names a cipher.",
@@ -313,6 +318,11 @@ var farFiles = []Entry{
 		Evidence: "It is a folder, a FIFO or a device.",
 		Cure:     "Move it aside there, and install the key again with pikeycopy.",
 	}, {
+		Word:     "keys-symlink",
+		Meaning:  "The name authorized_keys is a link that does not lead to a file.",
+		Evidence: "The links were followed, and there were too many of them, or one could not be read.",
+		Cure:     "Put a file in the place of the link there, and install the key again with pikeycopy.",
+	}, {
 		Word:     "home-missing",
 		Meaning:  "The home folder of the account does not exist.",
 		Evidence: "The path that the account names was looked up.",
@@ -342,6 +352,11 @@ var farFiles = []Entry{
 		Meaning:  "The file or its folder is marked immutable or append-only.",
 		Evidence: "A change failed with EPERM although owner and mode allow it.",
 		Cure:     "See lsattr on the path there, and take the mark off with sudo chattr -i.",
+	}, {
+		Word:     "busy",
+		Meaning:  "Another program is writing the authorized keys, so nothing was written.",
+		Evidence: "Its lock was still held after 20 seconds, or the file changed meanwhile.",
+		Cure:     "Run the command again. If it stays, look there for a program that hangs, and for a folder .authorized_keys.lock in ~/.ssh that a killed one has left.",
 	}, {
 		Word:     "modes-unsupported",
 		Meaning:  "The file system keeps no owners and modes, so sshd refuses the files whatever is set.",
