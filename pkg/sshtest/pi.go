@@ -33,7 +33,7 @@ type PiConfig struct {
 	User     string // "" for pi
 	Password string // "" for a random one
 	Methods  []string
-	Home     string // absolute; made if missing; "" for a temporary one
+	Home     string // absolute; made if missing, in a folder that is there; "" for a temporary one
 	Shell    string // the login shell; "" for /bin/sh
 	Version  string // "" for Bookworm's; StrictModes follows the server it names
 	Banner   string // sent before authentication
@@ -230,8 +230,10 @@ func (p *Pi) makeHome(home string) (err error) {
 	} else if _, err := os.Lstat(home); errors.Is(err, os.ErrNotExist) {
 		p.remove = home
 	}
-	if err := os.MkdirAll(home, 0o700); err != nil {
-		return errors.Join(err, p.removeHome())
+	if p.remove != "" {
+		if err := os.Mkdir(home, 0o700); err != nil {
+			return errors.Join(err, p.removeHome())
+		}
 	}
 	p.Home, err = filepath.EvalSymlinks(home)
 	return err
