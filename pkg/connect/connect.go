@@ -203,7 +203,7 @@ func (h *Host) Keys(ctx context.Context, extra ...string) Keys {
 	}
 	for _, public := range held {
 		key := session.Key{Public: public, Name: "agent",
-			Signer: func(context.Context) (ssh.Signer, error) { return agent.Signer(public) }}
+			Signer: func(ctx context.Context) (ssh.Signer, error) { return agent.SignerContext(ctx, public) }}
 		if i := slices.IndexFunc(files, func(f Candidate) bool { return f.Public.Equal(public) }); i >= 0 {
 			key.Name = files[i].Name + " (agent)"
 			both = append(both, Candidate{Key: key, Pair: files[i].Pair, Agent: true})

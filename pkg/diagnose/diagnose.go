@@ -32,7 +32,7 @@ func Config(ctx context.Context, err error) record.Record {
 	if r, ended := contextEnd(ctx, "reading the configuration"); ended {
 		return r
 	}
-	var mode *sshconfig.OwnerError
+	var mode *sshconfig.PermissionError
 	if errors.As(err, &mode) {
 		return failure("config-writable", mode.Path, "pikeyfix", "%v", err)
 	}
@@ -169,7 +169,7 @@ func authentication(host *connect.Host, keys connect.Keys, rep *session.Report, 
 			"the Pi has no user yet: %s", cut(rep.Banner))
 	case strings.Contains(rep.Banner, "System is booting up"):
 		return failure("booting", "", "try again in a minute", "the server says: %s", cut(rep.Banner))
-	case strings.Contains(rep.Disconnect, "Too many authentication failures"):
+	case strings.Contains(strings.ToLower(rep.Disconnect), "too many authentication failures"):
 		return failure("too-many-tries", "", "offer the right key alone: -o IdentitiesOnly=yes -o IdentityFile=KEY",
 			"the server hung up after %d keys: %s", len(rep.Offers), cut(rep.Disconnect))
 	}

@@ -1,0 +1,56 @@
+package main
+
+import (
+	"context"
+	"path/filepath"
+
+	"pi-key-tools/pkg/cli"
+	"pi-key-tools/pkg/cli/targets"
+	"pi-key-tools/pkg/connect"
+	"pi-key-tools/pkg/hostfs"
+	"pi-key-tools/pkg/install"
+	"pi-key-tools/pkg/record"
+	"pi-key-tools/pkg/repair"
+	"pi-key-tools/pkg/strictmodes"
+)
+
+const synopsis = `pikeyfix [-n] [--server kind]
+pikeyfix [-n] [--server kind] [options] target ...
+pikeyfix [-n] [--server kind] [options] --hosts file`
+
+func run(ctx context.Context, env *cli.Env) error {
+	var opt targets.Options
+	fs := env.Flags(synopsis)
+	dryRun := fs.BoolP("dry-run", "n", false, "change nothing; say what would be changed")
+	kind := fs.String("server", "", "judge as this `kind` of server does: openssh, debian, dropbear or all (default: found out)")
+	opt.Flags(fs)
+	operands, err := env.Parse(fs)
+	if err != nil {
+		return err
+	}
+	list, err := opt.Check(operands)
+	if err != nil {
+		return err
+	}
+	server, known, err := strictmodes.ParseServer(*kind)
+	if err != nil {
+		return cli.Usagef("--server: %v", err)
+	}
+	if len(list) == 0 && opt.Hosts == "" {
+		return opt.Here(ctx, env, func(ctx context.Context, _ *connect.Host, home string) []record.Record {
+			return here(ctx, env, home, server, known, *dryRun)
+		})
+	}
+	return opt.Run(ctx, env, list, func(ctx context.Context, host *connect.Host) []record.Record {
+		client, rep, failed := install.Enter(ctx, host)
+		if failed != nil {
+			return []record.Record{*failed}
+		}
+		defer client.Close()
+		server := server
+		if !known {
+			server = strictmodes.ServerOf(rep.ServerVersion)
+		}
+		return repair.Account(ctx, hostfs.Far(client.Run), server, *dryRun)
+	})
+}

@@ -1,0 +1,246 @@
+package session_test
+
+import (
+	"context"
+	"errors"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/crypto/ssh"
+
+	"pi-key-tools/pkg/session"
+	"pi-key-tools/pkg/sshkey"
+	"pi-key-tools/pkg/sshtest"
+)
+
+// offer returns a key of the test as one to offer.
+func offer(t *testing.T, k sshtest.Key) session.Key {
+	t.Helper()
+	public, err := sshkey.ParsePublic(k.Line)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return session.Key{Public: public, Name: k.File, Signer: func(context.Context) (ssh.Signer, error) { return k.Signer, nil }}
+}
+
+func config(addr string, want func(ssh.PublicKey, net.Addr) error) session.Config {
+	return session.Config{
+		Dial: func(ctx context.Context) (net.Conn, error) {
+			return (&net.Dialer{}).DialContext(ctx, "tcp", addr)
+		},
+		User:         "pi",
+		CheckHostKey: want,
+	}
+}
+
+// is trusts the endpoint's own host key and no other.
+func is(e sshtest.Endpoint) func(ssh.PublicKey, net.Addr) error {
+	return func(key ssh.PublicKey, _ net.Addr) error {
+		if !strings.Contains(e.KnownHosts(), strings.TrimSpace(string(ssh.MarshalAuthorizedKey(key)))) {
+			return errors.New("not its host key")
+		}
+		return nil
+	}
+}
+
+func password(secret string) func(context.Context) ([]byte, error) {
+	return func(context.Context) ([]byte, error) { return []byte(secret), nil }
+}
+
+func timeLimit(t *testing.T, d time.Duration) context.Context {
+	ctx, _, _, cancel := session.Deadline(t.Context(), d)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+func TestKeysThenPasswordOnOneConnection(t *testing.T) {
+	pi := sshtest.StartPi(t, sshtest.PiConfig{})
+	a, b := sshtest.NewKey(t, t.TempDir(), "ed25519"), sshtest.NewKey(t, t.TempDir(), "ecdsa")
+	cfg := config(pi.Addr, is(pi.Endpoint))
+	cfg.Keys = []session.Key{offer(t, a), offer(t, b)}
+	cfg.Password = password(pi.Password)
+	client, rep, err := session.Login(timeLimit(t, 10*time.Second), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	if rep.By != "password" || !rep.PasswordSent || len(rep.Offers) != 2 || rep.Offers[0].Answer != session.Refused || rep.Offers[1].Answer != session.Refused {
+		t.Errorf("report %+v", rep)
+	}
+	if n := pi.Counts().Connections; n != 1 {
+		t.Errorf("%d connections, want 1", n)
+	}
+	out, _, status, err := client.Run(t.Context(), "echo out; echo err >&2; exit 3")
+	if err != nil || status != 3 || string(out) != "out\n" {
+		t.Errorf("Run: %q, %d, %v", out, status, err)
+	}
+}
+
+// A key that cannot sign must not hide the one after it, and one that is only
+// asked about must not cost the login.
+func TestEachKeyHasItsOwnAttempt(t *testing.T) {
+	pi := sshtest.StartPi(t, sshtest.PiConfig{})
+	broken, asked, good := sshtest.NewKey(t, t.TempDir(), "ed25519"), sshtest.NewKey(t, t.TempDir(), "rsa"), sshtest.NewKey(t, t.TempDir(), "ed25519")
+	pi.Authorize(t, broken.Line, asked.Line, good.Line)
+	cfg := config(pi.Addr, is(pi.Endpoint))
+	cfg.Keys = []session.Key{offer(t, broken), offer(t, asked), offer(t, good)}
+	refusal := errors.New("agent refused operation")
+	cfg.Keys[0].Signer = func(context.Context) (ssh.Signer, error) { return nil, refusal }
+	cfg.Keys[1].Signer = nil
+	client, rep, err := session.Login(timeLimit(t, 10*time.Second), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	client.Close()
+	for i, want := range []session.Answer{session.SignFailed, session.Accepted, session.LogsIn} {
+		if rep.Offers[i].Answer != want {
+			t.Errorf("key %d: %s, want %s", i, rep.Offers[i].Answer, want)
+		}
+	}
+	if !errors.Is(rep.Offers[0].Err, refusal) {
+		t.Errorf("sign error %v", rep.Offers[0].Err)
+	}
+	if k, ok := rep.LoginKey(); !ok || !k.Public.Equal(cfg.Keys[2].Public) || rep.By != "publickey" {
+		t.Errorf("LoginKey %v %v by %s", k, ok, rep.By)
+	}
+}
+
+func TestMaxRefusedLeavesRoomForThePassword(t *testing.T) {
+	pi := sshtest.StartPi(t, sshtest.PiConfig{MaxAuthTries: 4})
+	cfg := config(pi.Addr, is(pi.Endpoint))
+	for range 6 {
+		cfg.Keys = append(cfg.Keys, offer(t, sshtest.NewKey(t, t.TempDir(), "ed25519")))
+	}
+	cfg.MaxRefused = 2
+	cfg.Password = password(pi.Password)
+	client, rep, err := session.Login(timeLimit(t, 10*time.Second), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	client.Close()
+	if len(rep.Offers) != 2 || rep.NotOffered != 4 {
+		t.Errorf("%d offered, %d not", len(rep.Offers), rep.NotOffered)
+	}
+}
+
+func TestTooManyTriesIsTheServersWord(t *testing.T) {
+	pi := sshtest.StartPi(t, sshtest.PiConfig{MaxAuthTries: 3})
+	cfg := config(pi.Addr, is(pi.Endpoint))
+	for range 6 {
+		cfg.Keys = append(cfg.Keys, offer(t, sshtest.NewKey(t, t.TempDir(), "ed25519")))
+	}
+	_, rep, err := session.Login(timeLimit(t, 10*time.Second), cfg)
+	if err == nil {
+		t.Fatal("logged in")
+	}
+	if !strings.Contains(strings.ToLower(rep.Disconnect), "too many authentication failures") {
+		t.Errorf("disconnect %q (%v)", rep.Disconnect, err)
+	}
+}
+
+// Nothing secret goes to a host that is not who it should be.
+func TestNothingIsSentToAnUntrustedHost(t *testing.T) {
+	pi := sshtest.StartPi(t, sshtest.PiConfig{})
+	wrong := errors.New("changed")
+	cfg := config(pi.Addr, func(ssh.PublicKey, net.Addr) error { return wrong })
+	cfg.Keys = []session.Key{offer(t, sshtest.NewKey(t, t.TempDir(), "ed25519"))}
+	cfg.Password = func(context.Context) ([]byte, error) {
+		t.Error("the password was asked for")
+		return []byte(pi.Password), nil
+	}
+	_, rep, err := session.Login(timeLimit(t, 10*time.Second), cfg)
+	if !errors.Is(err, wrong) || rep.Stage != session.HostKey {
+		t.Errorf("stage %s, error %v", rep.Stage, err)
+	}
+	if c := pi.Counts(); c.Passwords != 0 || c.Keys != 0 {
+		t.Errorf("the server saw %+v", c)
+	}
+}
+
+func TestWrongPasswordIsTriedOnce(t *testing.T) {
+	for _, methods := range [][]string{
+		{sshtest.Password}, {sshtest.KeyboardInteractive}, {sshtest.PublicKey, sshtest.Password, sshtest.KeyboardInteractive},
+	} {
+		pi := sshtest.StartPi(t, sshtest.PiConfig{Methods: methods})
+		cfg := config(pi.Addr, is(pi.Endpoint))
+		cfg.Password = password("wrong")
+		_, rep, err := session.Login(timeLimit(t, 10*time.Second), cfg)
+		if err == nil || !rep.PasswordSent || rep.By != "" {
+			t.Errorf("%v: by %q, sent %v, error %v", methods, rep.By, rep.PasswordSent, err)
+		}
+		if n := pi.Counts().Passwords; n != 1 {
+			t.Errorf("%v: the server saw %d passwords, want 1", methods, n)
+		}
+	}
+}
+
+func TestKeyboardInteractive(t *testing.T) {
+	pi := sshtest.StartPi(t, sshtest.PiConfig{Methods: []string{sshtest.KeyboardInteractive}})
+	cfg := config(pi.Addr, is(pi.Endpoint))
+	cfg.Password = password(pi.Password)
+	client, rep, err := session.Login(timeLimit(t, 10*time.Second), cfg)
+	if err != nil || rep.By != "keyboard-interactive" {
+		t.Fatalf("by %s, error %v", rep.By, err)
+	}
+	client.Close()
+}
+
+// No server holds us: each of these ends by the time limit, at the stage that
+// it really reached.
+func TestHostileServers(t *testing.T) {
+	stages := map[sshtest.Hostile]session.Stage{
+		sshtest.Silent: session.Versions, sshtest.ClosesAtOnce: session.Versions, sshtest.MaxStartups: session.Versions,
+		sshtest.Penalised: session.Versions, sshtest.HTTP: session.Versions, sshtest.EndlessLines: session.Versions,
+		sshtest.Drips: session.Versions, sshtest.GarbageAfterVersion: session.KeyExchange, sshtest.HangsInKex: session.KeyExchange,
+		sshtest.ClosesAfterKex: session.Auth, sshtest.HangsInAuth: session.Auth, sshtest.BannerEscapes: session.Auth,
+		sshtest.AnyoneLogsIn: session.LoggedIn, sshtest.ExecFloods: session.LoggedIn, sshtest.ExecHangs: session.LoggedIn,
+		sshtest.ExecForgets: session.LoggedIn, sshtest.ExecEscapes: session.LoggedIn,
+	}
+	for _, way := range sshtest.Hostiles() {
+		t.Run(string(way), func(t *testing.T) {
+			t.Parallel()
+			server := sshtest.StartHostile(t, way)
+			cfg := config(server.Addr, is(server))
+			cfg.Keys = []session.Key{offer(t, sshtest.NewKey(t, t.TempDir(), "ed25519"))}
+			begin := time.Now()
+			ctx := timeLimit(t, 2*time.Second)
+			client, rep, err := session.Login(ctx, cfg)
+			if (err == nil) != (stages[way] == session.LoggedIn) || rep.Stage != stages[way] {
+				t.Errorf("stage %s, want %s (%v)", rep.Stage, stages[way], err)
+			}
+			if client != nil {
+				out, _, _, err := client.Run(ctx, "true")
+				if (way == sshtest.ExecFloods || way == sshtest.ExecHangs) && !errors.Is(err, session.ErrTooSlow) {
+					t.Errorf("Run: %v, want %v", err, session.ErrTooSlow)
+				}
+				if len(out) > 1<<20 {
+					t.Errorf("%d bytes of output kept", len(out))
+				}
+				client.Close()
+			}
+			if d := time.Since(begin); d > 4*time.Second {
+				t.Errorf("it held us for %v", d)
+			}
+			if len(rep.Start) > 4096 {
+				t.Errorf("%d bytes kept of what the server said first", len(rep.Start))
+			}
+		})
+	}
+}
+
+func TestDeadlineStopsItsClockForAPerson(t *testing.T) {
+	ctx, pause, resume, cancel := session.Deadline(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	pause()
+	time.Sleep(150 * time.Millisecond)
+	if ctx.Err() != nil {
+		t.Fatal("ended while paused")
+	}
+	resume()
+	<-ctx.Done()
+	if !errors.Is(context.Cause(ctx), session.ErrTooSlow) {
+		t.Errorf("cause %v", context.Cause(ctx))
+	}
+}
