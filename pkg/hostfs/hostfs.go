@@ -12,15 +12,18 @@ import (
 )
 
 // An FS is the files of one machine. Paths are absolute. No method follows a
-// link in the last component of a path.
+// link in the last component of a path. The errors of the system are told as on
+// this machine: fs.ErrPermission, syscall.EROFS.
 type FS interface {
 	strictmodes.Tree
 	// Account is who we are there.
 	Account(ctx context.Context) (strictmodes.Account, error)
 	// Chmod changes the permissions of what is a file or a folder as was says,
-	// and refuses if it is anything else by now.
+	// by type, permissions, owner and group, and looks whether it took. path
+	// holds no link. The error is ErrChanged, ErrLinked or ErrModesIgnored
+	// where it is that.
 	Chmod(ctx context.Context, path string, was strictmodes.Stat, mode fs.FileMode) error
-	// Chown changes the owner likewise; only root can.
+	// Chown changes the owner likewise, and keeps the group; only root can.
 	Chown(ctx context.Context, path string, was strictmodes.Stat, uid int) error
 }
 
@@ -38,14 +41,3 @@ var ErrModesIgnored = errors.New("the file system does not keep modes")
 
 // ErrNotRegular means that what should be a regular file is none.
 var ErrNotRegular = errors.New("it is not a regular file")
-
-// Local is the files of this machine.
-func Local() FS { panic("unwritten") }
-
-// A Runner runs a command line in the far login shell and returns what it
-// wrote to its standard output and error. err is of the connection, or of a
-// command that could not be started; status is its exit status.
-type Runner func(ctx context.Context, command string) (stdout, stderr []byte, status int, err error)
-
-// Far is the files of the machine at the other end of run.
-func Far(run Runner) FS { panic("unwritten") }

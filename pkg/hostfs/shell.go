@@ -25,7 +25,7 @@ func ShellCommand(script string) string {
 		case strings.IndexByte(letters+" =", c) >= 0:
 			b.WriteByte(c)
 		case c == '%':
-			// Not octal: dash reads escapes first and conversions then.
+			// Not octal: a printf may read escapes first and conversions then.
 			b.WriteString("%%")
 		default:
 			fmt.Fprintf(&b, `\%03o`, c)

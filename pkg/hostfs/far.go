@@ -1,0 +1,332 @@
+package hostfs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+
+	"pi-key-tools/pkg/record"
+	"pi-key-tools/pkg/strictmodes"
+)
+
+// A Runner runs a command line in the far login shell and returns what it
+// wrote to its standard output and error, each bounded: a far side may write
+// for ever. err is of the connection, or of a command that could not be
+// started; status is its exit status.
+type Runner func(ctx context.Context, command string) (stdout, stderr []byte, status int, err error)
+
+// Far is the files of the machine at the other end of run, by one command for
+// each method and nothing but a POSIX shell and ls, chmod, chown and id there.
+//
+// Chmod and Chown look again right before they change anything, but by name: to
+// root there, whoever owns a home could still show another file in between. So
+// log in as the owner where you can.
+func Far(run Runner) FS { return &far{run: run} }
+
+type far struct {
+	run Runner
+
+	once          sync.Once
+	passwd, group string
+	err           error
+}
+
+// What a login shell prints before and after is not ours. The marks hold a
+// byte that ShellCommand encodes, so that no echo of the command is one.
+const (
+	begin  = "-- pi-key-tools: begin --\n"
+	middle = "-- pi-key-tools: next --\n"
+	finish = "-- pi-key-tools: end --\n"
+)
+
+// ask runs a script and returns what it printed between the marks.
+func (f *far) ask(ctx context.Context, script string) (string, error) {
+	script = "LC_ALL=C; export LC_ALL\nset -f\nmark() { printf '%s\\n' \"-- pi-key-tools: $1 --\"; }\necho\nmark begin\n" + script + "\nmark end\n"
+	stdout, stderr, status, err := f.run(ctx, ShellCommand(script))
+	if err != nil {
+		return "", err
+	}
+	if _, answer, ok := strings.Cut(string(stdout), begin); ok {
+		if answer, _, ok := strings.Cut(answer, finish); ok {
+			return answer, nil
+		}
+	}
+	said := strings.TrimSpace(string(stdout) + "\n" + string(stderr))
+	if said == "" {
+		return "", fmt.Errorf("the login shell there ran no command: status %d, and it said nothing", status)
+	}
+	const most = 200
+	if len(said) > most {
+		said = said[:most] + "…"
+	}
+	return "", fmt.Errorf("the login shell there ran no command: status %d, and it said \"%s\"", status, record.Escape(said))
+}
+
+// script gives a script the path as $p, and functions: look prints what ls(1)
+// says of it, and why prints why it says nothing. A folder that may not be passed
+// hides whether there is something; the deepest one that is there is asked.
+func script(p, body string) (string, error) {
+	if !path.IsAbs(p) || strings.ContainsRune(p, 0) {
+		return "", fmt.Errorf("%q is not an absolute path", p)
+	}
+	return "p=" + Quote(p) + `
+look() { ls -ldn "$p" 2>/dev/null; }
+why() {
+	d=$p
+	if [ -h "$p" ] || [ -e "$p" ]; then echo unknown; return; fi
+	while [ "$d" != / ]; do
+		d=${d%/*}
+		[ -n "$d" ] || d=/
+		if [ -d "$d" ] && [ ! -x "$d" ]; then echo denied; return; fi
+		if [ -e "$d" ]; then break; fi
+	done
+	echo missing
+}
+` + body, nil
+}
+
+// errorOf returns the error of a word that why printed.
+func errorOf(op, p, word string) error {
+	err := error(nil)
+	switch strings.TrimSuffix(word, "\n") {
+	case "missing":
+		err = fs.ErrNotExist
+	case "denied":
+		err = fs.ErrPermission
+	default:
+		err = fmt.Errorf("no answer that is understood: \"%s\"", record.Escape(word))
+	}
+	return &fs.PathError{Op: op, Path: p, Err: err}
+}
+
+func (f *far) Lstat(ctx context.Context, p string) (strictmodes.Stat, error) {
+	s, err := script(p, "look || why")
+	if err != nil {
+		return strictmodes.Stat{}, err
+	}
+	out, err := f.ask(ctx, s)
+	if err != nil {
+		return strictmodes.Stat{}, fmt.Errorf("looking at %s: %w", p, err)
+	}
+	if st, ok := parseLs(out); ok {
+		return st, nil
+	}
+	return strictmodes.Stat{}, errorOf("lstat", p, out)
+}
+
+// parseLs reads the first four words of what "ls -ldn" prints: mode, number of
+// links, owner and group (POSIX ls, STDOUT). What follows, which holds the name, is not looked at.
+func parseLs(line string) (strictmodes.Stat, bool) {
+	var st strictmodes.Stat
+	w := strings.Fields(line)
+	if len(w) < 5 || len(w[0]) < 10 || len(w[0]) > 11 {
+		return st, false
+	}
+	if len(w[0]) == 11 && !strings.Contains("+.@", w[0][10:]) { // ACL, SELinux, macOS
+		return st, false
+	}
+	switch w[0][0] {
+	case '-':
+	case 'd':
+		st.Mode = fs.ModeDir
+	case 'l':
+		st.Mode = fs.ModeSymlink
+	case 'p':
+		st.Mode = fs.ModeNamedPipe
+	case 's':
+		st.Mode = fs.ModeSocket
+	case 'b':
+		st.Mode = fs.ModeDevice
+	case 'c':
+		st.Mode = fs.ModeDevice | fs.ModeCharDevice
+	default:
+		st.Mode = fs.ModeIrregular
+	}
+	for i, c := range []byte(w[0][1:10]) {
+		bit := fs.FileMode(1) << (8 - i)
+		special := []fs.FileMode{fs.ModeSetuid, fs.ModeSetgid, fs.ModeSticky}[i/3]
+		switch {
+		case c == '-':
+		case c == "rwx"[i%3]:
+			st.Mode |= bit
+		case i%3 == 2 && c == "sst"[i/3]:
+			st.Mode |= bit | special
+		case i%3 == 2 && c == "SST"[i/3]:
+			st.Mode |= special
+		default:
+			return st, false
+		}
+	}
+	var errs [3]error
+	st.Nlink, errs[0] = strconv.Atoi(w[1])
+	st.UID, errs[1] = strconv.Atoi(w[2])
+	st.GID, errs[2] = strconv.Atoi(w[3])
+	return st, errors.Join(errs[:]...) == nil
+}
+
+// lsMode is the first word of "ls -ldn" without its eleventh letter.
+func lsMode(mode fs.FileMode) string {
+	m := []byte("----------")
+	if mode.IsDir() {
+		m[0] = 'd'
+	}
+	for i := range 9 {
+		if mode&(1<<(8-i)) != 0 {
+			m[1+i] = "rwxrwxrwx"[i]
+		}
+	}
+	for i, special := range []fs.FileMode{fs.ModeSetuid, fs.ModeSetgid, fs.ModeSticky} {
+		if mode&special != 0 {
+			x := &m[3+3*i]
+			*x = map[bool]byte{true: "SST"[i], false: "sst"[i]}[*x == '-']
+		}
+	}
+	return string(m)
+}
+
+func (f *far) Readlink(ctx context.Context, p string) (string, error) {
+	s, err := script(p, `if [ -h "$p" ] && t=$(readlink "$p" && echo .); then
+	printf '%s' "to $t"
+elif [ -h "$p" ]; then
+	t=$(ls -ldn "$p" && echo .)
+	t=${t#*" $p -> "}
+	printf '%s' "to $t"
+else
+	why
+fi
+echo`)
+	if err != nil {
+		return "", err
+	}
+	out, err := f.ask(ctx, s)
+	if err != nil {
+		return "", fmt.Errorf("reading the link %s: %w", p, err)
+	}
+	if target, ok := strings.CutPrefix(out, "to "); ok {
+		return strings.TrimSuffix(target, "\n.\n"), nil
+	}
+	return "", errorOf("readlink", p, strings.TrimSuffix(out, "\n"))
+}
+
+func (f *far) PrivateGroup(ctx context.Context, gid, owner int) (bool, error) {
+	f.once.Do(func() {
+		var out string
+		out, f.err = f.ask(ctx, "getent passwd 2>/dev/null || cat /etc/passwd\nmark next\ngetent group 2>/dev/null || cat /etc/group")
+		f.passwd, f.group, _ = strings.Cut(out, middle)
+	})
+	if f.err != nil {
+		return false, fmt.Errorf("reading the groups there: %w", f.err)
+	}
+	return privateGroup(f.passwd, f.group, gid, owner), nil
+}
+
+func (f *far) Account(ctx context.Context) (strictmodes.Account, error) {
+	var who strictmodes.Account
+	out, err := f.ask(ctx, `id -u; id -g; id -G; id -un 2>/dev/null || echo; printf '%s\n' "$HOME"`)
+	if err != nil {
+		return who, fmt.Errorf("asking who we are there: %w", err)
+	}
+	w := strings.SplitN(strings.TrimSuffix(out, "\n"), "\n", 5)
+	if len(w) == 5 {
+		who.Name, who.Home = w[3], w[4]
+		if who.UID, err = strconv.Atoi(w[0]); err == nil && path.IsAbs(who.Home) {
+			for _, g := range strings.Fields(w[1] + " " + w[2]) {
+				if gid, err := strconv.Atoi(g); err == nil {
+					who.Groups = append(who.Groups, gid)
+				}
+			}
+			return who, nil
+		}
+	}
+	return strictmodes.Account{}, fmt.Errorf("asking who we are there: id and $HOME said \"%s\"", record.Escape(out))
+}
+
+func (f *far) Chmod(ctx context.Context, p string, was strictmodes.Stat, mode fs.FileMode) error {
+	octal := strictmodes.Octal(mode)
+	now, err := f.change(ctx, p, was, "chmod "+octal)
+	if err == nil && strictmodes.Permissions(now.Mode) != strictmodes.Permissions(mode) {
+		err = fmt.Errorf("%w: the mode is %s", ErrModesIgnored, strictmodes.Octal(now.Mode))
+	}
+	if err != nil {
+		return fmt.Errorf("changing the mode of %s to %s: %w", p, octal, err)
+	}
+	return nil
+}
+
+func (f *far) Chown(ctx context.Context, p string, was strictmodes.Stat, uid int) error {
+	now, err := f.change(ctx, p, was, "chown "+strconv.Itoa(uid))
+	if err == nil && now.UID != uid {
+		err = fmt.Errorf("%w: the owner is uid %d", ErrModesIgnored, now.UID)
+	}
+	if err != nil {
+		return fmt.Errorf("changing the owner of %s to uid %d: %w", p, uid, err)
+	}
+	return nil
+}
+
+// change runs a command on what is still as it was, and returns how it is then.
+func (f *far) change(ctx context.Context, p string, was strictmodes.Stat, command string) (strictmodes.Stat, error) {
+	if err := same(was, was); err != nil { // of what kind it may be at all
+		return was, err
+	}
+	s, err := script(p, `set -- $(look)
+now="$1 $2 $3 $4"
+case $1 in
+`+lsMode(was.Mode)+`|`+lsMode(was.Mode)+`[+.@]) same=$3:$4 ;;
+*) same= ;;
+esac
+case $1,$2 in
+-*,1|d*) ;;
+-*) same=linked ;;
+esac
+if [ "$same" = linked ]; then
+	echo linked
+elif [ "$same" != `+fmt.Sprintf("%d:%d", was.UID, was.GID)+` ]; then
+	echo "changed $now"
+elif said=$(`+command+` "$p" 2>&1); then
+	look || why
+else
+	printf 'failed %s\n' "$said"
+fi`)
+	if err != nil {
+		return was, err
+	}
+	out, err := f.ask(ctx, s)
+	if err != nil {
+		return was, err
+	}
+	word, rest, _ := strings.Cut(strings.TrimSuffix(out, "\n"), " ")
+	switch word {
+	case "linked":
+		return was, ErrLinked
+	case "changed":
+		return was, fmt.Errorf("%w: it is \"%s\" now", ErrChanged, record.Escape(rest))
+	case "failed":
+		return was, saidBy(rest)
+	}
+	if st, ok := parseLs(out); ok {
+		return st, nil
+	}
+	return was, errorOf("look", p, out)
+}
+
+// saidBy returns the error of what a command said in the C locale. The words
+// are those of strerror(3), alike in every libc; they are all there is.
+func saidBy(text string) error {
+	for end, err := range map[string]error{
+		"Operation not permitted": syscall.EPERM,
+		"Permission denied":       syscall.EACCES,
+		"Read-only file system":   syscall.EROFS,
+	} {
+		if strings.HasSuffix(text, end) {
+			return err
+		}
+	}
+	return fmt.Errorf("it said \"%s\"", record.Escape(text))
+}
