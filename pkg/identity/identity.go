@@ -13,6 +13,8 @@ import (
 
 	"golang.org/x/crypto/ssh"
 
+	"pi-key-tools/pkg/cause"
+	"pi-key-tools/pkg/hostfs"
 	"pi-key-tools/pkg/sshkey"
 	"pi-key-tools/pkg/strictmodes"
 )
@@ -38,7 +40,7 @@ type Fault struct {
 	Cause  string // key-mode, key-damaged, key-format, key-pair-mismatch, key-weak, key-unreadable, key-encrypted
 	Path   string // the half that it is about
 	Detail string // words for a person
-	Hint   string // a way on that is known to fit, or ""
+	Hint   string // a way on, best a command
 }
 
 // minRSABits is the least length that pikeygen takes or makes. ssh itself
@@ -65,7 +67,7 @@ func Load(path string) (*Pair, error) {
 	switch {
 	case known(private) && known(public) && !private.Equal(public):
 		p.Public = private
-		p.fault("key-pair-mismatch", p.Path+".pub", "holds %s, and the private half is %s",
+		p.fault("key-pair-mismatch", p.Path+".pub", p.anewHint(), "it holds %s, and the private half is %s",
 			public.Fingerprint(), private.Fingerprint())
 	case known(private):
 		p.Public = private
@@ -75,15 +77,27 @@ func Load(path string) (*Pair, error) {
 	case known(public):
 		p.Public = public
 	case p.Private.Encrypted:
-		p.fault("key-encrypted", p.Path,
+		p.fault("key-encrypted", p.Path, "pikeygen -y --passphrase-file FILE -f "+hostfs.Quote(p.Path),
 			"the public half is inside what is encrypted (%s), and there is no .pub", p.Private.Format)
 	}
-	p.judgeStrength()
+	why := Weak(p.Public)
+	if p.Private.Format == "dsa" {
+		why = weakDSA
+	}
+	if why != "" {
+		p.fault("key-weak", p.Path, "pikeygen -t ed25519", "%s", why)
+	}
 	return p, nil
 }
 
-func (p *Pair) fault(cause, path, format string, args ...any) {
-	p.Faults = append(p.Faults, Fault{Cause: cause, Path: path, Detail: fmt.Sprintf(format, args...)})
+func (p *Pair) fault(cause, path, hint, format string, args ...any) {
+	p.Faults = append(p.Faults, Fault{cause, path, fmt.Sprintf(format, args...), hint})
+}
+
+// anewHint is the way on from a .pub that is of no use.
+func (p *Pair) anewHint() string {
+	path := hostfs.Quote(p.Path)
+	return fmt.Sprintf("mv %[1]s.pub %[1]s.pub.old; pikeygen -y -f %[1]s", path)
 }
 
 // Usable reports whether the pair logs in as it is: both halves there or the
@@ -111,7 +125,7 @@ func (p *Pair) loadPrivate() (sshkey.Public, error) {
 	}
 	if judgesModes {
 		if f, refused := strictmodes.JudgePrivateKey(p.Path, st, os.Getuid()); refused {
-			p.fault(f.Cause, p.Path, "%s", f.Detail)
+			p.fault(f.Cause, p.Path, "pikeyfix", "%s", f.Detail)
 		}
 	}
 	envelope, err := sshkey.OpenEnvelope(data)
@@ -162,21 +176,31 @@ func (p *Pair) unread(path string, err error) {
 	f := Fault{Cause: "key-damaged", Path: path, Detail: err.Error()}
 	if e, ok := errors.AsType[*sshkey.FileError](err); ok {
 		f.Cause, f.Detail, f.Hint = e.Cause, e.Reason, e.Hint()
-	} else if e, ok := errors.AsType[*sshkey.PublicError](err); ok {
-		f.Hint = e.Hint()
 	} else if e, ok := errors.AsType[*fs.PathError](err); ok {
 		f.Cause, f.Detail = "key-unreadable", e.Err.Error()
+		f.Hint = fmt.Sprintf("sudo chown %d %s", os.Getuid(), hostfs.Quote(path))
+	}
+	switch {
+	case path != p.Path:
+		f.Hint = p.anewHint()
+	case f.Hint == "":
+		e, _ := cause.Lookup(f.Cause)
+		f.Hint = e.Cure
 	}
 	p.Faults = append(p.Faults, f)
 }
 
-func (p *Pair) judgeStrength() {
+const weakDSA = "DSA, which OpenSSH 10 has no more"
+
+// Weak says why a key is too weak for pikeygen, or "".
+func Weak(key sshkey.Public) string {
 	switch {
-	case p.Private.Format == "dsa" || p.Public.Type == "ssh-dss":
-		p.fault("key-weak", p.Path, "DSA, which OpenSSH 10 has no more")
-	case p.Public.Type == ssh.KeyAlgoRSA && p.Public.Bits() < minRSABits:
-		p.fault("key-weak", p.Path, "RSA with %d bits, fewer than %d", p.Public.Bits(), minRSABits)
+	case key.Type == "ssh-dss":
+		return weakDSA
+	case key.Type == ssh.KeyAlgoRSA && key.Bits() < minRSABits:
+		return fmt.Sprintf("RSA with %d bits, fewer than %d", key.Bits(), minRSABits)
 	}
+	return ""
 }
 
 // readKey reads a file that may hold half a key pair. It follows links, as ssh

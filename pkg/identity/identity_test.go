@@ -192,7 +192,7 @@ func TestLoadFaults(t *testing.T) {
 			var got []string
 			for _, f := range p.Faults {
 				got = append(got, f.Cause)
-				if !strings.HasPrefix(f.Path, path) || f.Detail == "" || strings.Contains(f.Detail, f.Path) {
+				if !strings.HasPrefix(f.Path, path) || f.Detail == "" || f.Hint == "" || strings.Contains(f.Detail, f.Path) {
 					t.Errorf("fault %+v", f)
 				}
 			}
