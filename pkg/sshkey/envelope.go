@@ -152,7 +152,12 @@ func withoutEnd(body []byte) error {
 	return damaged("cut off: the END line is missing", hintBackup)
 }
 
-const hintCRLF = `take the CRs out, and keep the mode: tr -d '\r' < FILE > NEW && cat NEW > FILE && rm NEW`
+// The way on for a private key must not leave a readable copy of it behind.
+const (
+	hintCRLF  = `umask 077; tr -d '\r' < FILE > NEW && mv NEW FILE`
+	hintBOM   = "umask 077; tail -c +4 FILE > NEW && mv NEW FILE"
+	hintUTF16 = "umask 077; iconv -f UTF-16 -t ASCII FILE > NEW && mv NEW FILE"
+)
 
 // withoutSpace takes out what b64_pton() passes over, and all from a NUL on,
 // which ends the string for it.
@@ -235,6 +240,7 @@ type pemBlock struct {
 	name   string // "RSA PRIVATE KEY"
 	header map[string]string
 	body   string // base64 without blanks
+	gap    bool   // a blank line where OpenSSL allows none
 	ended  bool
 }
 
@@ -245,31 +251,31 @@ func findPEM(data []byte) (pemBlock, bool) {
 	text := strings.TrimPrefix(string(data), "\xef\xbb\xbf")
 	var b pemBlock
 	var body strings.Builder
-	inHeader := false
+	blank := false // a blank line ends the headers, there or not, and may come once only
 	for line := range strings.Lines(text) {
 		line = strings.TrimRight(line, " \t\r\n\v\f")
-		if b.name == "" {
+		name, value, isHeader := strings.Cut(line, ":")
+		switch {
+		case b.name == "":
 			name, ok := strings.CutPrefix(line, "-----BEGIN ")
 			name, ok2 := strings.CutSuffix(name, "-----")
 			if ok && ok2 && pemFormats[name] != "" {
 				b.name, b.header = name, map[string]string{}
 			}
 			continue
-		}
-		if line == "-----END "+b.name+"-----" {
+		case line == "-----END "+b.name+"-----":
 			b.ended = true
+		case line == "":
+			b.gap = b.gap || blank || body.Len() > 0
+			blank = true
+		case isHeader && body.Len() == 0:
+			b.header[name] = strings.TrimLeft(value, " ")
+		default:
+			body.WriteString(line)
+		}
+		if b.ended {
 			break
 		}
-		if name, value, ok := strings.Cut(line, ":"); ok && body.Len() == 0 {
-			b.header[name] = strings.TrimLeft(value, " ")
-			inHeader = true
-			continue
-		}
-		if inHeader && line == "" {
-			inHeader = false
-			continue
-		}
-		body.WriteString(line)
 	}
 	b.body = body.String()
 	return b, b.name != ""
@@ -287,6 +293,9 @@ func openPEM(b pemBlock) (Envelope, error) {
 	if !b.ended {
 		return Envelope{}, damaged("cut off: the END line is missing", hintBackup)
 	}
+	if b.gap {
+		return Envelope{}, damaged("a blank line in it", "take the blank line out")
+	}
 	der, err := base64.StdEncoding.DecodeString(b.body)
 	if err != nil {
 		return Envelope{}, damaged("its base64 is broken", hintBackup)
@@ -301,7 +310,11 @@ func openPEM(b pemBlock) (Envelope, error) {
 			return Envelope{}, damaged("its DEK-Info header is missing", hintBackup)
 		}
 		e.Encrypted, e.Cipher, e.KDF = true, strings.ToLower(cipher), ""
-		if len(der) == 0 || len(der)%8 != 0 {
+		block := 8
+		if strings.HasPrefix(e.Cipher, "aes") {
+			block = 16
+		}
+		if len(der) == 0 || len(der)%block != 0 {
 			return Envelope{}, damaged("cut off: half a block at its end", hintBackup)
 		}
 		return e, nil
@@ -335,9 +348,9 @@ func instead(data []byte) error {
 	if before, _, ok := strings.Cut(text, strings.TrimSuffix(beginOpenSSH, "\n")); ok {
 		switch {
 		case len(text) < len(data) && len(data)-len(text) == 3:
-			return damaged("a byte order mark at its start", "save it as plain ASCII: tail -c +4 FILE > NEW, mode 0600")
+			return damaged("a byte order mark at its start", hintBOM)
 		case len(text) < len(data):
-			return damaged("UTF-16", "save it as plain ASCII: iconv -f UTF-16 -t ASCII FILE > NEW, mode 0600")
+			return damaged("UTF-16", hintUTF16)
 		case before != "":
 			return damaged("text before its BEGIN line", "remove all that stands before -----BEGIN")
 		case strings.HasPrefix(text[len(beginOpenSSH)-1:], "\r"):
@@ -376,7 +389,20 @@ var (
 	}
 )
 
-func checkCurve(curve asn1.ObjectIdentifier) error {
+// checkEC checks an ECPrivateKey; PKCS#8 names its curve outside.
+func checkEC(der []byte, curve asn1.ObjectIdentifier) error {
+	var key struct {
+		Version int
+		Secret  []byte
+		Curve   asn1.ObjectIdentifier `asn1:"optional,explicit,tag:0"`
+		Public  asn1.BitString        `asn1:"optional,explicit,tag:1"`
+	}
+	if _, err := asn1.Unmarshal(der, &key); err != nil {
+		return damaged("its fields are torn", hintBackup)
+	}
+	if curve == nil {
+		curve = key.Curve
+	}
 	if !slices.ContainsFunc(oidCurves, curve.Equal) {
 		return foreign("ECDSA on a curve that OpenSSH does not have", "")
 	}
@@ -405,13 +431,7 @@ func checkDER(name string, der []byte) error {
 	case "DSA PRIVATE KEY":
 		return numbers(6)
 	case "EC PRIVATE KEY":
-		var curve asn1.ObjectIdentifier
-		for _, f := range fields {
-			if f.Class == asn1.ClassContextSpecific && f.Tag == 0 {
-				_, _ = asn1.Unmarshal(f.Bytes, &curve)
-			}
-		}
-		return checkCurve(curve)
+		return checkEC(der, nil)
 	case "ENCRYPTED PRIVATE KEY":
 		if len(fields) != 2 {
 			return torn
@@ -437,7 +457,7 @@ func checkDER(name string, der []byte) error {
 	case id.Equal(oidEC):
 		var curve asn1.ObjectIdentifier
 		_, _ = asn1.Unmarshal(pkcs8.Algorithm.Params.FullBytes, &curve)
-		return checkCurve(curve)
+		return checkEC(pkcs8.Key, curve)
 	case id.Equal(oidEd25519):
 		return foreign("Ed25519 as PKCS#8, which ssh reads only since OpenSSH 9.6", "")
 	}
