@@ -59,13 +59,13 @@ func (f *far) ask(ctx context.Context, script string) (string, error) {
 	}
 	said := strings.TrimSpace(string(stdout) + "\n" + string(stderr))
 	if said == "" {
-		return "", fmt.Errorf("the login shell there ran no command: status %d, and it said nothing", status)
+		return "", fmt.Errorf("%w: status %d, and it said nothing", ErrNoShell, status)
 	}
 	const most = 200
 	if len(said) > most {
 		said = said[:most] + "…"
 	}
-	return "", fmt.Errorf("the login shell there ran no command: status %d, and it said \"%s\"", status, record.Escape(said))
+	return "", fmt.Errorf("%w: status %d, and it said \"%s\"", ErrNoShell, status, record.Escape(said))
 }
 
 // script gives a script the path as $p, and functions: look prints what ls(1)

@@ -205,7 +205,7 @@ func TestFarNoShell(t *testing.T) {
 	} {
 		far := Far(func(context.Context, string) ([]byte, []byte, int, error) { return []byte(said), nil, 1, nil })
 		_, err := far.Lstat(t.Context(), "/x")
-		if err == nil || !strings.Contains(err.Error(), want) || len(err.Error()) > 500 {
+		if !errors.Is(err, ErrNoShell) || !strings.Contains(err.Error(), want) || len(err.Error()) > 500 {
 			t.Errorf("%.60q: %v", said, err)
 		}
 	}

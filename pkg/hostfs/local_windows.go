@@ -4,12 +4,15 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 
 	"pi-key-tools/pkg/strictmodes"
 )
 
+// statOf returns the type alone, as of a file that is the caller's and closed to
+// others: the modes that Go makes up for Windows are no ground to refuse one.
 func statOf(info fs.FileInfo) strictmodes.Stat {
-	return strictmodes.Stat{Mode: info.Mode(), Nlink: 1}
+	return strictmodes.Stat{Mode: info.Mode().Type() | 0700, UID: os.Getuid(), GID: os.Getgid(), Nlink: 1}
 }
 
 // A handle is never open here: modes are not how Windows guards its files.

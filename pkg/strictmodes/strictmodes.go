@@ -39,6 +39,19 @@ func (s Server) String() string {
 	return "all"
 }
 
+// ParseServer is the reverse of String. For "", which names none, known is false.
+func ParseServer(word string) (s Server, known bool, err error) {
+	for _, s := range []Server{All, OpenSSH, Debian, Dropbear} {
+		if word == s.String() {
+			return s, true, nil
+		}
+	}
+	if word == "" {
+		return All, false, nil
+	}
+	return All, false, fmt.Errorf("%q is none of openssh, debian, dropbear and all", word)
+}
+
 // ServerOf returns the server that a version line such as
 // "SSH-2.0-OpenSSH_9.2p1 Debian-2+deb12u10" comes from. What "ssh -V" prints
 // is such a line too.

@@ -335,6 +335,20 @@ func TestServerOf(t *testing.T) {
 	}
 }
 
+func TestParseServer(t *testing.T) {
+	for _, s := range everywhere {
+		if got, known, err := ParseServer(s.String()); got != s || !known || err != nil {
+			t.Errorf("ParseServer(%q) = %v, %v, %v", s, got, known, err)
+		}
+	}
+	if s, known, err := ParseServer(""); s != All || known || err != nil {
+		t.Errorf("nothing is %v, %v, %v", s, known, err)
+	}
+	if _, _, err := ParseServer("Debian 12"); err == nil {
+		t.Error("a wrong word was taken")
+	}
+}
+
 func TestOctal(t *testing.T) {
 	for mode, want := range map[fs.FileMode]string{
 		0644: "0644", fs.ModeDir | fs.ModeSticky | 0777: "1777", fs.ModeSetuid | fs.ModeSetgid: "6000",
