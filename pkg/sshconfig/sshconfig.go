@@ -1,9 +1,21 @@
 // Package sshconfig knows what `ssh TARGET` would do: ssh_config(5), from the
 // command line, the user's file and the system's, first value wins.
+//
+// It evaluates the files itself, as readconf.c, misc.c and ssh.c of OpenSSH
+// 9.2 to 10.x do. What it cannot know without running ssh it asks of
+// `ssh -T -G`: Match exec, hostname canonicalization, what versions of ssh
+// disagree about. A file without these never costs a process.
 package sshconfig
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/user"
+	"strconv"
+	"strings"
+	"sync"
 	"time"
 )
 
@@ -15,7 +27,7 @@ type Request struct {
 	Port       int      // of host:port or -p; 0 if not given
 	Jump       string   // -J; "" if not given
 	ConfigFile string   // -F; "" for the user's and the system's, "none" for none
-	Options    []string // -o KEY=VALUE, in order
+	Options    []string // -o KEY=VALUE, in order; they go before User, Port and Jump
 }
 
 // A Host is what holds for one target. Tokens and ~ are expanded.
@@ -33,6 +45,7 @@ type Host struct {
 	ProxyCommand             string // tokens expanded, for /bin/sh; "" for none
 	UserKnownHostsFiles      []string
 	GlobalKnownHostsFiles    []string
+	RevokedHostKeys          []string // files of keys that no host may show
 	HostKeyAlias             string
 	HostKeyAlgorithms        []string // nil: ssh's default
 	HashKnownHosts           bool
@@ -42,23 +55,190 @@ type Host struct {
 	PubkeyAuthentication     bool
 	PasswordAuthentication   bool
 	KbdInteractive           bool
-	PreferredAuthentications []string
+	PreferredAuthentications []string          // nil: ssh's default
 	PubkeyAcceptedAlgorithms []string          // nil: ssh's default
 	AddressFamily            string            // "any", "inet", "inet6"
 	Sources                  map[string]string // lower-case keyword: FILE:LINE that set it, where known
 }
 
-// A Resolver answers for many targets.
+// A Resolver answers for many targets, several at a time. It reads each file
+// once: what changes on the disk afterwards is not seen. Its fields must not
+// be changed after the first call.
 type Resolver struct {
-	Home   string              // of the user, for ~/.ssh/config and ~
-	Getenv func(string) string // SSH_AUTH_SOCK, for ${VAR}
-	// Trace, if set, is told why each answer is what it is.
+	// Home is the user's, for ~/.ssh/config and ~; "" for the one in passwd.
+	// ssh takes passwd's and does not look at $HOME; here the caller decides,
+	// and ssh is not asked about a home that is not the one it would take.
+	Home string
+	// Getenv is for SSH_AUTH_SOCK and ${VAR}; nil for os.Getenv. A variable
+	// that is empty counts as not set.
+	Getenv func(string) string
+	// SystemFile is read after the user's; "" for /etc/ssh/ssh_config, on
+	// Windows %ProgramData%\ssh\ssh_config.
+	SystemFile string
+	// Trace, if set, is told why each answer is what it is. It must bear
+	// being called by several goroutines.
 	Trace func(format string, args ...any)
+
+	local func() (local, error) // set once, see setUp
+	setUp sync.Once
+	mu    sync.Mutex
+	files map[string]files // by Request.ConfigFile
+	told  sync.Map         // what Trace was told already, where once is enough
 }
 
-// CheckOption says what is wrong with an -o KEY=VALUE: a key that ssh does not
-// know, or one that these commands do not honour, is an error, not silence.
-func CheckOption(option string) error { panic("unwritten") }
+// files is what Resolver remembers of one ConfigFile.
+type files struct {
+	list []*file
+	err  error
+}
 
-// Resolve returns what holds for the request.
-func (r *Resolver) Resolve(ctx context.Context, req Request) (*Host, error) { panic("unwritten") }
+// local is this side: what ssh takes from passwd and from the kernel.
+type local struct {
+	user, uid  string
+	home       string // that ~ stands for
+	passwdHome string // that ssh would take
+	hostname   string
+}
+
+// A SyntaxError is a line that ssh refuses to go on with.
+type SyntaxError struct {
+	At     string // FILE:LINE, or "command line -o"
+	Reason string
+}
+
+func (e *SyntaxError) Error() string { return e.At + ": " + e.Reason }
+
+// A PermissionError is a configuration file that ssh refuses to read, because
+// others than its owner may write it or because a stranger owns it. A file
+// named by -F is not checked, but what it includes is.
+type PermissionError struct {
+	Path string
+	Mode os.FileMode
+	UID  int
+}
+
+func (e *PermissionError) Error() string {
+	return fmt.Sprintf("bad owner or permissions on %s: owner uid %d, mode %04o", e.Path, e.UID, e.Mode.Perm())
+}
+
+// Resolve returns what holds for the request. A line that ssh refuses is a
+// *SyntaxError, a file that ssh refuses a *PermissionError.
+func (r *Resolver) Resolve(ctx context.Context, req Request) (*Host, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	if req.Host == "" || req.Host[0] == '-' || strings.ContainsAny(req.Host, "@/") {
+		return nil, fmt.Errorf("not a host: %q", req.Host)
+	}
+	r.setUp.Do(func() { r.local = sync.OnceValues(r.lookAround) })
+	here, err := r.local()
+	if err != nil {
+		return nil, err
+	}
+	e := &evaluation{r: r, local: here, alias: req.Host, host: req.Host, values: make(map[string]value)}
+	if err := e.commandLine(req); err != nil {
+		return nil, err
+	}
+	files, err := r.load(req.ConfigFile, here)
+	if err != nil {
+		return nil, err
+	}
+	err = e.run(files)
+	if refused := (*PermissionError)(nil); errors.As(err, &refused) {
+		return nil, err
+	}
+	if len(e.unsure) > 0 {
+		if ssh := r.askable(req, here); ssh != "" {
+			if e, err = r.ask(ctx, ssh, req, e); err != nil {
+				return nil, err
+			}
+			return e.result()
+		}
+		for _, why := range e.unsure {
+			r.traceOnce("%s: skipped, there is no ssh here that could be asked", why)
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	return e.result()
+}
+
+// lookAround finds out what ssh takes from passwd and from the kernel.
+func (r *Resolver) lookAround() (local, error) {
+	u, err := user.Current()
+	if err != nil {
+		return local{}, fmt.Errorf("finding the local user's name: %w", err)
+	}
+	name, err := os.Hostname()
+	if err != nil {
+		return local{}, fmt.Errorf("finding this machine's name: %w", err)
+	}
+	here := local{user: u.Username, uid: u.Uid, home: r.Home, passwdHome: u.HomeDir, hostname: name}
+	here.user = here.user[strings.LastIndexByte(here.user, '\\')+1:] // Windows: DOMAIN\name
+	if here.home == "" {
+		here.home = u.HomeDir
+	}
+	return here, nil
+}
+
+// getenv returns "" for a variable that is not set.
+func (r *Resolver) getenv(name string) string {
+	if r.Getenv == nil {
+		return os.Getenv(name)
+	}
+	return r.Getenv(name)
+}
+
+func (r *Resolver) trace(format string, args ...any) {
+	if r.Trace != nil {
+		r.Trace(format, args...)
+	}
+}
+
+// traceOnce is for what holds for many targets alike.
+func (r *Resolver) traceOnce(format string, args ...any) {
+	if r.Trace == nil {
+		return
+	}
+	if _, again := r.told.LoadOrStore(fmt.Sprintf(format, args...), true); !again {
+		r.Trace(format, args...)
+	}
+}
+
+// commandLine takes what the command line sets: the options, then the rest of
+// the request. ssh goes by the order in which they were typed, which nobody
+// tells us; where that order would decide more than which of two equal
+// settings wins, it is an error.
+func (e *evaluation) commandLine(req Request) error {
+	for _, option := range req.Options {
+		if err := CheckOption(option); err != nil {
+			return err
+		}
+		if d := parseOption(option); d != nil {
+			if err := e.set(d, true); err != nil {
+				return err
+			}
+		}
+	}
+	if req.User != "" {
+		e.setFirst("user", []string{req.User}, commandLine)
+	}
+	if req.Port < 0 || req.Port > 65535 {
+		return fmt.Errorf("bad port %d", req.Port)
+	}
+	if req.Port != 0 {
+		e.setFirst("port", []string{strconv.Itoa(req.Port)}, commandLine)
+	}
+	if req.Jump != "" {
+		if e.has("proxyjump") || e.has("proxycommand") {
+			return errors.New("-J cannot be combined with -o ProxyJump or -o ProxyCommand")
+		}
+		jump, err := parseJump(req.Jump)
+		if err != nil {
+			return fmt.Errorf("invalid -J %q: %w", req.Jump, err)
+		}
+		e.setJump(jump, commandLine)
+	}
+	return nil
+}

@@ -1,0 +1,220 @@
+package sshconfig
+
+import (
+	"crypto/sha1"
+	"encoding/hex"
+	"errors"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// defaultIdentityFiles are those of readconf.c fill_default_options() that
+// every current ssh has. Left out on purpose: id_xmss and id_dsa, which
+// nothing takes any more.
+var defaultIdentityFiles = []string{
+	"~/.ssh/id_rsa", "~/.ssh/id_ecdsa", "~/.ssh/id_ecdsa_sk", "~/.ssh/id_ed25519", "~/.ssh/id_ed25519_sk",
+}
+
+// result fills in the defaults and expands what is left to expand: the rest of
+// ssh.c main() up to the connection.
+func (e *evaluation) result() (*Host, error) {
+	h := &Host{
+		Alias:                  e.alias,
+		HostName:               e.get("hostname", ""),
+		User:                   e.get("user", e.local.user),
+		IdentitiesOnly:         e.yes("identitiesonly", false),
+		HostKeyAlias:           lower(e.get("hostkeyalias", "")),
+		HashKnownHosts:         e.yes("hashknownhosts", false),
+		StrictHostKeyChecking:  e.get("stricthostkeychecking", "ask"),
+		BatchMode:              e.yes("batchmode", false),
+		PubkeyAuthentication:   e.yes("pubkeyauthentication", true),
+		PasswordAuthentication: e.yes("passwordauthentication", true),
+		KbdInteractive:         e.yes("kbdinteractiveauthentication", true),
+		AddressFamily:          e.get("addressfamily", "any"),
+		IdentityFilesSet:       e.has("identityfile"),
+		Sources:                make(map[string]string),
+	}
+	h.Port, _ = strconv.Atoi(e.get("port", "22"))
+	if seconds, err := strconv.Atoi(e.get("connecttimeout", "0")); err == nil {
+		h.ConnectTimeout = time.Duration(seconds) * time.Second
+	}
+	if methods := e.get("preferredauthentications", ""); methods != "" {
+		h.PreferredAuthentications = strings.Split(methods, ",")
+	}
+	for name, v := range e.values {
+		if v.at != "" && keywords[name].decides {
+			h.Sources[name] = v.at
+		}
+	}
+	x := &expansion{e: e, tokens: e.tokens(h)}
+	h.IdentityFiles = x.files("identityfile", defaultIdentityFiles)
+	h.IdentityFiles = slices.DeleteFunc(h.IdentityFiles, isNone)
+	h.CertificateFiles = x.files("certificatefile", nil)
+	h.UserKnownHostsFiles = x.hostFiles("userknownhostsfile", []string{"~/.ssh/known_hosts", "~/.ssh/known_hosts2"})
+	h.RevokedHostKeys = x.hostFiles("revokedhostkeys", nil)
+	h.GlobalKnownHostsFiles = x.globalFiles()
+	h.IdentityAgent = x.agent()
+	h.HostKeyAlgorithms = x.algorithms("hostkeyalgorithms")
+	h.PubkeyAcceptedAlgorithms = x.algorithms("pubkeyacceptedalgorithms")
+	x.proxy(h)
+	if x.err != nil {
+		return nil, x.err
+	}
+	return h, nil
+}
+
+func (e *evaluation) yes(name string, otherwise bool) bool {
+	if !e.has(name) {
+		return otherwise
+	}
+	return e.get(name, "") == "yes"
+}
+
+// tokens is DEFAULT_CLIENT_PERCENT_EXPAND_ARGS of sshconnect.h, with %j, and
+// the jump host in %C, since OpenSSH 9.6.
+func (e *evaluation) tokens(h *Host) map[byte]string {
+	here, port, alias, via := e.local.hostname, strconv.Itoa(h.Port), h.HostKeyAlias, ""
+	if alias == "" {
+		alias = e.alias
+	}
+	if e.jump != nil {
+		via = e.jump.host
+	}
+	short, _, _ := strings.Cut(here, ".")
+	hash := sha1.Sum([]byte(here + h.HostName + port + h.User + via))
+	return map[byte]string{
+		'C': hex.EncodeToString(hash[:]), 'L': short, 'd': e.local.home, 'h': h.HostName, 'i': e.local.uid,
+		'j': via, 'k': alias, 'l': here, 'n': e.alias, 'p': port, 'r': h.User, 'u': e.local.user,
+	}
+}
+
+// An expansion finishes values, and keeps the first error.
+type expansion struct {
+	e      *evaluation
+	tokens map[byte]string
+	err    error
+}
+
+func (x *expansion) failed(name string, err error) {
+	if err == nil || x.err != nil {
+		return
+	}
+	at := x.e.values[name].at
+	if at == "" {
+		at = "ssh -G"
+	}
+	x.err = &SyntaxError{At: at, Reason: name + ": " + err.Error()}
+}
+
+// path expands ~, then tokens and variables.
+func (x *expansion) path(name, s string) string {
+	s, err := expandTilde(s, x.e.local.home)
+	if err == nil {
+		s, err = expand(s, x.tokens, x.e.r.getenv)
+	}
+	x.failed(name, err)
+	return s
+}
+
+// files is for the keywords that `ssh -G` leaves unexpanded, so that they
+// are expanded here in any case.
+func (x *expansion) files(name string, otherwise []string) []string {
+	args := x.e.values[name].args
+	if args == nil {
+		args = otherwise
+	}
+	var list []string
+	for _, s := range args {
+		list = append(list, x.path(name, s))
+	}
+	return list
+}
+
+func (x *expansion) hostFiles(name string, otherwise []string) []string {
+	args := x.e.values[name].args
+	switch {
+	case len(args) > 0 && isNone(args[0]):
+		return nil
+	case x.e.asked && len(args) > 0:
+		return args
+	}
+	return x.files(name, otherwise)
+}
+
+// globalFiles has ~ expanded, but no tokens.
+func (x *expansion) globalFiles() []string {
+	const name = "globalknownhostsfile"
+	args := x.e.values[name].args
+	if len(args) == 0 {
+		return globalKnownHosts()
+	}
+	if isNone(args[0]) {
+		return nil
+	}
+	var list []string
+	for _, s := range args {
+		s, err := expandTilde(s, x.e.local.home)
+		x.failed(name, err)
+		list = append(list, s)
+	}
+	return list
+}
+
+func (x *expansion) agent() string {
+	socket := x.e.get("identityagent", "SSH_AUTH_SOCK")
+	if !x.e.asked {
+		socket = x.path("identityagent", socket)
+	}
+	switch {
+	case socket == "none":
+		return ""
+	case socket == "SSH_AUTH_SOCK":
+		if socket = x.e.r.getenv(socket); socket == "" {
+			return defaultAgent
+		}
+	case strings.HasPrefix(socket, "$"): // "${" was expanded before
+		return x.e.r.getenv(socket[1:])
+	}
+	return socket
+}
+
+func (x *expansion) algorithms(name string) []string {
+	if !x.e.has(name) {
+		return nil
+	}
+	text := x.e.get(name, "")
+	if x.e.asked {
+		return strings.Split(text, ",")
+	}
+	list, err := assembleAlgorithms(text)
+	x.failed(name, err)
+	return list
+}
+
+// proxy sets how the machine is reached. ssh runs ProxyCommand as
+// "exec COMMAND".
+func (x *expansion) proxy(h *Host) {
+	if j := x.e.jump; j != nil {
+		h.ProxyJump = j.String()
+		if j.host == h.HostName && (j.port == h.Port || j.port == 0 && h.Port == 22) && (j.user == "" || j.user == h.User) {
+			x.failed("proxyjump", errors.New("jumphost loop via "+j.host))
+		}
+		return
+	}
+	command := x.e.get("proxycommand", "none")
+	if command == "" || isNone(command) {
+		return
+	}
+	tokens := make(map[byte]string)
+	for _, c := range []byte("hknpr") {
+		tokens[c] = x.tokens[c]
+	}
+	command, err := expandTokens(command, tokens)
+	x.failed("proxycommand", err)
+	if x.e.yes("proxyusefdpass", false) {
+		x.failed("proxyusefdpass", errFdpass)
+	}
+	h.ProxyCommand = command
+}

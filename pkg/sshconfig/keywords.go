@@ -1,0 +1,288 @@
+package sshconfig
+
+import (
+	"errors"
+	"math"
+	"net"
+	"strconv"
+	"strings"
+)
+
+// A kind says what the arguments of a keyword look like, and what is in
+// directive.args after check.
+type kind int
+
+const (
+	takesAnything   kind = iota // not looked at
+	takesWord                   // one argument that is not empty
+	takesChoice                 // one of keyword.choices, case does not matter
+	takesDuration               // one time as of sshd_config(5) TIME FORMATS: seconds, or "none"
+	takesNumber                 // one number from 0 to 2^31-1
+	takesPort                   // one port, or the name of a service
+	takesPaths                  // any number of arguments, or "none" alone
+	takesPath                   // one argument; each line adds one
+	takesCommand                // the rest of the line as it is
+	takesAgent                  // one argument; its ${VAR} must be set
+	takesAlgorithms             // one list of key algorithms, with + - ^ and wildcards
+	takesJump                   // directive.jump
+	isHost                      // Host
+	isMatch                     // directive.criteria
+	isInclude                   // Include
+	isRefusal                   // RefuseConnection
+)
+
+// A keyword is a word of ssh_config(5).
+type keyword struct {
+	name    string // in lower case, the current one of several names
+	kind    kind
+	choices map[string]string // for takesChoice: each spelling, and the one used here
+	decides bool              // a field of Host, or how the files are read
+}
+
+var (
+	yesNo = map[string]string{"yes": "yes", "true": "yes", "no": "no", "false": "no"}
+	orAsk = with(yesNo, "ask", "ask")
+)
+
+func with(m map[string]string, pairs ...string) map[string]string {
+	n := make(map[string]string)
+	for k, v := range m {
+		n[k] = v
+	}
+	for i := 0; i < len(pairs); i += 2 {
+		n[pairs[i]] = pairs[i+1]
+	}
+	return n
+}
+
+func oneOf(words string) map[string]string {
+	m := make(map[string]string)
+	for w := range strings.FieldsSeq(words) {
+		m[w] = w
+	}
+	return m
+}
+
+// keywords are all words that some current ssh knows: readconf.c of OpenSSH
+// 9.2 to 10.x, and the patches of Debian, Red Hat and Apple. It is kept
+// wider than one version, so that a file which the ssh at hand takes is never
+// refused here.
+var keywords = func() map[string]*keyword {
+	m := make(map[string]*keyword)
+	add := func(k keyword, names string) {
+		for name := range strings.FieldsSeq(names) {
+			k := k
+			k.name = name
+			m[name] = &k
+		}
+	}
+	add(keyword{kind: takesChoice, choices: yesNo, decides: true}, `identitiesonly hashknownhosts batchmode passwordauthentication
+		kbdinteractiveauthentication proxyusefdpass`)
+	add(keyword{kind: takesChoice, choices: with(yesNo, "unbound", "yes", "host-bound", "yes"), decides: true}, "pubkeyauthentication")
+	add(keyword{kind: takesChoice, choices: with(orAsk, "off", "no", "accept-new", "accept-new"), decides: true}, "stricthostkeychecking")
+	add(keyword{kind: takesChoice, choices: oneOf("any inet inet6"), decides: true}, "addressfamily")
+	add(keyword{kind: takesChoice, choices: with(yesNo, "always", "always"), decides: true}, "canonicalizehostname")
+	add(keyword{kind: takesWord, decides: true}, "hostname user hostkeyalias preferredauthentications ignoreunknown")
+	add(keyword{kind: takesPort, decides: true}, "port")
+	add(keyword{kind: takesDuration, decides: true}, "connecttimeout")
+	add(keyword{kind: takesPaths, decides: true}, "userknownhostsfile globalknownhostsfile revokedhostkeys")
+	add(keyword{kind: takesPath, decides: true}, "identityfile certificatefile")
+	add(keyword{kind: takesAgent, decides: true}, "identityagent")
+	add(keyword{kind: takesCommand, decides: true}, "proxycommand")
+	add(keyword{kind: takesJump, decides: true}, "proxyjump")
+	add(keyword{kind: takesAlgorithms, decides: true}, "hostkeyalgorithms pubkeyacceptedalgorithms")
+	add(keyword{kind: takesAnything, decides: true}, "canonicaldomains canonicalizepermittedcnames")
+	add(keyword{kind: takesNumber, decides: true}, "canonicalizemaxdots")
+	add(keyword{kind: takesChoice, choices: yesNo, decides: true}, "canonicalizefallbacklocal")
+	add(keyword{kind: isHost}, "host")
+	add(keyword{kind: isMatch}, "match")
+	add(keyword{kind: isInclude}, "include")
+	add(keyword{kind: isRefusal}, "refuseconnection")
+
+	// What has no say here is passed by, but not if ssh would refuse it.
+	add(keyword{kind: takesChoice, choices: yesNo}, `checkhostip clearallforwardings enableescapecommandline enablesshkeysign
+		exitonforwardfailure forkafterauthentication forwardx11 forwardx11trusted gatewayports hostbasedauthentication
+		nohostauthenticationforlocalhost permitlocalcommand stdinnull streamlocalbindunlink tcpkeepalive visualhostkey`)
+	add(keyword{kind: takesChoice, choices: orAsk}, "updatehostkeys verifyhostkeydns")
+	add(keyword{kind: takesChoice, choices: oneOf("yes no")}, "compression")
+	add(keyword{kind: takesChoice, choices: with(orAsk, "auto", "auto", "autoask", "autoask")}, "controlmaster")
+	add(keyword{kind: takesChoice, choices: with(yesNo, "force", "force", "auto", "auto")}, "requesttty")
+	add(keyword{kind: takesChoice, choices: oneOf("none subsystem default")}, "sessiontype")
+	add(keyword{kind: takesChoice, choices: with(yesNo, "ethernet", "ethernet", "point-to-point", "point-to-point")}, "tunnel")
+	add(keyword{kind: takesChoice, choices: with(yesNo, "no-pq-kex", "no-pq-kex")}, "warnweakcrypto")
+	add(keyword{kind: takesChoice, choices: oneOf("quiet fatal error info verbose debug debug1 debug2 debug3")}, "loglevel")
+	add(keyword{kind: takesDuration}, "forwardx11timeout serveraliveinterval")
+	add(keyword{kind: takesNumber}, "connectionattempts numberofpasswordprompts requiredrsasize serveralivecountmax")
+	add(keyword{kind: takesWord}, "bindaddress bindinterface controlpath kbdinteractivedevices pkcs11provider securitykeyprovider tag xauthlocation")
+	add(keyword{kind: takesCommand}, "knownhostscommand localcommand remotecommand")
+	add(keyword{kind: takesAnything}, `addkeystoagent casignaturealgorithms channeltimeout ciphers controlpersist dynamicforward
+		escapechar fingerprinthash forwardagent hostbasedacceptedalgorithms ipqos kexalgorithms localforward logverbose macs
+		obscurekeystroketiming permitremoteopen rekeylimit remoteforward sendenv setenv streamlocalbindmask syslogfacility
+		tunneldevice versionaddendum`)
+	// Deprecated, unsupported, or of a patch.
+	add(keyword{kind: takesAnything}, `protocol cipher fallbacktorsh globalknownhostsfile2 rhostsauthentication
+		userknownhostsfile2 useroaming usersh useprivilegedport afstokenpassing kerberosauthentication kerberostgtpassing
+		rsaauthentication rhostsrsaauthentication compressionlevel gssapiauthentication gssapidelegatecredentials
+		gssapikeyexchange gssapitrustdns gssapiclientidentity gssapiserveridentity gssapirenewalforcesrekey
+		gssapikexalgorithms protocolkeepalives setuptimeout rsaminsize usekeychain`)
+
+	for old, current := range map[string]string{
+		"challengeresponseauthentication": "kbdinteractiveauthentication",
+		"skeyauthentication":              "kbdinteractiveauthentication",
+		"tisauthentication":               "kbdinteractiveauthentication",
+		"dsaauthentication":               "pubkeyauthentication",
+		"identityfile2":                   "identityfile",
+		"keepalive":                       "tcpkeepalive",
+		"pubkeyacceptedkeytypes":          "pubkeyacceptedalgorithms",
+		"hostbasedkeytypes":               "hostbasedacceptedalgorithms",
+		"smartcarddevice":                 "pkcs11provider",
+	} {
+		m[old] = m[current]
+	}
+	return m
+}()
+
+// check looks at the arguments as ssh does for every target, and keeps them in
+// one spelling.
+func (d *directive) check(args []string, rest string) {
+	if err := d.take(args, rest); err != nil {
+		d.refuse("%s: %s", d.word, err)
+	}
+}
+
+var (
+	errMissing = errors.New("missing argument")
+	errExtra   = errors.New("extra arguments at end of line")
+)
+
+func (d *directive) take(args []string, rest string) (err error) {
+	d.args = args
+	rest = strings.TrimLeft(rest, blanks+"=")
+	switch d.keyword.kind {
+	case takesAnything:
+		return nil
+	case takesCommand:
+		d.args = []string{rest}
+		return nil
+	case takesJump:
+		d.jump, err = parseJump(rest)
+		return err
+	case isMatch:
+		// Match is split by strdelim(), not argv_split(); with all arguments
+		// in a comment there is none.
+		d.criteria, err = parseMatch(rest)
+		return err
+	case isHost, isInclude:
+		return notEmpty(args)
+	case takesPaths:
+		if len(args) > 1 && containsNone(args) {
+			return errors.New(`"none" must appear alone`)
+		}
+		return notEmpty(args)
+	}
+	if len(args) == 0 || args[0] == "" {
+		return errMissing
+	}
+	if len(args) > 1 {
+		return errExtra
+	}
+	value := args[0]
+	switch d.keyword.kind {
+	case takesChoice:
+		var ok bool
+		if value, ok = d.keyword.choices[lower(value)]; !ok {
+			return errors.New("unsupported option " + strconv.Quote(args[0]))
+		}
+	case takesDuration:
+		value, err = parseDuration(value)
+	case takesNumber:
+		value, err = parseNumber(value, math.MaxInt32)
+	case takesPort:
+		value, err = parsePort(value)
+	case takesAlgorithms:
+		if !knownAlgorithms(value) {
+			d.unsure = "an algorithm that not every ssh knows"
+		}
+	}
+	d.args = []string{value}
+	return err
+}
+
+func notEmpty(args []string) error {
+	for _, a := range args {
+		if a == "" {
+			return errors.New("empty argument")
+		}
+	}
+	return nil
+}
+
+func containsNone(args []string) bool {
+	for _, a := range args {
+		if isNone(a) {
+			return true
+		}
+	}
+	return false
+}
+
+func isNone(s string) bool { return lower(s) == "none" }
+
+// parseNumber is strtonum(): blanks before and a sign are allowed.
+func parseNumber(s string, max int64) (string, error) {
+	n, err := strconv.ParseInt(strings.TrimLeft(s, " \t\n\v\f\r"), 10, 64)
+	if err != nil || n < 0 || n > max {
+		return "", errors.New("bad number " + strconv.Quote(s))
+	}
+	return strconv.FormatInt(n, 10), nil
+}
+
+// parsePort is misc.c a2port() for ports that one can connect to.
+func parsePort(s string) (string, error) {
+	n, err := parseNumber(s, math.MaxUint16)
+	if err != nil {
+		// With a letter, so that this never goes to a resolver of numbers.
+		if p, err := net.LookupPort("tcp", s); err == nil && strings.ContainsAny(lower(s), letters) {
+			n = strconv.Itoa(p)
+		}
+	}
+	if n == "" || n == "0" {
+		return "", errors.New("bad port " + strconv.Quote(s))
+	}
+	return n, nil
+}
+
+const letters = "abcdefghijklmnopqrstuvwxyz"
+
+// parseDuration is misc.c convtime(): a sequence of numbers, each with s, m, h,
+// d, w or nothing behind it. It returns seconds, or "none".
+func parseDuration(s string) (string, error) {
+	if s == "none" {
+		return s, nil
+	}
+	bad := errors.New("invalid time value " + strconv.Quote(s))
+	var total int64
+	for p := s; p != ""; {
+		p = strings.TrimLeft(p, " \t\n\v\f\r")
+		end := 0
+		for end < len(p) && ('0' <= p[end] && p[end] <= '9' || end == 0 && (p[0] == '+' || p[0] == '-')) {
+			end++
+		}
+		n, err := strconv.ParseInt(p[:end], 10, 64)
+		if err != nil || n < 0 {
+			return "", bad
+		}
+		if p = p[end:]; p != "" {
+			unit, ok := map[string]int64{"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}[lower(p[:1])]
+			if !ok || n > math.MaxInt32/unit {
+				return "", bad
+			}
+			n *= unit
+			p = p[1:]
+		}
+		if total += n; n > math.MaxInt32 || total > math.MaxInt32 {
+			return "", bad
+		}
+	}
+	return strconv.FormatInt(total, 10), nil
+}

@@ -1,0 +1,151 @@
+package sshconfig
+
+import (
+	"context"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+func TestSplitArguments(t *testing.T) {
+	for _, c := range []struct {
+		in   string
+		want []string
+		ok   bool
+	}{
+		{"", nil, true},
+		{"a  b\tc", []string{"a", "b", "c"}, true},
+		{`"a b" 'c d'`, []string{"a b", "c d"}, true},
+		{`a"b"'c'`, []string{"abc"}, true},
+		{`a\ b "a\ b" \" \' \\ \n`, []string{"a b", `a\ b`, `"`, "'", `\`, `\n`}, true},
+		{`'a"b' "a'b"`, []string{`a"b`, "a'b"}, true},
+		{`a#b #c "d`, []string{"a#b"}, true},
+		{`""`, []string{""}, true},
+		{`a\`, []string{`a\`}, true},
+		{`"a`, nil, false},
+		{`'a`, nil, false},
+	} {
+		if got, ok := splitArguments(c.in); ok != c.ok || !slices.Equal(got, c.want) {
+			t.Errorf("%q: %q, %v, want %q, %v", c.in, got, ok, c.want, c.ok)
+		}
+	}
+}
+
+func TestMatchPattern(t *testing.T) {
+	for _, c := range []struct {
+		s, pattern string
+		want       bool
+	}{
+		{"", "", true}, {"", "*", true}, {"", "?", false}, {"a", "", false}, {"abc", "a*c", true}, {"abc", "a?c", true},
+		{"abc", "*?", true}, {"abc", "?*?*?", true}, {"abc", "?*?*??", false}, {"aab", "*ab", true}, {"aXbXc", "a*X*c", true},
+		{"abc", "ABC", false}, {"a[b]", "a[b]", true}, {"a", "**", true},
+	} {
+		if got := matchPattern(c.s, c.pattern); got != c.want {
+			t.Errorf("%q, %q: %v", c.s, c.pattern, got)
+		}
+	}
+	// What takes ssh's own matcher years takes this one no time.
+	if matchPattern(strings.Repeat("a", 5000), strings.Repeat("*a", 200)+"b") {
+		t.Error("matches")
+	}
+	for _, c := range []struct {
+		s, patterns string
+		want        int
+	}{
+		{"a", "", 0}, {"a", "a", 1}, {"a", "b,a,", 1}, {"a", "!a", -1}, {"a", "*,!a", -1}, {"a", "!b", 0}, {"a", "!b,*", 1}, {"", ",a", 1}, {"", "a,", 0},
+		{"a", strings.Repeat("x", 1023) + ",a", 0},
+	} {
+		if got := matchList(c.s, c.patterns); got != c.want {
+			t.Errorf("%q, %q: %d", c.s, c.patterns, got)
+		}
+	}
+}
+
+func TestGlob(t *testing.T) {
+	w := newWorld(t)
+	for _, name := range []string{"a-b/x", "a/x", "a/.hidden", "a/[", "b/y", ".c/x"} {
+		w.write(t, name, "")
+	}
+	for pattern, want := range map[string]string{
+		"*/x": "a-b/x a/x", "a/*": "a/[ a/x", "a/.*": "a/.hidden", "[!b]/*": "a/[ a/x", "a/[": "a/[", "a/x": "a/x", ".c/*": ".c/x", "nothing*": "", "nothing": "",
+	} {
+		var got []string
+		for _, path := range glob(w.home + "/" + pattern) {
+			name, err := filepath.Rel(w.home, path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got = append(got, filepath.ToSlash(name))
+		}
+		if strings.Join(got, " ") != want {
+			t.Errorf("%s: %q, want %q", pattern, got, want)
+		}
+	}
+}
+
+func TestParseAnswer(t *testing.T) {
+	for _, bad := range []string{"", "user a\nport 22\n", "hostname a\nuser b\nport 22\nbatchmode perhaps\n"} {
+		if v, err := parseAnswer([]byte(bad)); err == nil {
+			t.Errorf("%q: %v", bad, v)
+		}
+	}
+}
+
+// FuzzParse: nothing that a file may hold makes parsing or evaluating panic, and
+// a file that is taken says where each value comes from.
+func FuzzParse(f *testing.F) {
+	for _, c := range corpus {
+		f.Add([]byte(c.config))
+	}
+	f.Add([]byte("Host a\nMatch host a user b\nIdentityFile \"a\\\"b\n'\nx=\n=y\n\"\n"))
+	place := regexp.MustCompile(`^config:[0-9]+$`)
+	f.Fuzz(func(t *testing.T, data []byte) {
+		e := &evaluation{
+			r:     &Resolver{Getenv: func(string) string { return "" }},
+			local: local{user: "u", uid: "1", home: "/h", hostname: "l"},
+			alias: "pi", host: "pi", values: make(map[string]value),
+		}
+		if e.run([]*file{{user: true, lines: parse("config", data)}}) != nil {
+			return
+		}
+		h, err := e.result()
+		if err != nil {
+			return
+		}
+		for keyword, at := range h.Sources {
+			if !place.MatchString(at) {
+				t.Errorf("%s: source %q", keyword, at)
+			}
+		}
+		if h.HostName == "" && !strings.Contains(strings.ToLower(string(data)), "hostname") || h.Port < 1 || h.Port > 65535 {
+			t.Errorf("%+v", h)
+		}
+	})
+}
+
+// FuzzAnswer: neither does anything that an ssh may print.
+func FuzzAnswer(f *testing.F) {
+	f.Add([]byte("hostname a\nuser b\nport 22\nidentityfile ~/x\nproxyjump a@b:3,[::1]\nhostkeyalgorithms \nuserknownhostsfile \nconnecttimeout none\n"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		e := &evaluation{r: new(Resolver), local: local{home: "/h"}, alias: "pi", asked: true}
+		var err error
+		if e.values, err = parseAnswer(data); err != nil {
+			return
+		}
+		e.jump, _ = parseJump(e.get("proxyjump", "none"))
+		_, _ = e.result()
+	})
+}
+
+func TestResolveDefaults(t *testing.T) {
+	h, err := (&Resolver{Home: "/home/x", Getenv: func(string) string { return "" }}).Resolve(context.Background(), Request{Host: "Pi.Local", ConfigFile: "NONE"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if h.Alias != "Pi.Local" || h.HostName != "pi.local" || h.IdentityFilesSet || h.IdentityFiles[0] != "/home/x/.ssh/id_rsa" ||
+		len(h.IdentityFiles) != 5 || h.IdentityAgent != defaultAgent || h.HostKeyAlgorithms != nil || len(h.Sources) != 0 {
+		t.Errorf("%+v", h)
+	}
+}

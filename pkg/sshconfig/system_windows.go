@@ -1,0 +1,26 @@
+package sshconfig
+
+import (
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+)
+
+// defaultAgent is where Windows' own agent listens.
+const defaultAgent = `\\.\pipe\openssh-ssh-agent`
+
+func systemFolder() string { return filepath.Join(os.Getenv("ProgramData"), "ssh") }
+
+func systemFile() string { return filepath.Join(systemFolder(), "ssh_config") }
+
+func globalKnownHosts() []string {
+	return []string{filepath.Join(systemFolder(), "ssh_known_hosts"), filepath.Join(systemFolder(), "ssh_known_hosts2")}
+}
+
+// checkOwner lets every file pass: modes say nothing on Windows, and access
+// lists are not looked at here.
+func checkOwner(string, fs.FileInfo) error { return nil }
+
+// endTogether leaves the command as it is: Windows has no process groups.
+func endTogether(*exec.Cmd) {}
