@@ -227,6 +227,15 @@ func TestFindWhatSSHKeygenMakes(t *testing.T) {
 			}
 			secret := filepath.Join(t.TempDir(), "secret")
 			write(t, secret, "secret\n")
+			// Found without it, if the private half tells its public one; only
+			// -y writes it.
+			if r := pikeygen(dir, "", "-f", path); !strings.Contains(c.args, "PEM -N") {
+				if r.check(t, 0, path+".pub is missing", "pikeygen -y -f "+path); r.stdout != want {
+					t.Errorf("without .pub prints %q, want %q", r.stdout, want)
+				}
+			} else {
+				r.check(t, 2, "key-encrypted", "pikeygen -y --passphrase-file FILE -f "+path)
+			}
 			args := []string{"-y", "-f", path, "--passphrase-file", secret}
 			if r := pikeygen(dir, "", append(args, "-n")...); r.status != 1 || r.stdout != "-\ttodo\tkey-made\t"+path+".pub\tthe public half, told by the private one\n" {
 				t.Errorf("-n: %+v", r)

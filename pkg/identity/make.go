@@ -28,7 +28,7 @@ type Spec struct {
 	Type       string // "ed25519", "rsa", "ecdsa"
 	Bits       int    // 0: ssh-keygen's default (3072 for rsa, 256 for ecdsa); of ed25519 ignored, as there
 	Comment    string
-	Passphrase []byte // nil: none; wiped by nobody but its owner
+	Passphrase []byte // nil: none; the caller wipes it
 }
 
 // maxRSABits is the most that ssh-keygen makes (OpenSSL's
