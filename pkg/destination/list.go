@@ -1,0 +1,86 @@
+package destination
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"pi-key-tools/pkg/record"
+)
+
+// A Line is one target of a host list.
+type Line struct {
+	Number      int    // in the list, from 1
+	Text        string // the target as written
+	Destination Destination
+	Err         error // the target cannot be taken (the list goes on)
+}
+
+const (
+	maxLine    = 64 << 10
+	maxSkipped = 16 << 20 // of a line that is too long anyway
+)
+
+// Lines reads a host list: one target a line, '#' comments and blank lines
+// skipped, what follows the first blank or TAB ignored, JSON records read as
+// well (see record.TargetOf). It yields each target as soon as its line has
+// been read. A line over 64 KiB is an error of that line. An error of the
+// reader itself, or a line that does not end within 16 MiB, comes as the last
+// pair.
+func Lines(r io.Reader) func(yield func(Line, error) bool) {
+	return func(yield func(Line, error) bool) {
+		b := bufio.NewReaderSize(r, maxLine)
+		for n := 1; ; n++ {
+			text, err := b.ReadSlice('\n')
+			if errors.Is(err, bufio.ErrBufferFull) {
+				start := string(text[:80])
+				if err = skipLine(b); err == nil || err == io.EOF {
+					long := Line{Number: n, Text: start, Err: fmt.Errorf("a line of more than %d KiB", maxLine>>10)}
+					if !yield(long, nil) {
+						return
+					}
+				}
+				text = nil
+			}
+			if err != nil && err != io.EOF { // what came of the line may be half a name
+				yield(Line{}, fmt.Errorf("line %d: %w", n, err))
+				return
+			}
+			if line, ok := read(n, string(text)); ok && !yield(line, nil) || err == io.EOF {
+				return
+			}
+		}
+	}
+}
+
+func read(n int, text string) (Line, bool) {
+	if n == 1 {
+		text = strings.TrimPrefix(text, "\ufeff") // as editors on Windows start a file
+	}
+	text = strings.TrimRight(text, "\r\n")
+	target, err := record.TargetOf(text)
+	switch {
+	case err != nil:
+		return Line{Number: n, Text: text, Err: err}, true
+	case target == "" && strings.HasPrefix(strings.TrimLeft(text, " \t"), "{"):
+		return Line{Number: n, Text: text, Err: errors.New("a JSON object without a target")}, true
+	case target == "":
+		return Line{}, false
+	}
+	d, err := Parse(target)
+	return Line{n, target, d, err}, true
+}
+
+// skipLine passes over the rest of a line.
+func skipLine(b *bufio.Reader) error {
+	for skipped := 0; skipped < maxSkipped; {
+		text, err := b.ReadSlice('\n')
+		if !errors.Is(err, bufio.ErrBufferFull) {
+			return err
+		}
+		skipped += len(text)
+	}
+	return errors.New("a line without end")
+}
