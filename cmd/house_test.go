@@ -64,16 +64,16 @@ var floors = map[string]int{
 	"cmd/pikeycheck":     9,
 }
 
-// sshtest is for tests and for the programs in scripts: it may import what it
+// forTests is for tests and for the programs in scripts: it may import what it
 // likes, and nothing that is built into the four programs may import it.
-const sshtest = "pkg/sshtest"
+const forTests = "pkg/sshtest"
 
 // misplaced says what is wrong with a file of package pkg that imports imp, or
 // "". Both are import paths; those of this module are without its name.
 func misplaced(pkg, imp string) string {
 	own, ok := floors[pkg]
 	if !ok {
-		if pkg == sshtest || strings.HasPrefix(pkg, "scripts/") {
+		if pkg == forTests || strings.HasPrefix(pkg, "scripts/") {
 			return ""
 		}
 		return "is on no floor: give it one in house_test.go"
@@ -81,7 +81,7 @@ func misplaced(pkg, imp string) string {
 	if inner, ok := strings.CutPrefix(imp, module); ok {
 		floor, known := floors[inner]
 		switch {
-		case inner == sshtest:
+		case inner == forTests:
 			return "imports " + inner + ", which is for tests"
 		case !known:
 			return "imports " + inner + ", which is on no floor"

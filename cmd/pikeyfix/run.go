@@ -2,13 +2,12 @@ package main
 
 import (
 	"context"
-	"path/filepath"
 
 	"pi-key-tools/pkg/cli"
 	"pi-key-tools/pkg/cli/targets"
 	"pi-key-tools/pkg/connect"
+	"pi-key-tools/pkg/diagnose"
 	"pi-key-tools/pkg/hostfs"
-	"pi-key-tools/pkg/install"
 	"pi-key-tools/pkg/record"
 	"pi-key-tools/pkg/repair"
 	"pi-key-tools/pkg/strictmodes"
@@ -37,12 +36,18 @@ func run(ctx context.Context, env *cli.Env) error {
 		return cli.Usagef("--server: %v", err)
 	}
 	if len(list) == 0 && opt.Hosts == "" {
-		return opt.Here(ctx, env, func(ctx context.Context, _ *connect.Host, home string) []record.Record {
-			return here(ctx, env, home, server, known, *dryRun)
-		})
+		if !known {
+			server = repair.ServerHere(ctx)
+		}
+		env.Tracef(1, "", "judging as %s does", server)
+		for _, r := range repair.Here(ctx, server, *dryRun) {
+			env.Emit(r)
+		}
+		return nil
 	}
 	return opt.Run(ctx, env, list, func(ctx context.Context, host *connect.Host) []record.Record {
-		client, rep, failed := install.Enter(ctx, host)
+		keys := host.Keys(ctx)
+		client, rep, failed := diagnose.Enter(ctx, host, keys, keys.Offers())
 		if failed != nil {
 			return []record.Record{*failed}
 		}

@@ -203,7 +203,7 @@ func (h *Host) Keys(ctx context.Context, extra ...string) Keys {
 	}
 	for _, public := range held {
 		key := session.Key{Public: public, Name: "agent",
-			Signer: func(ctx context.Context) (ssh.Signer, error) { return agent.SignerContext(ctx, public) }}
+			Signer: func(ctx context.Context) (ssh.Signer, error) { return agent.Signer(ctx, public) }}
 		if i := slices.IndexFunc(files, func(f Candidate) bool { return f.Public.Equal(public) }); i >= 0 {
 			key.Name = files[i].Name + " (agent)"
 			both = append(both, Candidate{Key: key, Pair: files[i].Pair, Agent: true})
@@ -229,11 +229,11 @@ func (e *FaultError) Error() string { return e.Path + ": " + e.Fault.Detail }
 func (h *Host) fileSigner(p *identity.Pair) func(context.Context) (ssh.Signer, error) {
 	return func(ctx context.Context) (ssh.Signer, error) {
 		if slices.Contains(p.Missing, "private") {
-			return nil, &FaultError{p.Path, identity.Fault{Cause: "key-missing", Detail: "only the public half is here"}}
+			return nil, &FaultError{p.Path, identity.Fault{Cause: "key-missing", Path: p.Path, Detail: "only the public half is here"}}
 		}
 		for _, f := range p.Faults {
 			switch f.Cause {
-			case "key-mode", "key-damaged", "key-format", "key-pair-mismatch":
+			case "key-mode", "key-damaged", "key-format", "key-pair-mismatch", "key-unreadable":
 				return nil, &FaultError{p.Path, f}
 			}
 		}

@@ -214,7 +214,7 @@ func signing(rep *session.Report) (record.Record, bool) {
 	var fault *connect.FaultError
 	switch {
 	case errors.As(o.Err, &fault):
-		return failure(fault.Fault.Cause, fault.Path, "pikeyfix", taken+"%s", fault.Fault.Detail), true
+		return failure(fault.Fault.Cause, fault.Path, fault.Fault.Hint, taken+"%s", fault.Fault.Detail), true
 	case errors.Is(o.Err, identity.ErrAgentRefused):
 		return failure("agent-refused", fp, fmt.Sprintf("add it again: ssh-add -d %[1]s; ssh-add %[1]s (and ssh-add -X if the agent is locked)", keyFile(o.Key.Name)),
 			taken+"%v", o.Err), true
@@ -251,8 +251,8 @@ func password(host *connect.Host, rep *session.Report) (record.Record, bool) {
 	return record.Record{}, false
 }
 
-// NoPassword says whether a login failed because the server takes none.
-func NoPassword(rep *session.Report) bool {
+// noPassword says whether the server takes none.
+func noPassword(rep *session.Report) bool {
 	return rep.Methods != nil && !slices.Contains(rep.Methods, "password") && !slices.Contains(rep.Methods, "keyboard-interactive")
 }
 
@@ -268,7 +268,7 @@ func nothingOffered(host *connect.Host, keys connect.Keys) record.Record {
 	}
 	for _, p := range keys.Broken {
 		for _, f := range p.Faults {
-			return failure(f.Cause, p.Path, "", "%s; %s", f.Detail, agent)
+			return failure(f.Cause, f.Path, f.Hint, "%s; %s", f.Detail, agent)
 		}
 	}
 	switch {
@@ -295,7 +295,7 @@ func refused(host *connect.Host, rep *session.Report) record.Record {
 		subject = rep.Offers[0].Key.Public.Fingerprint()
 	}
 	hint := "install the key: pikeycopy " + host.Target + "; if it is there already, repair the modes: pikeyfix " + host.Target
-	if NoPassword(rep) {
+	if noPassword(rep) {
 		hint = "the server takes no password either: install the key from the Pi's own console, or repair there: pikeyfix"
 	}
 	return failure("key-refused", subject, hint,

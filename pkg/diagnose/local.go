@@ -51,16 +51,7 @@ func pair(p *identity.Pair) []record.Record {
 	}
 	var records []record.Record
 	for _, f := range p.Faults {
-		hint := ""
-		switch f.Cause {
-		case "key-mode":
-			hint = "pikeyfix"
-		case "key-pair-mismatch":
-			hint = fmt.Sprintf("mv %[1]s.pub %[1]s.pub.old; pikeygen -y -f %[1]s", p.Path)
-		case "key-weak":
-			hint = "pikeygen -t ed25519"
-		}
-		records = append(records, failure(f.Cause, p.Path, hint, "%s", f.Detail))
+		records = append(records, failure(f.Cause, f.Path, f.Hint, "%s", f.Detail))
 	}
 	return records
 }

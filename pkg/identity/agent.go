@@ -105,17 +105,12 @@ func (a *Agent) Keys(ctx context.Context) ([]sshkey.Public, error) {
 // ErrAgentRefused means that the agent holds the key and would not sign.
 var ErrAgentRefused = errors.New("the agent holds the key but refuses to sign with it")
 
-// Signer is SignerContext without a limit: it waits as long as the agent does.
-func (a *Agent) Signer(key sshkey.Public) (ssh.Signer, error) {
-	return a.SignerContext(context.Background(), key)
-}
-
-// SignerContext returns a signer for one of the agent's keys. It signs no
+// Signer returns a signer for one of the agent's keys. It signs no
 // longer than ctx lasts, since the methods of ssh.Signer take none: an agent
 // that waits for a person would hold a login for ever. When it fails to sign,
 // the error is ErrAgentRefused with the cause beside it: the agent's word, or
 // that of ctx. RSA keys sign with SHA-2 only.
-func (a *Agent) SignerContext(ctx context.Context, key sshkey.Public) (ssh.Signer, error) {
+func (a *Agent) Signer(ctx context.Context, key sshkey.Public) (ssh.Signer, error) {
 	s := &agentSigner{ctx, a.client, &agent.Key{Format: key.Type, Blob: key.Blob, Comment: key.Comment}}
 	if !s.rsa() {
 		return s, nil
@@ -137,7 +132,7 @@ func (a *Agent) TestSign(ctx context.Context, key sshkey.Public) error {
 	if cert, ok := public.(*ssh.Certificate); ok {
 		public = cert.Key
 	}
-	signer, err := a.SignerContext(ctx, key)
+	signer, err := a.Signer(ctx, key)
 	if err != nil {
 		return err
 	}

@@ -106,7 +106,7 @@ func TestAgent(t *testing.T) {
 		if err := a.TestSign(t.Context(), k); err != nil {
 			t.Errorf("%s: %v", k.Name(), err)
 		}
-		s, err := a.Signer(k)
+		s, err := a.Signer(t.Context(), k)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -114,7 +114,7 @@ func TestAgent(t *testing.T) {
 			t.Errorf("%s: %v", k.Name(), err)
 		}
 	}
-	s, err := a.Signer(keys[1])
+	s, err := a.Signer(t.Context(), keys[1])
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -251,7 +251,7 @@ func TestAgentHangs(t *testing.T) {
 		t.Errorf("TestSign: %v", err)
 	}
 
-	s, err := a.SignerContext(short, key)
+	s, err := a.Signer(short, key)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -31,7 +31,6 @@ type Pair struct {
 	Private  sshkey.Envelope // zero if there is none, or none that ssh would read
 	Missing  []string        // "private", "public": halves that are not there
 	Faults   []Fault         // why ssh would not use it, or pikeygen would not take it
-	InAgent  bool            // set by whoever asked the agent
 	contents []byte          // of the private half, if Private is set
 }
 

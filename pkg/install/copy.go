@@ -15,18 +15,15 @@ import (
 	"pi-key-tools/pkg/strictmodes"
 )
 
-// maxRefused leaves room below sshd's MaxAuthTries (6) for the password.
-const maxRefused = 4
-
 // Copy puts the keys on the host and proves that they log in: one connection
 // to act, and a second, fresh one with exactly these keys. It returns one
 // record for each key's place in the file, and one for its login.
 // files are where private halves of the keys may be, besides where ssh looks.
 func Copy(ctx context.Context, host *connect.Host, keys []sshkey.Public, files []string, dryRun bool) []record.Record {
 	mine := host.Keys(ctx, files...)
-	client, rep, err := host.Login(ctx, connect.Plan{Keys: first(mine, keys), MaxRefused: maxRefused, Password: true})
-	if err != nil {
-		return []record.Record{cannotAct(ctx, host, mine, rep, err)}
+	client, rep, failed := diagnose.Enter(ctx, host, mine, first(mine, keys))
+	if failed != nil {
+		return []record.Record{*failed}
 	}
 	defer client.Close()
 
@@ -68,21 +65,6 @@ func rank(keys []sshkey.Public, k session.Key) int {
 		return 0
 	}
 	return 1
-}
-
-// cannotAct is the record of a host that let us in by nothing.
-func cannotAct(ctx context.Context, host *connect.Host, mine connect.Keys, rep *session.Report, err error) record.Record {
-	r := diagnose.Login(ctx, host, mine, rep, err)
-	switch r.Cause {
-	case "key-refused", "key-missing", "agent-absent", "agent-empty", "key-not-offered":
-		// Keys were only one way in; say what the way in would have been.
-		if diagnose.NoPassword(rep) {
-			r.Cause = "password-disabled"
-			r.Hint = "the server takes no password, so the first key must come from its console, or from Raspberry Pi Imager"
-			r.Detail = "no key of this side lets us in, and the server takes no password: " + r.Detail
-		}
-	}
-	return r
 }
 
 func putFailure(ctx context.Context, host *connect.Host, path string, err error) record.Record {

@@ -1,0 +1,33 @@
+package diagnose
+
+import (
+	"context"
+
+	"pi-key-tools/pkg/connect"
+	"pi-key-tools/pkg/record"
+	"pi-key-tools/pkg/session"
+)
+
+// maxRefused leaves room below sshd's MaxAuthTries (6) for the password.
+const maxRefused = 4
+
+// Enter logs in by whatever works, a key or else the password, to act on the
+// host. offers are the keys in the order to try; keys are all that this side
+// has. The record is nil if it worked.
+func Enter(ctx context.Context, host *connect.Host, keys connect.Keys, offers []session.Key) (*session.Client, *session.Report, *record.Record) {
+	client, rep, err := host.Login(ctx, connect.Plan{Keys: offers, MaxRefused: maxRefused, Password: true})
+	if err == nil {
+		return client, rep, nil
+	}
+	r := Login(ctx, host, keys, rep, err)
+	switch r.Cause {
+	case "key-refused", "key-missing", "agent-absent", "agent-empty", "key-not-offered":
+		// A key was only one way in. Here the other one matters more.
+		if noPassword(rep) {
+			r.Cause = "password-disabled"
+			r.Hint = "the server takes no password, so the first key must come from its console, or from Raspberry Pi Imager"
+			r.Detail = "no key of this side lets us in, and the server takes no password: " + r.Detail
+		}
+	}
+	return nil, rep, &r
+}
