@@ -1,7 +1,6 @@
 package sshconfig
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -30,10 +29,20 @@ type evaluation struct {
 	unsure    []string // why ssh should be asked
 }
 
-// A value is what the first line that sets a keyword says.
+// A value is what the first line that sets a keyword says, or each line where
+// every one counts. Its slices are never appended to in place: they may be
+// those of a directive, which other targets share.
 type value struct {
 	args []string
-	at   string
+	at   []string // one place for all args, or one for each; nil if unknown
+}
+
+// place says where args[i] comes from; "" if unknown.
+func (v value) place(i int) string {
+	if len(v.at) == 0 {
+		return ""
+	}
+	return v.at[min(i, len(v.at)-1)]
 }
 
 func (e *evaluation) has(name string) bool { return e.values[name].args != nil }
@@ -51,7 +60,7 @@ func (e *evaluation) setFirst(name string, args []string, at string) {
 	if e.has(name) || args == nil {
 		return
 	}
-	e.values[name] = value{args, at}
+	e.values[name] = value{args, []string{at}}
 	if e.r.Trace != nil && keywords[name].decides {
 		e.r.Trace("%s: %s %s (%s)", e.alias, name, strings.Join(args, " "), at)
 	}
@@ -76,10 +85,10 @@ func (e *evaluation) run(files []*file) error {
 		return err
 	}
 	if e.get("canonicalizehostname", "no") != "no" {
-		e.unsure = append(e.unsure, e.values["canonicalizehostname"].at+": CanonicalizeHostname")
+		e.unsure = append(e.unsure, e.values["canonicalizehostname"].place(0)+": CanonicalizeHostname")
 	}
-	if user := e.values["user"]; user.at != commandLine && strings.ContainsAny(e.get("user", ""), "%$") {
-		e.unsure = append(e.unsure, user.at+": User with tokens, which some versions of ssh expand")
+	if user := e.values["user"]; user.place(0) != commandLine && strings.ContainsAny(e.get("user", ""), "%$") {
+		e.unsure = append(e.unsure, user.place(0)+": User with tokens, which some versions of ssh expand")
 	}
 	name, err := e.realName()
 	if err != nil {
@@ -107,7 +116,7 @@ func (e *evaluation) realName() (string, error) {
 	}
 	name, err := expandTokens(v.args[0], map[byte]string{'h': e.host})
 	if err != nil {
-		return "", &SyntaxError{At: v.at, Reason: "hostname: " + err.Error()}
+		return "", &SyntaxError{At: v.place(0), Reason: "hostname: " + err.Error()}
 	}
 	return name, nil
 }
@@ -246,7 +255,7 @@ func (e *evaluation) add(d *directive, active, user bool) error {
 		e.setFirst(name, d.args, d.at)
 		return nil
 	}
-	e.values[name] = value{append(slices.Clip(v.args), path), v.at}
+	e.values[name] = value{append(slices.Clip(v.args), path), append(slices.Clip(v.at), d.at)}
 	e.r.trace("%s: %s %s (%s)", e.alias, name, path, d.at)
 	return nil
 }
@@ -306,7 +315,3 @@ var overlooked = map[string]bool{
 func validVariable(name string) bool {
 	return name != "" && strings.Trim(lower(name), letters+"0123456789_") == ""
 }
-
-// errFdpass is what no dialer here can do: a command that passes an open
-// connection back.
-var errFdpass = errors.New("ProxyUseFdpass is not supported; use a ProxyCommand that copies, such as nc without -F")

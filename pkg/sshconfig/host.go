@@ -44,8 +44,8 @@ func (e *evaluation) result() (*Host, error) {
 		h.PreferredAuthentications = strings.Split(methods, ",")
 	}
 	for name, v := range e.values {
-		if v.at != "" && keywords[name].decides {
-			h.Sources[name] = v.at
+		if at := v.place(0); at != "" && keywords[name].decides {
+			h.Sources[name] = at
 		}
 	}
 	x := &expansion{e: e, tokens: e.tokens(h)}
@@ -97,24 +97,25 @@ type expansion struct {
 	err    error
 }
 
-func (x *expansion) failed(name string, err error) {
+// failed notes what is wrong with the argument i of a keyword.
+func (x *expansion) failed(name string, i int, err error) {
 	if err == nil || x.err != nil {
 		return
 	}
-	at := x.e.values[name].at
+	at := x.e.values[name].place(i)
 	if at == "" {
 		at = "ssh -G"
 	}
 	x.err = &SyntaxError{At: at, Reason: name + ": " + err.Error()}
 }
 
-// path expands ~, then tokens and variables.
-func (x *expansion) path(name, s string) string {
+// path expands ~, then tokens and variables, in argument i of a keyword.
+func (x *expansion) path(name string, i int, s string) string {
 	s, err := expandTilde(s, x.e.local.home)
 	if err == nil {
 		s, err = expand(s, x.tokens, x.e.r.getenv)
 	}
-	x.failed(name, err)
+	x.failed(name, i, err)
 	return s
 }
 
@@ -126,8 +127,8 @@ func (x *expansion) files(name string, otherwise []string) []string {
 		args = otherwise
 	}
 	var list []string
-	for _, s := range args {
-		list = append(list, x.path(name, s))
+	for i, s := range args {
+		list = append(list, x.path(name, i, s))
 	}
 	return list
 }
@@ -154,9 +155,9 @@ func (x *expansion) globalFiles() []string {
 		return nil
 	}
 	var list []string
-	for _, s := range args {
+	for i, s := range args {
 		s, err := expandTilde(s, x.e.local.home)
-		x.failed(name, err)
+		x.failed(name, i, err)
 		list = append(list, s)
 	}
 	return list
@@ -165,7 +166,7 @@ func (x *expansion) globalFiles() []string {
 func (x *expansion) agent() string {
 	socket := x.e.get("identityagent", "SSH_AUTH_SOCK")
 	if !x.e.asked {
-		socket = x.path("identityagent", socket)
+		socket = x.path("identityagent", 0, socket)
 	}
 	switch {
 	case socket == "none":
@@ -189,7 +190,7 @@ func (x *expansion) algorithms(name string) []string {
 		return strings.Split(text, ",")
 	}
 	list, err := assembleAlgorithms(text)
-	x.failed(name, err)
+	x.failed(name, 0, err)
 	return list
 }
 
@@ -199,7 +200,7 @@ func (x *expansion) proxy(h *Host) {
 	if j := x.e.jump; j != nil {
 		h.ProxyJump = j.String()
 		if j.host == h.HostName && (j.port == h.Port || j.port == 0 && h.Port == 22) && (j.user == "" || j.user == h.User) {
-			x.failed("proxyjump", errors.New("jumphost loop via "+j.host))
+			x.failed("proxyjump", 0, errors.New("jumphost loop via "+j.host))
 		}
 		return
 	}
@@ -212,9 +213,12 @@ func (x *expansion) proxy(h *Host) {
 		tokens[c] = x.tokens[c]
 	}
 	command, err := expandTokens(command, tokens)
-	x.failed("proxycommand", err)
+	x.failed("proxycommand", 0, err)
 	if x.e.yes("proxyusefdpass", false) {
-		x.failed("proxyusefdpass", errFdpass)
+		x.failed("proxyusefdpass", 0, errFdpass)
 	}
 	h.ProxyCommand = command
 }
+
+// errFdpass is about a command that passes an open connection back.
+var errFdpass = errors.New("ProxyUseFdpass is not supported; use a ProxyCommand that copies, such as nc without -F")

@@ -27,7 +27,7 @@ func (r *Resolver) load(config string, here local) ([]*file, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if known, ok := r.files[config]; ok {
-		return known.list, known.err
+		return known.files, known.err
 	}
 	var list []*file
 	read := func(f *file, err error) error {
@@ -56,9 +56,9 @@ func (r *Resolver) load(config string, here local) ([]*file, error) {
 		}
 	}
 	if r.files == nil {
-		r.files = make(map[string]files)
+		r.files = make(map[string]loaded)
 	}
-	r.files[config] = files{list, err}
+	r.files[config] = loaded{list, err}
 	return list, err
 }
 

@@ -47,7 +47,7 @@ type Host struct {
 	GlobalKnownHostsFiles    []string
 	RevokedHostKeys          []string // files of keys that no host may show
 	HostKeyAlias             string
-	HostKeyAlgorithms        []string // nil: ssh's default
+	HostKeyAlgorithms        []string // nil: ssh's default, of which ssh prefers those that it has keys on file for
 	HashKnownHosts           bool
 	StrictHostKeyChecking    string        // "yes", "no", "ask", "accept-new"
 	ConnectTimeout           time.Duration // 0: none
@@ -70,7 +70,8 @@ type Resolver struct {
 	// and ssh is not asked about a home that is not the one it would take.
 	Home string
 	// Getenv is for SSH_AUTH_SOCK and ${VAR}; nil for os.Getenv. A variable
-	// that is empty counts as not set.
+	// that is empty counts as not set. What ssh is asked, it answers by the
+	// environment of this process.
 	Getenv func(string) string
 	// SystemFile is read after the user's; "" for /etc/ssh/ssh_config, on
 	// Windows %ProgramData%\ssh\ssh_config.
@@ -82,14 +83,14 @@ type Resolver struct {
 	local func() (local, error) // set once, see setUp
 	setUp sync.Once
 	mu    sync.Mutex
-	files map[string]files // by Request.ConfigFile
-	told  sync.Map         // what Trace was told already, where once is enough
+	files map[string]loaded // by Request.ConfigFile
+	told  sync.Map          // what Trace was told already, where once is enough
 }
 
-// files is what Resolver remembers of one ConfigFile.
-type files struct {
-	list []*file
-	err  error
+// loaded is what Resolver remembers of one ConfigFile.
+type loaded struct {
+	files []*file
+	err   error
 }
 
 // local is this side: what ssh takes from passwd and from the kernel.
@@ -118,7 +119,8 @@ type PermissionError struct {
 }
 
 func (e *PermissionError) Error() string {
-	return fmt.Sprintf("bad owner or permissions on %s: owner uid %d, mode %04o", e.Path, e.UID, e.Mode.Perm())
+	return fmt.Sprintf("bad owner or permissions on %s: owner uid %d, mode %04o; ssh wants it to be yours or root's, and chmod go-w",
+		e.Path, e.UID, e.Mode.Perm())
 }
 
 // Resolve returns what holds for the request. A line that ssh refuses is a

@@ -171,7 +171,7 @@ func TestRefused(t *testing.T) {
 		{"Port 22\n\nColour red\n", ":3: bad configuration option: colour"},
 		{"Port x\n", `:1: port: bad port "x"`},
 		{"User \"a\n", ":1: invalid quotes"},
-		{"IdentityFile a\nIdentityFile %x\n", ":1: identityfile: unknown token %x"}, // of the line that set it first
+		{"IdentityFile a\nIdentityFile %x\n", ":2: identityfile: unknown token %x"},
 		{"IdentityFile ${NOT_SET}\n", ":1: identityfile: environment variable NOT_SET is not set"},
 		{"CertificateFile %\n", ":1: certificatefile: single %"},
 		{"ProxyCommand nc %d\n", ":1: proxycommand: unknown token %d"},
