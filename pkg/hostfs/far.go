@@ -228,7 +228,9 @@ func (f *far) PrivateGroup(ctx context.Context, gid, owner int) (bool, error) {
 
 func (f *far) Account(ctx context.Context) (strictmodes.Account, error) {
 	var who strictmodes.Account
-	out, err := f.ask(ctx, `id -u; id -g; id -G; id -un 2>/dev/null || echo; printf '%s\n' "$HOME"`)
+	out, err := f.ask(ctx, `id -u; id -g; id -G
+name=$(id -un 2>/dev/null) || name= # GNU's prints the number when there is no name
+printf '%s\n' "$name" "$HOME"`)
 	if err != nil {
 		return who, fmt.Errorf("asking who we are there: %w", err)
 	}
