@@ -1,8 +1,6 @@
 package sshconfig
 
-import (
-	"fmt"
-)
+import "fmt"
 
 // harmless are the keywords that do not decide anything in Host and are
 // taken on the command line all the same, because passing them by makes no

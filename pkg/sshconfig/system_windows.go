@@ -3,7 +3,6 @@ package sshconfig
 import (
 	"io/fs"
 	"os"
-	"os/exec"
 	"path/filepath"
 )
 
@@ -21,6 +20,3 @@ func globalKnownHosts() []string {
 // checkOwner lets every file pass: modes say nothing on Windows, and access
 // lists are not looked at here.
 func checkOwner(string, fs.FileInfo) error { return nil }
-
-// endTogether leaves the command as it is: Windows has no process groups.
-func endTogether(*exec.Cmd) {}
