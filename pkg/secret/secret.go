@@ -6,24 +6,89 @@ package secret
 import (
 	"context"
 	"errors"
+	"strings"
+	"sync"
+
+	"pi-key-tools/pkg/record"
 )
 
 // ErrNobody means that there is nobody to ask: no file, no askpass, no
 // terminal, or BatchMode.
 var ErrNobody = errors.New("nobody can be asked for it: no file, no askpass program and no terminal")
 
-// A Source is where one secret comes from.
+// ErrDeclined means that somebody was asked and gave nothing: ^D at the
+// terminal, or an askpass program that failed, as it does on "Cancel".
+var ErrDeclined = errors.New("no secret was given")
+
+// A Source is where one secret comes from. It is safe for concurrent use, and
+// must not be copied once Get was called.
 type Source struct {
 	File   string              // --password-file: any path, first line; "" for none
 	Batch  bool                // BatchMode yes: askpass and terminal are not asked
-	Getenv func(string) string // SSH_ASKPASS, SSH_ASKPASS_REQUIRE, DISPLAY
+	Getenv func(string) string // SSH_ASKPASS, SSH_ASKPASS_REQUIRE, DISPLAY, WAYLAND_DISPLAY
+
+	once sync.Once
+	read chan struct{} // closed once line and err are those of the file
+	line []byte
+	err  error
 }
 
 // Get returns the secret, which the caller wipes. prompt is what the askpass
-// program and the terminal show, such as "pi@raspberrypi's password: ".
+// program and the terminal show, such as "pi@raspberrypi's password: ", with
+// everything escaped that a terminal would obey. Prompts take turns, those of
+// all sources; an empty answer is an empty secret. An error may be ErrNobody,
+// ErrDeclined or ctx's.
+//
 // A file is read once and remembered, since it may be a pipe; it is refused
-// when others may read it. Its errors name the file and never the content.
-func (s *Source) Get(ctx context.Context, prompt string) ([]byte, error) { panic("unwritten") }
+// when others may read it (*RefusedError). Its errors name the file and never
+// the content.
+func (s *Source) Get(ctx context.Context, prompt string) ([]byte, error) {
+	switch {
+	case s.File != "":
+		return s.fromFile(ctx)
+	case s.Batch:
+		return nil, ErrNobody
+	}
+	select {
+	case asking <- struct{}{}:
+		defer func() { <-asking }()
+	case <-ctx.Done():
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	return s.ask(ctx, record.Escape(prompt))
+}
+
+// asking is held by whoever prompts: a process has one terminal and its user
+// one attention. It is a channel so that waiting for it ends with a context.
+var asking = make(chan struct{}, 1)
+
+// ask decides whom to ask. Source: readpass.c read_passphrase() of OpenSSH
+// 9.9, which looks at WAYLAND_DISPLAY too; ssh(1) ENVIRONMENT.
+func (s *Source) ask(ctx context.Context, prompt string) ([]byte, error) {
+	allowed := s.Getenv("DISPLAY") != "" || s.Getenv("WAYLAND_DISPLAY") != ""
+	preferred := false
+	switch strings.ToLower(s.Getenv("SSH_ASKPASS_REQUIRE")) {
+	case "force":
+		allowed, preferred = true, true
+	case "prefer":
+		preferred = allowed
+	case "never":
+		allowed = false
+	}
+	tty, err := openTerminal()
+	if err == nil {
+		defer tty.close()
+		if !preferred {
+			return tty.ask(ctx, prompt)
+		}
+	}
+	if !allowed {
+		return nil, ErrNobody
+	}
+	return askpass(ctx, s.Getenv("SSH_ASKPASS"), prompt, err == nil)
+}
 
 // Wipe overwrites a secret.
 func Wipe(secret []byte) { clear(secret) }
