@@ -124,8 +124,10 @@ func fill(f *os.File, data []byte, mode fs.FileMode, like fs.FileInfo) error {
 // as it is. Writers that all use Replace take turns, but on a file system
 // without locks, such as some NFS.
 //
-// Only regular files are replaced, never a device such as /dev/null. A new file takes the
-// place of the old, so that further hard links and ACLs stay with the old one.
+// Only regular files are replaced, never a device such as /dev/null. A new file
+// takes the place of the old, so that further hard links and ACLs stay with the
+// old one. The folders on the way are trusted: root must not use it in a home
+// that is another's.
 func Replace(path string, mode fs.FileMode, edit func(old []byte) ([]byte, error)) error {
 	var refused error
 	err := replace(path, mode, func(old []byte) (data []byte, err error) {

@@ -44,8 +44,8 @@ func syncDir(dir string) error {
 }
 
 // lock waits for its turn to replace path. The lock is on the folder: the file
-// itself is another after every turn, and may not be there at all. It is gone with
-// the process.
+// itself is another after every turn, and may not be there at all. It is gone
+// with the process.
 func lock(path string) (unlock func(), err error) {
 	d, err := os.Open(filepath.Dir(path))
 	if err != nil {

@@ -69,8 +69,8 @@ func (f *far) ask(ctx context.Context, script string) (string, error) {
 }
 
 // script gives a script the path as $p, and functions: look prints what ls(1)
-// says of it, and why prints why it says nothing. A folder that may not be passed
-// hides whether there is something; the deepest one that is there is asked.
+// says of it, and why prints why it says nothing. A folder that may not be
+// passed hides whether there is something; the deepest one there is asked.
 func script(p, body string) (string, error) {
 	if !path.IsAbs(p) || strings.ContainsRune(p, 0) {
 		return "", fmt.Errorf("%q is not an absolute path", p)
@@ -93,7 +93,7 @@ why() {
 
 // errorOf returns the error of a word that why printed.
 func errorOf(op, p, word string) error {
-	err := error(nil)
+	var err error
 	switch strings.TrimSuffix(word, "\n") {
 	case "missing":
 		err = fs.ErrNotExist
@@ -121,7 +121,8 @@ func (f *far) Lstat(ctx context.Context, p string) (strictmodes.Stat, error) {
 }
 
 // parseLs reads the first four words of what "ls -ldn" prints: mode, number of
-// links, owner and group (POSIX ls, STDOUT). What follows, which holds the name, is not looked at.
+// links, owner and group (POSIX ls, STDOUT). What follows, which holds the name,
+// is not looked at.
 func parseLs(line string) (strictmodes.Stat, bool) {
 	var st strictmodes.Stat
 	w := strings.Fields(line)

@@ -42,6 +42,6 @@ var ErrModesIgnored = errors.New("the file system does not keep modes")
 // ErrNotRegular means that what should be a regular file is none.
 var ErrNotRegular = errors.New("it is not a regular file")
 
-// ErrNoShell means that a login works and no POSIX shell answers there. The error
-// around it shows, escaped and cut, what came instead.
+// ErrNoShell means that a login works and no POSIX shell answers there. The
+// error around it shows, escaped and cut, what came instead.
 var ErrNoShell = errors.New("the login shell there ran no command")

@@ -14,10 +14,10 @@ import (
 	"pi-key-tools/pkg/strictmodes"
 )
 
-// Local is the files of this machine. Chmod and Chown are safe on Linux when root
-// works in the home of a user who swaps files and links meanwhile: every component is opened
-// from the root without following links, and what was looked at is what is
-// changed. Elsewhere only the last component is so guarded.
+// Local is the files of this machine. Chmod and Chown are safe on Linux when
+// root works in the home of a user who swaps files and links meanwhile: every
+// component is opened from the root without following links, and what was
+// looked at is what is changed. Elsewhere only the last component is guarded so.
 //
 // The home of its Account is $HOME, as everywhere on Unix, or else that of
 // passwd(5), which is the one that sshd takes. On Windows, where files have no

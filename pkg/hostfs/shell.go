@@ -14,9 +14,9 @@ const letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_
 // might touch written in octal for printf(1). The script keeps the standard
 // input. It must not hold a NUL.
 //
-// Linux takes 128 KiB for one argument, and the login shell gets the whole line as one. A byte
-// takes four at worst, so that any script of 32,000 bytes passes; what is
-// longer belongs on the standard input.
+// Linux takes 128 KiB for one argument, and the login shell gets the whole
+// line as one. A byte takes four at worst, so that any script of 32,000 bytes
+// passes; what is longer belongs on the standard input.
 func ShellCommand(script string) string {
 	var b strings.Builder
 	b.WriteString(`exec /bin/sh -c 'eval "$(printf "`)

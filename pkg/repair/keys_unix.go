@@ -20,11 +20,11 @@ import (
 	"pi-key-tools/pkg/strictmodes"
 )
 
-// PrivateKeys repairs, for the user uid of this machine, what ssh itself refuses in dir,
-// which is ~/.ssh: every private key that others may read, by ssh's rule for
-// the real file, and a config that others may write, by the rule of the ssh
-// that is installed. fsys is hostfs.Local. The records are as Home's, but none where
-// nothing is refused; a dir that is not there is none either.
+// PrivateKeys repairs, for the user uid of this machine, what ssh itself
+// refuses in dir, which is ~/.ssh: every private key that others may read, by
+// ssh's rule for the real file, and a config that others may write, by the rule
+// of the ssh that is installed. fsys is hostfs.Local. The records are as
+// Home's, but none where nothing is refused or there is no dir.
 func PrivateKeys(ctx context.Context, fsys hostfs.FS, dir string, uid int, dryRun bool) ([]record.Record, error) {
 	me, err := fsys.Account(ctx)
 	if err != nil {

@@ -19,9 +19,9 @@ import (
 	"pi-key-tools/pkg/strictmodes"
 )
 
-// A home is a state of an account's home. Each word is "MODE [OWNER [GROUP]]",
-// the owner root or third instead of the user, the group shared instead of private; the empty word
-// leaves what every server takes.
+// A home is a state of an account's home. Each word is "MODE [OWNER [GROUP]]":
+// the owner is user, root or third, the group private, root or shared. The
+// empty word leaves what every server takes.
 type home struct {
 	home, ssh, keys string
 	links           map[string]string  // name in the home: what it is to link to; what was there moves to the target

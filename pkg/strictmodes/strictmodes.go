@@ -110,7 +110,7 @@ type Repair int
 // The kinds of change, from the least.
 const (
 	None  Repair = iota // nothing that may be changed unasked
-	Chmod               // to Finding.Mode, which never has a bit more than before, but for what the owner needs to read his own
+	Chmod               // to Finding.Mode: no bit more than before, but u+r or u+x where the owner cannot read or pass his own
 	Chown               // to the account
 )
 
@@ -141,8 +141,8 @@ func Octal(mode fs.FileMode) string {
 // are judged.
 //
 // Only what is in the home, by its real path, gets a Repair: a link may lead
-// to what others need as it is. So does nothing that has further hard links, nor a folder
-// like /tmp. The home itself is never given away by Chown.
+// to what others need as it is. Nothing with further hard links does, nor a
+// folder like /tmp, and the home itself is never given away by Chown.
 //
 // POSIX ACLs count as far as they show in the group bits, as for sshd. One
 // corner of Debian's rule is taken too kindly: a file of root's, writable by
