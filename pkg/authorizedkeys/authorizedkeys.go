@@ -3,7 +3,15 @@
 // Source: sshd(8) AUTHORIZED_KEYS FILE FORMAT; auth2-pubkeyfile.c, auth-options.c.
 package authorizedkeys
 
-import "pi-key-tools/pkg/sshkey"
+import (
+	"bytes"
+	"encoding/base64"
+	"errors"
+	"slices"
+	"strings"
+
+	"pi-key-tools/pkg/sshkey"
+)
 
 // An Entry is one line that is neither blank nor a comment.
 type Entry struct {
@@ -19,20 +27,193 @@ type Option struct {
 	Value string // unquoted; "" for a flag
 }
 
+// unrestricting are the options that take nothing from what a bare key may.
+var unrestricting = []string{
+	"agent-forwarding", "environment", "no-touch-required", "no-verify-required",
+	"port-forwarding", "pty", "touch-required", "user-rc", "x11-forwarding",
+}
+
 // Restricts reports whether the entry lets less in than a bare key would:
 // from=, command=, expiry-time=, restrict, no-pty, cert-authority ….
-func (e Entry) Restricts() bool { panic("unwritten") }
+func (e Entry) Restricts() bool {
+	return slices.ContainsFunc(e.Options, func(o Option) bool {
+		return !slices.Contains(unrestricting, o.Name)
+	})
+}
 
 // ParseLine reads one line, without its newline. ok is false for a blank line
 // and for a comment.
-func ParseLine(line []byte) (e Entry, ok bool) { panic("unwritten") }
+//
+// An entry is live when there is a client, an address and a time for which
+// sshd takes it: whether expiry-time= is over or from= names the client's
+// address is not looked at. A well-formed key of a type that OpenSSH 9.2 does
+// not know counts as live, since a newer sshd may know it.
+func ParseLine(line []byte) (e Entry, ok bool) {
+	text, hasNUL := string(line), false
+	if i := strings.IndexByte(text, 0); i >= 0 { // the C string ends here
+		text, hasNUL = text[:i], true
+	}
+	text = strings.TrimLeft(text, " \t")
+	switch {
+	case text == "" && hasNUL:
+		return Entry{Dead: "starts with NUL bytes, and sshd reads no further than to the first"}, true
+	case strings.TrimRight(text, "\r") == "", text[0] == '#':
+		return Entry{}, false
+	}
+
+	var err error
+	if e.Key, err = readKey(text); err == nil {
+		return e.judged(nil), true
+	}
+	options, rest, closed := cutOptions(text)
+	if !closed {
+		return Entry{Dead: `an option's '"' is never closed`}, true
+	}
+	if e.Key, err = readKey(strings.TrimLeft(rest, " \t")); err != nil {
+		return Entry{Dead: whyNoKey(text, rest)}, true
+	}
+	e.Options, err = parseOptions(options)
+	return e.judged(err), true
+}
+
+// judged sets what speaks against an entry that has a key.
+func (e Entry) judged(err error) Entry {
+	switch {
+	case err != nil:
+		e.Dead = err.Error()
+	case strings.HasSuffix(e.Key.Type, "-cert-v01@openssh.com"):
+		e.Dead = "a certificate; sshd wants the plain key, or the CA's with cert-authority"
+	case e.has("principals") && !e.has("cert-authority"):
+		e.Dead = "principals= without cert-authority"
+	}
+	return e
+}
+
+func (e Entry) has(name string) bool {
+	return slices.ContainsFunc(e.Options, func(o Option) bool { return o.Name == name })
+}
+
+// readKey reads "type base64 [comment]" as sshkey_read() does, which is more
+// lenient than sshkey.ParsePublic: b64_pton() passes over what isspace() is
+// true for, so that a CR at the end of a line does not disturb it; the names
+// of RSA signatures pass for ssh-rsa; and the comment may hold anything.
+func readKey(s string) (sshkey.Public, error) {
+	typ, rest := cutBlank(s)
+	b64, comment := cutBlank(rest)
+	b64 = strings.Map(func(r rune) rune {
+		if '\t' <= r && r <= '\r' {
+			return -1
+		}
+		return r
+	}, b64)
+	blob, err := base64.StdEncoding.Strict().DecodeString(b64)
+	if err != nil {
+		return sshkey.Public{}, err
+	}
+	key, err := sshkey.ParseBlob(blob, strings.TrimRight(comment, " \t\r"))
+	if err != nil {
+		return sshkey.Public{}, err
+	}
+	if key.Type != plainName(typ) {
+		return sshkey.Public{}, errors.New("the type word is not the key's type")
+	}
+	return key, nil
+}
+
+// plainName maps the signature algorithms that sshkey.c lists among its key
+// types to the type of their keys.
+func plainName(typ string) string {
+	switch typ {
+	case "rsa-sha2-256", "rsa-sha2-512":
+		return "ssh-rsa"
+	case "webauthn-sk-ecdsa-sha2-nistp256@openssh.com":
+		return "sk-ecdsa-sha2-nistp256@openssh.com"
+	}
+	return typ
+}
+
+// cutBlank returns the first word and what follows it, without blanks between.
+func cutBlank(s string) (word, rest string) {
+	i := strings.IndexAny(s, " \t")
+	if i < 0 {
+		return s, ""
+	}
+	return s[:i], strings.TrimLeft(s[i:], " \t")
+}
+
+// cutOptions finds the end of the options, as sshkey_advance_past_options()
+// does: the first blank that is not between quotes.
+func cutOptions(s string) (options, rest string, closed bool) {
+	quoted := false
+	i := 0
+	for ; i < len(s) && (quoted || s[i] != ' ' && s[i] != '\t'); i++ {
+		switch {
+		case strings.HasPrefix(s[i:], `\"`):
+			i++
+		case s[i] == '"':
+			quoted = !quoted
+		}
+	}
+	return s[:i], s[i:], !quoted
+}
+
+// whyNoKey says why neither the line nor what follows its options is a key.
+func whyNoKey(line, rest string) string {
+	switch {
+	case strings.HasPrefix(line, "\xef\xbb\xbf"):
+		return "a byte order mark before it"
+	case strings.HasPrefix(line, "\xff\xfe"), strings.HasPrefix(line, "\xfe\xff"):
+		return "the file is UTF-16"
+	}
+	for _, family := range []string{"ssh-", "ecdsa-", "sk-"} {
+		if after := strings.TrimLeft(rest, " \t"); strings.HasPrefix(after, family) {
+			line = after
+		}
+	}
+	// The stricter reader has the words for it. It takes nothing that readKey
+	// does not, so it cannot be without an error here.
+	_, err := sshkey.ParsePublic(strings.TrimRight(line, "\r"))
+	return err.Error()
+}
 
 // Entries reads a whole file.
-func Entries(data []byte) []Entry { panic("unwritten") }
+func Entries(data []byte) []Entry {
+	var entries []Entry
+	n := 0
+	for line := range bytes.Lines(data) {
+		n++
+		if e, ok := ParseLine(bytes.TrimSuffix(line, []byte("\n"))); ok {
+			e.Line = n
+			entries = append(entries, e)
+		}
+	}
+	return entries
+}
 
-// Find returns the live entries for a key.
-func Find(data []byte, key sshkey.Public) []Entry { panic("unwritten") }
+// Find returns the live entries for a key, those with cert-authority among
+// them, which let in what the key has signed but not the key itself.
+func Find(data []byte, key sshkey.Public) []Entry {
+	var found []Entry
+	for _, e := range Entries(data) {
+		if e.Dead == "" && e.Key.Equal(key) {
+			found = append(found, e)
+		}
+	}
+	return found
+}
 
 // Append returns data with lines added, each ended by a newline; a missing
 // newline at the end of data is added first. data is not changed in place.
-func Append(data []byte, lines ...string) []byte { panic("unwritten") }
+func Append(data []byte, lines ...string) []byte {
+	if len(lines) == 0 {
+		return data
+	}
+	data = slices.Clip(data)
+	if len(data) > 0 && data[len(data)-1] != '\n' {
+		data = append(data, '\n')
+	}
+	for _, line := range lines {
+		data = append(append(data, line...), '\n')
+	}
+	return data
+}

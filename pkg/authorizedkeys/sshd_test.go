@@ -1,0 +1,164 @@
+package authorizedkeys
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"os/user"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+)
+
+// sshd itself says which of the odd lines let their keys in. All lines are one
+// file; ssh offers the keys one after the other, and sshd accepts a key or
+// does not without the private half that neither has.
+func TestAgreesWithSSHD(t *testing.T) {
+	sshd := lookPath(t, "sshd", "/usr/sbin/sshd")
+	ssh := lookPath(t, "ssh", "")
+	keygen := lookPath(t, "ssh-keygen", "")
+	me, err := user.Current()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	write := func(name, text string) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	hostKey := filepath.Join(dir, "hostkey")
+	if out, err := exec.Command(keygen, "-q", "-t", "ed25519", "-N", "", "-f", hostKey).CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	hostLine, err := os.ReadFile(hostKey + ".pub")
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	var file strings.Builder
+	want := map[int]string{}
+	for n, o := range oddLines {
+		line, _ := o.fill(n)
+		file.WriteString(line + "\n")
+		want[n] = o.dead
+	}
+	control := len(oddLines) // after all of them, so that none takes it along
+	file.WriteString(key(control))
+	want[control] = ""
+
+	config := write("sshd_config", strings.Join([]string{
+		"HostKey " + hostKey,
+		"AuthorizedKeysFile " + write("authorized_keys", file.String()),
+		"StrictModes no", "UsePAM no", "PermitRootLogin yes", "MaxAuthTries 1000",
+		"PasswordAuthentication no", "KbdInteractiveAuthentication no", "LogLevel DEBUG", "",
+	}, "\n"))
+	args := []string{
+		"-F", "none", "-v", "-o", "BatchMode=yes", "-o", "IdentitiesOnly=yes", "-o", "IdentityAgent=none",
+		"-o", "UserKnownHostsFile=" + write("known_hosts", "pi "+string(hostLine)), "-o", "StrictHostKeyChecking=yes",
+		"-o", "HostKeyAlias=pi", "-p", serve(t, sshd, "-i", "-f", config, "-E", filepath.Join(dir, "log")),
+	}
+	accepted := map[string]int{} // by fingerprint
+	var batches [][]string
+	for n := 0; n <= control; n++ {
+		o := oddLine{"KEY", ""}
+		if n < control {
+			o = oddLines[n]
+		}
+		_, p := o.fill(n)
+		if p.Blob == nil { // RSA too short: ssh would not offer it
+			continue
+		}
+		accepted[p.Fingerprint()] = n
+		path := write(fmt.Sprint("key", n, ".pub"), p.Line()+"\n")
+		if last := len(batches) - 1; last >= 0 && len(batches[last]) < 2*50 { // ssh takes 100 at most
+			batches[last] = append(batches[last], "-i", path)
+		} else {
+			batches = append(batches, []string{"-i", path})
+		}
+	}
+	got := map[int]bool{}
+	for _, batch := range batches {
+		cmd := exec.Command(ssh, append(append(args, batch...), me.Username+"@127.0.0.1", "true")...)
+		cmd.Env = []string{"HOME=" + dir, "PATH=" + os.Getenv("PATH")}
+		cmd.Dir = dir
+		out, _ := cmd.CombinedOutput() // the login itself must fail
+		for line := range strings.Lines(string(out)) {
+			if !strings.Contains(line, "Server accepts key") {
+				continue
+			}
+			for word := range strings.FieldsSeq(line) {
+				if n, ok := accepted[word]; ok {
+					got[n] = true
+				}
+			}
+		}
+		if len(got) == 0 {
+			log, _ := os.ReadFile(filepath.Join(dir, "log"))
+			t.Logf("ssh:\n%s\nsshd:\n%s", out, log)
+		}
+	}
+	if !got[control] {
+		if os.Getenv("PIKEY_TEST_REQUIRE") == "1" {
+			t.Fatal("sshd does not let us in at all")
+		}
+		t.Skip("sshd does not let us in at all")
+	}
+	for n, dead := range want {
+		if n < control && got[n] != (dead == "") {
+			t.Errorf("%q: accepted by sshd: %v; we say dead: %q", oddLines[n].line, got[n], dead)
+		}
+	}
+}
+
+// serve listens on loopback, starts a program for each connection, as inetd
+// does, and returns the port. sshd judges from= by a real address only.
+func serve(t *testing.T, program string, args ...string) (port string) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var running sync.WaitGroup
+	t.Cleanup(func() { l.Close(); running.Wait() })
+	running.Go(func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			socket, err := conn.(*net.TCPConn).File()
+			conn.Close()
+			if err != nil {
+				continue
+			}
+			cmd := exec.Command(program, args...)
+			cmd.Stdin, cmd.Stdout = socket, socket
+			_ = cmd.Run() // what it does is seen at the other end
+			socket.Close()
+		}
+	})
+	_, port, _ = net.SplitHostPort(l.Addr().String())
+	return port
+}
+
+// lookPath finds a peer program, or skips the test, or fails it when
+// everything must be there.
+func lookPath(t *testing.T, name, path string) string {
+	t.Helper()
+	if found, err := exec.LookPath(name); err == nil {
+		return found
+	}
+	if _, err := os.Stat(path); err == nil {
+		return path
+	}
+	if os.Getenv("PIKEY_TEST_REQUIRE") == "1" {
+		t.Fatalf("%s is not installed", name)
+	}
+	t.Skipf("%s is not installed", name)
+	return ""
+}
