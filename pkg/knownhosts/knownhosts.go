@@ -81,41 +81,33 @@ const (
 )
 
 // Judge says what the lines of a host say of the key it has shown. For a host
-// certificate ca is the key that signed it, and Known means an @cert-authority
-// line has ca; else ca is the zero Public. Validity and principals of a
-// certificate are the caller's to check. The lines that decided come back:
-// the matching one, all for Changed, the revoking one.
+// certificate key is the certificate, or the key inside it, and ca the key that
+// signed it; else ca is the zero Public. The lines that decided come back: the
+// matching one, all for Changed, the revoking one.
 //
-// A certificate is never Changed, since a CA need not be the one of every host
-// that its line matches. When one is Unknown, ssh goes on with the plain key
-// inside it: call Judge again with that.
-// Source: hostfile.c check_hostkeys_by_key_or_type().
+// A certificate is Known by an @cert-authority line that has ca, and its
+// validity and principals are the caller's to check. Without such a line, or
+// when it is not valid (leave ca out then), the key inside decides, as in ssh.
+// Source: sshconnect.c check_host_key(), hostfile.c check_hostkeys_by_key_or_type().
 func Judge(lines []Line, key, ca sshkey.Public) (Status, []Line) {
+	key = plain(key)
 	find := func(marker string, want sshkey.Public) []Line {
 		i := slices.IndexFunc(lines, func(l Line) bool {
-			return l.Marker == marker && plain(l.Key).Equal(plain(want))
+			return l.Marker == marker && len(want.Blob) > 0 && plain(l.Key).Equal(want)
 		})
 		if i < 0 {
 			return nil
 		}
 		return lines[i : i+1]
 	}
-	signed := len(ca.Blob) > 0
 	if by := find(MarkerRevoked, key); by != nil {
 		return Revoked, by
 	}
-	if signed {
-		if by := find(MarkerRevoked, ca); by != nil {
-			return Revoked, by
-		}
+	if by := find(MarkerRevoked, ca); by != nil {
+		return Revoked, by
 	}
-	if signed {
-		if by := find(MarkerCA, ca); by != nil {
-			return Known, by
-		}
-	}
-	if signed || isCert(key.Type) {
-		return Unknown, nil
+	if by := find(MarkerCA, ca); by != nil {
+		return Known, by
 	}
 	var others []Line
 	for i, l := range lines {

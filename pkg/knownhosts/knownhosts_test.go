@@ -86,6 +86,7 @@ func corpus() (lines, names []string) {
 	long := strings.Repeat("x", 1022)
 	lines = []string{
 		"# comment " + a,
+		"# " + a,
 		"",
 		"  \t ",
 		"plain " + a,
@@ -122,12 +123,14 @@ func corpus() (lines, names []string) {
 		strings.Replace(hashed("one"), "|1|", "|2|", 1) + " " + a,
 		"|1|" + base64.StdEncoding.EncodeToString([]byte("short")) + "|x " + a,
 		"|1|!!!|x " + a,
+		hashName("plain", salt[:19]) + " " + a,
 		"|1| " + a, "|1|| " + a, "| " + a, "|1 " + a,
 		"@cert-authority *.ex,plain " + a,
 		"@revoked plain " + b,
 		"@revoked\tplain " + b,
 		"@revoked " + "\tplain\t" + b,
 		"@revoked @revoked plain " + b,
+		"@revoked @revoked " + b,
 		"@cert-authority @revoked plain " + b,
 		"@unknown plain " + a,
 		"@ plain " + a,
@@ -257,15 +260,19 @@ func TestJudge(t *testing.T) {
 		{"a CA's own key as host key", "@cert-authority h " + text(edA), edA, none, Unknown, nil},
 		{"signed", "@cert-authority h " + text(edC), edCert, edC, Known, []int{1}},
 		{"signed by another", "@cert-authority h " + text(edB), edCert, edC, Unknown, nil},
-		{"signed by a plain host key", "h " + text(edC), edCert, edC, Unknown, nil},
-		{"signed, the plain key is on file", "h " + text(edA), edCert, edC, Unknown, nil},
+		{"signed by another, key changed", "@cert-authority h " + text(edB) + "\nh " + text(rsaA), edCert, edC, Changed, []int{2}},
+		{"signed by a plain host key", "h " + text(edC), edCert, edC, Changed, []int{1}},
+		{"signed by another, the key inside on file", "@cert-authority h " + text(edB) + "\nh " + text(edA), edCert, edC, Known, []int{2}},
+		{"signed, known twice", "h " + text(edA) + "\n@cert-authority h " + text(edC), edCert, edC, Known, []int{2}},
+		{"signed, shown as the key inside", "@cert-authority h " + text(edC), edA, edC, Known, []int{1}},
 		{"signed, CA revoked", "@cert-authority h " + text(edC) + "\n@revoked h " + text(edC), edCert, edC, Revoked, []int{2}},
 		{"signed, key revoked", "@cert-authority h " + text(edC) + "\n@revoked h " + text(edA), edCert, edC, Revoked, []int{2}},
 		{"signed, certificate revoked", "@cert-authority h " + text(edC) + "\n@revoked h " + text(edCert), edCert, edC, Revoked, []int{2}},
 		{"plain, certificate of it revoked", "h " + text(edA) + "\n@revoked h " + text(edCert), edA, none, Revoked, []int{2}},
 		{"sk, key revoked", "@cert-authority h " + text(edC) + "\n@revoked h " + text(skPlain), skCert, edC, Revoked, []int{2}},
-		{"signed, shown as the key inside", "@cert-authority h " + text(edC) + "\n@revoked h " + text(edA), edA, edC, Revoked, []int{2}},
-		{"a certificate, CA not given", "@cert-authority h " + text(edC), edCert, none, Unknown, nil},
+		{"the key inside, revoked", "@cert-authority h " + text(edC) + "\n@revoked h " + text(edA), edA, edC, Revoked, []int{2}},
+		{"not valid", "@cert-authority h " + text(edC), edCert, none, Unknown, nil},
+		{"not valid, the key inside on file", "@cert-authority h " + text(edC) + "\nh " + text(edA), edCert, none, Known, []int{2}},
 		{"a torn certificate", "@revoked h " + text(edA) + "\n@cert-authority h " + text(edC), torn, edC, Known, []int{2}},
 		{"a CA as plain key, revoked as CA", "@revoked h " + text(edC), edC, none, Revoked, []int{1}},
 	} {
@@ -317,7 +324,7 @@ func TestAlgorithmsAgainstSSH(t *testing.T) {
 		// It fails once its offer is read: there is no server.
 		_, said := run(scrubbed(t, client, "-vvv", "-F", "none", "-o", "GlobalKnownHostsFile=none",
 			"-o", "UserKnownHostsFile="+path, "-o", "IdentityFile=none",
-			"-o", "ProxyCommand=echo SSH-2.0-word; head -c 500 >/dev/null", "h"))
+			"-o", "ProxyCommand=sh -c 'echo SSH-2.0-word; head -c 500 >/dev/null'", "h"))
 		want := ""
 		for l := range strings.Lines(said) {
 			_, list, ok := strings.Cut(l, "prefer hostkeyalgs: ")

@@ -21,7 +21,7 @@ type line struct {
 }
 
 // split takes a line apart. It is not ok for what says nothing of any host:
-// comments, blank lines, unknown markers, a line without a key.
+// comments, blank lines, unknown markers, a single word.
 func split(text string) (l line, ok bool) {
 	// ssh works on C strings: a line ends at its first NUL.
 	if i := strings.IndexAny(text, "\n\x00"); i >= 0 {
@@ -55,7 +55,7 @@ func split(text string) (l line, ok bool) {
 	}
 	l.hosts, l.start = rest[:end], len(text)-len(rest)
 	l.key = strings.TrimLeft(rest[end:], blanks)
-	return l, l.key != "" && l.key[0] != '#'
+	return l, true
 }
 
 // readKey reads "type base64 comment" as sshkey.c sshkey_read() does: the type
