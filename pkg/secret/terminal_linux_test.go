@@ -89,7 +89,7 @@ type session struct {
 func start(t *testing.T, what string, terminal bool, env ...string) *session {
 	t.Helper()
 	s := &session{t: t, cmd: exec.Command("/proc/self/exe")}
-	s.cmd.Env = append([]string{"SECRET_TEST=" + what, "PATH=" + os.Getenv("PATH")}, env...)
+	s.cmd.Env = append([]string{"SECRET_TEST=" + what, "PATH=" + os.Getenv("PATH"), "GORACE=atexit_sleep_ms=0"}, env...)
 	s.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	if terminal {
 		s.openPTY()
