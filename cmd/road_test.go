@@ -128,7 +128,7 @@ func TestRoadWithRealServers(t *testing.T) {
 			wantOutcomes(t, records, "fail key-refused")
 			records, stderr := me.run(1, public, "pikeycopy", "-i", "-", "--password-file", password, target)
 			wantOutcomes(t, records, "ok key-present", "fail home-writable")
-			if !strings.Contains(stderr, "hint: pikeyfix "+target) {
+			if !strings.Contains(stderr, "hint: pikeyfix --password-file "+password+" "+target+"\n") {
 				t.Errorf("no way on: %s", stderr)
 			}
 			records, _ = me.run(1, "", "pikeyfix", "-n", "--password-file", password, target)

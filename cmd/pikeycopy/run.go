@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 
@@ -11,7 +10,6 @@ import (
 	"pi-key-tools/pkg/connect"
 	"pi-key-tools/pkg/install"
 	"pi-key-tools/pkg/record"
-	"pi-key-tools/pkg/sshkey"
 )
 
 const synopsis = `pikeycopy [-n] [-i file | -i -] ... [options] target ...
@@ -40,14 +38,7 @@ func run(ctx context.Context, env *cli.Env) error {
 	var input install.Input
 	for _, name := range *names {
 		if err := input.Read(name, env.Stdin); err != nil {
-			hint := "name a public key file, such as ~/.ssh/id_ed25519.pub; pikeygen prints one"
-			if errors.Is(err, sshkey.ErrPrivateKey) {
-				hint = "nothing was sent; the public half is printed by: pikeygen -y -f FILE"
-			}
-			if cli.HintOf(err) != "" {
-				return fmt.Errorf("-i %w", err)
-			}
-			return cli.WithHint(fmt.Errorf("-i %w", err), "%s", hint)
+			return fmt.Errorf("-i %w", err)
 		}
 	}
 	return opt.Run(ctx, env, list, func(ctx context.Context, host *connect.Host) []record.Record {
@@ -55,7 +46,7 @@ func run(ctx context.Context, env *cli.Env) error {
 		if len(*names) == 0 {
 			if err := input.Default(host.Keys(ctx)); err != nil {
 				return []record.Record{{Verdict: record.Fail, Cause: "key-missing", Detail: err.Error(),
-					Hint: "make one: pikeygen | pikeycopy -i - " + host.Target}}
+					Hint: "make one: pikeygen | " + host.Again("pikeycopy -i -")}}
 			}
 		}
 		return install.Copy(ctx, host, input.Keys, input.Files, *dryRun)

@@ -67,11 +67,6 @@ var theRun = []Entry{
 		Meaning:  "The time that --timeout allows was over before the work on the target was finished.",
 		Evidence: "The detail names the step that was under way.",
 		Cure:     "Give a longer --timeout; a server that answers, but never in time, is best looked at on its console.",
-	}, {
-		Word:     "input-refused",
-		Meaning:  "What was given as a public key is none, or holds what must not reach the server.",
-		Evidence: "The input was read before anything was sent; the detail names the line and what it holds instead.",
-		Cure:     "Give the file that ends in .pub, or the output of pikeygen; a private key never leaves this machine.",
 	},
 }
 

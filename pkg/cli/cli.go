@@ -219,7 +219,7 @@ func (env *Env) Emit(r record.Record) {
 	}
 	if r.Verdict == record.Fail {
 		msg := r.Cause
-		if r.Subject != "" {
+		if r.Subject != "" && !strings.Contains(r.Detail, r.Subject) {
 			msg += ": " + r.Subject
 		}
 		if r.Detail != "" {

@@ -10,12 +10,15 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
+	"strings"
 	"sync"
 	"time"
 
 	"golang.org/x/crypto/ssh"
 
 	"pi-key-tools/pkg/destination"
+	"pi-key-tools/pkg/hostfs"
 	"pi-key-tools/pkg/identity"
 	"pi-key-tools/pkg/secret"
 	"pi-key-tools/pkg/session"
@@ -111,6 +114,30 @@ func (c *Connector) resolve(ctx context.Context, target string, req sshconfig.Re
 	return &Host{Target: target, Config: cfg, c: c}, nil
 }
 
+// Again is the command line that runs a program on this target with what this
+// run was told about reaching it: a hint that can be pasted.
+func (h *Host) Again(program string) string {
+	words := []string{program}
+	add := func(option, value string) {
+		if value != "" {
+			words = append(words, option, hostfs.Quote(value))
+		}
+	}
+	o := h.c.opt
+	add("-F", o.ConfigFile)
+	add("-J", o.Jump)
+	add("-l", o.User)
+	if o.Port != 0 {
+		add("-p", strconv.Itoa(o.Port))
+	}
+	for _, option := range o.Options {
+		add("-o", option)
+	}
+	add("--password-file", o.PasswordFile)
+	add("--passphrase-file", o.PassphraseFile)
+	return strings.Join(append(words, hostfs.Quote(h.Target)), " ")
+}
+
 // Deadline returns a context that ends after the time for one target. A person
 // who is asked for a secret has more: see session.Deadline.
 func (c *Connector) Deadline(ctx context.Context) (context.Context, func()) {
@@ -189,10 +216,14 @@ func (h *Host) Keys(ctx context.Context, extra ...string) Keys {
 			keys.Broken = append(keys.Broken, p)
 			continue
 		}
-		if slices.ContainsFunc(files, func(f Candidate) bool { return f.Public.Equal(p.Public) }) {
+		c := Candidate{Key: session.Key{Public: p.Public, Name: path, Signer: h.fileSigner(p)}, Pair: p, Faults: p.Faults}
+		if i := slices.IndexFunc(files, func(f Candidate) bool { return f.Public.Equal(p.Public) }); i >= 0 {
+			if !files[i].HasPrivate() { // a copy of the public half was found first
+				files[i] = c
+			}
 			continue
 		}
-		files = append(files, Candidate{Key: session.Key{Public: p.Public, Name: path, Signer: h.fileSigner(p)}, Pair: p, Faults: p.Faults})
+		files = append(files, c)
 	}
 	var both, agentOnly []Candidate
 	agent, held, err := h.c.agent(ctx, h.Config.IdentityAgent)

@@ -162,6 +162,11 @@ func (h *Host) checkHostKey(name string, lines []knownhosts.Line, key ssh.Public
 		}
 	}
 	status, said := knownhosts.Judge(lines, shown, ca)
+	if line, err := h.revoked(shown, ca); err != nil {
+		return err
+	} else if line != nil {
+		status, said = knownhosts.Revoked, []knownhosts.Line{*line}
+	}
 	refuse := &HostKeyError{Target: h.Target, Status: status, Name: name, Shown: shown, Lines: said}
 	h.c.opt.Trace(1, h.Target, "host key %s %s", shown.Name(), shown.Fingerprint())
 	if status == knownhosts.Revoked {
@@ -184,6 +189,40 @@ func (h *Host) checkHostKey(name string, lines []knownhosts.Line, key ssh.Public
 		return h.trust(name, shown, remote, false)
 	}
 	return refuse
+}
+
+// A RevocationError means that RevokedHostKeys names what cannot be read. As
+// with ssh, no host key passes then.
+type RevocationError struct{ Err error }
+
+func (e *RevocationError) Error() string { return "RevokedHostKeys: " + e.Err.Error() }
+func (e *RevocationError) Unwrap() error { return e.Err }
+
+// revoked looks the key, and the authority behind it, up in RevokedHostKeys.
+func (h *Host) revoked(keys ...sshkey.Public) (*knownhosts.Line, error) {
+	for _, path := range h.Config.RevokedHostKeys {
+		data, err := os.ReadFile(path)
+		if err != nil {
+			return nil, &RevocationError{err}
+		}
+		if bytes.HasPrefix(data, []byte("SSHKRL\n")) {
+			return nil, &RevocationError{fmt.Errorf("%s: a binary revocation list cannot be read here; list the keys as lines", path)}
+		}
+		number := 0
+		for line := range bytes.Lines(data) {
+			number++
+			listed, err := sshkey.ParsePublic(strings.TrimSpace(string(line)))
+			if err != nil {
+				continue
+			}
+			for _, k := range keys {
+				if listed.Equal(k) {
+					return &knownhosts.Line{Path: path, Number: number, Marker: "@revoked", Key: listed}, nil
+				}
+			}
+		}
+	}
+	return nil, nil
 }
 
 // trust writes the key into the user's first known_hosts file. A replaced key

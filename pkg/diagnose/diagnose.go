@@ -66,6 +66,10 @@ func Login(ctx context.Context, host *connect.Host, keys connect.Keys, rep *sess
 		}
 		return failure(cause, hostKey.Shown.Fingerprint(), hostKey.Hint(), "%v", hostKey)
 	}
+	var revocation *connect.RevocationError
+	if errors.As(err, &revocation) {
+		return failure("config-bad", "", "", "%v", revocation)
+	}
 	switch rep.Stage {
 	case session.Dialling:
 		return dialling(host, err)
@@ -73,7 +77,7 @@ func Login(ctx context.Context, host *connect.Host, keys connect.Keys, rep *sess
 		return versions(host, rep)
 	case session.KeyExchange:
 		return keyExchange(rep, err)
-	case session.HostKey: // known_hosts could not be read or written
+	case session.HostKey: // the key was to be trusted, and could not be remembered
 		return failure("write-failed", "", "", "%v", err)
 	}
 	return authentication(host, keys, rep, err)
@@ -280,7 +284,7 @@ func nothingOffered(host *connect.Host, keys connect.Keys) record.Record {
 	case keys.AgentKeys == 0:
 		return failure("agent-empty", "", "make a key: pikeygen; or add one: ssh-add KEY", "no key file is there, and %s", agent)
 	}
-	return failure("key-missing", "", "pikeygen | pikeycopy -i - "+host.Target, "no key to offer: none of %s is there, and %s",
+	return failure("key-missing", "", "pikeygen | "+host.Again("pikeycopy -i -"), "no key to offer: none of %s is there, and %s",
 		strings.Join(keys.Looked, ", "), agent)
 }
 
@@ -294,7 +298,7 @@ func refused(host *connect.Host, rep *session.Report) record.Record {
 	if len(offered) == 1 {
 		subject = rep.Offers[0].Key.Public.Fingerprint()
 	}
-	hint := "install the key: pikeycopy " + host.Target + "; if it is there already, repair the modes: pikeyfix " + host.Target
+	hint := "install the key: " + host.Again("pikeycopy") + "\nhint: if it is there already, repair the modes: " + host.Again("pikeyfix")
 	if noPassword(rep) {
 		hint = "the server takes no password either: install the key from the Pi's own console, or repair there: pikeyfix"
 	}

@@ -75,10 +75,10 @@ func putFailure(ctx context.Context, host *connect.Host, path string, err error)
 	case errors.As(err, &put):
 		r.Cause, r.Subject = put.Cause, put.Path
 		r.Hint = map[string]string{
-			"home-writable":   "pikeyfix " + host.Target,
-			"wrong-owner":     "pikeyfix " + host.Target,
-			"keys-unreadable": "pikeyfix " + host.Target,
-			"keys-not-a-file": "pikeyfix " + host.Target,
+			"home-writable":   host.Again("pikeyfix"),
+			"wrong-owner":     host.Again("pikeyfix"),
+			"keys-unreadable": host.Again("pikeyfix"),
+			"keys-not-a-file": host.Again("pikeyfix"),
 			"disk-full":       "make room there: df -h, df -i",
 			"read-only-fs":    "there: sudo mount -o remount,rw / (an overlay is switched off with raspi-config)",
 			"immutable":       "there: lsattr, sudo chattr -i",
@@ -187,7 +187,7 @@ func lookInside(ctx context.Context, host *connect.Host, acting *session.Client,
 	}
 	if len(findings) > 0 {
 		r := findings[0]
-		r.Hint = "pikeyfix " + host.Target
+		r.Hint = host.Again("pikeyfix")
 		return r
 	}
 	return record.Record{Verdict: record.Fail, Cause: "key-refused",

@@ -100,15 +100,16 @@ type answer struct {
 	have  map[string][]string // blob: "NUMBER:LINE" of each line that holds it
 }
 
-// live returns the entry of the key that sshd would take, the least
-// restricted first.
+// live returns the entry by which sshd would let the key in, the least
+// restricted one if there are several.
 func (a answer) live(key sshkey.Public) *authorizedkeys.Entry {
 	var best *authorizedkeys.Entry
 	for _, found := range a.have[blob(key)] {
 		number, line, _ := strings.Cut(found, ":")
 		e, ok := authorizedkeys.ParseLine([]byte(line))
-		if !ok || e.Dead != "" || !e.Key.Equal(key) {
-			continue
+		authority := func(o authorizedkeys.Option) bool { return o.Name == "cert-authority" }
+		if !ok || e.Dead != "" || !e.Key.Equal(key) || slices.ContainsFunc(e.Options, authority) {
+			continue // sshd does not let the key itself in by this line
 		}
 		e.Line, _ = strconv.Atoi(number)
 		if best == nil || (best.Restricts() && !e.Restricts()) {
@@ -170,9 +171,21 @@ func readAnswer(mark string, stdout, stderr []byte) (answer, error) {
 	case ended:
 		return a, nil
 	case a.path == "":
-		return a, &PutError{"no-shell", "", firstWords(stdout, stderr)}
+		return a, noShell(stdout, stderr)
 	}
 	return a, putError("write-failed", a.path, stderr)
+}
+
+// noShell names why the script was not run, by what was said in its place.
+func noShell(stdout, stderr []byte) error {
+	e := &PutError{"no-shell", "", firstWords(stdout, stderr)}
+	switch {
+	case strings.Contains(e.Said, "Password change required"): // sshd(8), with PAM
+		e.Cause = "password-expired"
+	case strings.Contains(e.Said, "sftp connections only"): // ForceCommand internal-sftp
+		e.Cause = "command-forced"
+	}
+	return e
 }
 
 // errnoCauses are the far system's words (LC_ALL=C) for why a file could not

@@ -147,6 +147,7 @@ func TestPutPresence(t *testing.T) {
 		"other comment": {key.Type + " " + blob(key) + " elsewhere\n", true},
 		"restricted":    {`from="10.0.0.1",command="/bin/true" ` + key.Line() + "\n", true},
 		"commented out": {"# " + key.Line() + "\n", false},
+		"authority":     {"cert-authority " + key.Line() + "\n", false},
 		"bad option":    {"nonsense " + key.Line() + "\n", false},
 		"torn":          {key.Line()[:40] + "\n", false},
 	} {

@@ -279,8 +279,6 @@ func (e *evaluation) set(d *directive, active bool) error {
 		e.unsure = append(e.unsure, d.at+": "+d.unsure)
 	}
 	switch {
-	case k.kind == takesPath: // of -o
-		return e.add(d, true, true)
 	case k.kind == takesJump:
 		e.setJump(d.jump, d.at)
 		return nil

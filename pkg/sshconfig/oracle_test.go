@@ -393,7 +393,7 @@ var corpus = []struct {
 	{name: "identity file none", config: "IdentityFile None\n"},
 	{name: "identity file none and another", config: "IdentityFile none\nIdentityFile x\n"},
 	{name: "identity file two arguments", config: "IdentityFile a b\n"},
-	{name: "identity files of the command line", config: "IdentityFile b\n", req: Request{Options: []string{"IdentityFile=a", "IdentityFile ~/b c", "identityfile=b"}[:1]}},
+	{name: "identity files of the command line", config: "IdentityFile b\n", req: Request{Options: []string{"IdentityFile=a", "IdentityFile ~/c", "identityfile=b", "identityfile=a"}}},
 	{name: "many identity files", config: strings.Repeat("IdentityFile x\n", 200) + many("IdentityFile", 100)},
 	{name: "too many identity files", config: many("IdentityFile", 101)},
 	{name: "certificate files", config: "CertificateFile ~/a-%r\nCertificateFile none\n"},

@@ -217,10 +217,16 @@ func (e *evaluation) commandLine(req Request) error {
 		if err := CheckOption(option); err != nil {
 			return err
 		}
-		if d := parseOption(option); d != nil {
-			if err := e.set(d, true); err != nil {
-				return err
-			}
+		d := parseOption(option)
+		if d == nil {
+			continue
+		}
+		decide := e.set
+		if d.keyword.kind == takesPath {
+			decide = func(d *directive, active bool) error { return e.add(d, active, true) }
+		}
+		if err := decide(d, true); err != nil {
+			return err
 		}
 	}
 	if req.User != "" {
