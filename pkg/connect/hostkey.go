@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 
@@ -114,6 +115,10 @@ var certAlgorithms = []string{
 	ssh.CertAlgoRSASHA512v01, ssh.CertAlgoRSASHA256v01,
 }
 
+// verifiable are all that x/crypto can verify, for whoever asks for one by
+// HostKeyAlgorithms.
+var verifiable = slices.Concat(ssh.SupportedAlgorithms().HostKeys, ssh.InsecureAlgorithms().HostKeys)
+
 // hostKeyPolicy returns the check of the host's key and the algorithms to ask
 // for, by ssh's files.
 func (h *Host) hostKeyPolicy() (check func(ssh.PublicKey, net.Addr) error, algorithms []string, err error) {
@@ -122,7 +127,7 @@ func (h *Host) hostKeyPolicy() (check func(ssh.PublicKey, net.Addr) error, algor
 		name = strings.ToLower(alias)
 	}
 	var files []knownhosts.File
-	for _, path := range append(append([]string{}, h.Config.UserKnownHostsFiles...), h.Config.GlobalKnownHostsFiles...) {
+	for _, path := range slices.Concat(h.Config.UserKnownHostsFiles, h.Config.GlobalKnownHostsFiles) {
 		data, err := h.c.hostKeys.read(path)
 		if err != nil {
 			// ssh goes on without a file that it cannot read, and ends up
@@ -133,23 +138,30 @@ func (h *Host) hostKeyPolicy() (check func(ssh.PublicKey, net.Addr) error, algor
 		files = append(files, knownhosts.File{Path: path, Data: data})
 	}
 	lines := knownhosts.Lookup(files, name)
-	defaults := h.Config.HostKeyAlgorithms
-	if defaults == nil {
+	var portless []knownhosts.Line
+	if h.Config.HostKeyAlias == "" && h.Config.Port != 22 {
+		portless = knownhosts.Lookup(files, knownhosts.Name(h.Config.HostName, 22))
+	}
+	// ssh leaves the order alone where HostKeyAlgorithms is set outright; a
+	// key that is known is asked for first here all the same, since another
+	// one would look like a change.
+	defaults := slices.DeleteFunc(slices.Clone(h.Config.HostKeyAlgorithms), func(a string) bool { return !slices.Contains(verifiable, a) })
+	if len(defaults) == 0 {
 		defaults = plainAlgorithms
 		for _, l := range lines {
-			if l.Marker == "@cert-authority" {
-				defaults = append(append([]string{}, certAlgorithms...), plainAlgorithms...)
+			if l.Marker == knownhosts.MarkerCA {
+				defaults = slices.Concat(certAlgorithms, plainAlgorithms)
 				break
 			}
 		}
 	}
 	check = func(key ssh.PublicKey, remote net.Addr) error {
-		return h.checkHostKey(name, lines, key, remote)
+		return h.checkHostKey(name, lines, portless, key, remote)
 	}
 	return check, knownhosts.Algorithms(lines, defaults), nil
 }
 
-func (h *Host) checkHostKey(name string, lines []knownhosts.Line, key ssh.PublicKey, remote net.Addr) error {
+func (h *Host) checkHostKey(name string, lines, portless []knownhosts.Line, key ssh.PublicKey, remote net.Addr) error {
 	shown, ca := opaque(key), sshkey.Public{}
 	if cert, ok := key.(*ssh.Certificate); ok {
 		shown = opaque(cert.Key)
@@ -162,6 +174,13 @@ func (h *Host) checkHostKey(name string, lines []knownhosts.Line, key ssh.Public
 		}
 	}
 	status, said := knownhosts.Judge(lines, shown, ca)
+	if status == knownhosts.Unknown {
+		// sshconnect.c check_host_key(): the name without the port counts, if
+		// it has this very key.
+		if s, l := knownhosts.Judge(portless, shown, ca); s == knownhosts.Known || s == knownhosts.Revoked {
+			status, said = s, l
+		}
+	}
 	if line, err := h.revoked(shown, ca); err != nil {
 		return err
 	} else if line != nil {
@@ -217,7 +236,7 @@ func (h *Host) revoked(keys ...sshkey.Public) (*knownhosts.Line, error) {
 			}
 			for _, k := range keys {
 				if listed.Equal(k) {
-					return &knownhosts.Line{Path: path, Number: number, Marker: "@revoked", Key: listed}, nil
+					return &knownhosts.Line{Path: path, Number: number, Marker: knownhosts.MarkerRevoked, Key: listed}, nil
 				}
 			}
 		}

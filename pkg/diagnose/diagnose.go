@@ -248,7 +248,7 @@ func password(host *connect.Host, rep *session.Report) (record.Record, bool) {
 	case rep.PasswordErr != nil && rep.PasswordSent:
 		return failure("password-wrong", "", "", "after the password %v", rep.PasswordErr), true
 	case rep.PasswordErr != nil:
-		return failure("password-needed", "", "", "%v", rep.PasswordErr), true
+		return failure("password-needed", "", "", "no key lets %s in, and %v", who, rep.PasswordErr), true
 	case rep.PasswordSent && !slices.ContainsFunc(rep.Offers, func(o session.Offer) bool { return o.Answer == session.Partial }):
 		return failure("password-wrong", "", "", "the server refused the password of %s; it was tried once", who), true
 	}

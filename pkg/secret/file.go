@@ -49,6 +49,27 @@ func (s *Source) fromFile(ctx context.Context) ([]byte, error) {
 	}
 }
 
+// CheckFile says what is wrong with a file that a secret is to come from,
+// without reading it: it may be a pipe.
+func CheckFile(path string) error {
+	info, err := os.Stat(path)
+	if err != nil {
+		return err
+	}
+	if info.IsDir() {
+		return fmt.Errorf("%s: a folder holds no secret", path)
+	}
+	return refuse(path, info)
+}
+
+func refuse(path string, info fs.FileInfo) error {
+	// Windows keeps its permissions elsewhere; POSIX ACLs show in the group's.
+	if perm := info.Mode().Perm(); info.Mode().IsRegular() && perm&0o066 != 0 && runtime.GOOS != "windows" {
+		return &RefusedError{path, perm}
+	}
+	return nil
+}
+
 func readFile(path string) ([]byte, error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -59,9 +80,8 @@ func readFile(path string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	// Windows keeps its permissions elsewhere; POSIX ACLs show in the group's.
-	if perm := info.Mode().Perm(); info.Mode().IsRegular() && perm&0o066 != 0 && runtime.GOOS != "windows" {
-		return nil, &RefusedError{path, perm}
+	if err := refuse(path, info); err != nil {
+		return nil, err
 	}
 	buf := make([]byte, maxSecret)
 	defer clear(buf)

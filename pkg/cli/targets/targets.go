@@ -18,6 +18,7 @@ import (
 	"pi-key-tools/pkg/diagnose"
 	"pi-key-tools/pkg/fleet"
 	"pi-key-tools/pkg/record"
+	"pi-key-tools/pkg/secret"
 	"pi-key-tools/pkg/sshconfig"
 )
 
@@ -76,6 +77,14 @@ func (o *Options) Check(operands []string) ([]Target, error) {
 		return nil, cli.Usagef("-p %d: between 1 and 65535", o.Connect.Port)
 	case o.Connect.HostKey != "" && (len(list) != 1 || o.Hosts != ""):
 		return nil, cli.Usagef("--host-key trusts one key for one target: give exactly one")
+	}
+	for _, path := range []string{o.Connect.PasswordFile, o.Connect.PassphraseFile} {
+		if path == "" {
+			continue
+		}
+		if err := secret.CheckFile(path); err != nil {
+			return nil, err
+		}
 	}
 	return list, nil
 }
