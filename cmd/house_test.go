@@ -634,7 +634,7 @@ func TestManualPages(t *testing.T) {
 
 func TestShellScripts(t *testing.T) {
 	sshtest.Need(t, "shellcheck")
-	shebang := regexp.MustCompile(`^#!.*\b(sh|bash|dash|ksh)\b`)
+	shebang := regexp.MustCompile(`^(#!.*\b(sh|bash|dash|ksh)\b|# shellcheck shell=)`)
 	n := 0
 	for _, name := range tracked(t) {
 		data, err := os.ReadFile(filepath.Join(root, name))
@@ -645,8 +645,9 @@ func TestShellScripts(t *testing.T) {
 		if out, err := exec.Command("shellcheck", filepath.Join(root, name)).CombinedOutput(); err != nil {
 			t.Errorf("shellcheck %s: %v\n%s", name, err, out)
 		}
-		// Those in pkg are embedded, and run on the far side.
-		if info, err := os.Stat(filepath.Join(root, name)); err == nil && info.Mode()&0o111 == 0 && !strings.HasPrefix(name, "pkg/") {
+		// Those in pkg are embedded, and run on the far side; completions are sourced.
+		if info, err := os.Stat(filepath.Join(root, name)); err == nil && info.Mode()&0o111 == 0 &&
+			!strings.HasPrefix(name, "pkg/") && !strings.HasPrefix(name, "completions/") {
 			t.Errorf("%s cannot be executed", name)
 		}
 	}

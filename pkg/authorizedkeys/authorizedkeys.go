@@ -81,7 +81,7 @@ func (e Entry) judged(err error) Entry {
 	switch {
 	case err != nil:
 		e.Dead = err.Error()
-	case strings.HasSuffix(e.Key.Type, "-cert-v01@openssh.com"):
+	case sshkey.IsCertificate(e.Key.Type):
 		e.Dead = "a certificate; sshd wants the plain key, or the CA's with cert-authority"
 	case e.has("principals") && !e.has("cert-authority"):
 		e.Dead = "principals= without cert-authority"
@@ -114,22 +114,10 @@ func readKey(s string) (sshkey.Public, error) {
 	if err != nil {
 		return sshkey.Public{}, err
 	}
-	if key.Type != plainName(typ) {
+	if key.Type != sshkey.KeyType(typ) {
 		return sshkey.Public{}, errors.New("the type word is not the key's type")
 	}
 	return key, nil
-}
-
-// plainName maps the signature algorithms that sshkey.c lists among its key
-// types to the type of their keys.
-func plainName(typ string) string {
-	switch typ {
-	case "rsa-sha2-256", "rsa-sha2-512":
-		return "ssh-rsa"
-	case "webauthn-sk-ecdsa-sha2-nistp256@openssh.com":
-		return "sk-ecdsa-sha2-nistp256@openssh.com"
-	}
-	return typ
 }
 
 // cutBlank returns the first word and what follows it, without blanks between.

@@ -50,7 +50,10 @@ type Env struct {
 	cancel context.CancelCauseFunc // ends the run when its data can go nowhere
 }
 
-// System returns the Env of this process.
+// System returns the Env of this process. A standard output that was closed
+// (>&-) is no error: Go's runtime has put /dev/null in its place before main,
+// opened just as Python's and Node's "discard the output" opens it, so that
+// the one cannot be told from the other.
 func System(name string) *Env {
 	return &Env{
 		Name: name, Args: os.Args[1:],

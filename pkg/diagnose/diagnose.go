@@ -100,7 +100,7 @@ func contextEnd(ctx context.Context, step string) (record.Record, bool) {
 	case errors.Is(cause, session.ErrTooSlow):
 		return failure("too-slow", "", "give it more time: --timeout 2m", "not finished in the time for this target; it was at: %s", step), true
 	default:
-		return failure("interrupted", "", "", "%v, at: %s", cause, step), true
+		return failure("interrupted", "", "", "it was at: %s", step), true
 	}
 }
 

@@ -135,11 +135,7 @@ func (p *Pair) loadPrivate() (sshkey.Public, error) {
 	p.Private, p.contents = envelope, data
 	switch {
 	case len(envelope.Public.Blob) > 0:
-		public := envelope.Public
-		if public.Comment == "" && !envelope.Encrypted {
-			public.Comment = commentOf(data)
-		}
-		return printable(public), nil
+		return printable(envelope.Public), nil
 	case envelope.Encrypted, envelope.Format == "dsa": // judged as weak, whatever is in it
 		return none, nil
 	}

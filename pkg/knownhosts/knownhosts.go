@@ -90,10 +90,12 @@ const (
 // when it is not valid (leave ca out then), the key inside decides, as in ssh.
 // Source: sshconnect.c check_host_key(), hostfile.c check_hostkeys_by_key_or_type().
 func Judge(lines []Line, key, ca sshkey.Public) (Status, []Line) {
-	key = plain(key)
+	// Who revokes a key does not want its certificates either, and the other
+	// way round (sshkey.c sshkey_equal_public()).
+	key = key.Plain()
 	find := func(marker string, want sshkey.Public) []Line {
 		i := slices.IndexFunc(lines, func(l Line) bool {
-			return l.Marker == marker && len(want.Blob) > 0 && plain(l.Key).Equal(want)
+			return l.Marker == marker && len(want.Blob) > 0 && l.Key.Plain().Equal(want)
 		})
 		if i < 0 {
 			return nil
@@ -132,7 +134,7 @@ func Judge(lines []Line, key, ca sshkey.Public) (Status, []Line) {
 func Algorithms(lines []Line, defaults []string) []string {
 	// As in ssh, a type counts unless its first key is revoked.
 	has := func(algorithm string) bool {
-		want := plainType(keyType(algorithm))
+		want := sshkey.PlainType(sshkey.KeyType(algorithm))
 		i := slices.IndexFunc(lines, func(l Line) bool { return l.Marker == "" && l.Key.Type == want })
 		if i < 0 {
 			return false
@@ -146,7 +148,7 @@ func Algorithms(lines []Line, defaults []string) []string {
 	authority := slices.ContainsFunc(lines, func(l Line) bool { return l.Marker == MarkerCA })
 	var first, last []string
 	for _, a := range defaults {
-		if authority && isCert(a) || has(a) {
+		if authority && sshkey.IsCertificate(a) || has(a) {
 			first = append(first, a)
 		} else {
 			last = append(last, a)

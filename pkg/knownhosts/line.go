@@ -69,7 +69,7 @@ func readKey(text string) (key sshkey.Public, ok bool) {
 		return sshkey.Public{}, false
 	}
 	key, err = sshkey.ParseBlob(blob, strings.Trim(comment, " \r"))
-	return key, err == nil && key.Type == keyType(word)
+	return key, err == nil && key.Type == sshkey.KeyType(word)
 }
 
 // matchHosts reports whether the host part of a line speaks of name, which is

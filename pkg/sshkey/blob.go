@@ -80,23 +80,45 @@ var kinds = map[string]*kind{
 
 	"sk-ssh-ed25519@openssh.com":         {"ED25519-SK", withApplication(readEd25519)},
 	"sk-ecdsa-sha2-nistp256@openssh.com": {"ECDSA-SK", withApplication(readECDSA("nistp256", 256))},
+
+	"ssh-mldsa44-ed25519@openssh.com": {"MLDSA44-ED25519", readMLDSA44}, // of OpenSSH 10.5
 }
 
-// plainType returns the type word of the key that a certificate of type typ
-// certifies (PROTOCOL.certkeys; ssh-rsa-cert-v01@openssh.com is one of
-// ssh-rsa), or "" if typ is not a certificate of a known type.
-func plainType(typ string) string {
-	base, ok := strings.CutSuffix(typ, "-cert-v01@openssh.com")
-	if !ok {
-		return ""
+// certSuffix ends the types of certificates (PROTOCOL.certkeys).
+const certSuffix = "-cert-v01@openssh.com"
+
+// IsCertificate reports whether a type word, or the name of a signature
+// algorithm, is one of certificates.
+func IsCertificate(typ string) bool { return strings.HasSuffix(typ, certSuffix) }
+
+// PlainType returns the type word of the key that a certificate of type typ is
+// for: ssh-rsa for ssh-rsa-cert-v01@openssh.com. What is not a certificate of a
+// known type comes back as it is.
+func PlainType(typ string) string {
+	base, ok := strings.CutSuffix(typ, certSuffix)
+	switch {
+	case ok && kinds[base] != nil:
+		return base
+	case ok && kinds[base+"@openssh.com"] != nil: // named but once in the certificate's type
+		return base + "@openssh.com"
 	}
-	if strings.HasPrefix(base, "sk-") {
-		base += "@openssh.com"
+	return typ
+}
+
+// KeyType returns the type word of the keys that a signature algorithm is for:
+// ssh-rsa for rsa-sha2-512. Most algorithms are named like their keys. A line
+// of authorized_keys or known_hosts may name the one or the other before the
+// key (sshkey.c sshkey_type_from_name()).
+func KeyType(algorithm string) string {
+	for _, sha2 := range []string{"rsa-sha2-256", "rsa-sha2-512"} {
+		if suffix, ok := strings.CutPrefix(algorithm, sha2); ok && (suffix == "" || suffix == certSuffix) {
+			return "ssh-rsa" + suffix
+		}
 	}
-	if kinds[base] == nil {
-		return ""
+	if strings.HasPrefix(algorithm, "webauthn-sk-") {
+		return strings.TrimPrefix(algorithm, "webauthn-")
 	}
-	return base
+	return algorithm
 }
 
 // A dissection is what a blob tells of itself.
@@ -120,8 +142,8 @@ func dissect(blob []byte) (dissection, error) {
 		return dissection{}, errTorn
 	}
 	if d.kind = kinds[d.typ]; d.kind == nil {
-		plain := plainType(d.typ)
-		if plain == "" {
+		plain := PlainType(d.typ)
+		if plain == d.typ {
 			return d, nil
 		}
 		d.kind, d.cert = kinds[plain], true
@@ -214,6 +236,14 @@ func readEd25519(w *wire) (int, error) {
 		return 0, fmt.Errorf("ed25519 with %d bytes instead of 32", len(key))
 	}
 	return 256, nil
+}
+
+// readMLDSA44 reads the keys of ML-DSA-44 and of ed25519, one after the other.
+func readMLDSA44(w *wire) (int, error) {
+	if key := w.string(); len(key) != 1312+32 && !w.torn {
+		return 0, fmt.Errorf("mldsa44-ed25519 with %d bytes instead of %d", len(key), 1312+32)
+	}
+	return 256, nil // as ssh-keygen -l says
 }
 
 // readECDSA checks the form of the point, not that it is on the curve.

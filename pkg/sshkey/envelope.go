@@ -12,7 +12,7 @@ import (
 // An Envelope is what a private key file tells without its passphrase.
 type Envelope struct {
 	Format    string // "openssh", "pkcs1", "pkcs8", "sec1", "dsa"
-	Public    Public // OpenSSH's format holds it in clear; else zero
+	Public    Public // OpenSSH's format holds it in clear, but the comment is encrypted with the rest; else zero
 	Encrypted bool
 	Cipher    string // "none", "aes256-ctr", …; of PEM as DEK-Info has it, "" for an encrypted PKCS#8
 	KDF       string // "none", "bcrypt"; "" for an encrypted PEM
@@ -130,7 +130,7 @@ func openOpenSSH(data []byte) (Envelope, error) {
 		return Envelope{}, damaged("its public part: "+err.Error(), hintBackup)
 	}
 	if !e.Encrypted {
-		if err := checkPrivate(private, e.Public); err != nil {
+		if e.Public.Comment, err = checkPrivate(private, e.Public); err != nil {
 			return Envelope{}, damaged(err.Error(), hintBackup)
 		}
 	}
@@ -172,15 +172,16 @@ func withoutSpace(b []byte) []byte {
 
 // checkPrivate checks an unencrypted private part: the two check numbers, the
 // fields of its type, the comment and the padding; and that the public values
-// in it are those of the public key.
-func checkPrivate(private []byte, public Public) error {
+// in it are those of the public key. It returns the comment, which may hold
+// any bytes, or "" for a type whose fields are unknown.
+func checkPrivate(private []byte, public Public) (comment string, err error) {
 	torn := errors.New("its private part is torn")
 	w := &wire{rest: private}
 	if first, second := w.uint32(), w.uint32(); first != second {
-		return errors.New("its check numbers differ")
+		return "", errors.New("its check numbers differ")
 	}
 	if string(w.string()) != public.Type {
-		return errors.New("its private part is of another type than its public one")
+		return "", errors.New("its private part is of another type than its public one")
 	}
 	pub := &wire{rest: public.Blob}
 	pub.string() // type
@@ -201,9 +202,11 @@ func checkPrivate(private []byte, public Public) error {
 	case "ssh-ed25519":
 		match(1)
 		if secret := w.string(); len(secret) != 64 {
-			return torn
+			return "", torn
 		}
 		secrets = 0
+	case "ssh-mldsa44-ed25519@openssh.com":
+		match(1)
 	case "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521":
 		match(2)
 	case "sk-ssh-ed25519@openssh.com":
@@ -215,24 +218,24 @@ func checkPrivate(private []byte, public Public) error {
 		w.take(1)
 		secrets = 2
 	default:
-		return nil // only a newer ssh knows
+		return "", nil // only a newer ssh knows
 	}
 	for range secrets {
 		w.string()
 	}
-	w.string() // comment
+	comment = string(w.string())
 	if w.torn {
-		return torn
+		return "", torn
 	}
 	if !same {
-		return errors.New("its private part does not belong to its public one")
+		return "", errors.New("its private part does not belong to its public one")
 	}
 	for i, c := range w.rest {
 		if c != byte(i+1) {
-			return torn
+			return "", torn
 		}
 	}
-	return nil
+	return comment, nil
 }
 
 // A pemBlock is the first PEM block that OpenSSL would take for a private key.

@@ -68,8 +68,12 @@ func privateKeys(t *testing.T) []privateKey {
 			continue
 		}
 		if k.want.Format == "openssh" {
-			if want, err := ParsePublic(read(t, filepath.Join(dir, name+".pub"))); err != nil || !want.Equal(e.Public) {
-				t.Errorf("%s: the public half is %q", k.args, e.Public.Line())
+			want, err := ParsePublic(read(t, filepath.Join(dir, name+".pub")))
+			if k.encrypted {
+				want.Comment = ""
+			}
+			if err != nil || e.Public.Line() != want.Line() {
+				t.Errorf("%s: the public half is %q, want %q", k.args, e.Public.Line(), want.Line())
 			}
 		}
 		e.Public = Public{}

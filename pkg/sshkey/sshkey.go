@@ -57,11 +57,16 @@ func (p Public) Bits() int {
 // Equal reports whether both are the same key; comments do not matter.
 func (p Public) Equal(q Public) bool { return bytes.Equal(p.Blob, q.Blob) }
 
+// Plain returns the key that a certificate is for, without a comment
+// (sshkey_from_private() in OpenSSH's sshkey.c). Every other key, and a
+// certificate that cannot be taken apart, comes back as it is.
+func (p Public) Plain() Public {
+	if d, err := dissect(p.Blob); err == nil && d.cert {
+		return Public{Type: PlainType(d.typ), Blob: d.plain}
+	}
+	return p
+}
+
 // digest hashes the plain key: sshkey_fingerprint_raw() leaves out what a
 // certificate adds to it.
-func (p Public) digest() [sha256.Size]byte {
-	if d, err := dissect(p.Blob); err == nil && d.cert {
-		return sha256.Sum256(d.plain)
-	}
-	return sha256.Sum256(p.Blob)
-}
+func (p Public) digest() [sha256.Size]byte { return sha256.Sum256(p.Plain().Blob) }
