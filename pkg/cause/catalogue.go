@@ -204,9 +204,9 @@ var theNetwork = []Entry{
 		Cure:     "After a new image was written this is expected: compare the fingerprint on the console, then give --host-key FINGERPRINT, which replaces the old key. Otherwise somebody else may be answering: do not log in.",
 	}, {
 		Word:     "host-key-revoked",
-		Meaning:  "The host key of the server is marked @revoked in known_hosts, so nothing was sent.",
-		Evidence: "FILE:LINE of the mark is in the detail.",
-		Cure:     "Give the server a new host key; the mark says that this one has fallen into other hands.",
+		Meaning:  "The host key of the server is revoked, so nothing was sent.",
+		Evidence: "It is marked @revoked in known_hosts, or RevokedHostKeys lists it; FILE:LINE is in the detail.",
+		Cure:     "Give the server a new host key; somebody has said that this one must not be trusted.",
 	}, {
 		Word:     "no-user-yet",
 		Meaning:  "The Pi has no user yet, so nobody can log in.",
