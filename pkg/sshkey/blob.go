@@ -110,13 +110,13 @@ func PlainType(typ string) string {
 // of authorized_keys or known_hosts may name the one or the other before the
 // key (sshkey.c sshkey_type_from_name()).
 func KeyType(algorithm string) string {
-	for _, sha2 := range []string{"rsa-sha2-256", "rsa-sha2-512"} {
-		if suffix, ok := strings.CutPrefix(algorithm, sha2); ok && (suffix == "" || suffix == certSuffix) {
-			return "ssh-rsa" + suffix
-		}
-	}
-	if strings.HasPrefix(algorithm, "webauthn-sk-") {
-		return strings.TrimPrefix(algorithm, "webauthn-")
+	switch algorithm {
+	case "rsa-sha2-256", "rsa-sha2-512":
+		return "ssh-rsa"
+	case "rsa-sha2-256" + certSuffix, "rsa-sha2-512" + certSuffix:
+		return "ssh-rsa" + certSuffix
+	case "webauthn-sk-ecdsa-sha2-nistp256@openssh.com":
+		return "sk-ecdsa-sha2-nistp256@openssh.com"
 	}
 	return algorithm
 }

@@ -110,13 +110,23 @@ func TestShowsWhatSSHKeygenShows(t *testing.T) {
 	for _, name := range files {
 		mustKeygen(t, dir, "-q", "-s", "ca", "-I", "id of it", "-n", "pi,root", "-V", "+1w", name)
 	}
-	for _, name := range files {
-		for _, name := range []string{name, strings.TrimSuffix(name, ".pub") + "-cert.pub"} {
+	for _, file := range files {
+		plain, err := ParsePublic(read(t, filepath.Join(dir, file)))
+		if err != nil {
+			t.Errorf("%s: %v", file, err)
+		}
+		for _, name := range []string{file, strings.TrimSuffix(file, ".pub") + "-cert.pub"} {
 			want := mustKeygen(t, dir, "-lvf", name)
 			p, err := ParsePublic(read(t, filepath.Join(dir, name)))
 			if err != nil {
 				t.Errorf("%s: %v", name, err)
 				continue
+			}
+			if IsCertificate(p.Type) != (name != file) {
+				t.Errorf("%s: IsCertificate is wrong about %s", name, p.Type)
+			}
+			if inside := p.Plain(); !inside.Equal(plain) || inside.Type != plain.Type || PlainType(p.Type) != plain.Type {
+				t.Errorf("%s: Plain returns %s, PlainType %s", name, inside.Line(), PlainType(p.Type))
 			}
 			got := fmt.Sprintf("%d %s %s (%s)\n%s", p.Bits(), p.Fingerprint(), p.Comment, p.Name(), p.Randomart())
 			if got != want {

@@ -84,6 +84,7 @@ func TestParsePublicRefuses(t *testing.T) {
 		{madeRSA(16392), "16384 bits"},
 		{made("ssh-ed25519", "short"), "5 bytes instead of 32"},
 		{made("ssh-ed25519", strings.Repeat("k", 32), "more"), "goes on after its end"},
+		{made("ssh-mldsa44-ed25519@openssh.com", "short"), "5 bytes instead of 1344"},
 		{made("ecdsa-sha2-nistp256", "nistp384", "x"), "another curve"},
 		{made("ecdsa-sha2-nistp256", "nistp256", "\x02"+strings.Repeat("x", 32)), "uncompressed"},
 		{made("ssh-new"), "ends in its middle"},
@@ -243,6 +244,31 @@ func TestEqual(t *testing.T) {
 	c, _ := ParsePublic(rsaLine)
 	if !a.Equal(b) || a.Equal(c) {
 		t.Error("Equal must look at the blob and at nothing else")
+	}
+}
+
+// What ssh-keygen -l of OpenSSH 10.5 shows, and no older one.
+func TestMLDSA44(t *testing.T) {
+	p, err := ParsePublic(made("ssh-mldsa44-ed25519@openssh.com", strings.Repeat("k", 1344)))
+	if err != nil || p.Name() != "MLDSA44-ED25519" || p.Bits() != 256 {
+		t.Errorf("%d %s, %v", p.Bits(), p.Name(), err)
+	}
+}
+
+func TestTypes(t *testing.T) {
+	for _, tt := range []struct{ algorithm, key, plain string }{
+		{"rsa-sha2-512", "ssh-rsa", "ssh-rsa"},
+		{"rsa-sha2-256-cert-v01@openssh.com", "ssh-rsa-cert-v01@openssh.com", "ssh-rsa"},
+		{"ssh-ed25519", "ssh-ed25519", "ssh-ed25519"},
+		{"sk-ssh-ed25519-cert-v01@openssh.com", "sk-ssh-ed25519-cert-v01@openssh.com", "sk-ssh-ed25519@openssh.com"},
+		{"ssh-mldsa44-ed25519-cert-v01@openssh.com", "ssh-mldsa44-ed25519-cert-v01@openssh.com", "ssh-mldsa44-ed25519@openssh.com"},
+		{"webauthn-sk-ecdsa-sha2-nistp256@openssh.com", "sk-ecdsa-sha2-nistp256@openssh.com", "sk-ecdsa-sha2-nistp256@openssh.com"},
+		{"new-cert-v01@openssh.com", "new-cert-v01@openssh.com", "new-cert-v01@openssh.com"},
+		{"rsa-sha2-5120", "rsa-sha2-5120", "rsa-sha2-5120"},
+	} {
+		if key := KeyType(tt.algorithm); key != tt.key || PlainType(key) != tt.plain {
+			t.Errorf("%s: keys of type %s, plain ones of %s; want %s, %s", tt.algorithm, key, PlainType(key), tt.key, tt.plain)
+		}
 	}
 }
 

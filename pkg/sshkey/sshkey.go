@@ -57,9 +57,8 @@ func (p Public) Bits() int {
 // Equal reports whether both are the same key; comments do not matter.
 func (p Public) Equal(q Public) bool { return bytes.Equal(p.Blob, q.Blob) }
 
-// Plain returns the key that a certificate is for, without a comment
-// (sshkey_from_private() in OpenSSH's sshkey.c). Every other key, and a
-// certificate that cannot be taken apart, comes back as it is.
+// Plain returns the key that a certificate is for, without a comment. Every
+// other key, and a certificate that cannot be taken apart, comes back as it is.
 func (p Public) Plain() Public {
 	if d, err := dissect(p.Blob); err == nil && d.cert {
 		return Public{Type: PlainType(d.typ), Blob: d.plain}
