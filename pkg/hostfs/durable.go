@@ -117,6 +117,20 @@ func fill(f *os.File, data []byte, mode fs.FileMode, like fs.FileInfo) error {
 	return err
 }
 
+// MakeDir makes a folder that is missing, and its name is on the disk when it
+// returns nil. What is there stays as it is, whatever it is; missing parents
+// are not made.
+func MakeDir(path string, mode fs.FileMode) error {
+	err := os.Mkdir(path, mode)
+	if errors.Is(err, fs.ErrExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return syncDir(filepath.Dir(path))
+}
+
 // Replace writes a file durably: the complete old or the complete new content
 // at every moment, owner and mode kept, a link written at its target. edit
 // gets the old content (nil if there is no file; the new one then gets mode)

@@ -35,7 +35,7 @@ func (l *local) Lstat(_ context.Context, path string) (strictmodes.Stat, error) 
 	if err != nil {
 		return strictmodes.Stat{}, err
 	}
-	return statOf(info), nil
+	return StatOf(info), nil
 }
 
 func (l *local) Readlink(_ context.Context, path string) (string, error) { return os.Readlink(path) }

@@ -22,7 +22,8 @@ func notReal(err error) error {
 	return err
 }
 
-func statOf(info fs.FileInfo) strictmodes.Stat {
+// StatOf returns what a file of this machine is to be judged by.
+func StatOf(info fs.FileInfo) strictmodes.Stat {
 	sys := info.Sys().(*syscall.Stat_t)
 	return strictmodes.Stat{Mode: info.Mode(), UID: int(sys.Uid), GID: int(sys.Gid), Nlink: int(sys.Nlink)}
 }

@@ -9,9 +9,9 @@ import (
 	"pi-key-tools/pkg/strictmodes"
 )
 
-// statOf returns the type alone, as of a file that is the caller's and closed
+// StatOf returns the type alone, as of a file that is the caller's and closed
 // to others: the modes that Go makes up for Windows are no ground to refuse one.
-func statOf(info fs.FileInfo) strictmodes.Stat {
+func StatOf(info fs.FileInfo) strictmodes.Stat {
 	return strictmodes.Stat{Mode: info.Mode().Type() | 0700, UID: os.Getuid(), GID: os.Getgid(), Nlink: 1}
 }
 

@@ -10,6 +10,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"syscall"
 
 	"golang.org/x/crypto/ssh"
 
@@ -122,10 +123,8 @@ func (p *Pair) loadPrivate() (sshkey.Public, error) {
 		p.unread(p.Path, err)
 		return none, nil
 	}
-	if judgesModes {
-		if f, refused := strictmodes.JudgePrivateKey(p.Path, st, os.Getuid()); refused {
-			p.fault(f.Cause, p.Path, "pikeyfix", "%s", f.Detail)
-		}
+	if f, refused := strictmodes.JudgePrivateKey(p.Path, st, os.Getuid()); refused {
+		p.fault(f.Cause, p.Path, "pikeyfix", "%s", f.Detail)
 	}
 	envelope, err := sshkey.OpenEnvelope(data)
 	if err != nil {
@@ -203,7 +202,7 @@ func Weak(key sshkey.Public) string {
 func readKey(path string) ([]byte, strictmodes.Stat, error) {
 	const limit = 1 << 20 // OpenSSH's own for key files (sshbuf-io.c)
 	var st strictmodes.Stat
-	f, err := open(path)
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK|syscall.O_NOCTTY, 0)
 	if err != nil {
 		return nil, st, err
 	}
@@ -222,7 +221,7 @@ func readKey(path string) ([]byte, strictmodes.Stat, error) {
 	if len(data) > limit {
 		return nil, st, &sshkey.FileError{Cause: "key-damaged", Reason: "it is larger than 1 MiB, which no key is"}
 	}
-	return data, statOf(info), nil
+	return data, hostfs.StatOf(info), nil
 }
 
 func publicOf(k ssh.PublicKey) sshkey.Public {

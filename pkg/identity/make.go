@@ -114,7 +114,7 @@ func Make(ctx context.Context, path string, spec Spec) (*Pair, error) {
 			return nil, err
 		}
 	}
-	if err := makeFolder(filepath.Dir(path)); err != nil {
+	if err := hostfs.MakeDir(filepath.Dir(path), 0o700); err != nil {
 		return nil, err
 	}
 
@@ -169,17 +169,4 @@ func WritePublic(path string, key sshkey.Public) error {
 		}
 	}
 	return err
-}
-
-// makeFolder makes a folder that is missing, for its owner alone, and brings
-// its name to the disk.
-func makeFolder(path string) error {
-	err := os.Mkdir(path, 0o700)
-	if errors.Is(err, fs.ErrExist) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	return syncFolder(filepath.Dir(path))
 }
