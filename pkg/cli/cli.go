@@ -75,6 +75,7 @@ func (e SignalError) Error() string { return "interrupted by signal: " + e.Signa
 //
 // On SIGINT, SIGTERM and SIGHUP the context is cancelled, run tells what is
 // finished, and the status is 128+N. A second signal ends the process at once.
+// A signal that is ignored stays so: nohup(1) means it.
 func Run(env *Env, run func(context.Context, *Env) error) int {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	defer cancel(nil)
@@ -85,7 +86,11 @@ func Run(env *Env, run func(context.Context, *Env) error) int {
 	// signal, this is not inherited by children.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	signals := make(chan os.Signal, 1)
-	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	for _, s := range []os.Signal{os.Interrupt, syscall.SIGTERM, syscall.SIGHUP} {
+		if !signal.Ignored(s) {
+			signal.Notify(signals, s)
+		}
+	}
 	defer signal.Stop(signals)
 	go func() {
 		select {
