@@ -176,6 +176,7 @@ type Keys struct {
 	Candidates []Candidate      // in the order in which ssh offers them
 	Broken     []*identity.Pair // with no public half that could be offered
 	Looked     []string         // the files that were looked for
+	Unaccepted []Candidate      // kept back by PubkeyAcceptedAlgorithms
 	AgentErr   *identity.AgentError
 	AgentKeys  int // how many the agent holds; -1 if there is no agent
 }
@@ -243,8 +244,24 @@ func (h *Host) Keys(ctx context.Context, extra ...string) Keys {
 			agentOnly = append(agentOnly, Candidate{Key: key, Agent: true})
 		}
 	}
-	keys.Candidates = slices.Concat(both, agentOnly, files)
+	for _, c := range slices.Concat(both, agentOnly, files) {
+		if h.accepts(c.Public.Type) {
+			keys.Candidates = append(keys.Candidates, c)
+		} else {
+			keys.Unaccepted = append(keys.Unaccepted, c)
+		}
+	}
 	return keys
+}
+
+// accepts reports whether ssh_config lets a key of this type be used. An RSA
+// key signs by other names than its own.
+func (h *Host) accepts(keyType string) bool {
+	list := h.Config.PubkeyAcceptedAlgorithms
+	if keyType == ssh.KeyAlgoRSA {
+		return list == nil || slices.Contains(list, ssh.KeyAlgoRSASHA512) || slices.Contains(list, ssh.KeyAlgoRSASHA256)
+	}
+	return list == nil || slices.Contains(list, keyType)
 }
 
 // FaultError is why a private half that is here was not used: ssh would not

@@ -261,6 +261,11 @@ func noPassword(rep *session.Report) bool {
 }
 
 func nothingOffered(host *connect.Host, keys connect.Keys) record.Record {
+	if len(keys.Unaccepted) > 0 {
+		c := keys.Unaccepted[0]
+		return failure("config-elsewhere", c.Public.Fingerprint(), "", "PubkeyAcceptedAlgorithms keeps %s back: %s",
+			c.Public.Name(), host.Config.Sources["pubkeyacceptedalgorithms"])
+	}
 	agent := "there is no agent"
 	switch {
 	case keys.AgentErr != nil && keys.AgentErr.Socket != "":

@@ -27,9 +27,13 @@ func Copy(ctx context.Context, host *connect.Host, keys []sshkey.Public, files [
 	}
 	defer client.Close()
 
-	path, placed, err := Put(ctx, client.Run, keys, dryRun)
+	lines := make([]Line, len(keys))
+	for i, k := range keys {
+		lines[i] = Line{Key: k}
+	}
+	path, placed, err := Put(ctx, Shell(client.Run), lines, false, dryRun)
 	if err != nil {
-		return []record.Record{putFailure(ctx, host, path, err)}
+		return []record.Record{putFailure(ctx, host, client, rep, path, err)}
 	}
 	records := make([]record.Record, 0, 2*len(placed))
 	for _, p := range placed {
@@ -67,11 +71,17 @@ func rank(keys []sshkey.Public, k session.Key) int {
 	return 1
 }
 
-func putFailure(ctx context.Context, host *connect.Host, path string, err error) record.Record {
+func putFailure(ctx context.Context, host *connect.Host, client *session.Client, rep *session.Report, path string, err error) record.Record {
 	r := record.Record{Verdict: record.Fail, Cause: "connection-dropped", Subject: path,
 		Detail: err.Error(), Hint: "whether the key was added is not known; run it again: nothing is added twice"}
 	var put *PutError
 	switch cause := context.Cause(ctx); {
+	case errors.As(err, &put) && put.denied:
+		// Whether an owner or a mode is in the way, the files tell.
+		r.Cause, r.Subject, r.Hint = put.Cause, put.Path, host.Again("pikeyfix")
+		if found, err := diagnose.Files(ctx, hostfs.Far(client.Run), strictmodes.ServerOf(rep.ServerVersion)); err == nil && len(found) > 0 {
+			r.Cause, r.Subject, r.Detail = found[0].Cause, found[0].Subject, found[0].Detail
+		}
 	case errors.As(err, &put):
 		r.Cause, r.Subject = put.Cause, put.Path
 		r.Hint = map[string]string{

@@ -2,8 +2,8 @@
 # Adds public keys to authorized_keys: the complete old or the complete new file
 # at every moment, and "done" only when it is on the disk and has been read back.
 # The caller puts three variables before it:
-#   keys   key lines, one a line
-#   force  the blobs to add although a line holds them, one a line
+#   lines  one a line: the key's blob, a blank, the line to add
+#   force  not empty: add them although a line holds the blob
 #   dry    not empty: change nothing
 #   mark   starts every line of the answer, since start-up files may print too
 # shellcheck disable=SC2154 # these four
@@ -63,27 +63,22 @@ flush() {
 put() {
 	add=
 	IFS=$newline
-	for key in $keys; do
-		blob=${key#* }
-		blob=${blob%% *}
-		if [ -e "$file" ]; then
-			case $newline$force$newline in
-			*"$newline$blob$newline"*) ;;
-			*)
-				found=$(grep $text -n -F -e "$blob" "$file" || [ $? -eq 1 ]) || fail keys-unreadable "$file"
-				if [ -n "$found" ]; then
-					for line in $found; do
-						say have "$blob" "$line"
-					done
-					continue
-				fi
-				;;
-			esac
+	for line in $lines; do
+		blob=${line%% *}
+		line=${line#* }
+		if [ -e "$file" ] && [ -z "$force" ]; then
+			found=$(grep $text -n -F -e "$blob" "$file" || [ $? -eq 1 ]) || fail keys-unreadable "$file"
+			if [ -n "$found" ]; then
+				for have in $found; do
+					say have "$blob" "$have"
+				done
+				continue
+			fi
 		fi
 		case $newline$add in
-		*" $blob"*) ;; # the same key twice in one call
-		*) add=$add$key$newline ;;
+		*" $blob"*) continue ;; # the same key twice in one call
 		esac
+		add=$add$line$newline
 		say add "$blob"
 	done
 	if [ -z "$add" ] || [ -n "$dry" ]; then
@@ -111,8 +106,8 @@ put() {
 	fi
 	mv -f "$tmp" "$file" || fail write-failed "$file"
 	flush "$dir"
-	for key in $add; do
-		grep $text -q -x -F -e "$key" "$file" || fail write-failed "$file"
+	for line in $add; do
+		grep $text -q -x -F -e "$line" "$file" || fail write-failed "$file"
 	done
 	say end
 	exit 0

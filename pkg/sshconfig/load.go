@@ -1,6 +1,7 @@
 package sshconfig
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -10,6 +11,9 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+
+	"pi-key-tools/pkg/hostfs"
+	"pi-key-tools/pkg/strictmodes"
 )
 
 // maxDepth is READCONF_MAX_DEPTH of readconf.c.
@@ -191,4 +195,19 @@ func read(path string, checked bool) ([]byte, error) {
 		return nil, nil
 	}
 	return data, err
+}
+
+// checkOwner is the check of readconf.c read_config_file_depth(), in Debian's
+// ssh with its patch user-group-modes. What cannot be judged is refused.
+func checkOwner(path string, info fs.FileInfo) error {
+	client := strictmodes.OpenSSH
+	if _, err := os.Stat("/etc/debian_version"); err == nil {
+		client = strictmodes.Debian
+	}
+	st := hostfs.StatOf(info)
+	_, refused, err := strictmodes.JudgeConfig(context.Background(), hostfs.Local(), path, st, os.Getuid(), client)
+	if refused || err != nil {
+		return &PermissionError{Path: path, Mode: st.Mode, UID: st.UID}
+	}
+	return nil
 }

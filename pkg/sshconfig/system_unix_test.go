@@ -11,27 +11,6 @@ import (
 	"time"
 )
 
-func TestPrivateGroup(t *testing.T) {
-	const passwd = "root:x:0:0::/root:/bin/sh\npi:x:1000:1000::/home/pi:/bin/sh\nann:x:1001:100::/home/ann:/bin/sh\nbob:x:1002:100::/home/bob:/bin/sh\n"
-	const group = "root:x:0:\npi:x:1000:\nusers:x:100:\nsolo:x:7:pi\ntwo:x:8:pi,ann\nempty:x:9:\nother:x:10:ann\n"
-	for _, c := range []struct {
-		gid, owner, us int
-		want           bool
-	}{
-		{1000, 1000, 1000, true}, // pi's own
-		{1000, 0, 0, false},      // pi is in it, who is not us
-		{100, 1001, 1001, false}, // ann's and bob's
-		{7, 1000, 1000, true}, {8, 1000, 1000, false}, {9, 1000, 1000, false}, {10, 1000, 1000, false},
-		{11, 1000, 1000, false}, // no such group
-		{7, 999, 999, false},    // no such owner
-		{0, 0, 0, true},
-	} {
-		if got := privateGroup(passwd, group, c.gid, c.owner, c.us); got != c.want {
-			t.Errorf("%+v: %v", c, got)
-		}
-	}
-}
-
 // TestAskEnds: the end of the context ends ssh with what it has started.
 func TestAskEnds(t *testing.T) {
 	needSSH(t)

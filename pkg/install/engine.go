@@ -1,0 +1,137 @@
+package install
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"fmt"
+	"slices"
+	"strings"
+
+	"pi-key-tools/pkg/authorizedkeys"
+	"pi-key-tools/pkg/sshkey"
+)
+
+// An Engine reaches one authorized_keys file. There is one for a far shell
+// (Shell), and where there is none, for sftp; and one for a mounted root.
+type Engine interface {
+	// Edit makes a change: the file is the complete old or the complete new
+	// one at every moment, and the change is on the disk and has been read
+	// back when err is nil. A *PutError means that the file is as it was;
+	// after any other error it is not known which of the two it is.
+	Edit(ctx context.Context, c Change) (Answer, error)
+	// Read returns the whole file; nil data if there is none.
+	Read(ctx context.Context) (path string, data []byte, err error)
+}
+
+// A Change is what to do to an authorized_keys file.
+type Change struct {
+	Add    []Line     // each unless a line holds its key's blob already
+	Force  bool       // add them all the same
+	Drop   []Numbered // lines to take out, if they are still what they were
+	DryRun bool       // change nothing; say what would be
+}
+
+// A Line is an entry to add.
+type Line struct {
+	Key     sshkey.Public
+	Options string // before the key, as sshd reads them; "" for none
+}
+
+// Text is the line without a newline.
+func (l Line) Text() string {
+	if l.Options == "" {
+		return l.Key.Line()
+	}
+	return l.Options + " " + l.Key.Line()
+}
+
+// A Numbered is a line of the file, counted from 1, without its newline.
+type Numbered struct {
+	Number int
+	Text   string
+}
+
+// An Answer is what was done, or would be.
+type Answer struct {
+	Path  string
+	Added []string              // blobs, in base64, of the lines added
+	Have  map[string][]Numbered // lines that held a blob already, live or not
+}
+
+// A PutError is why the file could not be changed. It is as it was.
+type PutError struct {
+	Cause string // a word of pi-key-causes(7)
+	Path  string // "" if it never came to that
+	Said  string // the system's own words
+
+	denied bool // EACCES: an owner or a mode is in the way
+}
+
+func (e *PutError) Error() string {
+	if e.Said == "" {
+		return "authorized_keys is unchanged"
+	}
+	return "authorized_keys is unchanged: " + e.Said
+}
+
+func blob(key sshkey.Public) string { return base64.StdEncoding.EncodeToString(key.Blob) }
+
+// apply is the change of a file that is at hand. It never touches old.
+func (c Change) apply(path string, old []byte) (edited []byte, a Answer, err error) {
+	a = Answer{Path: path, Have: map[string][]Numbered{}}
+	var lines []string
+	for _, l := range c.Add {
+		b := blob(l.Key)
+		if slices.Contains(a.Added, b) {
+			continue
+		}
+		if found := holding(old, b); len(found) > 0 && !c.Force {
+			a.Have[b] = found
+			continue
+		}
+		a.Added = append(a.Added, b)
+		lines = append(lines, l.Text())
+	}
+	edited = slices.Clone(old)
+	if len(c.Drop) > 0 {
+		if edited, err = without(old, c.Drop); err != nil {
+			return nil, a, &PutError{Cause: "busy", Path: path, Said: err.Error()}
+		}
+	}
+	return authorizedkeys.Append(edited, lines...), a, nil
+}
+
+// holding returns the lines that hold a blob.
+func holding(data []byte, blob string) []Numbered {
+	var found []Numbered
+	n := 0
+	for line := range bytes.Lines(data) {
+		n++
+		if bytes.Contains(line, []byte(blob)) {
+			found = append(found, Numbered{n, string(bytes.TrimSuffix(line, []byte("\n")))})
+		}
+	}
+	return found
+}
+
+func without(data []byte, drop []Numbered) ([]byte, error) {
+	var kept []byte
+	n, dropped := 0, 0
+	for line := range bytes.Lines(data) {
+		n++
+		i := slices.IndexFunc(drop, func(d Numbered) bool { return d.Number == n })
+		switch {
+		case i < 0:
+			kept = append(kept, line...)
+		case strings.TrimSuffix(string(line), "\n") != drop[i].Text:
+			return nil, fmt.Errorf("line %d has changed meanwhile", n)
+		default:
+			dropped++
+		}
+	}
+	if dropped < len(drop) {
+		return nil, fmt.Errorf("a line that was to go is gone already")
+	}
+	return kept, nil
+}
