@@ -385,7 +385,8 @@ func JudgePrivateKey(path string, st Stat, uid int) (Finding, bool) {
 }
 
 // JudgeConfig says whether ssh, as client has it, would refuse to run for the
-// user uid because of the owner or mode of ~/.ssh/config; st is of the real file.
+// user uid because of the owner or mode of ~/.ssh/config, or of a file that it
+// includes; st is of the real file.
 func JudgeConfig(ctx context.Context, tree Tree, path string, st Stat, uid int, client Server) (Finding, bool, error) {
 	f := Finding{Cause: "config-writable", Path: path, Stat: st}
 	if st.UID != 0 && st.UID != uid {
