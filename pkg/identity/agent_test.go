@@ -83,6 +83,7 @@ func contextOf(done <-chan struct{}) context.Context {
 }
 
 func TestAgent(t *testing.T) {
+	t.Parallel()
 	socket := sshtest.StartAgent(t)
 	a := dial(t, t.Context(), socket)
 	if keys, err := a.Keys(t.Context()); err != nil || len(keys) != 0 {
@@ -144,6 +145,7 @@ func TestAgent(t *testing.T) {
 
 // Ways in which an agent that lists a key refuses to sign.
 func TestAgentRefuses(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	path := filepath.Join(dir, "k")
 	pair(t, path, "-t", "ed25519")

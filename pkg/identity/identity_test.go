@@ -75,6 +75,7 @@ func load(t *testing.T, path string) *identity.Pair {
 
 // Whatever ssh-keygen makes is usable, and known by the line that it wrote.
 func TestLoadWhatSSHKeygenMakes(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name    string
 		args    []string
@@ -96,6 +97,7 @@ func TestLoadWhatSSHKeygenMakes(t *testing.T) {
 		{"pkcs8 encrypted", []string{"-t", "ecdsa", "-m", "PKCS8", "-N", "secret"}, false, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
 			path := filepath.Join(t.TempDir(), "k")
 			pair(t, path, c.args...)
 			want := strings.TrimSuffix(read(t, path+".pub"), "\n")
@@ -130,6 +132,7 @@ func TestLoadWhatSSHKeygenMakes(t *testing.T) {
 
 // The faults that a pair can have, each planted in a good one.
 func TestLoadFaults(t *testing.T) {
+	t.Parallel()
 	sshtest.Need(t, "ssh-keygen")
 	for _, c := range []struct {
 		name  string

@@ -32,6 +32,7 @@ func signs(s ssh.Signer, public sshkey.Public) error {
 }
 
 func TestSigner(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name string
 		args []string
@@ -52,6 +53,7 @@ func TestSigner(t *testing.T) {
 		{"wrong sec1", []string{"-t", "ecdsa", "-m", "PEM", "-N", "another"}, identity.ErrPassphraseWrong},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
 			path := filepath.Join(t.TempDir(), "k")
 			pair(t, path, c.args...)
 			p := load(t, path)
@@ -128,6 +130,7 @@ func TestSignerUnsupported(t *testing.T) {
 // 2048 rounds are the most that we compute, and the way on for more is one
 // that helps. Making such a file takes half a minute, so its number is forged.
 func TestSignerRounds(t *testing.T) {
+	t.Parallel()
 	path := filepath.Join(t.TempDir(), "k")
 	pair(t, path, "-t", "ed25519", "-N", "secret", "-a", "1")
 	p := load(t, path)

@@ -519,6 +519,7 @@ func TestCorpus(t *testing.T) {
 	w.includes(t)
 	for i, c := range corpus {
 		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
 			if c.hosts == "" {
 				c.hosts = "pi web"
 			}
@@ -545,6 +546,7 @@ func TestCorpus(t *testing.T) {
 // TestGenerated compares random configurations, made from pieces that meet
 // each other: blocks that overlap, keywords that exclude each other.
 func TestGenerated(t *testing.T) {
+	t.Parallel()
 	needSSH(t)
 	w := newWorld(t)
 	w.includes(t)

@@ -13,6 +13,7 @@ import (
 
 // TestAskEnds: the end of the context ends ssh with what it has started.
 func TestAskEnds(t *testing.T) {
+	t.Parallel()
 	needSSH(t)
 	w := newWorld(t)
 	begun, ended := filepath.Join(w.home, "begun"), filepath.Join(w.home, "ended")

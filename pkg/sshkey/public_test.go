@@ -223,7 +223,7 @@ func TestReadPublicNeverTakesAPrivateKey(t *testing.T) {
 
 // Megabytes of anything are read in linear time.
 func TestReadPublicIsLinear(t *testing.T) {
-	const size = 2 << 20
+	const size = 1 << 20
 	for name, unit := range map[string]string{
 		"newlines": "\n", "letters": "A", "blanks": " ", "words": "AAAA ", "marks": "BEGIN PRIVATE ",
 		"keys": ed25519Line + "\n", "continued": "x:\\\n", "blobs": ed25519Blob + " ",

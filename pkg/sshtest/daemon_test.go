@@ -75,39 +75,42 @@ func TestSSHD(t *testing.T) {
 	t.Parallel()
 	for _, pam := range []bool{true, false} {
 		name := map[bool]string{true: "UsePAM yes", false: "UsePAM no"}[pam]
-		leavesNothing(t, name, func(t *testing.T) (*Daemon, *User) {
-			u := AddUser(t, UserConfig{})
-			d := StartSSHD(t, SSHDConfig{UsePAM: pam, HostKeys: []string{"ed25519", "ecdsa", "rsa"}})
-			k := NewKey(t, t.TempDir(), "ed25519")
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			leavesNothing(t, "server", func(t *testing.T) (*Daemon, *User) {
+				u := AddUser(t, UserConfig{})
+				d := StartSSHD(t, SSHDConfig{UsePAM: pam, HostKeys: []string{"ed25519", "ecdsa", "rsa"}})
+				k := NewKey(t, t.TempDir(), "ed25519")
 
-			if ok, _ := SSH(t, d.Endpoint, u.Name, k.File); ok {
-				t.Error("ssh logs in with a key that is not installed")
-			}
-			file := u.Authorize(t, k.Line)
-			if ok, stderr := SSH(t, d.Endpoint, u.Name, k.File); !ok {
-				t.Errorf("ssh does not log in: %s\n%s", stderr, d.Log())
-			}
-			u.Own(t, file, 0o666)
-			if ok, _ := SSH(t, d.Endpoint, u.Name, k.File); ok {
-				t.Error("ssh logs in though all may write authorized_keys")
-			}
-			if !strings.Contains(d.Log(), "bad ownership or modes for file "+file) {
-				t.Errorf("the log does not say why: %s", d.Log())
-			}
+				if ok, _ := SSH(t, d.Endpoint, u.Name, k.File); ok {
+					t.Error("ssh logs in with a key that is not installed")
+				}
+				file := u.Authorize(t, k.Line)
+				if ok, stderr := SSH(t, d.Endpoint, u.Name, k.File); !ok {
+					t.Errorf("ssh does not log in: %s\n%s", stderr, d.Log())
+				}
+				u.Own(t, file, 0o666)
+				if ok, _ := SSH(t, d.Endpoint, u.Name, k.File); ok {
+					t.Error("ssh logs in though all may write authorized_keys")
+				}
+				if !strings.Contains(d.Log(), "bad ownership or modes for file "+file) {
+					t.Errorf("the log does not say why: %s", d.Log())
+				}
 
-			stdout, stderr, status := byPassword(t, d.Endpoint, u.Name, u.Password, "whoami; exit 7")
-			if stdout != u.Name+"\n" || status != 7 {
-				t.Errorf("by password: status %d, %q, %s", status, stdout, stderr)
-			}
-			if _, _, status := byPassword(t, d.Endpoint, u.Name, u.Password+"x", "true"); status != 255 {
-				t.Errorf("by a wrong password: status %d", status)
-			}
-			// One that does not end by itself, and ignores that the line is cut.
-			byPassword(t, d.Endpoint, u.Name, u.Password, "setsid sleep 1000 </dev/null >/dev/null 2>&1 &")
-			if len(processesOf(u.UID)) == 0 {
-				t.Error("the process that is to be cleaned up does not run")
-			}
-			return d, u
+				stdout, stderr, status := byPassword(t, d.Endpoint, u.Name, u.Password, "whoami; exit 7")
+				if stdout != u.Name+"\n" || status != 7 {
+					t.Errorf("by password: status %d, %q, %s", status, stdout, stderr)
+				}
+				if _, _, status := byPassword(t, d.Endpoint, u.Name, u.Password+"x", "true"); status != 255 {
+					t.Errorf("by a wrong password: status %d", status)
+				}
+				// One that does not end by itself, and ignores that the line is cut.
+				byPassword(t, d.Endpoint, u.Name, u.Password, "setsid sleep 1000 </dev/null >/dev/null 2>&1 &")
+				if len(processesOf(u.UID)) == 0 {
+					t.Error("the process that is to be cleaned up does not run")
+				}
+				return d, u
+			})
 		})
 	}
 }

@@ -74,7 +74,14 @@ func TestHostile(t *testing.T) {
 				t.Errorf("the port says %q, %v, want %q", first[:n], err, tt.bytes)
 			}
 
-			client, channels, requests, err := ssh.NewClientConn(dial(time.Second), server.Addr, config)
+			moment := 5 * time.Second
+			switch {
+			case tt.login == hangs:
+				moment = 300 * time.Millisecond
+			case tt.run == hangs:
+				moment = time.Second
+			}
+			client, channels, requests, err := ssh.NewClientConn(dial(moment), server.Addr, config)
 			if tt.login == closed && (holds(err, "EOF") || holds(err, "reset by peer")) {
 				return
 			}
