@@ -7,14 +7,21 @@ import (
 	"syscall"
 )
 
-// shellCommand runs a ProxyCommand as ssh does: by exec in a shell. A process
-// group of its own lets us end what it started.
+// shellCommand runs a ProxyCommand as ssh does: by exec in a shell. A session
+// of its own lets us end what it started, and keeps it from our terminal: what
+// asks for a secret there fails at once, where in a group behind ours it would
+// be stopped and hang.
 func shellCommand(command string) *exec.Cmd {
 	cmd := exec.Command("/bin/sh", "-c", "exec "+command)
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	return cmd
 }
 
-func killGroup(cmd *exec.Cmd) {
-	_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM)
+// signalCommand asks all of its group to end, or ends it for good.
+func signalCommand(cmd *exec.Cmd, hard bool) {
+	sig := syscall.SIGTERM
+	if hard {
+		sig = syscall.SIGKILL
+	}
+	_ = syscall.Kill(-cmd.Process.Pid, sig) // it may have ended
 }

@@ -4,4 +4,6 @@ import "os/exec"
 
 func shellCommand(command string) *exec.Cmd { return exec.Command("cmd.exe", "/c", command) }
 
-func killGroup(cmd *exec.Cmd) { _ = cmd.Process.Kill() }
+// signalCommand ends the shell. There are no groups, and no asking: what it
+// started ends with its standard input.
+func signalCommand(cmd *exec.Cmd, _ bool) { _ = cmd.Process.Kill() } // it may have ended

@@ -6,10 +6,12 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"os/exec"
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"pi-key-tools/pkg/destination"
@@ -23,7 +25,7 @@ func (h *Host) dial(ctx context.Context) (net.Conn, error) {
 	switch {
 	case h.Config.ProxyCommand != "":
 		h.c.opt.Trace(1, h.Target, "proxy command: %s", h.Config.ProxyCommand)
-		return dialCommand(ctx, h.Config.ProxyCommand)
+		return dialCommand(h.Config.ProxyCommand)
 	case h.Config.ProxyJump != "":
 		return h.dialJump(ctx, address)
 	}
@@ -130,55 +132,124 @@ func (c *jumpConn) Close() error {
 }
 
 // dialCommand makes a connection of a command's standard input and output.
-// What it says on its standard error is kept for the error: a peer's words may
-// be in it, which must not reach the terminal raw.
-func dialCommand(ctx context.Context, command string) (net.Conn, error) {
+func dialCommand(command string) (net.Conn, error) {
 	cmd := shellCommand(command)
 	in, err := cmd.StdinPipe()
 	if err != nil {
-		return nil, err
-	}
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		return nil, err
-	}
-	c := &commandConn{cmd: cmd, in: in, out: out, command: command}
-	cmd.Stderr = &c.stderr
-	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("proxy command: %w", err)
 	}
+	// Pipes of our own: those of exec would have Wait wait for, or cut short,
+	// whoever the command has left behind.
+	out, outWriter, err := os.Pipe()
+	if err != nil {
+		return nil, fmt.Errorf("proxy command: %w", err)
+	}
+	errOut, errWriter, err := os.Pipe()
+	if err != nil {
+		out.Close()
+		outWriter.Close()
+		return nil, fmt.Errorf("proxy command: %w", err)
+	}
+	cmd.Stdout, cmd.Stderr = outWriter, errWriter
+	err = cmd.Start()
+	outWriter.Close()
+	errWriter.Close()
+	if err != nil {
+		out.Close()
+		errOut.Close()
+		return nil, fmt.Errorf("proxy command: %w", err)
+	}
+	c := &commandConn{command: command, cmd: cmd, in: in, out: out, errOut: errOut, told: make(chan struct{})}
+	c.end = sync.OnceValue(c.kill)
+	go func() {
+		io.Copy(&c.stderr, errOut)
+		close(c.told)
+	}()
 	return c, nil
 }
 
 // A commandConn is a net.Conn without deadlines: whoever wants it to end
 // closes it.
 type commandConn struct {
+	command string
 	cmd     *exec.Cmd
 	in      io.WriteCloser
-	out     io.ReadCloser
+	out     *os.File
+	errOut  *os.File
 	stderr  head
-	command string
+	told    chan struct{} // closed when no more comes on standard error
+	end     func() error  // kill, once; its error is how the command ended
 }
 
-// Read tells, at the end, what the command said of it.
+// A CommandError is a ProxyCommand that ended the connection.
+type CommandError struct {
+	Said string // on its standard error, at most 4 KiB; a peer's words may be among them
+	Err  error  // its exit status; nil for 0
+}
+
+func (e *CommandError) Error() string {
+	text := "proxy command"
+	if e.Said != "" {
+		text += ": " + e.Said
+	}
+	if e.Err != nil {
+		text += " (" + e.Err.Error() + ")"
+	}
+	return text
+}
+
+func (e *CommandError) Unwrap() error { return io.ErrUnexpectedEOF }
+
+// grace is how long a command has to end, once it is asked to, and to tell why
+// it did.
+const grace = 500 * time.Millisecond
+
+// Read tells, at the end, what the command said of it; and so does Write, since
+// a command that fails at once is first seen by who writes to it.
 func (c *commandConn) Read(b []byte) (int, error) {
 	n, err := c.out.Read(b)
-	if err != nil && n == 0 {
-		if said := strings.TrimSpace(c.stderr.text()); said != "" {
-			err = fmt.Errorf("%w: proxy command: %s", io.ErrUnexpectedEOF, said)
-		}
+	if n == 0 && errors.Is(err, io.EOF) {
+		err = c.why()
 	}
 	return n, err
 }
 
-func (c *commandConn) Write(b []byte) (int, error) { return c.in.Write(b) }
+func (c *commandConn) Write(b []byte) (int, error) {
+	n, err := c.in.Write(b)
+	if errors.Is(err, syscall.EPIPE) {
+		err = c.why()
+	}
+	return n, err
+}
 
-// Close ends the command and everything it started.
+// why waits for the command's last words, which come beside its end.
+func (c *commandConn) why() error {
+	select {
+	case <-c.told:
+	case <-time.After(grace):
+	}
+	err := c.end()
+	return &CommandError{strings.TrimSpace(c.stderr.text()), err}
+}
+
+// Close ends the command and everything that it started in its process group.
 func (c *commandConn) Close() error {
+	_ = c.end() // how it ended says nothing, since it was told to
+	return nil
+}
+
+// kill asks the command to end, and sees to it.
+func (c *commandConn) kill() error {
 	c.in.Close()
-	killGroup(c.cmd)
-	err := c.out.Close()
-	_ = c.cmd.Wait() // killed: its status says nothing
+	signalCommand(c.cmd, false)
+	// While one of them holds the pipe, they have not all ended.
+	if c.out.SetReadDeadline(time.Now().Add(grace)) == nil {
+		_, _ = io.Copy(io.Discard, c.out)
+	}
+	signalCommand(c.cmd, true) // before Wait, while nothing else can have its number
+	err := c.cmd.Wait()
+	c.out.Close()
+	c.errOut.Close()
 	return err
 }
 
