@@ -3,6 +3,7 @@
 package repair
 
 import (
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
@@ -142,7 +143,14 @@ func agree(t *testing.T, h home, u *sshtest.User, server strictmodes.Server, log
 	}
 }
 
-// agreeOn tries all the homes, several at a time: a login is mostly waiting.
+// TestMain lets more tests run at once than there are processors: a login is
+// mostly waiting.
+func TestMain(m *testing.M) {
+	flag.Set("test.parallel", "8")
+	os.Exit(m.Run())
+}
+
+// agreeOn tries all the homes, several at a time.
 func agreeOn(t *testing.T, homes []home, server strictmodes.Server, shell string, d *sshtest.Daemon) {
 	k := sshtest.NewKey(t, t.TempDir(), "ed25519")
 	const users = 4
