@@ -1,6 +1,6 @@
 module pi-key-tools
 
-go 1.26.8
+go 1.26.0
 
 require (
 	github.com/pkg/sftp v1.13.12
