@@ -3,6 +3,7 @@ package authorizedkeys
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -39,10 +40,8 @@ func parseOptions(s string) ([]Option, error) {
 			return options, err
 		}
 		if o.Name != "" {
-			for _, name := range once {
-				if o.Name == name && (Entry{Options: options}).has(name) {
-					return options, fmt.Errorf("%s= twice", name)
-				}
+			if slices.Contains(once, o.Name) && (Entry{Options: options}).has(o.Name) {
+				return options, fmt.Errorf("%s= twice", o.Name)
 			}
 			options = append(options, o)
 		}

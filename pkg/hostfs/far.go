@@ -2,7 +2,6 @@ package hostfs
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io/fs"
 	"path"
@@ -118,77 +117,6 @@ func (f *far) Lstat(ctx context.Context, p string) (strictmodes.Stat, error) {
 		return st, nil
 	}
 	return strictmodes.Stat{}, errorOf("lstat", p, out)
-}
-
-// parseLs reads the first four words of what "ls -ldn" prints: mode, number of
-// links, owner and group (POSIX ls, STDOUT). What follows, which holds the name,
-// is not looked at.
-func parseLs(line string) (strictmodes.Stat, bool) {
-	var st strictmodes.Stat
-	w := strings.Fields(line)
-	if len(w) < 5 || len(w[0]) < 10 || len(w[0]) > 11 {
-		return st, false
-	}
-	if len(w[0]) == 11 && !strings.Contains("+.@", w[0][10:]) { // ACL, SELinux, macOS
-		return st, false
-	}
-	switch w[0][0] {
-	case '-':
-	case 'd':
-		st.Mode = fs.ModeDir
-	case 'l':
-		st.Mode = fs.ModeSymlink
-	case 'p':
-		st.Mode = fs.ModeNamedPipe
-	case 's':
-		st.Mode = fs.ModeSocket
-	case 'b':
-		st.Mode = fs.ModeDevice
-	case 'c':
-		st.Mode = fs.ModeDevice | fs.ModeCharDevice
-	default:
-		st.Mode = fs.ModeIrregular
-	}
-	for i, c := range []byte(w[0][1:10]) {
-		bit := fs.FileMode(1) << (8 - i)
-		special := []fs.FileMode{fs.ModeSetuid, fs.ModeSetgid, fs.ModeSticky}[i/3]
-		switch {
-		case c == '-':
-		case c == "rwx"[i%3]:
-			st.Mode |= bit
-		case i%3 == 2 && c == "sst"[i/3]:
-			st.Mode |= bit | special
-		case i%3 == 2 && c == "SST"[i/3]:
-			st.Mode |= special
-		default:
-			return st, false
-		}
-	}
-	var errs [3]error
-	st.Nlink, errs[0] = strconv.Atoi(w[1])
-	st.UID, errs[1] = strconv.Atoi(w[2])
-	st.GID, errs[2] = strconv.Atoi(w[3])
-	return st, errors.Join(errs[:]...) == nil
-}
-
-// lsMode is the first word of "ls -ldn" without its eleventh letter.
-func lsMode(mode fs.FileMode) string {
-	m := []byte("----------")
-	if mode.IsDir() {
-		m[0] = 'd'
-	}
-	for i := range 9 {
-		if mode&(1<<(8-i)) != 0 {
-			m[1+i] = "rwxrwxrwx"[i]
-		}
-	}
-	for i, special := range []fs.FileMode{fs.ModeSetuid, fs.ModeSetgid, fs.ModeSticky} {
-		if mode&special != 0 {
-			x := &m[3+3*i]
-			*x = map[bool]byte{true: "SST"[i], false: "sst"[i]}[*x == '-']
-		}
-	}
-	return string(m)
 }
 
 func (f *far) Readlink(ctx context.Context, p string) (string, error) {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"math"
 	"net"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -175,7 +176,7 @@ func (d *directive) take(args []string, rest string) (err error) {
 	case isHost, isInclude:
 		return notEmpty(args)
 	case takesPaths:
-		if len(args) > 1 && containsNone(args) {
+		if len(args) > 1 && slices.ContainsFunc(args, isNone) {
 			return errors.New(`"none" must appear alone`)
 		}
 		return notEmpty(args)
@@ -209,21 +210,10 @@ func (d *directive) take(args []string, rest string) (err error) {
 }
 
 func notEmpty(args []string) error {
-	for _, a := range args {
-		if a == "" {
-			return errors.New("empty argument")
-		}
+	if slices.Contains(args, "") {
+		return errors.New("empty argument")
 	}
 	return nil
-}
-
-func containsNone(args []string) bool {
-	for _, a := range args {
-		if isNone(a) {
-			return true
-		}
-	}
-	return false
 }
 
 func isNone(s string) bool { return lower(s) == "none" }

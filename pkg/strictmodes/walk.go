@@ -1,0 +1,166 @@
+package strictmodes
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"slices"
+	"strings"
+)
+
+// RealPath resolves every link of an absolute path, as realpath(3) does. Its
+// error wraps fs.ErrNotExist or fs.ErrPermission where it is that.
+func RealPath(ctx context.Context, tree Tree, name string) (string, Stat, error) {
+	if !path.IsAbs(name) {
+		return "", Stat{}, fmt.Errorf("%q is not an absolute path", name)
+	}
+	w := walker{ctx, tree, make(map[string]looked)}
+	way, err := w.walk(name)
+	switch {
+	case err != nil:
+		return "", Stat{}, err
+	case way.end == missing:
+		return "", Stat{}, fmt.Errorf("%s: %w", way.real, fs.ErrNotExist)
+	case way.end == denied:
+		return "", Stat{}, fmt.Errorf("%s: %w", way.real, fs.ErrPermission)
+	case way.end == stuck:
+		return "", Stat{}, fmt.Errorf("%s: %s", way.real, way.describe(""))
+	}
+	return way.last.path, way.last.Stat, nil
+}
+
+// A walker resolves paths a component at a time, looking at nothing twice:
+// for a far tree each look is a round trip.
+type walker struct {
+	ctx  context.Context
+	tree Tree
+	seen map[string]looked
+}
+
+type looked struct {
+	st  Stat
+	err error
+}
+
+type node struct {
+	path string // real
+	Stat
+}
+
+// The ends of a way.
+type end int
+
+const (
+	found   end = iota
+	missing     // something on the way is not there
+	denied      // something on the way may not be looked at
+	stuck       // a loop of links, or a file where a folder must be
+)
+
+// A way is how a path was resolved.
+type way struct {
+	passed []node // every real folder that was searched, each before what is in it
+	last   node   // what is at the end, if found; what is in the way, if stuck in a file
+	real   string // the real path as far as it is there
+	end    end
+}
+
+func (w way) describe(otherwise string) string {
+	switch {
+	case w.end == stuck && w.last.path == "":
+		return "its links lead in a circle"
+	case w.end == stuck, w.end == found:
+		return "it is " + kind(w.last.Mode) + ", not a folder"
+	}
+	return otherwise
+}
+
+// maxLinks is how many links Linux follows, path_resolution(7).
+const maxLinks = 40
+
+func (w *walker) walk(name string) (way, error) {
+	root, err := w.lstat("/")
+	if err != nil {
+		return way{}, fmt.Errorf("looking at /: %w", err)
+	}
+	var r way
+	at, links := node{"/", root}, 0
+	for rest := strings.Split(name, "/"); len(rest) > 0; {
+		c := rest[0]
+		rest = rest[1:]
+		if c == "" || c == "." {
+			continue
+		}
+		if !at.Mode.IsDir() {
+			r.last, r.real, r.end = at, at.path, stuck
+			return r, nil
+		}
+		if !slices.ContainsFunc(r.passed, func(n node) bool { return n.path == at.path }) {
+			r.passed = append(r.passed, at)
+		}
+		p := path.Join(at.path, c) // also for "..", since at is real
+		st, err := w.lstat(p)
+		if err == nil && st.Mode&fs.ModeSymlink == 0 {
+			at = node{p, st}
+			continue
+		}
+		var target string
+		if err == nil {
+			target, err = w.tree.Readlink(w.ctx, p)
+		}
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			r.real, r.end = path.Join(append([]string{p}, rest...)...), missing
+			return r, nil
+		case errors.Is(err, fs.ErrPermission):
+			r.real, r.end = path.Join(append([]string{p}, rest...)...), denied
+			return r, nil
+		case err != nil:
+			return way{}, fmt.Errorf("looking at %s: %w", p, err)
+		}
+		if links++; links > maxLinks {
+			r.real, r.end = p, stuck
+			return r, nil
+		}
+		if path.IsAbs(target) {
+			at = node{"/", root}
+		}
+		rest = append(strings.Split(target, "/"), rest...)
+	}
+	r.last, r.real = at, at.path
+	return r, nil
+}
+
+func (w *walker) lstat(p string) (Stat, error) {
+	l, ok := w.seen[p]
+	if !ok {
+		l.st, l.err = w.tree.Lstat(w.ctx, p)
+		w.seen[p] = l
+	}
+	return l.st, l.err
+}
+
+// named returns the real paths of name and of the folders above it by name, up
+// to the home, or to the root if the home is not among them.
+func (w *walker) named(name, home string) ([]string, error) {
+	var reals []string
+	for ; ; name = path.Dir(name) {
+		r, err := w.walk(name)
+		if err != nil {
+			return nil, err
+		}
+		if r.end == found {
+			reals = append(reals, r.real)
+		}
+		if name == home || name == "/" {
+			return reals, nil
+		}
+	}
+}
+
+// within reports whether p is dir or below it; both are clean.
+func within(dir, p string) bool {
+	return p == dir || strings.HasPrefix(p, strings.TrimSuffix(dir, "/")+"/")
+}
