@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -88,7 +89,8 @@ type Host struct {
 	Target   string // as given
 	Config   *sshconfig.Host
 	c        *Connector
-	password []byte // that was given for this host, for its next connection
+	alone    *Options // how to reach a jump host for its own sake; nil for a target
+	password []byte   // that was given for this host, for its next connection
 }
 
 // Host resolves a target.
@@ -115,7 +117,8 @@ func (c *Connector) resolve(ctx context.Context, target string, req sshconfig.Re
 }
 
 // Again is the command line that runs a program on this target with what this
-// run was told about reaching it: a hint that can be pasted.
+// run was told about reaching it: a hint that can be pasted. What the run was
+// told is not said of a jump host.
 func (h *Host) Again(program string) string {
 	words := []string{program}
 	add := func(option, value string) {
@@ -124,6 +127,9 @@ func (h *Host) Again(program string) string {
 		}
 	}
 	o := h.c.opt
+	if h.alone != nil {
+		o = *h.alone
+	}
 	add("-F", o.ConfigFile)
 	add("-J", o.Jump)
 	add("-l", o.User)
@@ -370,12 +376,8 @@ type Plan struct {
 
 // Login makes a connection to the host.
 func (h *Host) Login(ctx context.Context, plan Plan) (*session.Client, *session.Report, error) {
-	check, algorithms, err := h.hostKeyPolicy()
-	if err != nil {
-		return nil, &session.Report{Stage: session.HostKey}, err
-	}
+	check, algorithms := h.hostKeyPolicy()
 	cfg := session.Config{
-		Dial:              h.dial,
 		User:              h.Config.User,
 		HostKeyAlgorithms: algorithms,
 		CheckHostKey:      check,
@@ -388,7 +390,19 @@ func (h *Host) Login(ctx context.Context, plan Plan) (*session.Client, *session.
 	if plan.Password && (h.Config.PasswordAuthentication || h.Config.KbdInteractive) {
 		cfg.Password = h.askPassword
 	}
-	return session.Login(ctx, cfg)
+	// A context that ends takes the place of every other error; at which jump
+	// host it ended is still to be known.
+	var jump *JumpError
+	cfg.Dial = func(ctx context.Context) (net.Conn, error) {
+		conn, err := h.dial(ctx)
+		errors.As(err, &jump)
+		return conn, err
+	}
+	client, rep, err := session.Login(ctx, cfg)
+	if jump != nil {
+		err = jump
+	}
+	return client, rep, err
 }
 
 func (h *Host) askPassword(ctx context.Context) ([]byte, error) {

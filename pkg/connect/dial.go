@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -74,40 +75,39 @@ func (h *Host) addresses(ctx context.Context) []string {
 
 // JumpError is a failure on the way, at a jump host.
 type JumpError struct {
-	Host   *Host
+	Target string // as ProxyJump names it
+	Host   *Host  // nil if its configuration cannot be had, which Err then tells
 	Report *session.Report
 	Keys   Keys
 	Err    error
 }
 
-func (e *JumpError) Error() string { return fmt.Sprintf("jump host %s: %v", e.Host.Target, e.Err) }
+func (e *JumpError) Error() string { return fmt.Sprintf("jump host %s: %v", e.Target, e.Err) }
 func (e *JumpError) Unwrap() error { return e.Err }
 
 // dialJump goes through the last host of ProxyJump, which is itself reached
 // through those before it (ssh(1) -J). A jump host gets keys only: a password
 // that was given is the target's.
 func (h *Host) dialJump(ctx context.Context, address string) (net.Conn, error) {
-	hops := strings.Split(h.Config.ProxyJump, ",")
-	last := hops[len(hops)-1]
-	d, err := destination.Parse(last)
-	if err != nil {
-		return nil, fmt.Errorf("jump host %s: %w", last, err)
+	before, last := "", h.Config.ProxyJump
+	if i := strings.LastIndexByte(last, ','); i >= 0 {
+		before, last = last[:i], last[i+1:]
 	}
-	before := strings.Join(hops[:len(hops)-1], ",")
-	jump, err := h.c.resolve(ctx, last, sshconfig.Request{Host: d.Host, User: d.User, Port: d.Port,
-		Jump: before, ConfigFile: h.c.opt.ConfigFile})
-	if err != nil {
-		return nil, fmt.Errorf("jump host %s: %w", last, err)
+	// The same way once more would lead here again.
+	ways, _ := ctx.Value(waysKey{}).([]string)
+	if slices.Contains(ways, h.Config.ProxyJump) {
+		return nil, &JumpError{Target: last, Err: errors.New("ProxyJump leads in a circle")}
 	}
-	if depth, _ := ctx.Value(jumpKey{}).(int); depth >= maxJumps {
-		return nil, fmt.Errorf("jump host %s: more than %d jumps: the configuration goes in a circle", last, maxJumps)
-	} else {
-		ctx = context.WithValue(ctx, jumpKey{}, depth+1)
+	ctx = context.WithValue(ctx, waysKey{}, append(slices.Clip(ways), h.Config.ProxyJump))
+
+	jump, err := h.c.jumpHost(ctx, last, before)
+	if err != nil {
+		return nil, &JumpError{Target: last, Err: err}
 	}
 	keys := jump.Keys(ctx)
 	client, rep, err := jump.Login(ctx, Plan{Keys: keys.Offers()})
 	if err != nil {
-		return nil, &JumpError{jump, rep, keys, err}
+		return nil, &JumpError{last, jump, rep, keys, err}
 	}
 	conn, err := client.DialTCP(ctx, address)
 	if err != nil {
@@ -117,9 +117,25 @@ func (h *Host) dialJump(ctx context.Context, address string) (net.Conn, error) {
 	return &jumpConn{conn, client}, nil
 }
 
-type jumpKey struct{}
+// waysKey is for the values of ProxyJump that a connection has followed.
+type waysKey struct{}
 
-const maxJumps = 16
+// jumpHost resolves a jump host, which is reached through those before it, or,
+// if there are none, as its own configuration says. As with ssh, of the
+// command line it gets -F alone.
+func (c *Connector) jumpHost(ctx context.Context, target, before string) (*Host, error) {
+	d, err := destination.Parse(target)
+	if err != nil {
+		return nil, err
+	}
+	h, err := c.resolve(ctx, target, sshconfig.Request{Host: d.Host, User: d.User, Port: d.Port,
+		Jump: before, ConfigFile: c.opt.ConfigFile})
+	if err != nil {
+		return nil, err
+	}
+	h.alone = &Options{ConfigFile: c.opt.ConfigFile, Jump: before, PassphraseFile: c.opt.PassphraseFile}
+	return h, nil
+}
 
 // jumpConn ends the jump host's connection with its own.
 type jumpConn struct {

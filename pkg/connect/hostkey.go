@@ -28,6 +28,7 @@ type HostKeyError struct {
 	Shown  sshkey.Public
 	Lines  []knownhosts.Line // that say otherwise
 	Wanted string            // the fingerprint of --host-key, if that is what differs
+	jump   *Host             // that has shown the key, if it is not the target
 }
 
 func (e *HostKeyError) Error() string {
@@ -58,16 +59,20 @@ func (e *HostKeyError) places() string {
 
 // Hint names the ways on.
 func (e *HostKeyError) Hint() string {
+	trust, first := "--host-key "+e.Shown.Fingerprint(), "-o StrictHostKeyChecking=accept-new"
+	if e.jump != nil { // for which neither option is meant
+		trust, first = e.jump.Again("pikeycheck "+trust), e.jump.Again("pikeycheck "+first)
+	}
 	switch {
 	case e.Status == knownhosts.Revoked:
 		return "a revoked host key is never trusted: give the machine a new one (sudo ssh-keygen -A there, after removing /etc/ssh/ssh_host_*)"
 	case e.Wanted != "":
 		return "compare with `ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub` on the machine's own console"
 	case e.Status == knownhosts.Changed:
-		return fmt.Sprintf("if the machine was set up anew, compare with `ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub` there, then trust this key: --host-key %s", e.Shown.Fingerprint())
+		return fmt.Sprintf("if the machine was set up anew, compare with `ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub` there, then trust this key: %s", trust)
 	default:
-		return fmt.Sprintf("compare the fingerprint with the machine's, then trust this key: --host-key %s\n"+
-			"hint: or trust whatever a host shows first: -o StrictHostKeyChecking=accept-new", e.Shown.Fingerprint())
+		return fmt.Sprintf("compare the fingerprint with the machine's, then trust this key: %s\n"+
+			"hint: or trust whatever a host shows first: %s", trust, first)
 	}
 }
 
@@ -121,7 +126,7 @@ var verifiable = slices.Concat(ssh.SupportedAlgorithms().HostKeys, ssh.InsecureA
 
 // hostKeyPolicy returns the check of the host's key and the algorithms to ask
 // for, by ssh's files.
-func (h *Host) hostKeyPolicy() (check func(ssh.PublicKey, net.Addr) error, algorithms []string, err error) {
+func (h *Host) hostKeyPolicy() (check func(ssh.PublicKey, net.Addr) error, algorithms []string) {
 	name := knownhosts.Name(h.Config.HostName, h.Config.Port)
 	if alias := h.Config.HostKeyAlias; alias != "" {
 		name = strings.ToLower(alias)
@@ -158,7 +163,7 @@ func (h *Host) hostKeyPolicy() (check func(ssh.PublicKey, net.Addr) error, algor
 	check = func(key ssh.PublicKey, remote net.Addr) error {
 		return h.checkHostKey(name, lines, portless, key, remote)
 	}
-	return check, knownhosts.Algorithms(lines, defaults), nil
+	return check, knownhosts.Algorithms(lines, defaults)
 }
 
 func (h *Host) checkHostKey(name string, lines, portless []knownhosts.Line, key ssh.PublicKey, remote net.Addr) error {
@@ -191,7 +196,9 @@ func (h *Host) checkHostKey(name string, lines, portless []knownhosts.Line, key 
 	if status == knownhosts.Revoked {
 		return refuse
 	}
-	if want := h.c.opt.HostKey; want != "" {
+	if h.alone != nil {
+		refuse.jump = h
+	} else if want := h.c.opt.HostKey; want != "" {
 		if want != shown.Fingerprint() {
 			refuse.Wanted = want
 			return refuse

@@ -46,16 +46,19 @@ func Login(ctx context.Context, host *connect.Host, keys connect.Keys, rep *sess
 	if err == nil {
 		return success(rep)
 	}
+	var jump *connect.JumpError
+	if errors.As(err, &jump) {
+		r := Config(ctx, jump.Err)
+		if jump.Host != nil {
+			r = Login(ctx, jump.Host, jump.Keys, jump.Report, jump.Err)
+		}
+		r.Detail = "jump host " + jump.Target + ": " + r.Detail
+		return r
+	}
 	if r, ended := contextEnd(ctx, string(rep.Stage)); ended {
 		if rep.Stage == session.Dialling && r.Cause == "too-slow" {
 			return unreachable(host, "timeout", "no answer from %s port %d within the time for this target", host.Config.HostName, host.Config.Port)
 		}
-		return r
-	}
-	var jump *connect.JumpError
-	if errors.As(err, &jump) {
-		r := Login(ctx, jump.Host, jump.Keys, jump.Report, jump.Err)
-		r.Detail = "jump host " + jump.Host.Target + ": " + r.Detail
 		return r
 	}
 	var hostKey *connect.HostKeyError
@@ -69,6 +72,10 @@ func Login(ctx context.Context, host *connect.Host, keys connect.Keys, rep *sess
 	var revocation *connect.RevocationError
 	if errors.As(err, &revocation) {
 		return failure("config-bad", "", "", "%v", revocation)
+	}
+	var command *connect.CommandError
+	if errors.As(err, &command) && len(rep.Start) == 0 {
+		return failure("host-unreachable", "", "try it by hand: "+host.Config.ProxyCommand, "the %s", cut(command.Error()))
 	}
 	switch rep.Stage {
 	case session.Dialling:
@@ -123,7 +130,14 @@ func dialling(host *connect.Host, err error) record.Record {
 	where := fmt.Sprintf("%s port %d", host.Config.HostName, host.Config.Port)
 	var dns *net.DNSError
 	var timeout net.Error
+	var far *ssh.OpenChannelError // what a jump host says, RFC 4254 section 5.1
 	switch {
+	case errors.As(err, &far) && far.Reason == ssh.Prohibited:
+		return failure("host-unreachable", "", "there: AllowTcpForwarding and PermitOpen in sshd_config must let it pass on", "%v", err)
+	case errors.As(err, &far) && strings.HasSuffix(far.Message, "Connection refused"): // as sshd says it
+		return unreachable(host, "connection-refused", "%v", err)
+	case errors.As(err, &far):
+		return unreachable(host, "host-unreachable", "%v", err)
 	case errors.As(err, &dns):
 		return unreachable(host, "name-unknown", "%s: %s", dns.Name, dns.Err)
 	case errors.Is(err, connRefused):
