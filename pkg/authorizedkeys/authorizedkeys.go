@@ -5,8 +5,6 @@ package authorizedkeys
 
 import (
 	"bytes"
-	"encoding/base64"
-	"errors"
 	"slices"
 	"strings"
 
@@ -62,14 +60,14 @@ func ParseLine(line []byte) (e Entry, ok bool) {
 	}
 
 	var err error
-	if e.Key, err = readKey(text); err == nil {
+	if e.Key, err = sshkey.ParseLenient(text); err == nil {
 		return e.judged(nil), true
 	}
 	options, rest, closed := cutOptions(text)
 	if !closed {
 		return Entry{Dead: `an option's '"' is never closed`}, true
 	}
-	if e.Key, err = readKey(strings.TrimLeft(rest, " \t")); err != nil {
+	if e.Key, err = sshkey.ParseLenient(strings.TrimLeft(rest, " \t")); err != nil {
 		return Entry{Dead: whyNoKey(text, rest)}, true
 	}
 	e.Options, err = parseOptions(options)
@@ -91,42 +89,6 @@ func (e Entry) judged(err error) Entry {
 
 func (e Entry) has(name string) bool {
 	return slices.ContainsFunc(e.Options, func(o Option) bool { return o.Name == name })
-}
-
-// readKey reads "type base64 [comment]" as sshkey_read() does, which is more
-// lenient than sshkey.ParsePublic: b64_pton() passes over what isspace() is
-// true for, so that a CR at the end of a line does not disturb it; the names
-// of RSA signatures pass for ssh-rsa; and the comment may hold anything.
-func readKey(s string) (sshkey.Public, error) {
-	typ, rest := cutBlank(s)
-	b64, comment := cutBlank(rest)
-	b64 = strings.Map(func(r rune) rune {
-		if '\t' <= r && r <= '\r' {
-			return -1
-		}
-		return r
-	}, b64)
-	blob, err := base64.StdEncoding.Strict().DecodeString(b64)
-	if err != nil {
-		return sshkey.Public{}, err
-	}
-	key, err := sshkey.ParseBlob(blob, strings.TrimRight(comment, " \t\r"))
-	if err != nil {
-		return sshkey.Public{}, err
-	}
-	if key.Type != sshkey.KeyType(typ) {
-		return sshkey.Public{}, errors.New("the type word is not the key's type")
-	}
-	return key, nil
-}
-
-// cutBlank returns the first word and what follows it, without blanks between.
-func cutBlank(s string) (word, rest string) {
-	i := strings.IndexAny(s, " \t")
-	if i < 0 {
-		return s, ""
-	}
-	return s[:i], strings.TrimLeft(s[i:], " \t")
 }
 
 // cutOptions finds the end of the options, as sshkey_advance_past_options()
@@ -158,8 +120,8 @@ func whyNoKey(line, rest string) string {
 			line = after
 		}
 	}
-	// The stricter reader has the words for it. It takes nothing that readKey
-	// does not, so it cannot be without an error here.
+	// The stricter reader has the words for it. It takes nothing that the
+	// lenient one does not, so it cannot be without an error here.
 	_, err := sshkey.ParsePublic(strings.TrimRight(line, "\r"))
 	return err.Error()
 }

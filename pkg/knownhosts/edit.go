@@ -74,7 +74,7 @@ func without(text string, names []string, key sshkey.Public) string {
 		if !writable(name) || !matchHosts(name, hosts) {
 			continue
 		}
-		if k, ok := readKey(l.key); !ok || k.Equal(key) {
+		if k, err := sshkey.ParseLenient(l.key); err != nil || k.Equal(key) {
 			return text
 		}
 		if hosts = dropHost(hosts, name); hosts == "" {

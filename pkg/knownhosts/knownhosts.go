@@ -61,7 +61,7 @@ func Lookup(files []File, name string) []Line {
 			if !ok || !matchHosts(name, l.hosts) {
 				continue
 			}
-			if key, ok := readKey(l.key); ok {
+			if key, err := sshkey.ParseLenient(l.key); err == nil {
 				found = append(found, Line{f.Path, number, l.marker, key})
 			}
 		}

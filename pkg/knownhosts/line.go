@@ -5,8 +5,6 @@ import (
 	"crypto/sha1"
 	"encoding/base64"
 	"strings"
-
-	"pi-key-tools/pkg/sshkey"
 )
 
 const blanks = " \t"
@@ -56,20 +54,6 @@ func split(text string) (l line, ok bool) {
 	l.hosts, l.start = rest[:end], len(text)-len(rest)
 	l.key = strings.TrimLeft(rest[end:], blanks)
 	return l, true
-}
-
-// readKey reads "type base64 comment" as sshkey.c sshkey_read() does: the type
-// word may be a signature algorithm of the type, a CR may end the line, and
-// the comment may hold anything.
-func readKey(text string) (key sshkey.Public, ok bool) {
-	word, rest, _ := strings.Cut(strings.ReplaceAll(text, "\t", " "), " ")
-	encoded, comment, _ := strings.Cut(strings.TrimLeft(rest, " "), " ")
-	blob, err := base64.StdEncoding.Strict().DecodeString(encoded) // skips CR
-	if err != nil {
-		return sshkey.Public{}, false
-	}
-	key, err = sshkey.ParseBlob(blob, strings.Trim(comment, " \r"))
-	return key, err == nil && key.Type == sshkey.KeyType(word)
 }
 
 // matchHosts reports whether the host part of a line speaks of name, which is

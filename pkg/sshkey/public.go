@@ -66,6 +66,28 @@ func ParsePublic(line string) (Public, error) {
 	return parseLine(strings.TrimSuffix(strings.TrimSuffix(line, "\n"), "\r"))
 }
 
+// ParseLenient reads "type base64 [comment]" as ssh and sshd read what stands on
+// a line of known_hosts and authorized_keys (sshkey.c sshkey_read()), and so
+// takes more than ParsePublic does: b64_pton() passes over what isspace() is
+// true for, so that a CR at the end does not disturb it; the type word may be a
+// signature algorithm, see KeyType; and the comment may hold anything.
+func ParseLenient(text string) (Public, error) {
+	word, rest := cutBlank(text)
+	b64, comment := cutBlank(rest)
+	blob, err := base64.StdEncoding.Strict().DecodeString(string(withoutSpace([]byte(b64))))
+	if err != nil {
+		return Public{}, err
+	}
+	key, err := ParseBlob(blob, strings.TrimRight(comment, " \t\r"))
+	if err != nil {
+		return Public{}, err
+	}
+	if key.Type != KeyType(word) {
+		return Public{}, fmt.Errorf("the first word is not the key's type, which is %s", key.Type)
+	}
+	return key, nil
+}
+
 // ReadPublic reads the public keys of a file or of a stream, as ssh-copy-id
 // takes them: lines of "type base64 [comment]"; blank lines and '#' comments
 // are skipped. BOM, CRLF, UTF-16 and RFC 4716 are converted. An error is a

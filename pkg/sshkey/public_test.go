@@ -105,6 +105,29 @@ func TestParsePublicRefuses(t *testing.T) {
 	}
 }
 
+// What it takes beyond ParsePublic; known_hosts and authorized_keys compare
+// that with ssh-keygen and sshd.
+func TestParseLenient(t *testing.T) {
+	for _, tt := range []struct {
+		line, comment string
+		ok            bool
+	}{
+		{ed25519Line, "me@here", true},
+		{ed25519Type + " " + ed25519Blob + "\r", "", true},
+		{ed25519Type + "\t" + ed25519Blob[:40] + "\v" + ed25519Blob[40:] + "  a\x1bb \r", "a\x1bb", true},
+		{"rsa-sha2-512 " + rsaWords[1], "", true},
+		{"ssh-rsa " + ed25519Blob, "", false},
+		{ed25519Type + " " + ed25519Blob[:40] + " " + ed25519Blob[40:], "", false},
+		{ed25519Type, "", false},
+		{"", "", false},
+	} {
+		p, err := ParseLenient(tt.line)
+		if (err == nil) != tt.ok || p.Comment != tt.comment {
+			t.Errorf("%.60q: comment %q, %v", tt.line, p.Comment, err)
+		}
+	}
+}
+
 func mustDecode(s string) []byte {
 	b, err := base64.StdEncoding.DecodeString(s)
 	if err != nil {
