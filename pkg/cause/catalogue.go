@@ -22,6 +22,22 @@ var outcomes = []Entry{
 		Meaning:  "The key is among the authorized keys of the account already; nothing is written.",
 		Evidence: "The server took the key, or a live line of the file holds it.",
 	}, {
+		Word:     "key-removed",
+		Meaning:  "The entries of the key are taken out of the file; every other line stays.",
+		Evidence: "The file was written, brought to the disk, and read back.",
+	}, {
+		Word:     "key-absent",
+		Meaning:  "No entry of the file holds the key; there is nothing to remove.",
+		Evidence: "The file was read.",
+	}, {
+		Word:     "entry",
+		Meaning:  "A line of authorized_keys that lets a key in.",
+		Evidence: "The line was read by the rules of sshd.",
+	}, {
+		Word:     "entry-restricted",
+		Meaning:  "A line of authorized_keys that lets a key in, within its options.",
+		Evidence: "The line was read by the rules of sshd; the detail shows the options.",
+	}, {
 		Word:     "key",
 		Meaning:  "The key can be used.",
 		Evidence: "The file was read: ssh would take it as it is.",
@@ -327,6 +343,21 @@ var farFiles = []Entry{
 		Meaning:  "The authorized keys of the account do not hold the key.",
 		Evidence: "Every live line of the file was compared.",
 		Cure:     "Install it with pikeycopy.",
+	}, {
+		Word:     "entry-dead",
+		Meaning:  "The server passes a line of authorized_keys by.",
+		Evidence: "The line was read by the rules of sshd; the detail says what is wrong with it.",
+		Cure:     "Mend the line as the detail says, or take it out.",
+	}, {
+		Word:     "key-in-use",
+		Meaning:  "The key that was to be removed is the one that made this login.",
+		Evidence: "The server let us in by it.",
+		Cure:     "Log in by another key or by the password, or insist with -f.",
+	}, {
+		Word:     "key-last",
+		Meaning:  "Without the key that was to be removed, no key would let anybody in.",
+		Evidence: "No other line of the file is live.",
+		Cure:     "Install another key first, or insist with -f.",
 	}, {
 		Word:     "keys-file-elsewhere",
 		Meaning:  "The server reads the authorized keys of this account from another file, or from none.",

@@ -6,7 +6,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 
 	"pi-key-tools/pkg/authorizedkeys"
 	"pi-key-tools/pkg/sshkey"
@@ -73,13 +72,5 @@ func describe(e *authorizedkeys.Entry) string {
 	if !e.Restricts() {
 		return text
 	}
-	var options []string
-	for _, o := range e.Options {
-		if o.Value != "" {
-			options = append(options, o.Name+`="`+o.Value+`"`)
-		} else {
-			options = append(options, o.Name)
-		}
-	}
-	return text + ", with " + strings.Join(options, ",")
+	return text + ", with " + options(*e)
 }

@@ -1,0 +1,105 @@
+package install
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+
+	"pi-key-tools/pkg/sshkey"
+)
+
+// memory is an Engine over a file that is at hand.
+type memory struct{ data []byte }
+
+func (m *memory) Read(context.Context) (string, []byte, error) { return "keys", m.data, nil }
+
+func (m *memory) Edit(_ context.Context, c Change) (Answer, error) {
+	edited, a, err := c.apply("keys", m.data)
+	if err == nil && !c.DryRun {
+		m.data = edited
+	}
+	return a, err
+}
+
+func public(t *testing.T, n byte) sshkey.Public {
+	t.Helper()
+	blob := append([]byte("\x00\x00\x00\x0bssh-ed25519\x00\x00\x00\x20"), slices.Repeat([]byte{n}, 32)...)
+	k, err := sshkey.ParseBlob(blob, "key")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return k
+}
+
+func causes(t *testing.T, m *memory, keys []sshkey.Public, used *sshkey.Public, force, dryRun bool) string {
+	t.Helper()
+	records, err := Remove(t.Context(), m, keys, used, force, dryRun)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var words []string
+	for _, r := range records {
+		words = append(words, string(r.Verdict)+" "+r.Cause)
+	}
+	return strings.Join(words, ", ")
+}
+
+func TestRemove(t *testing.T) {
+	a, b, c := public(t, 1), public(t, 2), public(t, 3)
+	file := "# " + a.Line() + "\n" + a.Line() + "\r\nfrom=\"x\" " + a.Line() + "\nnonsense\x00\xff\n" + b.Line()
+	for _, x := range []struct {
+		name          string
+		keys          []sshkey.Public
+		used          *sshkey.Public
+		force, dryRun bool
+		want, left    string
+	}{
+		{"every entry, no comment", []sshkey.Public{a}, nil, false, false, "done key-removed", "# " + a.Line() + "\nnonsense\x00\xff\n" + b.Line()},
+		{"dry run", []sshkey.Public{a}, nil, false, true, "todo key-removed", file},
+		{"not there", []sshkey.Public{c}, nil, false, false, "ok key-absent", file},
+		{"the one in use", []sshkey.Public{a}, &a, false, false, "fail key-in-use", file},
+		{"the one in use, insisting", []sshkey.Public{a}, &a, true, false, "done key-removed", "# " + a.Line() + "\nnonsense\x00\xff\n" + b.Line()},
+		{"never the last", []sshkey.Public{a, b}, nil, false, false, "done key-removed, fail key-last", "# " + a.Line() + "\nnonsense\x00\xff\n" + b.Line()},
+		{"the last, insisting", []sshkey.Public{a, b}, nil, true, false, "done key-removed, done key-removed", "# " + a.Line() + "\nnonsense\x00\xff\n"},
+		{"twice named", []sshkey.Public{a, a}, nil, false, false, "done key-removed, ok key-absent", "# " + a.Line() + "\nnonsense\x00\xff\n" + b.Line()},
+	} {
+		m := &memory{[]byte(file)}
+		if got := causes(t, m, x.keys, x.used, x.force, x.dryRun); got != x.want {
+			t.Errorf("%s: %s, want %s", x.name, got, x.want)
+		}
+		if string(m.data) != x.left {
+			t.Errorf("%s: left %q, want %q", x.name, m.data, x.left)
+		}
+	}
+}
+
+func TestDropRefusesWhatHasChanged(t *testing.T) {
+	m := &memory{[]byte("one\ntwo\n")}
+	_, err := m.Edit(t.Context(), Change{Drop: []Numbered{{2, "zwei"}}})
+	var put *PutError
+	if !errors.As(err, &put) || put.Cause != "busy" || string(m.data) != "one\ntwo\n" {
+		t.Errorf("error %v, file %q", err, m.data)
+	}
+}
+
+func TestList(t *testing.T) {
+	a, b := public(t, 1), public(t, 2)
+	m := &memory{[]byte("# comment\n" + a.Line() + "\nfrom=\"10.0.0.1\",no-pty " + b.Line() + "\nnonsense " + a.Line() + "\nssh-ed25519 AAAA\n")}
+	records, err := List(t.Context(), m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, r := range records {
+		got = append(got, string(r.Verdict)+" "+r.Cause+" "+r.Subject)
+	}
+	want := []string{"ok entry " + a.Fingerprint(), "ok entry-restricted " + b.Fingerprint(), "fail entry-dead " + a.Fingerprint(), "fail entry-dead keys line 5"}
+	if !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	if !strings.Contains(records[1].Detail, `from="10.0.0.1",no-pty`) {
+		t.Errorf("the options are not told: %s", records[1].Detail)
+	}
+}

@@ -1,0 +1,71 @@
+package install
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"slices"
+
+	"pi-key-tools/pkg/authorizedkeys"
+	"pi-key-tools/pkg/record"
+	"pi-key-tools/pkg/sshkey"
+)
+
+// Remove takes every entry of the keys out of the file, live or not; comments
+// that mention one stay. used is the key that made this login: it stays, as
+// does the last live entry, unless force says otherwise.
+func Remove(ctx context.Context, engine Engine, keys []sshkey.Public, used *sshkey.Public, force, dryRun bool) ([]record.Record, error) {
+	path, data, err := engine.Read(ctx)
+	if err != nil {
+		return nil, err
+	}
+	entries := authorizedkeys.Entries(data)
+	lines := bytes.Split(data, []byte("\n"))
+	var records []record.Record
+	var change Change
+	gone := func(e authorizedkeys.Entry) bool {
+		return slices.ContainsFunc(change.Drop, func(d Numbered) bool { return d.Number == e.Line })
+	}
+	for _, key := range keys {
+		r := record.Record{Subject: key.Fingerprint(), Detail: path}
+		var drop []Numbered
+		for _, e := range entries {
+			if e.Key.Equal(key) && !gone(e) {
+				drop = append(drop, Numbered{e.Line, string(lines[e.Line-1])})
+			}
+		}
+		left := slices.ContainsFunc(entries, func(e authorizedkeys.Entry) bool {
+			return e.Dead == "" && !gone(e) && !e.Key.Equal(key)
+		})
+		switch {
+		case len(drop) == 0:
+			r.Verdict, r.Cause = record.OK, "key-absent"
+		case !force && used != nil && used.Equal(key):
+			r.Verdict, r.Cause = record.Fail, "key-in-use"
+			r.Detail, r.Hint = "this login was made with it", "log in by another key or the password, or insist: -f"
+		case !force && !left:
+			r.Verdict, r.Cause = record.Fail, "key-last"
+			r.Detail, r.Hint = path+" would let no key in any more", "insist: -f"
+		default:
+			r.Verdict, r.Cause = record.Done, "key-removed"
+			if dryRun {
+				r.Verdict = record.Todo
+			}
+			for i, d := range drop {
+				if i == 0 {
+					r.Detail += " line"
+				}
+				r.Detail += fmt.Sprintf(" %d", d.Number)
+			}
+			change.Drop = append(change.Drop, drop...)
+		}
+		records = append(records, r)
+	}
+	if dryRun || len(change.Drop) == 0 {
+		return records, nil
+	}
+	if _, err := engine.Edit(ctx, change); err != nil {
+		return nil, err
+	}
+	return records, nil
+}
