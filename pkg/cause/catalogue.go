@@ -190,8 +190,8 @@ var theNetwork = []Entry{
 		Cure:     "SSH is off on a new Pi. Enable it with sudo raspi-config nonint do_ssh 0 on its console, with an empty file named ssh on the boot partition, or in the settings of Raspberry Pi Imager. In the first boot, which takes minutes, wait.",
 	}, {
 		Word:     "connection-dropped",
-		Meaning:  "The server closed the connection before anybody could log in.",
-		Evidence: "The connection ended before or in the key exchange; the detail shows what the server had said by then.",
+		Meaning:  "The connection ended before the work was done.",
+		Evidence: "It ended before or in the login, or under a command; the detail shows what the server had said by then.",
 		Cure:     "Wait a minute and try again. If it stays, look on the console with journalctl -u ssh: too many connections (MaxStartups), fail2ban, hosts.deny, or no host keys (sudo ssh-keygen -A).",
 	}, {
 		Word:     "penalised",
@@ -223,6 +223,11 @@ var theNetwork = []Entry{
 		Meaning:  "The host key of the server is revoked, so nothing was sent.",
 		Evidence: "It is marked @revoked in known_hosts, or RevokedHostKeys lists it; FILE:LINE is in the detail.",
 		Cure:     "Give the server a new host key; somebody has said that this one must not be trusted.",
+	}, {
+		Word:     "host-key-unproven",
+		Meaning:  "The server shows its host key and cannot sign with it, so nothing was sent.",
+		Evidence: "The signature of the key exchange is not that key's.",
+		Cure:     "Somebody else may be answering who has but the public half: do not log in, and compare on the console of the Pi. A card or memory that fails can do this too.",
 	}, {
 		Word:     "no-user-yet",
 		Meaning:  "The Pi has no user yet, so nobody can log in.",
@@ -259,9 +264,14 @@ var theAccount = []Entry{
 		Evidence: "No key was taken, and there is no --password-file, no askpass program and no terminal, or BatchMode is set.",
 		Cure:     "Give --password-file FILE, or run the command on a terminal.",
 	}, {
+		Word:     "prompt-unknown",
+		Meaning:  "The server asks something that is not for the password alone, so nothing was answered.",
+		Evidence: "Its prompt is in the detail: for a code, for a new password, for a passphrase, or one whose answer would be shown.",
+		Cure:     "See what it wants with ssh on a terminal; bring the key there over the console, or with a key that works already.",
+	}, {
 		Word:     "password-expired",
 		Meaning:  "The password of the account has expired, and the server runs nothing until it is changed.",
-		Evidence: "The server said so after the login.",
+		Evidence: "The server said so after the login, or asked for a new password after it took the old one.",
 		Cure:     "Log in with ssh on a terminal and change it, or run sudo passwd USER on the console.",
 	}, {
 		Word:     "no-shell",

@@ -233,7 +233,8 @@ func (env *Env) Emit(r record.Record) {
 		if r.Detail != "" {
 			msg += ": " + r.Detail
 		}
-		env.Errorf(r.Target, "%s", msg)
+		// On one line, so that a peer's words cannot pass for a hint of ours.
+		env.Errorf(r.Target, "%s", strings.ReplaceAll(msg, "\n", `\n`))
 		if r.Hint != "" {
 			env.Hintf("%s", r.Hint)
 		}

@@ -193,7 +193,7 @@ func TestJumpFailures(t *testing.T) {
 	closed := s.startSSHD(sshtest.SSHDConfig{Config: []string{"AllowTcpForwarding no"}})
 	silent := sshtest.StartHostile(t, sshtest.Silent)
 	s.knows(gate.Endpoint, closed.Endpoint)
-	s.config(s.host("gate", gate.Endpoint), s.host("closed", closed.Endpoint), s.host("silent", silent),
+	s.config(s.host("gate", gate.Endpoint), s.host("closed", closed.Endpoint), s.host("silent", silent.Endpoint),
 		"Host circle-a\nProxyJump circle-b", "Host circle-b\nProxyJump circle-a",
 		"Host self\nHostName self.invalid\nProxyJump self.invalid",
 		"Host behind-self\nProxyJump self",

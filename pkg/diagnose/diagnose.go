@@ -14,6 +14,7 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"pi-key-tools/pkg/connect"
+	"pi-key-tools/pkg/hostfs"
 	"pi-key-tools/pkg/identity"
 	"pi-key-tools/pkg/knownhosts"
 	"pi-key-tools/pkg/record"
@@ -54,6 +55,12 @@ func Login(ctx context.Context, host *connect.Host, keys connect.Keys, rep *sess
 		}
 		r.Detail = "jump host " + jump.Target + ": " + r.Detail
 		return r
+	}
+	if r, impostor := hostKeyUnproven(err); impostor {
+		return r
+	}
+	if rep.Stage == session.KeyExchange && !speaksSSH2(rep) { // what it does then makes no difference
+		return keyExchange(rep, err)
 	}
 	if r, ended := contextEnd(ctx, string(rep.Stage)); ended {
 		if rep.Stage == session.Dialling && r.Cause == "too-slow" {
@@ -97,6 +104,35 @@ func success(rep *session.Report) record.Record {
 	}
 	return record.Record{Verdict: record.OK, Cause: "login", Subject: key.Public.Fingerprint(),
 		Detail: fmt.Sprintf("%s %s, %s", key.Public.Name(), key.Name, strings.TrimPrefix(rep.ServerVersion, "SSH-2.0-"))}
+}
+
+// Ended is the record of work on a host that we are logged in to, which an
+// error of session.Client.Run or of a hostfs.Far on it has ended. step is what
+// the work was at.
+func Ended(ctx context.Context, step string, err error) record.Record {
+	if r, impostor := hostKeyUnproven(err); impostor {
+		return r
+	}
+	if r, ended := contextEnd(ctx, step); ended {
+		return r
+	}
+	var exit *ssh.ExitError
+	if errors.Is(err, session.ErrNoCommand) || errors.Is(err, hostfs.ErrNoShell) || errors.As(err, &exit) {
+		return failure("no-shell", "", "the account must run a POSIX shell for this", "it was at: %s; %s", step, cut(err.Error()))
+	}
+	return failure("connection-dropped", "", "run it again: it goes on with what is left", "it was at: %s; %s", step, cut(err.Error()))
+}
+
+// hostKeyUnproven is the case of a server that is perhaps not who it says.
+func hostKeyUnproven(err error) (record.Record, bool) {
+	const hint = "somebody else may be answering in its place: do not log in; compare with `ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub` on the machine's own console"
+	switch {
+	case errors.Is(err, session.ErrHostKeyTurned):
+		return failure("host-key-changed", "", hint, "%v", session.ErrHostKeyTurned), true
+	case errors.Is(err, session.ErrHostKey):
+		return failure("host-key-unproven", "", hint, "%v", session.ErrHostKey), true
+	}
+	return record.Record{}, false
 }
 
 // contextEnd is the record of a target that was ended from outside.
@@ -163,14 +199,23 @@ func versions(host *connect.Host, rep *session.Report) record.Record {
 			"closed before the server said anything")
 	case strings.HasPrefix(said, "Exceeded MaxStartups"):
 		return failure("connection-dropped", "", "try again in a moment, or with fewer at once: -j 8", "the server says: %s", said)
-	case strings.HasPrefix(said, "SSH-"):
+	case strings.HasPrefix(said, "SSH-") && len(said) < maxVersion:
 		return failure("connection-dropped", "", "", "closed after its version %s", said)
 	}
 	return failure("not-ssh", "", fmt.Sprintf("what listens at port %d is no SSH server: another port? -p PORT", host.Config.Port), "it says: %s", cut(said))
 }
 
+// maxVersion is how long a version line may be with its end, RFC 4253 section
+// 4.2, and where reading of one without an end is given up.
+const maxVersion = 255
+
+// speaksSSH2 judges the version by RFC 4253 section 5.1.
+func speaksSSH2(rep *session.Report) bool {
+	return strings.HasPrefix(rep.ServerVersion, "SSH-2.0-") || strings.HasPrefix(rep.ServerVersion, "SSH-1.99-")
+}
+
 func keyExchange(rep *session.Report, err error) record.Record {
-	if !strings.HasPrefix(rep.ServerVersion, "SSH-2.0-") && !strings.HasPrefix(rep.ServerVersion, "SSH-1.99-") {
+	if !speaksSSH2(rep) {
 		return failure("not-ssh", "", "", "it speaks %s, not SSH 2", cut(rep.ServerVersion))
 	}
 	var negotiation *ssh.AlgorithmNegotiationError
@@ -197,8 +242,11 @@ func authentication(host *connect.Host, keys connect.Keys, rep *session.Report, 
 	if r, found := signing(rep); found {
 		return r
 	}
-	if r, found := password(host, rep); found {
+	if r, found := password(host, rep, err); found {
 		return r
+	}
+	if rep.PasswordTaken {
+		return failure("more-needed", "", "", "the password counts, but the server wants %s too", methods(rep))
 	}
 	if i := slices.IndexFunc(rep.Offers, func(o session.Offer) bool { return o.Answer == session.Partial }); i >= 0 {
 		return failure("more-needed", rep.Offers[i].Key.Public.Fingerprint(), "", "the key counts, but the server wants %s too", methods(rep))
@@ -254,16 +302,23 @@ func keyFile(name string) string {
 }
 
 // password is the case of a login that also had a password to try.
-func password(host *connect.Host, rep *session.Report) (record.Record, bool) {
+func password(host *connect.Host, rep *session.Report, err error) (record.Record, bool) {
 	who := host.Config.User + "@" + host.Config.Alias
+	var prompt *session.PromptError
 	switch {
+	case errors.As(rep.PasswordErr, &prompt) && prompt.New:
+		return failure("password-expired", "", "log in with ssh on a terminal and change it: ssh "+hostfs.Quote(host.Target),
+			"after the password of %s %s", who, cut(prompt.Error())), true
+	case prompt != nil && !rep.PasswordSent:
+		return failure("prompt-unknown", "", "log in with ssh on a terminal to see what it wants: ssh "+hostfs.Quote(host.Target),
+			"no key lets %s in, and %s", who, cut(prompt.Error())), true
 	case errors.Is(rep.PasswordErr, secret.ErrNobody):
 		return failure("password-needed", "", "--password-file FILE, or run it where it can ask", "no key lets %s in, and %v", who, rep.PasswordErr), true
 	case rep.PasswordErr != nil && rep.PasswordSent:
 		return failure("password-wrong", "", "", "after the password %v", rep.PasswordErr), true
 	case rep.PasswordErr != nil:
 		return failure("password-needed", "", "", "no key lets %s in, and %v", who, rep.PasswordErr), true
-	case rep.PasswordSent && !slices.ContainsFunc(rep.Offers, func(o session.Offer) bool { return o.Answer == session.Partial }):
+	case rep.PasswordSent && !rep.PasswordTaken && errors.Is(err, session.ErrDenied) && !slices.ContainsFunc(rep.Offers, func(o session.Offer) bool { return o.Answer == session.Partial }):
 		return failure("password-wrong", "", "", "the server refused the password of %s; it was tried once", who), true
 	}
 	return record.Record{}, false

@@ -12,9 +12,9 @@ import (
 	"strings"
 	"syscall"
 
+	"pi-key-tools/pkg/diagnose"
 	"pi-key-tools/pkg/hostfs"
 	"pi-key-tools/pkg/record"
-	"pi-key-tools/pkg/session"
 	"pi-key-tools/pkg/strictmodes"
 )
 
@@ -27,23 +27,9 @@ func Account(ctx context.Context, fsys hostfs.FS, server strictmodes.Server, dry
 		records, err = Home(ctx, fsys, who, server, "", dryRun)
 	}
 	if err != nil {
-		records = append(records, ended(ctx, err))
+		records = append(records, diagnose.Ended(ctx, "repairing", err))
 	}
 	return records
-}
-
-func ended(ctx context.Context, err error) record.Record {
-	r := record.Record{Verdict: record.Fail, Cause: "connection-dropped", Detail: err.Error(),
-		Hint: "run it again: it goes on with what is left"}
-	switch cause := context.Cause(ctx); {
-	case errors.Is(err, hostfs.ErrNoShell):
-		r.Cause, r.Hint = "no-shell", "the account must run a POSIX shell for this"
-	case errors.Is(cause, session.ErrTooSlow):
-		r.Cause, r.Hint = "too-slow", "run it again with more time: --timeout 2m"
-	case cause != nil:
-		r.Cause = "interrupted"
-	}
-	return r
 }
 
 // Home judges home, ~/.ssh and the keys file ("" for ~/.ssh/authorized_keys)

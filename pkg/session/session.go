@@ -7,12 +7,14 @@ package session
 import (
 	"bytes"
 	"context"
+	"crypto/rsa"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -48,8 +50,9 @@ type Config struct {
 	// below MaxAuthTries for the password; 0 offers all.
 	MaxRefused int
 	// Password is asked at most once, after the keys and only if the server
-	// takes one. nil means that none is to be used.
-	Password func(ctx context.Context) ([]byte, error)
+	// takes one by one of PasswordMethods. nil means that none is to be used.
+	Password        func(ctx context.Context) ([]byte, error)
+	PasswordMethods []string // nil for both "password" and "keyboard-interactive"
 	// Trace, if set, is told of each step.
 	Trace func(format string, args ...any)
 }
@@ -79,6 +82,7 @@ const (
 	Partial    Answer = "partial"     // it counted, but the server wants more
 	LogsIn     Answer = "logs-in"
 	Unanswered Answer = "unanswered" // the connection ended first
+	Unasked    Answer = "unasked"    // the server takes no signature algorithm that the key has
 )
 
 // An Offer is a key that was offered and what became of it.
@@ -100,7 +104,8 @@ type Report struct {
 	Offers        []Offer  // in order
 	NotOffered    int      // keys left unoffered because of MaxRefused
 	PasswordSent  bool
-	PasswordErr   error  // why no password could be had, or a dialogue that we refused
+	PasswordTaken bool   // it counted, but the server wants more
+	PasswordErr   error  // why no password could be had; a *PromptError for a question that was not answered
 	By            string // the method that let us in: "publickey", "password", …
 	Disconnect    string // the server's own words at the end of authentication
 }
@@ -127,6 +132,29 @@ func (r *Report) Answer(key sshkey.Public) Answer {
 
 // ErrDenied means that the server took none of what we had to offer.
 var ErrDenied = errors.New("permission denied")
+
+// ErrHostKey means that the server showed a host key that it does not have:
+// its signature of the key exchange is not that key's. Somebody else may be
+// answering in its place.
+var ErrHostKey = errors.New("the server shows a host key and cannot sign with it")
+
+// ErrHostKeyTurned means that the server showed another host key in a later
+// key exchange of the same connection.
+var ErrHostKeyTurned = errors.New("the server changed its host key in the middle of the connection")
+
+// ErrNoCommand means that the server runs no command for this account.
+var ErrNoCommand = errors.New("the server refuses to run a command")
+
+// A PromptError is a question that was not answered, since it is not, or not
+// only, for the password.
+type PromptError struct {
+	Questions []string // the peer's words
+	New       bool     // after the password: it is to be changed
+}
+
+func (e *PromptError) Error() string {
+	return "the server asks: " + strings.Join(e.Questions, " ")
+}
 
 // errProbe ends the attempt of a key that was only asked about.
 var errProbe = errors.New("asked only")
@@ -177,6 +205,7 @@ func (l *login) run() (*Client, error) {
 
 	var hostKeyErr error
 	var trusted []byte
+	turned := make(chan struct{})
 	sshConn, chans, reqs, err := ssh.NewClientConn(l.conn, "", &ssh.ClientConfig{
 		User:              l.cfg.User,
 		HostKeyAlgorithms: l.cfg.HostKeyAlgorithms,
@@ -184,7 +213,8 @@ func (l *login) run() (*Client, error) {
 		HostKeyCallback: func(_ string, _ net.Addr, key ssh.PublicKey) error {
 			if trusted != nil { // a later key exchange of this connection
 				if !bytes.Equal(key.Marshal(), trusted) {
-					return errors.New("the server changed its host key in the middle of the connection")
+					close(turned) // once: x/crypto ends the connection with the error
+					return ErrHostKeyTurned
 				}
 				return nil
 			}
@@ -204,7 +234,7 @@ func (l *login) run() (*Client, error) {
 	l.rep.Start = l.conn.start()
 	l.rep.ServerVersion = versionLine(l.rep.Start)
 	if err == nil || l.rep.Stage == Auth {
-		l.settle(err == nil)
+		l.settle(err == nil, err != nil && disconnectMessage(err) != "")
 	}
 	if err != nil {
 		stop()
@@ -216,10 +246,23 @@ func (l *login) run() (*Client, error) {
 			return nil, hostKeyErr
 		}
 		l.rep.Disconnect = disconnectMessage(err)
-		return nil, err
+		return nil, named(err, turned)
 	}
 	l.rep.Stage, l.rep.By = LoggedIn, l.attempt
-	return &Client{ssh: ssh.NewClient(sshConn, chans, reqs), stop: stop}, nil
+	return &Client{ssh: ssh.NewClient(sshConn, chans, reqs), stop: stop, turned: turned}, nil
+}
+
+// named gives an error of x/crypto, which has no type, a name of ours.
+func named(err error, turned <-chan struct{}) error {
+	select {
+	case <-turned: // x/crypto tells only that the connection has ended
+		return ErrHostKeyTurned
+	default:
+	}
+	if errors.Is(err, rsa.ErrVerification) || strings.Contains(err.Error(), "ssh: signature did not verify") {
+		return fmt.Errorf("%w: %w", ErrHostKey, err)
+	}
+	return err
 }
 
 // authenticate chooses the next attempt: the keys one by one, then the
@@ -237,15 +280,17 @@ func (l *login) authenticate(ctx *ssh.ClientAuthContext) (ssh.AuthMethod, error)
 		l.partial = n
 		if l.offer != nil {
 			l.offer.answer = Partial
+		} else {
+			l.rep.PasswordTaken = l.rep.PasswordSent
 		}
 	}
-	l.settle(false)
+	l.settle(false, false)
 
 	if slices.Contains(ctx.AllowedMethods, "publickey") {
 		if l.cfg.MaxRefused > 0 && l.refused >= l.cfg.MaxRefused {
 			l.rep.NotOffered = len(l.cfg.Keys) - l.next
 		} else if l.next < len(l.cfg.Keys) {
-			l.offer = &offer{ctx: l.ctx, key: l.cfg.Keys[l.next], answer: Unanswered}
+			l.offer = &offer{ctx: l.ctx, key: l.cfg.Keys[l.next], answer: Unanswered, writes: l.conn.writes()}
 			l.next++
 			l.attempt = "publickey"
 			l.cfg.Trace("offering %s %s (%s)", l.offer.key.Public.Name(), l.offer.key.Public.Fingerprint(), l.offer.key.Name)
@@ -253,8 +298,12 @@ func (l *login) authenticate(ctx *ssh.ClientAuthContext) (ssh.AuthMethod, error)
 		}
 	}
 	if l.cfg.Password != nil && !l.tried {
+		takes := func(method string) bool {
+			return slices.Contains(ctx.AllowedMethods, method) &&
+				(l.cfg.PasswordMethods == nil || slices.Contains(l.cfg.PasswordMethods, method))
+		}
 		switch {
-		case slices.Contains(ctx.AllowedMethods, "password"):
+		case takes("password"):
 			l.tried = true
 			secret, err := l.password()
 			if err != nil {
@@ -264,7 +313,7 @@ func (l *login) authenticate(ctx *ssh.ClientAuthContext) (ssh.AuthMethod, error)
 			l.cfg.Trace("sending the password")
 			l.rep.PasswordSent = true
 			return ssh.Password(secret), nil
-		case slices.Contains(ctx.AllowedMethods, "keyboard-interactive"):
+		case takes("keyboard-interactive"):
 			l.tried = true
 			l.attempt = "keyboard-interactive"
 			return ssh.KeyboardInteractive(l.challenge), nil
@@ -294,13 +343,11 @@ func (l *login) challenge(_, _ string, questions []string, echos []bool) ([]stri
 	if len(questions) == 0 {
 		return nil, nil
 	}
-	if l.rep.PasswordSent {
-		l.rep.PasswordErr = fmt.Errorf("the server asks again: %s", questions[0])
-		return nil, l.rep.PasswordErr
-	}
-	if len(questions) != 1 || echos[0] || !passwordPrompt.MatchString(questions[0]) || otherPrompt.MatchString(questions[0]) {
-		l.rep.PasswordErr = fmt.Errorf("the server asks for something other than the password: %s", strings.Join(questions, " "))
-		return nil, l.rep.PasswordErr
+	if l.rep.PasswordSent || len(questions) != 1 || echos[0] || !passwordPrompt.MatchString(questions[0]) || otherPrompt.MatchString(questions[0]) {
+		e := &PromptError{Questions: questions}
+		e.New = l.rep.PasswordSent && slices.ContainsFunc(questions, otherPrompt.MatchString)
+		l.rep.PasswordErr = e
+		return nil, e
 	}
 	secret, err := l.password()
 	if err != nil {
@@ -312,8 +359,8 @@ func (l *login) challenge(_, _ string, questions []string, echos []bool) ([]stri
 }
 
 // settle files the key under way with what is known of it by now: that the
-// exchange went on, succeeded, or ended.
-func (l *login) settle(success bool) {
+// exchange went on, succeeded, or ended without an answer.
+func (l *login) settle(success, ended bool) {
 	o := l.offer
 	if o == nil {
 		return
@@ -322,7 +369,11 @@ func (l *login) settle(success bool) {
 	switch {
 	case success && o.signed:
 		o.answer = LogsIn
-	case o.answer == Unanswered && !l.conn.lost():
+	case o.answer == Unanswered && l.conn.writes() == o.writes:
+		// x/crypto found no algorithm in the server's server-sig-algs, and
+		// went on without a word to anybody.
+		o.answer = Unasked
+	case o.answer == Unanswered && !l.conn.lost() && !ended:
 		o.answer = Refused
 		l.refused++
 	}
@@ -336,6 +387,7 @@ type offer struct {
 	ctx    context.Context
 	key    Key
 	answer Answer
+	writes int // of the connection before it was offered
 	signed bool
 	err    error
 }
@@ -343,7 +395,8 @@ type offer struct {
 func (o *offer) PublicKey() ssh.PublicKey { return opaqueKey{o.key.Public} }
 
 func (o *offer) Algorithms() []string {
-	switch t := o.key.Public.Type; t {
+	// A certificate signs as the key in it does.
+	switch t := sshkey.PlainType(o.key.Public.Type); t {
 	case ssh.KeyAlgoRSA:
 		return []string{ssh.KeyAlgoRSASHA512, ssh.KeyAlgoRSASHA256}
 	default:
@@ -396,7 +449,9 @@ var disconnect = regexp.MustCompile(`ssh: disconnect, reason (\d+): (".*")`)
 // disconnectMessage returns the words of the server's SSH_MSG_DISCONNECT.
 func disconnectMessage(err error) string {
 	if m := disconnect.FindStringSubmatch(err.Error()); m != nil {
-		return strings.Trim(m[2], `"`)
+		if text, err := strconv.Unquote(m[2]); err == nil {
+			return text
+		}
 	}
 	return ""
 }
@@ -416,9 +471,23 @@ func versionLine(start []byte) string {
 // version, such as "Exceeded MaxStartups", is thrown away by x/crypto.
 type sniffer struct {
 	net.Conn
-	mu   sync.Mutex
-	head []byte
-	err  error
+	mu    sync.Mutex
+	head  []byte
+	err   error
+	wrote int // how often
+}
+
+func (s *sniffer) Write(b []byte) (int, error) {
+	s.mu.Lock()
+	s.wrote++
+	s.mu.Unlock()
+	return s.Conn.Write(b)
+}
+
+func (s *sniffer) writes() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.wrote
 }
 
 func (s *sniffer) Read(b []byte) (int, error) {
@@ -446,8 +515,9 @@ func (s *sniffer) lost() bool {
 
 // A Client is a connection that is logged in.
 type Client struct {
-	ssh  *ssh.Client
-	stop func() bool
+	ssh    *ssh.Client
+	stop   func() bool
+	turned <-chan struct{} // closed when the host key changes
 }
 
 // Close ends the connection.
@@ -466,28 +536,42 @@ func (c *Client) DialTCP(ctx context.Context, address string) (net.Conn, error) 
 const maxOutput = 1 << 20
 
 // Run runs a command line in the far login shell and returns the last 1 MiB of
-// what it wrote and its exit status. err means that there is no exit status:
-// the connection ended, the server refused, or a signal killed the command.
+// what it wrote and its exit status. err means that the command has not ended
+// with one in time: the connection ended, a signal killed the command, or the
+// server refused it (ErrNoCommand).
 func (c *Client) Run(ctx context.Context, command string) (stdout, stderr []byte, status int, err error) {
 	fail := func(err error) ([]byte, []byte, int, error) {
 		if cause := context.Cause(ctx); cause != nil {
 			err = cause
 		}
-		return nil, nil, 0, fmt.Errorf("running a command there: %w", err)
+		return nil, nil, 0, fmt.Errorf("running a command there: %w", named(err, c.turned))
 	}
 	s, err := c.ssh.NewSession()
-	if err != nil {
+	if refused := (*ssh.OpenChannelError)(nil); errors.As(err, &refused) {
+		return fail(fmt.Errorf("%w: %s", ErrNoCommand, refused.Message))
+	} else if err != nil {
 		return fail(err)
 	}
 	defer s.Close()
 	var out, errOut tail
 	s.Stdout, s.Stderr = &out, &errOut
-	if err := s.Run(command); err != nil {
+	if err := s.Start(command); err != nil {
+		// x/crypto's text for a request that was answered with no.
+		if strings.HasPrefix(err.Error(), "ssh: command ") {
+			err = ErrNoCommand
+		}
+		return fail(err)
+	}
+	if err := s.Wait(); err != nil {
 		var exit *ssh.ExitError
 		if !errors.As(err, &exit) || exit.Signal() != "" {
 			return fail(err)
 		}
 		status = exit.ExitStatus()
+	}
+	// An exit status may have come although the rest of the output has not.
+	if err := context.Cause(ctx); err != nil {
+		return fail(err)
 	}
 	return out.bytes(), errOut.bytes(), status, nil
 }

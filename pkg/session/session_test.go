@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -35,8 +36,8 @@ func config(addr string, want func(ssh.PublicKey, net.Addr) error) session.Confi
 	}
 }
 
-// is trusts the endpoint's own host key and no other.
-func is(e sshtest.Endpoint) func(ssh.PublicKey, net.Addr) error {
+// trusts accepts the endpoint's own host key and no other.
+func trusts(e sshtest.Endpoint) func(ssh.PublicKey, net.Addr) error {
 	return func(key ssh.PublicKey, _ net.Addr) error {
 		if !strings.Contains(e.KnownHosts(), strings.TrimSpace(string(ssh.MarshalAuthorizedKey(key)))) {
 			return errors.New("not its host key")
@@ -58,7 +59,7 @@ func timeLimit(t *testing.T, d time.Duration) context.Context {
 func TestKeysThenPasswordOnOneConnection(t *testing.T) {
 	pi := sshtest.StartPi(t, sshtest.PiConfig{})
 	a, b := sshtest.NewKey(t, t.TempDir(), "ed25519"), sshtest.NewKey(t, t.TempDir(), "ecdsa")
-	cfg := config(pi.Addr, is(pi.Endpoint))
+	cfg := config(pi.Addr, trusts(pi.Endpoint))
 	cfg.Keys = []session.Key{offer(t, a), offer(t, b)}
 	cfg.Password = password(pi.Password)
 	client, rep, err := session.Login(timeLimit(t, 10*time.Second), cfg)
@@ -84,7 +85,7 @@ func TestEachKeyHasItsOwnAttempt(t *testing.T) {
 	pi := sshtest.StartPi(t, sshtest.PiConfig{})
 	broken, asked, good := sshtest.NewKey(t, t.TempDir(), "ed25519"), sshtest.NewKey(t, t.TempDir(), "rsa"), sshtest.NewKey(t, t.TempDir(), "ed25519")
 	pi.Authorize(t, broken.Line, asked.Line, good.Line)
-	cfg := config(pi.Addr, is(pi.Endpoint))
+	cfg := config(pi.Addr, trusts(pi.Endpoint))
 	cfg.Keys = []session.Key{offer(t, broken), offer(t, asked), offer(t, good)}
 	refusal := errors.New("agent refused operation")
 	cfg.Keys[0].Signer = func(context.Context) (ssh.Signer, error) { return nil, refusal }
@@ -109,7 +110,7 @@ func TestEachKeyHasItsOwnAttempt(t *testing.T) {
 
 func TestMaxRefusedLeavesRoomForThePassword(t *testing.T) {
 	pi := sshtest.StartPi(t, sshtest.PiConfig{MaxAuthTries: 4})
-	cfg := config(pi.Addr, is(pi.Endpoint))
+	cfg := config(pi.Addr, trusts(pi.Endpoint))
 	for range 6 {
 		cfg.Keys = append(cfg.Keys, offer(t, sshtest.NewKey(t, t.TempDir(), "ed25519")))
 	}
@@ -127,7 +128,7 @@ func TestMaxRefusedLeavesRoomForThePassword(t *testing.T) {
 
 func TestTooManyTriesIsTheServersWord(t *testing.T) {
 	pi := sshtest.StartPi(t, sshtest.PiConfig{MaxAuthTries: 3})
-	cfg := config(pi.Addr, is(pi.Endpoint))
+	cfg := config(pi.Addr, trusts(pi.Endpoint))
 	for range 6 {
 		cfg.Keys = append(cfg.Keys, offer(t, sshtest.NewKey(t, t.TempDir(), "ed25519")))
 	}
@@ -164,7 +165,7 @@ func TestWrongPasswordIsTriedOnce(t *testing.T) {
 		{sshtest.Password}, {sshtest.KeyboardInteractive}, {sshtest.PublicKey, sshtest.Password, sshtest.KeyboardInteractive},
 	} {
 		pi := sshtest.StartPi(t, sshtest.PiConfig{Methods: methods})
-		cfg := config(pi.Addr, is(pi.Endpoint))
+		cfg := config(pi.Addr, trusts(pi.Endpoint))
 		cfg.Password = password("wrong")
 		_, rep, err := session.Login(timeLimit(t, 10*time.Second), cfg)
 		if err == nil || !rep.PasswordSent || rep.By != "" {
@@ -178,7 +179,7 @@ func TestWrongPasswordIsTriedOnce(t *testing.T) {
 
 func TestKeyboardInteractive(t *testing.T) {
 	pi := sshtest.StartPi(t, sshtest.PiConfig{Methods: []string{sshtest.KeyboardInteractive}})
-	cfg := config(pi.Addr, is(pi.Endpoint))
+	cfg := config(pi.Addr, trusts(pi.Endpoint))
 	cfg.Password = password(pi.Password)
 	client, rep, err := session.Login(timeLimit(t, 10*time.Second), cfg)
 	if err != nil || rep.By != "keyboard-interactive" {
@@ -188,45 +189,107 @@ func TestKeyboardInteractive(t *testing.T) {
 }
 
 // No server holds us: each of these ends by the time limit, at the stage that
-// it really reached.
+// it really reached, and none gets more than one secret.
 func TestHostileServers(t *testing.T) {
 	stages := map[sshtest.Hostile]session.Stage{
 		sshtest.Silent: session.Versions, sshtest.ClosesAtOnce: session.Versions, sshtest.MaxStartups: session.Versions,
 		sshtest.Penalised: session.Versions, sshtest.HTTP: session.Versions, sshtest.EndlessLines: session.Versions,
-		sshtest.Drips: session.Versions, sshtest.GarbageAfterVersion: session.KeyExchange, sshtest.HangsInKex: session.KeyExchange,
-		sshtest.ClosesAfterKex: session.Auth, sshtest.HangsInAuth: session.Auth, sshtest.BannerEscapes: session.Auth,
+		sshtest.EndlessVersion: session.Versions, sshtest.Drips: session.Versions,
+		sshtest.SSH1: session.KeyExchange, sshtest.ResetsAfterVersion: session.KeyExchange,
+		sshtest.GarbageAfterVersion: session.KeyExchange, sshtest.HangsInKex: session.KeyExchange,
+		sshtest.NoCommonAlgorithm: session.KeyExchange, sshtest.Impostor: session.KeyExchange,
 		sshtest.AnyoneLogsIn: session.LoggedIn, sshtest.ExecFloods: session.LoggedIn, sshtest.ExecHangs: session.LoggedIn,
 		sshtest.ExecForgets: session.LoggedIn, sshtest.ExecEscapes: session.LoggedIn,
+		sshtest.RefusesChannel: session.LoggedIn, sshtest.RefusesExec: session.LoggedIn, sshtest.ChangesHostKey: session.LoggedIn,
+		sshtest.OpensChannels: session.LoggedIn, sshtest.SignalEscapes: session.LoggedIn, sshtest.StderrFloods: session.LoggedIn,
+		sshtest.ForgesMarks: session.LoggedIn, sshtest.AnswerDrips: session.LoggedIn, sshtest.AnswerTorn: session.LoggedIn,
+		sshtest.AnswerReset: session.LoggedIn, sshtest.AnswerUnended: session.LoggedIn, sshtest.Lies: session.LoggedIn,
+	}
+	secretsNever := []sshtest.Hostile{sshtest.PromptsForNothing, sshtest.PromptsTwice, sshtest.PromptsEchoed, sshtest.PromptsForNew, sshtest.PromptsForKey}
+	logins := map[sshtest.Hostile]error{
+		sshtest.Impostor: session.ErrHostKey, sshtest.DebugFloods: session.ErrTooSlow, sshtest.BannerFloods: session.ErrTooSlow,
+		sshtest.PromptsForNothing: session.ErrTooSlow, sshtest.PromptsAgain: session.ErrDenied, sshtest.WantsMore: session.ErrDenied,
+	}
+	runs := map[sshtest.Hostile]error{
+		sshtest.ExecFloods: session.ErrTooSlow, sshtest.ExecHangs: session.ErrTooSlow, sshtest.StderrFloods: session.ErrTooSlow,
+		sshtest.AnswerDrips: session.ErrTooSlow, sshtest.AnswerUnended: session.ErrTooSlow, sshtest.OpensChannels: session.ErrTooSlow,
+		sshtest.RefusesChannel: session.ErrNoCommand, sshtest.RefusesExec: session.ErrNoCommand, sshtest.ChangesHostKey: session.ErrHostKeyTurned,
 	}
 	for _, way := range sshtest.Hostiles() {
+		want := stages[way]
+		if want == "" {
+			want = session.Auth
+		}
 		t.Run(string(way), func(t *testing.T) {
 			t.Parallel()
 			server := sshtest.StartHostile(t, way)
-			cfg := config(server.Addr, is(server))
+			cfg := config(server.Addr, trusts(server.Endpoint))
 			cfg.Keys = []session.Key{offer(t, sshtest.NewKey(t, t.TempDir(), "ed25519"))}
+			cfg.Password = password("secret")
 			begin := time.Now()
-			ctx := timeLimit(t, 2*time.Second)
+			ctx := timeLimit(t, time.Second)
 			client, rep, err := session.Login(ctx, cfg)
-			if (err == nil) != (stages[way] == session.LoggedIn) || rep.Stage != stages[way] {
-				t.Errorf("stage %s, want %s (%v)", rep.Stage, stages[way], err)
+			if (err == nil) != (want == session.LoggedIn) || rep.Stage != want {
+				t.Errorf("stage %s, want %s (%v)", rep.Stage, want, err)
+			}
+			if w := logins[way]; w != nil && !errors.Is(err, w) {
+				t.Errorf("Login: %v, want %v", err, w)
 			}
 			if client != nil {
-				out, _, _, err := client.Run(ctx, "true")
-				if (way == sshtest.ExecFloods || way == sshtest.ExecHangs) && !errors.Is(err, session.ErrTooSlow) {
-					t.Errorf("Run: %v, want %v", err, session.ErrTooSlow)
+				out, _, _, err := client.Run(ctx, "printf abcd")
+				if w := runs[way]; w != nil && !errors.Is(err, w) {
+					t.Errorf("Run: %v, want %v", err, w)
 				}
 				if len(out) > 1<<20 {
 					t.Errorf("%d bytes of output kept", len(out))
 				}
 				client.Close()
 			}
-			if d := time.Since(begin); d > 4*time.Second {
+			if d := time.Since(begin); d > 3*time.Second {
 				t.Errorf("it held us for %v", d)
 			}
-			if len(rep.Start) > 4096 {
-				t.Errorf("%d bytes kept of what the server said first", len(rep.Start))
+			if len(rep.Start) > 4096 || len(rep.Banner) > 4096 {
+				t.Errorf("%d and %d bytes kept of what the server said", len(rep.Start), len(rep.Banner))
+			}
+			counts := server.Counts()
+			if counts.Passwords > 1 || counts.Passwords > 0 && slices.Contains(secretsNever, way) {
+				t.Errorf("it got %d secrets", counts.Passwords)
+			}
+			if counts.Intrusions > 0 {
+				t.Errorf("it was granted %d things", counts.Intrusions)
 			}
 		})
+	}
+}
+
+// A dialogue that goes on after the password is told apart from one that asks
+// something else to begin with.
+func TestPromptsThatAreNotAnswered(t *testing.T) {
+	for way, want := range map[sshtest.Hostile]session.PromptError{
+		sshtest.PromptsExpired: {Questions: []string{"Current password: "}, New: true},
+		sshtest.PromptsAgain:   {Questions: []string{"Password: "}},
+		sshtest.PromptsForNew:  {Questions: []string{"New password: "}},
+		sshtest.PromptsTwice:   {Questions: []string{"Password: ", "Verification code: "}},
+	} {
+		server := sshtest.StartHostile(t, way)
+		cfg := config(server.Addr, trusts(server.Endpoint))
+		cfg.Password = password("secret")
+		_, rep, _ := session.Login(timeLimit(t, 10*time.Second), cfg)
+		var got *session.PromptError
+		if !errors.As(rep.PasswordErr, &got) || !slices.Equal(got.Questions, want.Questions) || got.New != want.New {
+			t.Errorf("%s: %+v, want %+v", way, rep.PasswordErr, want)
+		}
+	}
+}
+
+// A password that counts and does not suffice is not called wrong.
+func TestPasswordTaken(t *testing.T) {
+	server := sshtest.StartHostile(t, sshtest.WantsMore)
+	cfg := config(server.Addr, trusts(server.Endpoint))
+	cfg.Password = password("secret")
+	_, rep, err := session.Login(timeLimit(t, 10*time.Second), cfg)
+	if !errors.Is(err, session.ErrDenied) || !rep.PasswordTaken {
+		t.Errorf("taken %v, %v", rep.PasswordTaken, err)
 	}
 }
 

@@ -81,7 +81,7 @@ type Pi struct {
 	counts Counts
 }
 
-// Counts is what has reached a pretend Pi.
+// Counts is what has reached a pretend Pi, or a hostile server.
 type Counts struct {
 	Connections int
 	Keys        int      // offered by publickey, whether then signed or not
@@ -89,6 +89,7 @@ type Counts struct {
 	Logins      int      // connections that were let in
 	Commands    []string // of exec, in order; "" for a shell
 	SFTP        int      // sessions of the subsystem
+	Intrusions  int      // channels and requests of a hostile server's that the client granted
 }
 
 // NewPi starts a pretend Pi on a free port of 127.0.0.1. The caller closes it.
@@ -291,8 +292,6 @@ func (p *Pi) serve(conn net.Conn) {
 		p.wg.Go(func() { s.serve(reqs) })
 	}
 }
-
-var errDenied = errors.New("permission denied")
 
 func (p *Pi) byPassword(conn ssh.ConnMetadata, password []byte) (*ssh.Permissions, error) {
 	p.count(func(c *Counts) { c.Passwords++ })
