@@ -1,0 +1,239 @@
+package diagnose
+
+import (
+	"context"
+	"crypto/rand"
+	_ "embed"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+
+	"pi-key-tools/pkg/hostfs"
+	"pi-key-tools/pkg/record"
+	"pi-key-tools/pkg/sshdconfig"
+	"pi-key-tools/pkg/strictmodes"
+)
+
+// insideScript tells what decides on a login by key, on the far side.
+//
+//go:embed inside.sh
+var insideScript string
+
+// Facts are what a session tells of the account and the server that it is on.
+type facts struct {
+	account    strictmodes.Account // its home is that of passwd(5), as sshd takes it
+	conn       sshdconfig.Connection
+	utc, local string   // the clock there, YYYYMMDDHHMMSS
+	password   string   // what passwd -S says; "" if nothing
+	noShell    string   // the login shell, if it cannot be executed
+	selinux    string   // what getenforce says; "" if there is no SELinux
+	label      string   // of the keys file
+	openwrt    bool     //
+	parents    []string // the command lines of the session's parents, the nearest first
+	readable   bool     // the keys file
+	lines      []numbered
+	files      sshdconfig.Files
+
+	// Of the second question.
+	same          []string // names of the keys file
+	revoked       string   // the text of the list of revoked keys
+	revokedIs     listState
+	revokedAnswer string // what ssh-keygen -Q says of the key, if the list is a KRL
+	dump          string // what sshd -T says; "" where we are not root
+}
+
+// A numbered is a line of the keys file that holds the key.
+type numbered struct {
+	number int
+	text   string
+}
+
+// A listState is what became of reading the list of revoked keys.
+type listState int
+
+const (
+	listNotAsked listState = iota
+	listRead
+	listUnread
+	listAbsent
+)
+
+// A question is what the script is to tell; inside.sh says what each means.
+type question struct {
+	account                        bool
+	keys, key, same, revoked, dump string
+	files                          []string
+}
+
+// ask runs the script and adds what it tells.
+func (f *facts) ask(ctx context.Context, run hostfs.Runner, q question) error {
+	mark := "inside-" + rand.Text()
+	account := ""
+	if q.account {
+		account = "yes"
+	}
+	var script strings.Builder
+	for _, v := range []struct{ name, value string }{
+		{"mark", mark}, {"account", account}, {"keys", q.keys}, {"key", q.key}, {"files", strings.Join(q.files, "\n")},
+		{"same", q.same}, {"revoked", q.revoked}, {"dump", q.dump},
+	} {
+		fmt.Fprintf(&script, "%s=%s\n", v.name, hostfs.Quote(v.value))
+	}
+	script.WriteString(insideScript)
+	stdout, stderr, status, err := run(ctx, hostfs.ShellCommand(script.String()))
+	if err != nil {
+		return err
+	}
+	if !f.read(mark, string(stdout)) {
+		said := strings.TrimSpace(string(stderr))
+		return fmt.Errorf("%w: status %d, and it said \"%s\"", hostfs.ErrNoShell, status, record.Escape(cut(said)))
+	}
+	return nil
+}
+
+// read takes the answer of the script apart. It is false for one that does not
+// come to its end.
+func (f *facts) read(mark, answer string) (ended bool) {
+	var text func(line string) // where lines of text belong
+	pattern := ""
+	for line := range strings.Lines(answer) {
+		said, ok := strings.CutPrefix(strings.TrimSuffix(line, "\n"), mark+" ")
+		if !ok {
+			continue
+		}
+		if quoted, ok := strings.CutPrefix(said, "| "); ok {
+			if text != nil {
+				text(quoted)
+			}
+			continue
+		}
+		text = nil
+		word, rest, _ := strings.Cut(said, " ")
+		switch word {
+		case "user":
+			f.account.Name, f.conn.User = rest, rest
+		case "ids": // of the user, the primary group, all groups
+			for i, id := range strings.Fields(rest) {
+				n, _ := strconv.Atoi(id) // id prints numbers
+				if i == 0 {
+					f.account.UID = n
+				} else {
+					f.account.Groups = append(f.account.Groups, n)
+				}
+			}
+		case "groups":
+			f.conn.Groups = strings.Fields(rest)
+		case "passwd":
+			if field := strings.Split(rest, ":"); len(field) == 7 {
+				f.account.Home = field[5]
+			}
+		case "connection": // "client port server port"
+			if w := strings.Fields(rest); len(w) == 4 {
+				f.conn.Address, f.conn.LocalAddress = plainAddress(w[0]), plainAddress(w[2])
+				f.conn.LocalPort, _ = strconv.Atoi(w[3])
+			}
+		case "utc":
+			f.utc = rest
+		case "local":
+			f.local = rest
+		case "password":
+			f.password = rest
+		case "noshell":
+			f.noShell = rest
+		case "openwrt":
+			f.openwrt = true
+		case "selinux":
+			f.selinux = rest
+		case "label":
+			f.label = rest
+		case "parent":
+			f.parents = append(f.parents, strings.TrimSpace(rest))
+		case "lines":
+			f.readable = true
+			text = func(line string) {
+				number, line, _ := strings.Cut(line, ":")
+				if n, err := strconv.Atoi(number); err == nil {
+					f.lines = append(f.lines, numbered{n, line})
+				}
+			}
+		case "pattern":
+			pattern = rest
+			if f.files == nil {
+				f.files = sshdconfig.Files{}
+			}
+			f.files[pattern] = nil
+		case "revoked":
+			f.revokedIs, pattern = listAbsent, ""
+		case "file":
+			if pattern == "" {
+				f.revokedIs = listRead
+				text = func(line string) { f.revoked += line + "\n" }
+				continue
+			}
+			f.files[pattern] = append(f.files[pattern], sshdconfig.File{Path: rest})
+			file := &f.files[pattern][len(f.files[pattern])-1]
+			text = func(line string) { file.Text += line + "\n" }
+		case "unread":
+			if pattern == "" {
+				f.revokedIs = listUnread
+				continue
+			}
+			if !slices.ContainsFunc(f.files[pattern], func(have sshdconfig.File) bool { return have.Path == rest }) {
+				f.files[pattern] = append(f.files[pattern], sshdconfig.File{Path: rest, Unread: true})
+			}
+		case "krl":
+			f.revokedIs, f.revokedAnswer = listRead, rest
+		case "same":
+			f.same = append(f.same, rest)
+		case "dump":
+			text = func(line string) { f.dump += line + "\n" }
+		case "end":
+			ended = true
+		}
+	}
+	return ended
+}
+
+// plainAddress drops the zone, which no pattern holds.
+func plainAddress(s string) string {
+	a, err := netip.ParseAddr(s)
+	if err != nil {
+		return s
+	}
+	return a.WithZone("").Unmap().String()
+}
+
+// arguments returns those that the server was started with, as far as its
+// command line can be seen. sshd writes it anew, "sshd: /usr/sbin/sshd -D
+// [listener] 0 of 10-100 startups", with blanks between the arguments.
+func (f *facts) arguments(name string) []string {
+	for _, p := range f.parents {
+		p = strings.TrimPrefix(p, "sshd: ")
+		words := strings.Fields(p)
+		if len(words) == 0 || words[0] != name && !strings.HasSuffix(words[0], "/"+name) {
+			continue
+		}
+		if i := slices.Index(words, "[listener]"); i >= 0 {
+			words = words[:i]
+		}
+		return words[1:]
+	}
+	return nil
+}
+
+// option returns the values of an option with an argument.
+func option(args []string, letter byte) []string {
+	var values []string
+	for i, a := range args {
+		switch {
+		case len(a) < 2 || a[0] != '-' || a[1] != letter:
+		case len(a) > 2:
+			values = append(values, a[2:])
+		case i+1 < len(args):
+			values = append(values, args[i+1])
+		}
+	}
+	return values
+}

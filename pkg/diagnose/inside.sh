@@ -1,0 +1,124 @@
+#!/bin/sh
+# Tells what decides on a login by key here, and changes nothing. Every line of
+# the answer starts with the mark, since start-up files may print too.
+# The caller puts these variables before it; what is empty is not looked for:
+#   mark     a random word
+#   account  not empty: who we are, how we came, and the lines with the key
+#   keys     the authorized_keys file that holds the key
+#   key      the key: its type and its base64
+#   files    of sshd's configuration: names or patterns, one a line
+#   same     names that may be the keys file, one a line
+#   revoked  sshd's list of revoked keys
+#   dump     options for sshd -T, when we are root
+# shellcheck disable=SC2154 # these eight
+set -uf
+LC_ALL=C
+export LC_ALL
+unset TZ
+PATH=$PATH:/usr/sbin:/sbin:/usr/bin:/bin
+IFS='
+'
+say() { printf '%s %s\n' "$mark" "$*" | tr -d '\r'; }
+
+# The text of a file, or of what a command prints, each line behind the mark.
+text() {
+	head -c 65536 | tr -d '\000' | sed "s/^/$mark | /"
+	echo
+}
+
+# A file, or why there is none to show. $1 is what we were asked for, $2 the file.
+show() {
+	if [ -f "$2" ] && [ -r "$2" ]; then
+		say "file $2"
+		text <"$2"
+	elif [ -e "$2" ]; then
+		say "unread $2"
+	elif [ -d "${2%/*}" ] && [ ! -x "${2%/*}" ]; then
+		say "unread $1"
+	fi
+}
+
+user=$(id -un)
+if [ -n "$account" ]; then
+	say "user $user"
+	say "ids $(id -u) $(id -g) $(id -G)"
+	say "groups $(id -Gn)"
+	say "passwd $(getent passwd "$user" 2>/dev/null || grep "^$user:" /etc/passwd)"
+	say "connection ${SSH_CONNECTION:-}"
+	say "utc $(date -u +%Y%m%d%H%M%S)"
+	say "local $(date +%Y%m%d%H%M%S)"
+	say "password $(passwd -S "$user" 2>/dev/null </dev/null)"
+	[ ! -e /etc/openwrt_release ] || say openwrt
+	shell=$(getent passwd "$user" 2>/dev/null | cut -d: -f7)
+	if [ -n "$shell" ] && [ ! -x "$shell" ]; then
+		say "noshell $shell"
+	fi
+	if command -v getenforce >/dev/null; then
+		say "selinux $(getenforce 2>/dev/null)"
+		# shellcheck disable=SC2012 # the label, not the name
+		say "label $(ls -Zd "$keys" 2>/dev/null | tr ' ' '\n' | grep ':.*:' | head -n 1)"
+	fi
+
+	# The server is among our parents, and shows how it was started.
+	parent=$PPID
+	hops=0
+	while [ "${parent:-0}" -gt 1 ] && [ "$hops" -lt 10 ]; do
+		hops=$((hops + 1))
+		if [ -r "/proc/$parent/cmdline" ]; then
+			say "parent $(tr '\000' ' ' <"/proc/$parent/cmdline")"
+			parent=$(sed -n 's/^PPid:[[:space:]]*//p' "/proc/$parent/status")
+		else
+			say "parent $(ps -o args= -p "$parent" 2>/dev/null)"
+			parent=$(ps -o ppid= -p "$parent" 2>/dev/null | tr -d ' ')
+		fi
+	done
+
+	if [ -f "$keys" ] && [ -r "$keys" ]; then
+		# Without -a, GNU grep takes a file with a NUL in it for no text; others need no -a.
+		option=-a
+		grep -a -q x </dev/null 2>/dev/null
+		[ $? -le 1 ] || option=-n
+		say lines
+		grep "$option" -n -F -e "${key#* }" "$keys" | text
+	fi
+fi
+
+for pattern in $files; do
+	say "pattern $pattern"
+	dir=${pattern%/*}
+	if [ -d "$dir" ] && { [ ! -r "$dir" ] || [ ! -x "$dir" ]; }; then
+		say "unread $pattern"
+		continue
+	fi
+	set +f
+	# shellcheck disable=SC2086 # a pattern
+	set -- $pattern
+	set -f
+	for file; do
+		show "$pattern" "$file"
+	done
+done
+
+for file in $same; do
+	# shellcheck disable=SC3013 # every sh in use has -ef
+	if [ "$file" -ef "$keys" ]; then
+		say "same $file"
+	fi
+done
+
+if [ -n "$revoked" ]; then
+	say revoked
+	if [ -r "$revoked" ] && [ "$(head -c 6 "$revoked" | tr -d '\000')" = SSHKRL ]; then
+		say "krl $(printf '%s\n' "$key" | ssh-keygen -Q -f "$revoked" /dev/stdin 2>&1 | tail -n 1)"
+	else
+		show "$revoked" "$revoked"
+	fi
+fi
+
+if [ -n "$dump" ] && [ "$(id -u)" -eq 0 ]; then
+	IFS=' '
+	say dump
+	# shellcheck disable=SC2086 # options
+	sshd -T $dump 2>/dev/null </dev/null | text
+fi
+say end

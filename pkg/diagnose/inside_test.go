@@ -1,0 +1,498 @@
+package diagnose
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/crypto/ssh"
+
+	"pi-key-tools/pkg/connect"
+	"pi-key-tools/pkg/destination"
+	"pi-key-tools/pkg/record"
+	"pi-key-tools/pkg/session"
+	"pi-key-tools/pkg/sshkey"
+	"pi-key-tools/pkg/sshtest"
+)
+
+// newUser adds an account whose password is quickly checked: the usual hash
+// costs more than everything else in a login.
+func newUser(t *testing.T) *sshtest.User {
+	t.Helper()
+	user := sshtest.AddUser(t, sshtest.UserConfig{})
+	cmd := sshtest.Command(t, "/", "chpasswd", "-c", "MD5")
+	cmd.Stdin = strings.NewReader(user.Name + ":" + user.Password + "\n")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("chpasswd: %v: %s", err, out)
+	}
+	return user
+}
+
+// target is a user at a server, as the commands see it.
+func target(t *testing.T, server sshtest.Endpoint, user *sshtest.User) *connect.Host {
+	t.Helper()
+	home := t.TempDir()
+	password := filepath.Join(home, "password")
+	if err := os.WriteFile(password, []byte(user.Password+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c := connect.New(connect.Options{
+		Home: home, PasswordFile: password, Timeout: 20 * time.Second,
+		Options: []string{"UserKnownHostsFile=" + server.KnownHostsFile(t), "GlobalKnownHostsFile=" + os.DevNull},
+		Getenv:  func(string) string { return "" },
+		Note:    func(string, string, ...any) {},
+		Trace:   func(int, string, string, ...any) {},
+	})
+	t.Cleanup(c.Close)
+	h, err := c.Host(t.Context(), server.Addr, destination.Destination{User: user.Name, Host: "127.0.0.1", Port: server.Port})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return h
+}
+
+func public(t *testing.T, line string) sshkey.Public {
+	t.Helper()
+	key, err := sshkey.ParsePublic(line)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return key
+}
+
+// look logs in by password (or by another key, in), lets something happen, is
+// refused with the key on a fresh connection, and looks inside.
+func look(t *testing.T, server sshtest.Endpoint, user *sshtest.User, in *sshtest.Key, key sshkey.Public, path string, meanwhile func()) []record.Record {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	host := target(t, server, user)
+	plan := connect.Plan{Password: in == nil}
+	if in != nil {
+		plan.Keys = []session.Key{{Public: public(t, in.Line), Name: "in",
+			Signer: func(context.Context) (ssh.Signer, error) { return in.Signer, nil }}}
+	}
+	acting, _, err := host.Login(ctx, plan)
+	if err != nil {
+		t.Fatal("the first login: ", err)
+	}
+	defer acting.Close()
+	if meanwhile != nil {
+		meanwhile()
+	}
+	plan.Keys = append([]session.Key{{Public: key, Name: "key"}}, plan.Keys...)
+	client, rep, err := host.Login(ctx, plan)
+	if err == nil {
+		client.Close()
+	}
+	if a := rep.Answer(key); a != session.Refused && (a != "" || slices.Contains(rep.Methods, "publickey")) {
+		t.Fatalf("the key is not refused: %q, %v", a, err)
+	}
+	execs := 0
+	records := Inside(ctx, func(ctx context.Context, command string) ([]byte, []byte, int, error) {
+		execs++
+		return acting.Run(ctx, command)
+	}, host, rep, key, path)
+	t.Logf("%d commands", execs)
+	for _, r := range records {
+		t.Logf("%s %s: %s\nhint: %s", r.Cause, r.Subject, r.Detail, r.Hint)
+	}
+	return records
+}
+
+// A want is a cause and what its subject, detail and hint hold.
+type want struct{ cause, subject, detail, hint string }
+
+func (w want) check(t *testing.T, records []record.Record) {
+	t.Helper()
+	if len(records) == 0 {
+		t.Fatal("no record")
+	}
+	r := records[0]
+	if r.Cause != w.cause || !strings.Contains(r.Subject, w.subject) || !strings.Contains(r.Detail, w.detail) || !strings.Contains(r.Hint, w.hint) {
+		t.Errorf("got %s %s: %s\nhint: %s\nwant %q", r.Cause, r.Subject, r.Detail, r.Hint, w)
+	}
+	for _, r := range records {
+		if r.Verdict != record.Fail || r.Hint == "" {
+			t.Errorf("%+v", r)
+		}
+	}
+}
+
+// configuration finds the file that a server was started with.
+func configuration(t *testing.T, port int) (path string, pid int) {
+	t.Helper()
+	lines, err := filepath.Glob("/proc/[0-9]*/cmdline")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range lines {
+		data, _ := os.ReadFile(name) // of a process that may be gone
+		words := strings.Fields(strings.ReplaceAll(string(data), "\x00", " "))
+		if !slices.Contains(words, fmt.Sprint("ListenAddress=127.0.0.1:", port)) {
+			continue
+		}
+		if i := slices.Index(words, "-f"); i >= 0 && strings.Contains(string(data), "sshd") {
+			pid, _ = strconv.Atoi(filepath.Base(filepath.Dir(name)))
+			return words[i+1], pid
+		}
+	}
+	t.Fatal("the server's command line is not there")
+	return "", 0
+}
+
+// open makes the configuration readable for everybody, as /etc/ssh/sshd_config
+// is, and returns its path.
+func open(t *testing.T, d *sshtest.Daemon) string {
+	t.Helper()
+	path, _ := configuration(t, d.Port)
+	if err := os.Chmod(path, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func write(t *testing.T, path, text string, mode os.FileMode) string {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(text), mode); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(path, mode); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// publicDir is a folder that every user may pass.
+func publicDir(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "in")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	if err := os.Chmod(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+// Every cause in the server's configuration, of a key that is in its place.
+func TestInsideConfiguration(t *testing.T) {
+	user := newUser(t)
+	keys := t.TempDir()
+	key, rsa := sshtest.NewKey(t, keys, "ed25519"), sshtest.NewKey(t, keys, "rsa")
+	other := sshtest.NewKey(t, t.TempDir(), "ed25519")
+	// Types that nobody makes keys of here; the server is only asked.
+	dsa := sshkey.Public{Type: "ssh-dss", Blob: dsaBlob()}
+	mldsa := sshkey.Public{Type: "ssh-mldsa44-ed25519@openssh.com", Blob: wire("ssh-mldsa44-ed25519@openssh.com", strings.Repeat("x", 1312+32))}
+	path := user.Authorize(t, key.Line, rsa.Line, dsa.Line(), mldsa.Line())
+	dir := publicDir(t)
+	hidden := write(t, filepath.Join(dir, "50-hidden.conf"), "AuthorizedKeysFile none\n", 0o600)
+	harmless := write(t, filepath.Join(dir, "60-hidden.conf"), "X11Forwarding no\n", 0o600)
+	elsewhere := write(t, filepath.Join(dir, "70-elsewhere.conf"), "# a drop-in\nAuthorizedKeysFile "+dir+"/keys/%u\n", 0o644)
+	revoked := write(t, filepath.Join(dir, "revoked"), other.Line+"\n"+key.Line+"\n", 0o644)
+	closed := write(t, filepath.Join(dir, "closed"), key.Line+"\n", 0o600)
+	krl := filepath.Join(dir, "krl")
+	if out, err := sshtest.Command(t, dir, "ssh-keygen", "-q", "-k", "-f", krl, key.File+".pub").CombinedOutput(); err != nil {
+		t.Fatalf("ssh-keygen -k: %v: %s", err, out)
+	}
+	if err := os.Chmod(krl, 0o644); err != nil {
+		t.Fatal(err)
+	}
+
+	for _, c := range []struct {
+		name   string
+		config []string
+		key    sshkey.Public // zero for the ed25519 one
+		want   want
+	}{
+		{"elsewhere", []string{"AuthorizedKeysFile /etc/ssh/keys/%u"}, sshkey.Public{},
+			want{"keys-file-elsewhere", "sshd_config:1", "seen: the server reads /etc/ssh/keys/" + user.Name, "sudo tee -a /etc/ssh/keys/" + user.Name}},
+		{"elsewhere in the home", []string{"AuthorizedKeysFile .keys"}, sshkey.Public{},
+			want{"keys-file-elsewhere", "sshd_config:1", "seen: ", "-t " + user.Home + "/.keys"}},
+		{"tilde", []string{"AuthorizedKeysFile ~/.ssh/authorized_keys"}, sshkey.Public{},
+			want{"keys-file-elsewhere", "sshd_config:1", "~ is the home of root", ""}},
+		{"none", []string{"AuthorizedKeysFile none"}, sshkey.Public{},
+			want{"keys-file-elsewhere", "sshd_config:1", "seen: AuthorizedKeysFile is none", "sed -i '1s/^/#/'"}},
+		{"in a Match of the user", []string{"Match User someone", "AuthorizedKeysFile x", "Match User " + user.Name, "AuthorizedKeysFile %h/.other"}, sshkey.Public{},
+			want{"keys-file-elsewhere", "sshd_config:", "seen: the server reads " + user.Home + "/.other", ""}},
+		{"in a Match of group and address", []string{"Match Group " + user.Name + " Address 127.0.0.0/8", "AuthorizedKeysFile none"}, sshkey.Public{},
+			want{"keys-file-elsewhere", "sshd_config:", "seen: ", ""}},
+		{"in a Match that is unlike us", []string{"Match Address 10.0.0.0/8", "AuthorizedKeysFile none", "Match all", "PubkeyAcceptedAlgorithms ecdsa-*"}, sshkey.Public{},
+			want{"key-type-refused", "sshd_config:", "seen: ", ""}},
+		{"in a drop-in", []string{"Include " + dir + "/7*.conf"}, sshkey.Public{},
+			want{"keys-file-elsewhere", elsewhere + ":2", "seen: ", "sudo tee -a " + dir + "/keys/" + user.Name}},
+		{"in a drop-in of root's", []string{"Include " + hidden}, sshkey.Public{},
+			want{"key-refused", "SHA256:", hidden, "sudo sshd -T"}},
+		{"beside a drop-in of root's", []string{"Include " + harmless, "AuthorizedKeysFile none"}, sshkey.Public{},
+			want{"keys-file-elsewhere", "sshd_config:2", "unless " + harmless, ""}},
+		{"keys-command", []string{"AuthorizedKeysFile none", "AuthorizedKeysCommand /bin/true", "AuthorizedKeysCommandUser nobody"}, sshkey.Public{},
+			want{"keys-command", "sshd_config:2", "seen: ", "/bin/true"}},
+		{"algorithms", []string{"PubkeyAcceptedAlgorithms rsa-sha2-512,ecdsa-sha2-*"}, sshkey.Public{},
+			want{"key-type-refused", "sshd_config:1", "without ssh-ed25519", ""}},
+		{"algorithms taken away", []string{"PubkeyAcceptedKeyTypes -ssh-ed25519"}, sshkey.Public{},
+			want{"key-type-refused", "sshd_config:1", "without ssh-ed25519", ""}},
+		{"rsa by SHA-1 only", []string{"PubkeyAcceptedAlgorithms ssh-rsa,ssh-ed25519"}, public(t, rsa.Line),
+			want{"key-type-refused", "sshd_config:1", "without rsa-sha2-512 or rsa-sha2-256", ""}},
+		{"rsa too short", []string{"RequiredRSASize 3072"}, public(t, rsa.Line),
+			want{"key-type-refused", "sshd_config:1", "3072, and the key has 2048", ""}},
+		{"dsa", nil, dsa, want{"key-type-refused", "SHA256:", "likely: OpenSSH takes no DSA", "pikeygen"}},
+		{"mldsa", nil, mldsa, want{"key-type-refused", "SHA256:", "OpenSSH_9.2 does not know keys of type MLDSA44-ED25519", "pikeygen"}},
+		{"revoked", []string{"RevokedKeys " + revoked}, sshkey.Public{},
+			want{"key-revoked", revoked, "seen: the key is in the list", ""}},
+		{"revoked by a KRL", []string{"RevokedKeys " + krl}, sshkey.Public{},
+			want{"key-revoked", krl, "seen: ssh-keygen -Q", ""}},
+		{"a list that is not there", []string{"RevokedKeys " + dir + "/no-such"}, sshkey.Public{},
+			want{"key-revoked", dir + "/no-such", "takes every key for revoked", "touch"}},
+		{"a list that is root's", []string{"RevokedKeys " + closed}, sshkey.Public{},
+			want{"key-refused", "SHA256:", "likely: ", ""}},
+		{"off", []string{"PubkeyAuthentication no"}, sshkey.Public{},
+			want{"pubkey-disabled", "sshd_config:1", "seen: ", "sed"}},
+		{"password first", []string{"Match User " + user.Name, "AuthenticationMethods password"}, sshkey.Public{},
+			want{"pubkey-disabled", "sshd_config:", "AuthenticationMethods is password: keys are not among them", "sed"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			server := sshtest.StartSSHD(t, sshtest.SSHDConfig{Config: c.config})
+			open(t, server)
+			if c.key.Blob == nil {
+				c.key = public(t, key.Line)
+			}
+			c.want.check(t, look(t, server.Endpoint, user, nil, c.key, path, nil))
+		})
+	}
+	t.Run("a configuration that is root's", func(t *testing.T) {
+		t.Parallel()
+		server := sshtest.StartSSHD(t, sshtest.SSHDConfig{Config: []string{"AuthorizedKeysFile none"}})
+		want{"key-refused", "SHA256:", "sshd_config (which " + user.Name + " may not read)", "sudo sshd -T"}.check(t,
+			look(t, server.Endpoint, user, nil, public(t, key.Line), path, nil))
+	})
+}
+
+func wire(fields ...string) []byte {
+	var b []byte
+	for _, f := range fields {
+		b = append(append(b, byte(len(f)>>24), byte(len(f)>>16), byte(len(f)>>8), byte(len(f))), f...)
+	}
+	return b
+}
+
+func dsaBlob() []byte {
+	number := func(n int) string { return "\x00" + strings.Repeat("\xff", n) }
+	return wire("ssh-dss", number(128), number(20), number(127), number(127))
+}
+
+// What happens to an account between two logins.
+func TestInsideAccount(t *testing.T) {
+	for _, c := range []struct {
+		name      string
+		before    string
+		meanwhile func(t *testing.T, user *sshtest.User, reload func(config string))
+		want      want
+	}{
+		{"AllowUsers", "", func(_ *testing.T, _ *sshtest.User, reload func(string)) { reload("AllowUsers alice bob@10.*") },
+			want{"user-not-allowed", ".conf:1", "seen: AllowUsers is alice bob@10.*", "sed -i '1s/$/ "}},
+		{"DenyUsers", "", func(_ *testing.T, u *sshtest.User, reload func(string)) { reload("DenyUsers " + u.Name + "@127.0.0.*") },
+			want{"user-not-allowed", ".conf:1", "seen: DenyUsers", "sed -i '1s/^/#/'"}},
+		{"AllowGroups", "", func(_ *testing.T, _ *sshtest.User, reload func(string)) { reload("AllowGroups ssh-users wheel") },
+			want{"user-not-allowed", ".conf:1", "seen: AllowGroups is ssh-users wheel, and ", ""}},
+		{"DenyGroups", "", func(_ *testing.T, u *sshtest.User, reload func(string)) { reload("DenyGroups nobody " + u.Name[:5] + "*") },
+			want{"user-not-allowed", ".conf:1", "seen: DenyGroups", ""}},
+		{"locked", "", func(t *testing.T, u *sshtest.User, _ func(string)) {
+			account(t, "usermod", "-L", u.Name)
+		}, want{"account-locked", "", "likely: UsePAM is not on, and passwd -S says", "usermod -p"}},
+		{"shell", "", func(t *testing.T, u *sshtest.User, _ func(string)) {
+			account(t, "usermod", "-s", "/bin/no-such-shell", u.Name)
+		}, want{"shell-missing", "/bin/no-such-shell", "seen: ", "chsh"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			user := newUser(t)
+			key := sshtest.NewKey(t, t.TempDir(), "ed25519")
+			path := user.Authorize(t, key.Line)
+			included := write(t, filepath.Join(publicDir(t), "x.conf"), "", 0o644)
+			server := sshtest.StartSSHD(t, sshtest.SSHDConfig{Config: []string{"Include " + included}})
+			open(t, server)
+			reload := func(config string) {
+				write(t, included, config+"\n", 0o644)
+				restart(t, server)
+			}
+			c.want.check(t, look(t, server.Endpoint, user, nil, public(t, key.Line), path, func() { c.meanwhile(t, user, reload) }))
+		})
+	}
+}
+
+// account changes an account; other tests may hold the lock for a moment.
+func account(t *testing.T, name string, args ...string) {
+	t.Helper()
+	for try := 1; ; try++ {
+		out, err := sshtest.Command(t, "/", name, args...).CombinedOutput()
+		if err == nil {
+			return
+		}
+		if try == 20 {
+			t.Fatalf("%s %q: %v: %s", name, args, err, out)
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+}
+
+// restart makes sshd read its configuration again.
+func restart(t *testing.T, d *sshtest.Daemon) {
+	t.Helper()
+	_, pid := configuration(t, d.Port)
+	before := strings.Count(d.Log(), "Server listening on")
+	if err := syscall.Kill(pid, syscall.SIGHUP); err != nil {
+		t.Fatal(err)
+	}
+	for deadline := time.Now().Add(5 * time.Second); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
+		if strings.Count(d.Log(), "Server listening on") > before {
+			return
+		}
+	}
+	t.Fatal("sshd does not start again: ", d.Log())
+}
+
+// Root is judged by what sshd -T says.
+func TestInsideRoot(t *testing.T) {
+	sshtest.NeedRoot(t)
+	keys := t.TempDir()
+	in, key := sshtest.NewKey(t, keys, "ed25519"), sshtest.NewKey(t, keys, "ecdsa")
+	dir := publicDir(t)
+	path := write(t, filepath.Join(dir, "keys"), in.Line+"\n"+key.Line+"\n", 0o600)
+	root := &sshtest.User{Name: "root"}
+	lines := []string{"StrictModes no", "PermitRootLogin yes", "AuthorizedKeysFile " + path}
+	for _, c := range []struct {
+		name   string
+		config []string
+		later  string
+		want   want
+	}{
+		{"a Match that only the server decides", append(lines, "UseDNS yes", "Match Host *", "PubkeyAcceptedAlgorithms -ecdsa*"), "",
+			want{"key-type-refused", "sshd_config:", "seen: PubkeyAcceptedAlgorithms is ssh-ed25519", ""}},
+		{"nothing against it in the configuration", append(lines, "PubkeyAcceptedAlgorithms ssh-ed25519"), "",
+			want{"key-type-refused", "sshd_config:4", "seen: ", "sed -i '4s"}},
+		{"root refused", append([]string{"Include " + dir + "/*.conf"}, lines...), "PermitRootLogin no",
+			want{"root-refused", "x.conf:1", "seen: PermitRootLogin is no", "sed"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			server := sshtest.StartSSHD(t, sshtest.SSHDConfig{Config: c.config})
+			var meanwhile func()
+			if c.later != "" {
+				meanwhile = func() {
+					write(t, filepath.Join(dir, "x.conf"), c.later+"\n", 0o644)
+					restart(t, server)
+				}
+			}
+			c.want.check(t, look(t, server.Endpoint, root, &in, public(t, key.Line), path, meanwhile))
+		})
+	}
+}
+
+// The file, and the line that has the key.
+func TestInsideFile(t *testing.T) {
+	user := newUser(t)
+	keys := t.TempDir()
+	key, rsa := sshtest.NewKey(t, keys, "ed25519"), sshtest.NewKey(t, keys, "rsa")
+	servers := map[string]*sshtest.Daemon{}
+	server := func(t *testing.T, name string) *sshtest.Daemon {
+		if servers[name] == nil {
+			t.Fatal("no server ", name)
+		}
+		return servers[name]
+	}
+	servers["sshd"] = sshtest.StartSSHD(t, sshtest.SSHDConfig{})
+	open(t, servers["sshd"])
+	servers["lax"] = sshtest.StartSSHD(t, sshtest.SSHDConfig{Config: []string{"StrictModes no"}})
+	open(t, servers["lax"])
+	servers["dropbear"] = sshtest.StartDropbear(t)
+
+	long := "ssh-ed25519" + strings.TrimPrefix(key.Line, "ssh-ed25519") + strings.Repeat(" long", 700)
+	for _, c := range []struct {
+		name, server string
+		lines        []string
+		change       func(path string)
+		want         want
+	}{
+		{"home-writable", "sshd", []string{key.Line}, func(string) { os.Chmod(user.Home, 0o777) },
+			want{"home-writable", user.Home, "seen: mode 0777", "pikeyfix -o "}},
+		{"keys-writable", "sshd", []string{key.Line}, func(path string) { os.Chmod(path, 0o666) },
+			want{"keys-writable", "/authorized_keys", "seen: ", "pikeyfix"}},
+		{"wrong-owner", "sshd", []string{key.Line}, func(path string) { os.Chown(filepath.Dir(path), 4242, -1); os.Chmod(filepath.Dir(path), 0o755) },
+			want{"wrong-owner", "/.ssh", "seen: it belongs to uid 4242", "pikeyfix"}},
+		{"keys-unreadable", "lax", []string{key.Line}, func(path string) { os.Chown(path, 0, 0); os.Chmod(path, 0o600); os.Chmod(user.Home, 0o777) },
+			want{"keys-unreadable", "/authorized_keys", "seen: ", "pikeyfix"}},
+		{"keys-not-a-file", "sshd", nil, func(path string) { os.Remove(path); os.Mkdir(path, 0o700); user.Own(t, path, 0o700) },
+			want{"keys-not-a-file", "/authorized_keys", "seen: ", ""}},
+		{"gone", "sshd", []string{rsa.Line}, nil,
+			want{"key-not-installed", "/authorized_keys", "seen: ", "pikeycopy"}},
+		{"comment", "sshd", []string{"# " + key.Line, rsa.Line}, nil,
+			want{"key-not-installed", "/authorized_keys:1", "it is a comment", "pikeycopy"}},
+		{"option", "sshd", []string{rsa.Line, "no-such-option " + key.Line}, nil,
+			want{"key-not-installed", "/authorized_keys:2", "does not know", "pikeycopy -f"}},
+		{"cert-authority", "sshd", []string{"cert-authority " + key.Line}, nil,
+			want{"key-not-installed", "/authorized_keys:1", "cert-authority", ""}},
+		{"from", "sshd", []string{`from="10.0.0.0/8,!127.0.0.1,192.168.*" ` + key.Line}, nil,
+			want{"entry-from", "/authorized_keys:1", `seen: from="10.0.0.0/8,!127.0.0.1,192.168.*", and the server sees us as 127.0.0.1`, `from="127.0.0.1"`}},
+		{"from a name", "sshd", []string{`from="pi.example.org" ` + key.Line}, nil,
+			want{"entry-from", "/authorized_keys:1", "seen: ", ""}},
+		{"expired", "sshd", []string{`expiry-time="20200101" ` + key.Line}, nil,
+			want{"entry-expired", "/authorized_keys:1", `expiry-time="20200101" is over: the clock there says 20`, "--expires"}},
+		{"expired and from", "sshd", []string{`expiry-time="203001010000Z" ,restrict`, `from="10.0.0.1" ` + key.Line, `expiry-time="202001010000Z" ` + key.Line}, nil,
+			want{"entry-from", "/authorized_keys:2", "seen: ", ""}},
+		{"dropbear, group-writable home", "dropbear", []string{key.Line}, func(string) { os.Chmod(user.Home, 0o775) },
+			want{"home-writable", user.Home, "seen: ", "pikeyfix"}},
+		{"dropbear, from", "dropbear", []string{`from="127.0.0.1" ` + key.Line}, nil,
+			want{"dropbear-limits", "/authorized_keys:1", "does not know the option from", "pikeycopy"}},
+		{"dropbear, expiry", "dropbear", []string{`restrict,expiry-time="20300101" ` + key.Line}, nil,
+			want{"dropbear-limits", "/authorized_keys:1", "does not know the option expiry-time", ""}},
+		{"dropbear, long", "dropbear", []string{rsa.Line, long}, nil,
+			want{"dropbear-limits", "/authorized_keys:2", "3000 are the most", ""}},
+		{"dropbear, blanks", "dropbear", []string{strings.Replace(key.Line, " ", "  ", 1)}, nil,
+			want{"dropbear-limits", "/authorized_keys:1", "exactly one blank", ""}},
+		{"dropbear, indented", "dropbear", []string{" " + key.Line}, nil,
+			want{"dropbear-limits", "/authorized_keys:1", "blanks before", ""}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if err := os.RemoveAll(filepath.Join(user.Home, ".ssh")); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.Mkdir(filepath.Join(user.Home, ".ssh"), 0o700); err != nil {
+				t.Fatal(err)
+			}
+			user.Own(t, user.Home, 0o755)
+			path := user.Authorize(t, c.lines...)
+			if c.change != nil {
+				c.change(path)
+			}
+			c.want.check(t, look(t, server(t, c.server).Endpoint, user, nil, public(t, key.Line), path, nil))
+		})
+	}
+	t.Run("put elsewhere", func(t *testing.T) { // $HOME, or -t, led astray
+		user.Authorize(t, rsa.Line)
+		user.Own(t, user.Home, 0o755)
+		astray := write(t, filepath.Join(user.Home, "authorized_keys"), key.Line+"\n", 0o600)
+		user.Own(t, astray, 0o600)
+		for _, name := range []string{"sshd", "dropbear"} {
+			want{"keys-file-elsewhere", user.Home + "/.ssh/authorized_keys", "seen: ", "pikeycopy -i - -t "}.check(t,
+				look(t, server(t, name).Endpoint, user, nil, public(t, key.Line), astray, nil))
+		}
+	})
+	t.Run("by another name of the file", func(t *testing.T) {
+		path := user.Authorize(t, `from="10.0.0.1" `+key.Line)
+		link := filepath.Join(publicDir(t), "link")
+		if err := os.Symlink(path, link); err != nil {
+			t.Fatal(err)
+		}
+		want{"entry-from", link + ":1", "seen: ", ""}.check(t,
+			look(t, server(t, "sshd").Endpoint, user, nil, public(t, key.Line), link, nil))
+	})
+}

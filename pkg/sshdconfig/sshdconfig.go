@@ -1,0 +1,414 @@
+// Package sshdconfig says what sshd_config(5) means for one login, from the
+// files as far as somebody could read them. It is pure: the files are brought
+// to it, most often those of a far machine, of which root alone may read some.
+// What depends on a file that is not there to read, or on a Match that cannot
+// be decided, is marked so rather than guessed.
+// Source: servconf.c, match.c, addrmatch.c, and auth.c allowed_user().
+package sshdconfig
+
+import (
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// Dir is where a relative Include looks.
+const Dir = "/etc/ssh"
+
+// DefaultFile is what sshd reads where no -f names another file.
+const DefaultFile = Dir + "/sshd_config"
+
+// A File is one file of a configuration.
+type File struct {
+	Path string
+	Text string
+	// Unread means that it is there, or may be, and could not be read. Path is
+	// then a pattern if it is the folder that could not be read.
+	Unread bool
+}
+
+// Files are the files that a name or pattern led to, in the order of glob(3).
+// A pattern that leads nowhere has an entry that is empty.
+type Files map[string][]File
+
+// Missing returns the patterns of Include that are still to be looked up, and
+// main if that is: call it again with what they lead to until there are none.
+func (f Files) Missing(main string) []string {
+	found, known := f[main]
+	if !known {
+		return []string{main}
+	}
+	var missing []string
+	seen := map[string]bool{main: true}
+	for len(found) > 0 {
+		file := found[0]
+		found = found[1:]
+		for _, l := range parse(file) {
+			if l.keyword != "include" {
+				continue
+			}
+			for _, pattern := range l.includes() {
+				if included, known := f[pattern]; !known && !seen[pattern] {
+					missing = append(missing, pattern)
+				} else if !seen[pattern] {
+					found = append(found, included...)
+				}
+				seen[pattern] = true
+			}
+		}
+	}
+	return missing
+}
+
+// A Connection is who comes from where: what Match looks at.
+type Connection struct {
+	User         string
+	Groups       []string // names; nil if unknown
+	Address      string   // of the client, as the server sees it; "" if unknown
+	LocalAddress string   // of the server; "" if unknown
+	LocalPort    int      // 0 if unknown
+}
+
+// A Setting is a keyword and what it is set to.
+type Setting struct {
+	Keyword string   // as sshd_config(5) spells it
+	Args    []string // never empty
+	File    string   // or where else it is from: an option of sshd, "sshd -T"
+	Line    int      // of the first line, where several add up; 0 if not from a file
+}
+
+// At returns "FILE:LINE", or where else the setting is from.
+func (s Setting) At() string {
+	if s.Line == 0 {
+		return s.File
+	}
+	return s.File + ":" + strconv.Itoa(s.Line)
+}
+
+// A Config is what holds for one connection.
+type Config struct {
+	conn     Connection
+	settings map[string]Setting
+	possible map[string][]Setting
+	// Unread are the files that could say otherwise.
+	Unread []string
+}
+
+// Get returns what a keyword is set to, as far as was read; false if it has
+// its default. keyword is in any case.
+func (c *Config) Get(keyword string) (Setting, bool) {
+	s, ok := c.settings[canonical(keyword)]
+	return s, ok
+}
+
+// Is reports whether a keyword is set to a word, in any case.
+func (c *Config) Is(keyword, word string) bool {
+	s, ok := c.Get(keyword)
+	return ok && strings.EqualFold(s.Args[0], word)
+}
+
+// Possible returns the settings of Match blocks which may or may not hold for
+// the connection, and that would win over what Get returns.
+func (c *Config) Possible(keyword string) []Setting { return c.possible[canonical(keyword)] }
+
+// additive are the keywords whose lines add up.
+var additive = []string{"allowusers", "denyusers", "allowgroups", "denygroups"}
+
+// Evaluate returns what the files say for a connection. options are those that
+// sshd was given by -o, which come first; main is the file that it was started
+// with.
+func Evaluate(options []string, main string, files Files, conn Connection) *Config {
+	e := &evaluation{conn: conn, files: files, settings: map[string]Setting{}, possible: map[string][]Setting{}}
+	for _, o := range options {
+		if l, ok := parseLine(o); ok {
+			l.file = "the command line of sshd"
+			e.set(l, yes)
+		}
+	}
+	// Two rounds, as in servconf.c: what stands before the first Match, and
+	// then what the Match blocks say, which wins.
+	e.global = true
+	e.include(main, yes, normal, 0)
+	global := e.settings
+	if usesDNS := global["usedns"]; usesDNS.Args == nil || !strings.EqualFold(usesDNS.Args[0], "yes") {
+		e.host = conn.Address
+	}
+	e.global, e.settings = false, map[string]Setting{}
+	e.include(main, no, onlyMatch, 0)
+	for keyword, s := range global {
+		if _, ok := e.settings[keyword]; !ok {
+			e.settings[keyword] = s
+		}
+	}
+	return &Config{conn: conn, settings: e.settings, possible: e.possible, Unread: e.unread}
+}
+
+// Confirm replaces what the files say by what "sshd -T -C user=…,addr=…" says
+// in dump, which knows no doubt. FILE:LINE stay where both say the same.
+func (c *Config) Confirm(dump string) {
+	confirmed := map[string]Setting{}
+	for text := range strings.Lines(dump) {
+		l, ok := parseLine(text)
+		if !ok {
+			continue
+		}
+		s, again := confirmed[l.keyword]
+		if !again {
+			s = Setting{Keyword: spelling(l.keyword)}
+		}
+		s.Args = append(s.Args, l.args...)
+		confirmed[l.keyword] = s
+	}
+	if len(confirmed) == 0 {
+		return
+	}
+	for keyword, s := range confirmed {
+		s.File = "sshd -T"
+		if ours, ok := c.settings[keyword]; ok {
+			// A list of changes to the default is shown as what it comes to.
+			changes := strings.ContainsAny(ours.Args[0][:1], "+-^")
+			if changes || strings.EqualFold(strings.Join(ours.Args, " "), strings.Join(s.Args, " ")) {
+				s.File, s.Line = ours.File, ours.Line
+			}
+		}
+		c.settings[keyword] = s
+	}
+	c.possible, c.Unread = nil, nil
+}
+
+// An evaluation is one walk through the files.
+type evaluation struct {
+	conn     Connection
+	files    Files
+	host     string // the client's name to sshd; "" if it is unknown
+	global   bool   // the first round
+	settings map[string]Setting
+	possible map[string][]Setting
+	unread   []string
+}
+
+// maxDepth is SERVCONF_MAX_DEPTH.
+const maxDepth = 16
+
+// A scope is what a file is read for (the flags of
+// parse_server_config_depth()).
+type scope int
+
+const (
+	normal    scope = iota
+	onlyMatch       // what stands before its first Match has been read already
+	never           // nothing: it is included in a block that does not hold
+)
+
+// include reads the files that a pattern led to. active says whether their
+// lines hold up to the first Match.
+func (e *evaluation) include(pattern string, active truth, why scope, depth int) {
+	for _, f := range e.files[pattern] {
+		switch {
+		case !f.Unread:
+			e.file(f, active, why, depth)
+		case why != never && !slices.Contains(e.unread, f.Path):
+			e.unread = append(e.unread, f.Path)
+		}
+	}
+}
+
+func (e *evaluation) file(f File, active truth, why scope, depth int) {
+	around := active
+	if why == onlyMatch {
+		around = yes
+	}
+	for _, l := range parse(f) {
+		switch l.keyword {
+		case "include":
+			inner := why
+			if why == normal && active == no {
+				inner = never
+			}
+			for _, pattern := range l.includes() {
+				if depth < maxDepth {
+					e.include(pattern, active, inner, depth+1)
+				}
+			}
+		case "match":
+			switch {
+			case why == never:
+			case e.global: // servconf.c looks at nobody yet, and "all" is everybody
+				active = truthOf(strings.EqualFold(l.args[0], "all"))
+			default:
+				active = min(around, e.match(l.args))
+			}
+			if why == onlyMatch {
+				why = normal
+			}
+		default:
+			e.set(l, active)
+		}
+	}
+}
+
+// set notes a line that holds, or may hold.
+func (e *evaluation) set(l line, active truth) {
+	s, set := e.settings[l.keyword]
+	adds := slices.Contains(additive, l.keyword)
+	now := Setting{spelling(l.keyword), l.args, l.file, l.number}
+	switch {
+	case active == no || set && !adds:
+	case active == maybe:
+		e.possible[l.keyword] = append(e.possible[l.keyword], now)
+	case set:
+		s.Args = append(slices.Clip(s.Args), l.args...)
+		e.settings[l.keyword] = s
+	default:
+		e.settings[l.keyword] = now
+	}
+}
+
+// A truth is what can be said of a condition.
+type truth int
+
+const (
+	no truth = iota
+	maybe
+	yes
+)
+
+func truthOf(b bool) truth {
+	if b {
+		return yes
+	}
+	return no
+}
+
+// KeysFiles returns where the server looks for the authorized keys of an
+// account, in order, and the setting that says so (zero for the default).
+// Every path is absolute; "none" is left out.
+func (c *Config) KeysFiles(home string, uid int) ([]string, Setting) {
+	s, ok := c.Get("AuthorizedKeysFile")
+	words := s.Args
+	if !ok {
+		words = []string{".ssh/authorized_keys", ".ssh/authorized_keys2"}
+	}
+	var files []string
+	for _, w := range words {
+		if strings.EqualFold(w, "none") {
+			continue
+		}
+		// sshd expands it when it reads the file, as root.
+		if w == "~" || strings.HasPrefix(w, "~/") {
+			w = "/root" + w[1:]
+		}
+		w = strings.NewReplacer("%%", "%", "%h", home, "%u", c.conn.User, "%U", strconv.Itoa(uid)).Replace(w)
+		if !path.IsAbs(w) {
+			w = home + "/" + w
+		}
+		files = append(files, path.Clean(w))
+	}
+	return files, s
+}
+
+// Refuses returns the setting by which the server lets the account in by no
+// method at all (auth.c allowed_user()).
+func (c *Config) Refuses() (Setting, bool) {
+	matchesUser := func(pattern string) truth {
+		user, host, atHost := strings.Cut(pattern, "@")
+		switch {
+		case !matchPattern(c.conn.User, user):
+			return no
+		case !atHost:
+			return yes
+		}
+		return c.matchHost(host)
+	}
+	inGroup := func(pattern string) truth {
+		if c.conn.Groups == nil {
+			return maybe
+		}
+		return truthOf(slices.ContainsFunc(c.conn.Groups, func(g string) bool { return matchPattern(g, pattern) }))
+	}
+	for _, rule := range []struct {
+		keyword string
+		matches func(string) truth
+		allows  bool
+	}{
+		{"DenyUsers", matchesUser, false}, {"AllowUsers", matchesUser, true},
+		{"DenyGroups", inGroup, false}, {"AllowGroups", inGroup, true},
+	} {
+		s, ok := c.Get(rule.keyword)
+		if !ok {
+			continue
+		}
+		best := no
+		for _, pattern := range s.Args {
+			best = max(best, rule.matches(pattern))
+		}
+		if rule.allows && best == no || !rule.allows && best == yes {
+			return s, true
+		}
+	}
+	return Setting{}, false
+}
+
+// Permits reports whether the patterns of a from= let the connection's address
+// in; sure is false if that depends on a name that only the server knows.
+func (c *Config) Permits(patterns string) (permits, sure bool) {
+	switch c.matchHost(patterns) {
+	case yes:
+		return true, true
+	case no:
+		return false, c.conn.Address != ""
+	}
+	return false, false
+}
+
+// matchHost looks a client up in the patterns of from= of authorized_keys and
+// of what follows an "@" in AllowUsers (match.c match_host_and_ip()).
+func (c *Config) matchHost(patterns string) truth {
+	host := c.conn.Address
+	if c.Is("UseDNS", "yes") {
+		host = ""
+	}
+	byAddress := matchAddress(c.conn.Address, patterns)
+	byName := matchName(host, patterns)
+	switch {
+	case byAddress == refused || byName == refused:
+		return no
+	case byAddress == matched || byName == matched:
+		return yes
+	case byName == undecided:
+		return maybe
+	}
+	return no
+}
+
+// Accepts reports whether a key that signs by these algorithms is taken, by
+// the value of PubkeyAcceptedAlgorithms.
+func (c *Config) Accepts(algorithms ...string) bool {
+	s, ok := c.Get("PubkeyAcceptedAlgorithms")
+	return slices.ContainsFunc(algorithms, func(algorithm string) bool {
+		byDefault := algorithm != "ssh-dss" // since OpenSSH 7.0
+		if !ok {
+			return byDefault
+		}
+		list := s.Args[0]
+		switch list[0] {
+		case '+', '^':
+			return byDefault || matchList(algorithm, list[1:]) == matched
+		case '-':
+			return byDefault && matchList(algorithm, list[1:]) != matched
+		}
+		return matchList(algorithm, list) == matched
+	})
+}
+
+// StartsWithKey reports whether a login may begin with a public key, by
+// AuthenticationMethods.
+func (c *Config) StartsWithKey() bool {
+	s, ok := c.Get("AuthenticationMethods")
+	return !ok || slices.ContainsFunc(s.Args, func(list string) bool {
+		first, _, _ := strings.Cut(list, ",")
+		method, _, _ := strings.Cut(first, ":")
+		return method == "any" || method == "publickey"
+	})
+}
