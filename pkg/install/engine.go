@@ -16,9 +16,9 @@ import (
 // (Shell), and where there is none, for sftp; and one for a mounted root.
 type Engine interface {
 	// Edit makes a change: the file is the complete old or the complete new
-	// one at every moment, and the change is on the disk and has been read
-	// back when err is nil. A *PutError means that the file is as it was;
-	// after any other error it is not known which of the two it is.
+	// one at every moment, and the change is on the disk (but see
+	// Answer.Unsynced) and has been read back when err is nil. A *PutError means that the file is as it was, if
+	// it is not Unsure; after any other error that is not known either.
 	Edit(ctx context.Context, c Change) (Answer, error)
 	// Read returns the whole file; nil data if there is none.
 	Read(ctx context.Context) (path string, data []byte, err error)
@@ -57,22 +57,33 @@ type Answer struct {
 	Path  string
 	Added []string              // blobs, in base64, of the lines added
 	Have  map[string][]Numbered // lines that held a blob already, live or not
+	// Unsynced is why the change, which was made and read back, is not known to
+	// be on the disk; "" where it is.
+	Unsynced string
 }
 
-// A PutError is why the file could not be changed. It is as it was.
+// A PutError is why the file could not be changed.
 type PutError struct {
 	Cause string // a word of pi-key-causes(7)
 	Path  string // "" if it never came to that
 	Said  string // the system's own words
 
+	// Unsure: the new file may be in its place after all, but that it is on
+	// the disk is not known. Otherwise the file is as it was.
+	Unsure bool
+
 	denied bool // EACCES: an owner or a mode is in the way
 }
 
 func (e *PutError) Error() string {
-	if e.Said == "" {
-		return "authorized_keys is unchanged"
+	text := "authorized_keys is unchanged"
+	if e.Unsure {
+		text = "whether authorized_keys is the old or the new one is not known"
 	}
-	return "authorized_keys is unchanged: " + e.Said
+	if e.Said == "" {
+		return text
+	}
+	return text + ": " + e.Said
 }
 
 func blob(key sshkey.Public) string { return base64.StdEncoding.EncodeToString(key.Blob) }

@@ -1,33 +1,105 @@
 #!/bin/sh
-# Adds public keys to authorized_keys: the complete old or the complete new file
-# at every moment, and "done" only when it is on the disk and has been read back.
-# The caller puts three variables before it:
-#   lines  one a line: the key's blob, a blank, the line to add
-#   force  not empty: add them although a line holds the blob
+# Changes an authorized_keys file: the complete old or the complete new one at
+# every moment, and "done" only when it is on the disk and has been read back.
+# Owner, mode, ACL and SELinux label stay. It goes by these variables, which
+# are set before all else:
+#   path   the file, absolute or from home; empty: where the server looks
+#   lines  to add, one a line: the key's blob, a blank, the line
+#   drop   to take out, one a line, upwards: number, blank, the line; \001 for NUL
+#   gone   how many bytes those are, each with a newline
+#   force  not empty: add although a line holds the blob
 #   dry    not empty: change nothing
-#   mark   starts every line of the answer, since start-up files may print too
-# shellcheck disable=SC2154 # these four
+#   piece  not empty: only print this piece of the file, counted from 0,
+#          of 1,000,000 bytes
+#   mark   starts every line of the answer, since start-up files print too
+# The answer is lines of: file PATH; add BLOB; have BLOB NUMBER:LINE; done.
+# Or, in the end: fail CAUSE PATH, the file is as it was; unsure CAUSE PATH, the
+# new one may be in its place, but that it is on the disk is not known.
+# shellcheck disable=SC2154 # these eight
+# shellcheck disable=SC2046,SC2086 # words are split on purpose; there is no globbing
+# shellcheck disable=SC2015 # where these stand, the middle part cannot go wrong
+# shellcheck disable=SC2016 # the comment of a key may look like an expansion
 set -uf
 LC_ALL=C
 export LC_ALL
 umask 077
 newline='
 '
+fields=' 	'
+IFS=$fields$newline
+unset CDPATH
+
 say() {
-	printf '%s' "$mark"
-	printf ' %s' "$@"
-	printf '\n'
+	said=$mark
+	for word; do
+		said="$said $word"
+	done
+	printf '%s\n' "$said"
 }
 fail() {
 	say fail "$@"
 	exit 1
 }
+unsure() {
+	say unsure "$@"
+	exit 1
+}
+# because gives a reason of our own, where the system has none.
+because() { printf '%s\n' "$1" >&2; }
+
+# look asks what the file is. Only a file of which the system says that it does
+# not exist is taken for one: an error never makes an empty file of it.
+look() {
+	if was=$(ls -ldin "$file" 2>&1); then
+		set -- $was
+		was=$* # with single blanks
+		kind=$2 links=$3 owner=$4 size=$6
+		case $kind in
+		-*) ;;
+		*) fail keys-not-a-file "$file" ;;
+		esac
+		[ -r "$file" ] || fail keys-unreadable "$file"
+		return
+	fi
+	case $was in
+	*': No such file or directory') was='' size=0 ;;
+	*)
+		because "$was"
+		fail keys-unreadable "$file"
+		;;
+	esac
+}
+
+# flush brings a file or a folder to the disk. An old sync takes no names and
+# does everything; where it says so, or cannot do a folder, it is asked to.
+flush() {
+	said=$(sync "$1" 2>&1) && return
+	case $said in
+	*[Uu]sage:* | *operand* | *': Invalid argument') sync && return ;;
+	esac
+	because "$said"
+	return 1
+}
 
 home=${HOME:-}
-[ -d "$home" ] || fail home-missing "${home:-HOME is not set}"
-dir=$home/.ssh
-file=$dir/authorized_keys
+[ -d "$home" ] || fail home-missing "${home:-HOME}"
+given=$path
+case $path in
+'')
+	path=$home/.ssh/authorized_keys
+	# OpenWrt's dropbear takes root's keys from there; Debian's does not.
+	if [ -d /etc/dropbear ] && [ -e /etc/openwrt_release ] &&
+		[ ! -x /usr/sbin/sshd ] && [ "$(id -u)" -eq 0 ]; then
+		path=/etc/dropbear/authorized_keys
+	fi
+	;;
+/*) ;;
+\~/*) path=$home/${path#??} ;;
+*) path=$home/$path ;;
+esac
+
 # A link is the user's own arrangement: written at its target.
+file=$path
 hops=0
 while [ -L "$file" ]; do
 	hops=$((hops + 1))
@@ -37,106 +109,355 @@ while [ -L "$file" ]; do
 	/*) file=$link ;;
 	*) file=${file%/*}/$link ;;
 	esac
-	dir=${file%/*}
 done
+dir=${file%/*}
+dir=${dir:-/}
 say file "$file"
-if [ -e "$file" ]; then
-	[ -f "$file" ] || fail keys-not-a-file "$file"
-	# An unreadable file must not be taken for an empty one.
-	[ -r "$file" ] || fail keys-unreadable "$file"
+if [ -d "$dir" ] && [ ! -x "$dir" ]; then
+	because "$dir: Permission denied"
+	fail keys-unreadable "$dir"
 fi
 
-# Without -a, GNU grep takes a file with a NUL in it for no text; others need no -a.
-text=-a
-grep -a -q x </dev/null 2>/dev/null
-[ $? -le 1 ] || text=
+# out tells whether the folder is not below home.
+out() {
+	real=$(cd -P "$dir" && pwd -P) && top=$(cd -P "$home" && pwd -P) || fail keys-symlink "$path"
+	case $real/ in
+	"${top%/}"/*) return 1 ;;
+	esac
+}
+# mine tells whether nobody else can change what we write: what is written to
+# is ours, and to root, whom others might lead astray, all folders above too.
+mine() {
+	me=$(id -u)
+	on=$real/${file##*/}
+	[ -e "$on" ] || on=$real
+	[ "$me" -ne 0 ] || while [ "${on%/*}" != "$on" ]; do
+		set -- $(ls -ldn "${on:-/}")
+		[ "${3-}" = 0 ] || return 1
+		on=${on%/*}
+	done
+	[ "$me" -eq 0 ] || {
+		set -- $(ls -ldn "$on")
+		[ "${3-}" = "$me" ]
+	}
+}
+if [ "$hops" -gt 0 ] || [ -L "$dir" ]; then
+	if [ -d "$dir" ] && out && ! mine; then
+		because "the link leads out of the home folder, to what belongs to another"
+		fail keys-symlink "$path"
+	fi
+elif [ -n "$given" ] && [ -d "$dir" ] && out && [ "$(id -u)" -eq 0 ] && ! mine; then
+	because "root must not write where another may move things: log in as the owner"
+	fail wrong-owner "$dir"
+fi
 
-# Old BusyBox and BSD know only sync without a file.
-flush() {
-	if sync --help 2>&1 | grep -q FILE; then
-		sync "$1" || fail write-failed "$1"
+if [ -n "$piece" ]; then
+	look
+	if [ -n "$was" ]; then
+		left=$((size - piece * 1000000))
+		[ "$left" -le 1000000 ] || left=1000000
+		[ "$left" -ge 0 ] || left=0
+		say data "$left" "$was"
+		dd if="$file" bs=1000000 skip="$piece" count=1 2>/dev/null || fail keys-unreadable "$file"
+		printf '\n'
+	fi
+	say "done"
+	exit 0
+fi
+
+# started tells when a process began, which makes its number a name.
+started() {
+	if [ -r "/proc/$1/stat" ]; then
+		read -r stat <"/proc/$1/stat"
+		set -- ${stat##*) }
+		printf '%s' "${20}"
 	else
-		sync
+		ps -o lstart= -p "$1" 2>/dev/null | tr ' ' -
 	fi
 }
 
-put() {
-	add=
+# pause waits for less than a second, each process for another while.
+pause() { sleep "0.$((tries * $$ % 9 + 1))" 2>/dev/null || sleep 1; }
+
+# byFolder takes turns by a lock on the folder, which the kernel gives back
+# whatever kills us.
+byFolder() {
+	command -v flock >/dev/null || return
+	[ -r "$dir" ] && command exec 9<"$dir" || return
+	flock -n 9 && return
+	[ $? -eq 1 ] || return # this file system has no such locks
+	flock -w 15 9 2>/dev/null && return
+	tries=0
+	until flock -n 9; do # BusyBox has no -w
+		tries=$((tries + 1))
+		[ "$tries" -le 10 ] || fail busy "$dir"
+		pause
+	done
+}
+
+# byLink takes turns by a link that names its holder: made in one step, with
+# its content, and known to be left by a killed one when that process is gone.
+byLink() {
+	lock=$dir/.${file##*/}.lock
+	self=$$.$(started $$).$(uname -n)
+	tries=0
+	until ln -s "$self" "$lock" 2>/dev/null; do
+		tries=$((tries + 1))
+		[ "$tries" -le 40 ] || fail busy "$lock"
+		if ! holder=$(readlink "$lock"); then
+			# Just gone; or nothing can be made here, which the file to
+			# be written will tell.
+			[ "$tries" -lt 5 ] || [ -e "$lock" ] || {
+				lock=
+				return
+			}
+			continue
+		fi
+		pid=${holder%%.*}
+		began=${holder#*.}
+		if [ "${began#*.}" = "$(uname -n)" ] && [ "$(started "$pid")" != "${began%%.*}" ] &&
+			[ "$(readlink "$lock")" = "$holder" ]; then
+			# Gone, and it did not take the link away itself. Only one
+			# can rename it; if that was somebody's who was quicker, he
+			# gets it back, and does not write if he missed it.
+			if mv "$lock" "$lock.$$" 2>/dev/null; then
+				moved=$(readlink "$lock.$$")
+				[ "$moved" = "$holder" ] || ln -s "$moved" "$lock"
+				rm -f "$lock.$$"
+			fi
+		else
+			pause
+		fi
+	done
+}
+
+tmp=
+lock=
+leave() {
+	[ -z "$tmp" ] || [ ! -e "$tmp" ] || rm -f "$tmp" 2>/dev/null
+	[ -z "$lock" ] || [ "$(readlink "$lock")" != "$self" ] || rm -f "$lock" 2>/dev/null
+}
+
+# present finds which keys the file holds and which are to be added.
+present() {
 	IFS=$newline
+	blobs=
+	for line in $lines; do
+		blobs=$blobs${blobs:+$newline}${line%% *}
+	done
+	found=
+	if [ -n "$was" ] && [ -z "$force" ] && [ -n "$blobs" ]; then
+		# Without -a, GNU's takes a file with a NUL for no text; others may not know it.
+		found=$(grep -a -n -F -e "$blobs" "$file" 2>/dev/null || [ $? -eq 1 ]) ||
+			found=$(grep -n -F -e "$blobs" "$file" || [ $? -eq 1 ]) || fail keys-unreadable "$file"
+	fi
+	add=
+	added=
 	for line in $lines; do
 		blob=${line%% *}
-		line=${line#* }
-		if [ -e "$file" ] && [ -z "$force" ]; then
-			found=$(grep $text -n -F -e "$blob" "$file" || [ $? -eq 1 ]) || fail keys-unreadable "$file"
-			if [ -n "$found" ]; then
-				for have in $found; do
-					say have "$blob" "$have"
-				done
-				continue
-			fi
-		fi
-		case $newline$add in
-		*" $blob"*) continue ;; # the same key twice in one call
+		case $added in
+		*" $blob "*) continue ;; # twice in one call
 		esac
-		add=$add$line$newline
-		say add "$blob"
+		case $found in
+		*"$blob"*)
+			for have in $found; do
+				case $have in
+				*"$blob"*) say have "$blob" "$have" ;;
+				esac
+			done
+			;;
+		*)
+			add=$add${line#* }$newline
+			added="$added $blob "
+			say add "$blob"
+			;;
+		esac
 	done
-	if [ -z "$add" ] || [ -n "$dry" ]; then
-		say end
-		exit 0
-	fi
-
-	tmp=$dir/.authorized_keys.$$
-	trap 'rm -f "$tmp"' EXIT
-	trap 'exit 1' HUP INT TERM
-	(set -C && : >"$tmp") || fail write-failed "$tmp"
-	old=0
-	if [ -e "$file" ]; then
-		old=$(wc -c <"$file") || fail keys-unreadable "$file"
-		cp -p "$file" "$tmp" || fail write-failed "$tmp"
-		if [ "$old" -gt 0 ] && [ "$(tail -c 1 "$tmp" | wc -l)" -eq 0 ]; then
-			printf '\n' >>"$tmp" || fail write-failed "$tmp"
+	for line in $drop; do
+		number=${line%% *}
+		if [ -z "$was" ] || [ "$(tail -n "+$number" "$file" | head -n 1 | tr '\000' '\001')" != "${line#* }" ]; then
+			because "line $number has changed meanwhile"
+			fail busy "$file"
 		fi
-	fi
-	printf '%s' "$add" >>"$tmp" || fail write-failed "$tmp"
-	flush "$tmp"
-	# Somebody who takes no turns may have written in between.
-	if [ -e "$file" ] && [ "$(wc -c <"$file")" -ne "$old" ]; then
-		fail busy "$file"
-	fi
-	mv -f "$tmp" "$file" || fail write-failed "$file"
-	flush "$dir"
-	for line in $add; do
-		grep $text -q -x -F -e "$line" "$file" || fail write-failed "$file"
 	done
-	say end
-	exit 0
+	IFS=$fields$newline
 }
 
-if [ ! -d "$dir" ]; then
-	if [ -n "$dry" ]; then
-		put
-	fi
-	mkdir "$dir" || fail write-failed "$dir"
-	flush "$home"
-fi
-# Writers take turns. The kernel gives the lock back whatever kills us.
-if command -v flock >/dev/null; then
-	# shellcheck disable=SC2094 # the folder is opened, not read
-	(
-		flock -w 20 9 || fail busy "$dir"
-		put
-	) 9<"$dir"
-else
-	lock=$dir/.authorized_keys.lock
-	tries=0
-	until mkdir "$lock" 2>/dev/null; do
-		tries=$((tries + 1))
-		[ "$tries" -le 20 ] || fail busy "$lock"
-		sleep 1
+# ended tells whether the last byte of a file is a newline.
+ended() { [ "$(
+	tail -c 1 "$1"
+	printf x
+)" = "${newline}x" ]; }
+
+# without prints the file without the lines to drop.
+without() {
+	IFS=$newline
+	from=1
+	for line in $drop; do
+		number=${line%% *}
+		[ "$number" -eq "$from" ] || tail -n "+$from" "$file" | head -n "$((number - from))"
+		from=$((number + 1))
 	done
-	(put)
-	status=$?
-	rmdir "$lock"
-	exit "$status"
+	tail -n "+$from" "$file"
+	IFS=$fields$newline
+}
+
+# compose makes the new file beside the old one.
+compose() {
+	set -C
+	printf '' >"$tmp" || fail write-failed "$tmp"
+	set +C
+	glue=
+	if [ -n "$was" ]; then
+		cp -p "$file" "$tmp" || fail write-failed "$tmp"
+		case $kind in
+		*+) # an ACL, which BusyBox's cp does not know
+			getfacl -c "$file" 2>/dev/null | setfacl --set-file=- "$tmp"
+			;;
+		esac
+		if [ -e /sys/fs/selinux/enforce ]; then
+			chcon --reference="$file" "$tmp" || fail write-failed "$tmp"
+		fi
+		if [ -n "$drop" ]; then
+			without >"$tmp" || fail write-failed "$tmp"
+		fi
+		if [ -n "$add" ] && [ -s "$tmp" ] && ! ended "$tmp"; then
+			glue=$newline
+		fi
+	fi
+	printf '%s' "$glue$add" >>"$tmp" || fail write-failed "$tmp"
+	flush "$tmp" || fail write-failed "$tmp"
+}
+
+# check wants the new file to be what it should, and the old one to be what it
+# was: somebody who takes no turns may have written meanwhile. Then it returns 1.
+check() {
+	[ -z "$lock" ] || [ "$(readlink "$lock")" = "$self" ] || fail busy "$lock"
+	both=$(ls -ldin "$tmp" ${was:+"$file"}) || fail write-failed "$tmp"
+	again=
+	IFS=$newline
+	for line in $both; do
+		case $line in
+		*" $tmp") new=$line ;;
+		*) again=$line ;;
+		esac
+	done
+	IFS=$fields$newline
+	set -- $again
+	[ "$*" = "$was" ] || return
+	set -- $new
+	inode=$1
+	more=$glue$add
+	more=${#more} # bytes, in this locale
+	base=$(($6 - more))
+	expect=$((size - gone))
+	if [ -n "$drop" ] && [ "$base" -eq "$((expect + 1))" ] && ! ended "$file"; then
+		expect=$base # the last line is gone, which had no newline
+	fi
+	if [ "$base" -ne "$expect" ]; then
+		because "$tmp has $6 bytes, and $((expect + more)) were written"
+		fail write-failed "$tmp"
+	fi
+	[ -z "$was" ] || [ "$2 $4" = "$kind $owner" ] || {
+		because "owner, mode or ACL of the file cannot be kept"
+		fail write-failed "$file"
+	}
+}
+
+# publish gives the new file the name.
+publish() {
+	if [ -z "$was" ]; then
+		# A link never takes the place of what somebody else has just made.
+		if ln "$tmp" "$file" 2>/dev/null; then
+			rm -f "$tmp"
+		elif [ -e "$file" ]; then
+			return 1
+		fi
+	else
+		# Two eyes on the old file, for what comes to it from now on.
+		command exec 7<"$file" 8<"$file" || fail keys-unreadable "$file"
+	fi
+	if [ -e "$tmp" ] && ! mv -f "$tmp" "$file"; then
+		[ ! -e "$tmp" ] || fail write-failed "$file"
+		unsure write-failed "$file"
+	fi
+	if [ -e /sys/fs/selinux/enforce ] && [ -z "$was" ] && command -v restorecon >/dev/null; then
+		restorecon "$dir" "$file" || because "its SELinux label is not set"
+	fi
+	flush "$dir" || unsure write-failed "$dir"
+	# Who had opened the old file to append to it may have done so by now.
+	[ -n "$was" ] || return 0
+	late=$(
+		tail -c "+$((size + 1))" <&8
+		printf x
+	)
+	if [ "$late" != x ]; then
+		tail -c "+$((size + 1))" <&7 >>"$file" && flush "$file" || unsure write-failed "$file"
+	fi
+}
+
+# readBack wants the added lines at the end, or, if others were quick to add
+# theirs, anywhere.
+readBack() {
+	if [ -n "$drop" ]; then
+		set -- $(ls -ldin "$file")
+		[ "${1-}" = "$inode" ] || unsure busy "$file"
+	fi
+	[ "$(
+		tail -c "+$((base + 1))" "$file"
+		printf x
+	)" != "$glue${add}x" ] || return 0
+	IFS=$newline
+	for line in $add; do
+		grep -a -q -x -F -e "$line" "$file" 2>/dev/null || grep -q -x -F -e "$line" "$file" || unsure write-failed "$file"
+	done
+	IFS=$fields$newline
+}
+
+if [ -n "$dry" ]; then
+	look
+	present
+	say "done"
+	exit 0
 fi
+trap leave EXIT
+trap 'exit 1' HUP INT TERM PIPE
+if [ ! -d "$dir" ]; then
+	if [ "$dir" != "$home/.ssh" ]; then
+		because "$dir: No such file or directory"
+		fail write-failed "$dir"
+	fi
+	mkdir "$dir" || [ -d "$dir" ] || fail write-failed "$dir"
+	flush "$home" || fail write-failed "$home"
+fi
+byFolder || byLink
+# Whoever has the turn is the only one with a file of this name: what is there
+# was left by a killed one.
+set +f
+for left in "$dir/.${file##*/}.pikeycopy."*; do
+	[ ! -f "$left" ] || rm -f "$left" || fail write-failed "$left"
+done
+set -f
+tries=0
+while :; do
+	look
+	present
+	if [ -z "$add$drop" ]; then
+		break
+	fi
+	if [ -n "$was" ] && [ "$links" -ne 1 ]; then
+		because "the file has other names, which would keep the old content"
+		fail keys-linked "$file"
+	fi
+	tmp=$dir/.${file##*/}.pikeycopy.$$
+	compose
+	if check && publish; then
+		readBack
+		break
+	fi
+	rm -f "$tmp"
+	tries=$((tries + 1))
+	[ "$tries" -lt 5 ] || fail busy "$file"
+	say file "$file"
+done
+say "done"

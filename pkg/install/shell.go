@@ -5,64 +5,64 @@ import (
 	"context"
 	"crypto/rand"
 	_ "embed"
-	"errors"
+	"fmt"
+	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"pi-key-tools/pkg/hostfs"
 )
 
-// Shell is the Engine of an account that runs a POSIX shell.
-func Shell(run hostfs.Runner) Engine { return shell{run} }
+// Shell is the Engine of an account that runs a POSIX shell. path is the file,
+// absolute or from home ("~/x" is "x"); "" is where the server looks: below
+// home, or for root on OpenWrt in /etc/dropbear. A missing folder is made only
+// if it is ~/.ssh.
+func Shell(run hostfs.Runner, path string) Engine { return shell{run, path} }
 
-type shell struct{ run hostfs.Runner }
+type shell struct {
+	run  hostfs.Runner
+	path string
+}
 
 //go:embed put.sh
 var putScript string
 
-// maxBatch keeps a command line, in which a byte may take four, below the
-// 128 KiB that Linux lets one argument have.
-const maxBatch = 20 << 10
+// maxCommand is what a command line may have on the far side: Linux takes
+// 128 KiB for one argument.
+const maxCommand = 120 << 10
 
-// Edit runs the script once for as many lines as one command can carry.
-func (s shell) Edit(ctx context.Context, c Change) (Answer, error) {
-	all := Answer{Have: map[string][]Numbered{}}
-	lines := c.Add
-	for len(lines) > 0 {
-		n, size := 0, 0
-		for n < len(lines) && (n == 0 || size+len(lines[n].Text()) <= maxBatch) {
-			size += len(lines[n].Text())
-			n++
-		}
-		batch := c
-		batch.Add = lines[:n]
-		lines = lines[n:]
-		a, err := s.edit(ctx, batch)
-		all.Path = a.Path
-		if err != nil {
-			return all, err
-		}
-		all.Added = append(all.Added, a.Added...)
-		for b, found := range a.Have {
-			all.Have[b] = found
-		}
-	}
-	return all, nil
+// A put is one run of the script: its variables.
+type put struct {
+	path  string
+	lines []Line
+	drop  []Numbered // upwards
+	force bool
+	dry   bool
+	piece string
+	mark  string
 }
 
-func (s shell) edit(ctx context.Context, c Change) (Answer, error) {
-	var lines []string
-	for _, l := range c.Add {
+// variables sets them, in the words of a shell.
+func (p put) variables() string {
+	var lines, drop []string
+	for _, l := range p.lines {
 		lines = append(lines, blob(l.Key)+" "+l.Text())
 	}
-	mark := "pikeycopy-" + rand.Text()
-	script := "lines=" + hostfs.Quote(strings.Join(lines, "\n")) + "\nforce=" + yes(c.Force) +
-		"\ndry=" + yes(c.DryRun) + "\nmark=" + mark + "\n" + putScript
-	stdout, stderr, _, err := s.run(ctx, hostfs.ShellCommand(script))
-	if err != nil {
-		return Answer{}, err
+	gone := 0
+	for _, d := range p.drop {
+		// No shell holds a NUL, and no sshd minds which control byte it is.
+		drop = append(drop, strconv.Itoa(d.Number)+" "+strings.ReplaceAll(d.Text, "\x00", "\x01"))
+		gone += len(d.Text) + 1
 	}
-	return readAnswer(mark, stdout, stderr)
+	return "path=" + hostfs.Quote(p.path) +
+		"\nlines=" + hostfs.Quote(strings.Join(lines, "\n")) +
+		"\ndrop=" + hostfs.Quote(strings.Join(drop, "\n")) +
+		"\ngone=" + strconv.Itoa(gone) +
+		"\nforce=" + yes(p.force) +
+		"\ndry=" + yes(p.dry) +
+		"\npiece=" + p.piece +
+		"\nmark=" + p.mark + "\n"
 }
 
 func yes(b bool) string {
@@ -72,43 +72,194 @@ func yes(b bool) string {
 	return ""
 }
 
-func (s shell) Read(context.Context) (string, []byte, error) {
-	return "", nil, errors.ErrUnsupported
+// bareScript is the script as it goes over the wire: without what is for
+// people, since each byte of it may take four.
+var bareScript = sync.OnceValue(func() string {
+	var b strings.Builder
+	for line := range strings.Lines(putScript) {
+		if line = strings.TrimLeft(line, "\t"); line != "\n" && !strings.HasPrefix(line, "#") {
+			b.WriteString(line)
+		}
+	}
+	return b.String()
+})
+
+// command is the line for the far login shell.
+func (p put) command() string {
+	// What start-up files say on the standard error is not ours either.
+	return hostfs.ShellCommand(p.variables() + "printf '%s\\n' \"$mark\" >&2\n" + bareScript())
 }
 
-func readAnswer(mark string, stdout, stderr []byte) (Answer, error) {
-	a := Answer{Have: map[string][]Numbered{}}
-	ended := false
-	for line := range bytes.Lines(stdout) {
-		text, marked := strings.CutPrefix(strings.TrimSuffix(string(line), "\n"), mark+" ")
+// Program is the script with these lines and this path (as for Shell) filled
+// in: a whole POSIX sh program, for a console or another tool. It says what
+// the engine is told, with "pikeycopy:" before each line, and ends with status
+// 0 only when it has said "done". Whether a line that holds a key already is
+// one that sshd takes is for the reader to see.
+func Program(lines []Line, path string) string {
+	about, script, _ := strings.Cut(putScript, "\nset ")
+	return about + "\n\n" + put{path: path, lines: lines, mark: "pikeycopy:"}.variables() + "\nset " + script
+}
+
+// Edit runs the script as often as it takes to carry all lines: each of its
+// runs is atomic. A run that fails ends it, and the answer has what those
+// before it did.
+func (s shell) Edit(ctx context.Context, c Change) (Answer, error) {
+	all := Answer{Have: map[string][]Numbered{}}
+	drop := slices.SortedFunc(slices.Values(c.Drop), func(a, b Numbered) int { return a.Number - b.Number })
+	add := c.Add
+	for first := true; first || len(add)+len(drop) > 0; first = false {
+		p := put{path: s.path, force: c.Force, dry: c.DryRun, mark: "pikeycopy-" + rand.Text()}
+		room := maxCommand - len(p.command())
+		// From the end, so that the numbers of those before it stay.
+		for len(drop) > 0 {
+			last := drop[len(drop)-1]
+			if room -= encoded(last.Text) + encoded(strconv.Itoa(last.Number)+" \n"); room < 0 && len(p.drop) > 0 {
+				break
+			}
+			p.drop = slices.Insert(p.drop, 0, last)
+			drop = drop[:len(drop)-1]
+		}
+		for len(add) > 0 {
+			if room -= encoded(blob(add[0].Key) + " " + add[0].Text() + "\n"); room < 0 && len(p.lines)+len(p.drop) > 0 {
+				break
+			}
+			p.lines = append(p.lines, add[0])
+			add = add[1:]
+		}
+		a, err := s.edit(ctx, p)
+		all.Path = a.Path
+		if err != nil {
+			return all, err
+		}
+		all.Added = append(all.Added, a.Added...)
+		for b, found := range a.Have {
+			if !slices.Contains(all.Added, b) { // by a run before this one
+				all.Have[b] = found
+			}
+		}
+	}
+	return all, nil
+}
+
+// encoded is how long a text is at worst in a command.
+func encoded(text string) int {
+	return len(hostfs.ShellCommand(hostfs.Quote(text))) - len(hostfs.ShellCommand(""))
+}
+
+func (s shell) edit(ctx context.Context, p put) (Answer, error) {
+	stdout, stderr, _, err := s.run(ctx, p.command())
+	if err != nil {
+		return Answer{}, err
+	}
+	a, err := readAnswer(p.mark, stdout, stderr)
+	return a.Answer, err
+}
+
+// pieceSize is what one command brings of a file: a Runner may keep no more
+// than the last MiB of its output.
+const pieceSize = 1_000_000
+
+// maxRead bounds the file that Read takes.
+const maxRead = 64 << 20
+
+// Read brings the file in pieces, and begins anew when it changes meanwhile.
+func (s shell) Read(ctx context.Context) (path string, data []byte, err error) {
+	for range 5 {
+		var was string
+		data = nil
+		for n := 0; ; n++ {
+			p := put{path: s.path, piece: strconv.Itoa(n), mark: "pikeycopy-" + rand.Text()}
+			stdout, stderr, _, err := s.run(ctx, p.command())
+			if err != nil {
+				return path, nil, err
+			}
+			a, err := readAnswer(p.mark, stdout, stderr)
+			path = a.Path
+			if err != nil {
+				return path, nil, err
+			}
+			if n == 0 {
+				was = a.was
+			}
+			if a.was != was {
+				break
+			}
+			if was == "" {
+				return path, nil, nil
+			}
+			data = append(data, a.data...)
+			if len(a.data) < pieceSize {
+				return path, append([]byte{}, data...), nil // never nil
+			}
+			if len(data) > maxRead {
+				return path, nil, &PutError{Cause: "keys-unreadable", Path: path,
+					Said: fmt.Sprintf("it is larger than %d MiB, which no sshd reads in time", maxRead>>20)}
+			}
+		}
+	}
+	return path, nil, &PutError{Cause: "busy", Path: path, Said: "it changes all the time"}
+}
+
+// A said is what the script answered.
+type said struct {
+	Answer
+	was  string // what ls says of the file, in a read
+	data []byte // a piece of it
+}
+
+func readAnswer(mark string, stdout, stderr []byte) (said, error) {
+	a := said{}
+	a.Have = map[string][]Numbered{}
+	if _, ours, ok := bytes.Cut(stderr, []byte(mark+"\n")); ok {
+		stderr = ours
+	}
+	for rest := stdout; len(rest) > 0; {
+		line, after, _ := bytes.Cut(rest, []byte("\n"))
+		rest = after
+		text, marked := strings.CutPrefix(string(line), mark+" ")
 		if !marked {
 			continue
 		}
-		word, rest, _ := strings.Cut(text, " ")
+		word, operand, _ := strings.Cut(text, " ")
 		switch word {
-		case "file":
-			a.Path = rest
+		case "file": // also when it starts anew
+			a.Path, a.Added = operand, nil
+			clear(a.Have)
 		case "add":
-			a.Added = append(a.Added, rest)
+			a.Added = append(a.Added, operand)
 		case "have":
-			blob, found, _ := strings.Cut(rest, " ")
+			blob, found, _ := strings.Cut(operand, " ")
 			number, line, _ := strings.Cut(found, ":")
 			n, _ := strconv.Atoi(number)
 			a.Have[blob] = append(a.Have[blob], Numbered{n, line})
+		case "data":
+			length, was, _ := strings.Cut(operand, " ")
+			n, err := strconv.Atoi(length)
+			if err != nil || n < 0 || n >= len(rest) || rest[n] != '\n' {
+				return a, &PutError{Cause: "busy", Path: a.Path, Said: "it became shorter while it was read"}
+			}
+			a.was, a.data, rest = was, rest[:n], rest[n+1:]
 		case "fail":
-			cause, path, _ := strings.Cut(rest, " ")
+			cause, path, _ := strings.Cut(operand, " ")
 			return a, putError(cause, path, stderr)
-		case "end":
-			ended = true
+		case "unsure":
+			cause, path, _ := strings.Cut(operand, " ")
+			err := putError(cause, path, stderr)
+			err.Unsure = true
+			return a, err
+		case "done":
+			return a, nil
 		}
 	}
-	switch {
-	case ended:
-		return a, nil
-	case a.Path == "":
+	if a.Path == "" {
 		return a, noShell(stdout, stderr)
 	}
-	return a, putError("write-failed", a.Path, stderr)
+	err := putError("write-failed", a.Path, stderr)
+	err.Unsure = true
+	if err.Said == "" {
+		err.Said = "the program there was ended before it had said how it went"
+	}
+	return a, err
 }
 
 // noShell names why the script was not run, by what was said in its place.
@@ -132,17 +283,17 @@ var errnoCauses = []struct{ words, cause string }{
 	{"Operation not permitted", "immutable"},
 }
 
-func putError(cause, path string, stderr []byte) error {
-	e := &PutError{Cause: cause, Path: path, Said: firstWords(nil, stderr), denied: bytes.Contains(stderr, []byte("Permission denied"))}
+func putError(cause, path string, stderr []byte) *PutError {
+	e := &PutError{Cause: cause, Path: path, Said: firstWords(nil, stderr)}
+	e.denied = strings.HasSuffix(e.Said, "Permission denied")
 	if cause == "write-failed" {
 		for _, c := range errnoCauses {
-			if bytes.Contains(stderr, []byte(c.words)) {
+			if strings.HasSuffix(e.Said, c.words) {
 				e.Cause = c.cause
-				break
 			}
 		}
 	}
-	if cause == "busy" {
+	if cause == "busy" && e.Said == "" {
 		e.Said = "another writer did not finish in 20 seconds"
 	}
 	return e
