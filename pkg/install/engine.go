@@ -17,8 +17,9 @@ import (
 type Engine interface {
 	// Edit makes a change: the file is the complete old or the complete new
 	// one at every moment, and the change is on the disk (but see
-	// Answer.Unsynced) and has been read back when err is nil. A *PutError means that the file is as it was, if
-	// it is not Unsure; after any other error that is not known either.
+	// Answer.Unsynced) and has been read back when err is nil. A *PutError
+	// means that the file is as it was, if it is not Unsure; after any other
+	// error that is not known either.
 	Edit(ctx context.Context, c Change) (Answer, error)
 	// Read returns the whole file; nil data if there is none.
 	Read(ctx context.Context) (path string, data []byte, err error)

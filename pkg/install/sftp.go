@@ -1,0 +1,680 @@
+package install
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	mathrand "math/rand/v2"
+	"net"
+	"os"
+	"path"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/pkg/sftp"
+
+	"pi-key-tools/pkg/hostfs"
+	"pi-key-tools/pkg/strictmodes"
+)
+
+// SFTP is the Engine of an account without a shell: by requests of sftp alone.
+// version is the server's version line. file is the keys file, relative to
+// where sftp starts, which is the home; "" for .ssh/authorized_keys. Links are written at their target, and must not
+// lead out of the home, or out of the folder of a file that is named elsewhere.
+//
+// What sftp (version 3, with OpenSSH's extensions) cannot do:
+//
+//   - Without fsync@openssh.com nothing can be brought to the disk, and where
+//     the server does not open folders the new name cannot. Answer.Unsynced
+//     says so.
+//   - Without posix-rename@openssh.com a file cannot be replaced in one step:
+//     then nothing is written.
+//   - Hard links and access lists cannot be seen. The new file has the old
+//     one's owner, group and mode, or nothing is written; an access list stays
+//     with the old file.
+//   - There are no locks. Writers of this kind take turns by a folder (see
+//     hold), and lose nothing. One of another kind, such as a shell, is noticed
+//     unless it writes between our last look and our rename, a round trip.
+//   - In an account that is shut into a folder (ChrootDirectory), that file may
+//     not be the one that sshd reads. The login that follows tells.
+//
+// On OpenSSH for Windows files have access lists instead of modes, which a new
+// one takes from its folder: that is right in .ssh of an ordinary user. For an
+// administrator it reads one file in ProgramData whose list sftp cannot set;
+// that is refused. None of this has been tried on Windows.
+func SFTP(client *sftp.Client, version, file string) Engine {
+	return overSFTP{client, file, strings.Contains(version, "OpenSSH_for_Windows"), 10 * time.Second}
+}
+
+type overSFTP struct {
+	client  *sftp.Client
+	file    string
+	windows bool
+	// patience is how long another writer may keep its turn without a sign of
+	// life before it is taken for dead.
+	patience time.Duration
+}
+
+// The extensions of OpenSSH's PROTOCOL, section 4, that decide what can be
+// promised.
+const (
+	extRename = "posix-rename@openssh.com"
+	extFsync  = "fsync@openssh.com"
+	extStatFS = "statvfs@openssh.com"
+)
+
+// maxFile bounds a keys file that is read here: it is more than 100,000 long
+// RSA keys, and less than what harms this side.
+const maxFile = 128 << 20
+
+// busyAfter ends the waiting of a writer.
+const busyAfter = 20 * time.Second
+
+// errOvertaken means that another writer came first: look again.
+var errOvertaken = errors.New("another program writes it")
+
+func (e overSFTP) Read(ctx context.Context) (string, []byte, error) {
+	at, err := e.find(ctx)
+	if err != nil {
+		return at.path, nil, e.failure(ctx, at, err)
+	}
+	data, _, err := e.read(at.path)
+	if err != nil {
+		return at.path, nil, e.failure(ctx, at, err)
+	}
+	return at.path, data, nil
+}
+
+func (e overSFTP) Edit(ctx context.Context, c Change) (Answer, error) {
+	for deadline := time.Now().Add(busyAfter); ; {
+		at, err := e.find(ctx)
+		if err != nil {
+			return Answer{Path: at.path}, e.failure(ctx, at, err)
+		}
+		a, err := e.edit(ctx, at, c, deadline)
+		switch {
+		case err == nil:
+			return a, nil
+		case !errors.Is(err, errOvertaken) || time.Now().After(deadline):
+			return a, e.failure(ctx, at, err)
+		}
+	}
+}
+
+// A place is where the keys file is, or will be.
+type place struct {
+	base  string // the folder that links must not leave, most often the home
+	dir   string // of the file
+	path  string // of the file; no link
+	noDir bool   // the folder is missing
+}
+
+func (e overSFTP) find(ctx context.Context) (place, error) {
+	home, err := e.client.RealPath(".")
+	if err != nil {
+		return place{}, fmt.Errorf("asking for the home: %w", err)
+	}
+	p := place{base: home}
+	name := e.file
+	if name == "" {
+		name = defaultFile
+	}
+	p.path = path.Join(home, name)
+	if path.IsAbs(name) {
+		p.path = path.Clean(name)
+		if inside, ok := strings.CutPrefix(p.path, strings.TrimSuffix(home, "/")+"/"); ok {
+			name = inside
+		} else {
+			p.base, name = path.Split(p.path)
+		}
+	}
+	if e.windows {
+		if err := e.administrator(p.path); err != nil {
+			return p, err
+		}
+	}
+	at, err := hostfs.Follow(ctx, sftpTree{e.client}, p.base, name)
+	if err != nil {
+		return p, err
+	}
+	p.dir, p.noDir = path.Join(p.base, at.Dir), at.NoDir
+	p.path = path.Join(p.dir, at.Name)
+	switch {
+	case at.Stat != nil && !at.Stat.Mode.IsRegular():
+		return p, hostfs.ErrNotRegular
+	case at.NoDir && home == "/":
+		// sshd starts in / for want of a home, and so does an account that is
+		// shut into a folder: keys there would be nobody's.
+		return p, &PutError{Cause: "home-missing", Path: p.dir,
+			Said: "sftp starts in /: there is no home, or the account is shut into a folder that is not it"}
+	}
+	return p, nil
+}
+
+// defaultFile is where sshd looks by default, relative to the home.
+const defaultFile = ".ssh/authorized_keys"
+
+// administrator refuses the account of an administrator of Windows, for whom
+// sshd by default reads only a file of ProgramData. Nobody else may read that.
+func (e overSFTP) administrator(file string) error {
+	const keys = "/C:/ProgramData/ssh/administrators_authorized_keys"
+	refused := &PutError{Cause: "keys-file-elsewhere", Path: keys,
+		Said: "for administrators, OpenSSH for Windows reads this file alone, and sftp cannot set the access list that it must have; " +
+			"add the key on that machine as administrator, then run: icacls administrators_authorized_keys /inheritance:r /grant *S-1-5-32-544:F /grant *S-1-5-18:F"}
+	if strings.EqualFold(file, keys) {
+		return refused
+	}
+	f, err := e.client.Open(keys)
+	switch {
+	case err == nil:
+		f.Close()
+		return refused
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, fs.ErrPermission):
+		return nil
+	}
+	return err
+}
+
+// edit takes a turn, if there is something to change.
+func (e overSFTP) edit(ctx context.Context, at place, c Change, deadline time.Time) (Answer, error) {
+	old, _, err := e.read(at.path)
+	if err != nil {
+		return Answer{Path: at.path}, err
+	}
+	edited, a, err := c.apply(at.path, old)
+	if err != nil || c.DryRun || bytes.Equal(edited, old) {
+		return a, err
+	}
+	if _, ok := e.client.HasExtension(extRename); !ok {
+		return a, &PutError{Cause: "write-failed", Path: at.path, Said: "the sftp server there cannot replace a file in one step (" + extRename + ")"}
+	}
+	if at.noDir {
+		if a.Unsynced, err = e.makeDir(at); err != nil {
+			return a, err
+		}
+	}
+	w, err := e.hold(ctx, at.dir, deadline)
+	if err != nil {
+		return a, err
+	}
+	defer w.release()
+
+	unsynced := a.Unsynced
+	old, st, err := e.read(at.path) // what it is now that it is our turn
+	if err != nil {
+		return a, err
+	}
+	if edited, a, err = c.apply(at.path, old); err != nil || bytes.Equal(edited, old) {
+		return a, err
+	}
+	a.Unsynced = unsynced
+	if err := w.fill(edited, st); err != nil {
+		return a, err
+	}
+	switch again, _, err := e.read(at.path); {
+	case err != nil:
+		return a, err
+	case !bytes.Equal(again, old), (again == nil) != (old == nil):
+		return a, errOvertaken
+	}
+	if err := w.publish(at.path); err != nil {
+		return a, err
+	}
+	if why := e.sync(at.dir); why != "" {
+		a.Unsynced = why
+	}
+	return a, e.check(at.path, edited, c, a)
+}
+
+// check reads the file back. Others may have written since, so that it is the
+// lines that count.
+func (e overSFTP) check(file string, edited []byte, c Change, a Answer) error {
+	now, _, err := e.read(file)
+	if err != nil {
+		return &unsure{fmt.Errorf("reading back %s: %w", file, err)}
+	}
+	if bytes.Equal(now, edited) {
+		return nil
+	}
+	lines := strings.Split(string(now), "\n")
+	for _, l := range c.Add {
+		if slices.Contains(a.Added, blob(l.Key)) && !slices.Contains(lines, l.Text()) {
+			return &unsure{fmt.Errorf("%s was written, and then read back without the new line", file)}
+		}
+	}
+	return nil
+}
+
+// unsure is an error after the file was, or may have been, replaced.
+type unsure struct{ err error }
+
+func (u *unsure) Error() string { return u.err.Error() }
+func (u *unsure) Unwrap() error { return u.err }
+
+// read returns a whole file, and nil if there is none. OpenSSH says that there
+// is none for a path through a file and for links in a circle too, but find
+// has seen that it is neither.
+func (e overSFTP) read(file string) ([]byte, *sftp.FileStat, error) {
+	f, err := e.client.Open(file)
+	if errors.Is(err, fs.ErrNotExist) {
+		// Not every "no": a folder that may not be passed says so as well.
+		if _, err := e.client.Lstat(file); !errors.Is(err, fs.ErrNotExist) {
+			return nil, nil, &unreadable{errOr(err, errOvertaken)}
+		}
+		return nil, nil, nil
+	}
+	if err != nil {
+		return nil, nil, &unreadable{err}
+	}
+	defer f.Close()
+	data, st, err := readOpen(f)
+	if err != nil {
+		return nil, nil, &unreadable{fmt.Errorf("reading %s: %w", file, err)}
+	}
+	return data, st, nil
+}
+
+func errOr(err, otherwise error) error {
+	if err != nil {
+		return err
+	}
+	return otherwise
+}
+
+// unreadable is an error of reading the keys file.
+type unreadable struct{ err error }
+
+func (u *unreadable) Error() string { return u.err.Error() }
+func (u *unreadable) Unwrap() error { return u.err }
+
+// readOpen reads as many bytes as the file says to have, and expects its end
+// there. A read may come short anywhere, and only one that brings nothing is
+// at the end: File.WriteTo would leave a hole unseen.
+func readOpen(f *sftp.File) ([]byte, *sftp.FileStat, error) {
+	info, err := f.Stat()
+	if err != nil {
+		return nil, nil, err
+	}
+	switch {
+	case !info.Mode().IsRegular():
+		return nil, nil, hostfs.ErrNotRegular
+	case info.Size() < 0 || info.Size() > maxFile:
+		return nil, nil, fmt.Errorf("%d bytes are no list of keys", uint64(info.Size()))
+	}
+	data := make([]byte, info.Size()+1)
+	n := 0
+	for n < len(data) {
+		m, err := f.ReadAt(data[n:], int64(n))
+		n += m
+		if err == io.EOF && (m == 0 || n == len(data)-1) {
+			break
+		}
+		if err != nil && err != io.EOF {
+			return nil, nil, err
+		}
+	}
+	if n != len(data)-1 {
+		return nil, nil, fmt.Errorf("%w: it changed while it was read", errOvertaken)
+	}
+	return data[:n], info.Sys().(*sftp.FileStat), nil
+}
+
+// makeDir makes the folder of the keys file, closed to others.
+func (e overSFTP) makeDir(at place) (unsynced string, err error) {
+	if err := e.client.Mkdir(at.dir); err != nil {
+		if st, lerr := e.client.Lstat(at.dir); lerr == nil && st.IsDir() {
+			return "", nil // another writer was faster
+		}
+		return "", fmt.Errorf("making %s: %w", at.dir, err)
+	}
+	if !e.windows {
+		if err := e.close(at.dir); err != nil {
+			return "", err
+		}
+	}
+	return e.sync(path.Dir(at.dir)), nil
+}
+
+// close gives a folder that we have just made the mode 0700. Setting a mode by
+// path follows links, hence the look: only who may write the folder above could
+// have put one there.
+func (e overSFTP) close(dir string) error {
+	if st, err := e.client.Lstat(dir); err != nil {
+		return fmt.Errorf("making %s: %w", dir, err)
+	} else if !st.IsDir() {
+		return fmt.Errorf("making %s: %w", dir, hostfs.ErrNotFolder)
+	}
+	if err := e.client.Chmod(dir, 0o700); err != nil {
+		return fmt.Errorf("closing %s to others: %w", dir, err)
+	}
+	if st, err := e.client.Lstat(dir); err != nil {
+		return fmt.Errorf("making %s: %w", dir, err)
+	} else if st.Mode() != fs.ModeDir|0o700 && st.Mode() != fs.ModeDir|fs.ModeSetgid|0o700 {
+		return &PutError{Cause: "modes-unsupported", Path: dir, Said: fmt.Sprintf("mode 0700 was asked for and %v came", st.Mode())}
+	}
+	return nil
+}
+
+// sync brings a folder to the disk. It says why it could not.
+func (e overSFTP) sync(dir string) (unsynced string) {
+	if _, ok := e.client.HasExtension(extFsync); !ok {
+		return "the sftp server there cannot bring a file to the disk (" + extFsync + ")"
+	}
+	d, err := e.client.Open(dir)
+	if err == nil {
+		err = d.Sync()
+		d.Close()
+	}
+	if err != nil {
+		return fmt.Sprintf("the new name could not be brought to the disk there: %v", err)
+	}
+	return ""
+}
+
+// hold waits for our turn to write a file of dir.
+//
+// There is one name for the turn. A writer makes a folder of its own, with its
+// new file in it, and renames the folder to that name: rename(2) does that only
+// over nothing or over an empty folder. The new file then goes from there to
+// its place, and so the turn is over in the same step.
+//
+// A writer that died leaves its turn behind. Whoever has watched it for so long
+// that nothing moved renames it away, and need not be sure: a writer that lives
+// after all has lost its new file with its folder, cannot put it in its place,
+// and begins again. So a turn that is taken away too early costs time, and
+// never a line.
+func (e overSFTP) hold(ctx context.Context, dir string, deadline time.Time) (_ *writer, err error) {
+	own := path.Join(dir, ".authorized_keys."+rand.Text())
+	turn := path.Join(dir, ".authorized_keys.turn")
+	w, err := e.prepare(own)
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			w.release()
+		}
+	}()
+	var holder string
+	since, free := time.Now(), 0
+	for {
+		refused := e.client.PosixRename(own, turn)
+		if refused == nil {
+			w.folder = turn
+			return w, nil
+		}
+		now, err := e.holder(turn)
+		switch {
+		case ctx.Err() != nil:
+			return nil, context.Cause(ctx)
+		case errors.Is(err, fs.ErrNotExist): // it was given back just now, or something else is in the way
+			if free++; free > 10 {
+				return nil, fmt.Errorf("taking %s: %w", turn, refused)
+			}
+		case err != nil:
+			return nil, fmt.Errorf("looking at %s: %w", turn, err)
+		case time.Now().After(deadline):
+			return nil, &PutError{Cause: "busy", Path: turn, Said: "another writer did not finish in time"}
+		case now == "": // over, and this server renames over no folder
+			e.client.RemoveDirectory(turn)
+		case now != holder:
+			holder, since = now, time.Now()
+		case time.Since(since) > e.patience:
+			e.clear(turn, path.Join(dir, ".authorized_keys."+rand.Text()))
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(time.Duration(20+mathrand.IntN(80)) * time.Millisecond):
+		}
+	}
+}
+
+// holder returns what is in the folder of the turn; "" if nothing is.
+func (e overSFTP) holder(turn string) (string, error) {
+	entries, err := e.client.ReadDir(turn)
+	var names []string
+	for _, f := range entries {
+		names = append(names, f.Name())
+	}
+	slices.Sort(names)
+	return strings.Join(names, "/"), err
+}
+
+// clear takes a turn away and removes what was left in it.
+func (e overSFTP) clear(turn, aside string) {
+	if e.client.PosixRename(turn, aside) != nil {
+		return
+	}
+	entries, _ := e.client.ReadDir(aside)
+	for _, f := range entries {
+		e.client.Remove(path.Join(aside, f.Name()))
+	}
+	e.client.RemoveDirectory(aside)
+}
+
+// prepare makes a folder with an empty new file in it. The folder is closed to
+// others first: a file is made with the mode that the server's umask leaves.
+func (e overSFTP) prepare(folder string) (*writer, error) {
+	if err := e.client.Mkdir(folder); err != nil {
+		return nil, fmt.Errorf("making %s: %w", folder, err)
+	}
+	w := &writer{e: e, folder: folder, name: rand.Text()}
+	err := func() (err error) {
+		if !e.windows {
+			if err := e.close(folder); err != nil {
+				return err
+			}
+		}
+		if w.file, err = e.client.OpenFile(w.temp(), os.O_WRONLY|os.O_CREATE|os.O_EXCL); err != nil {
+			return fmt.Errorf("making %s: %w", w.temp(), err)
+		}
+		return nil
+	}()
+	if err != nil {
+		w.release()
+		return nil, err
+	}
+	return w, nil
+}
+
+// A writer is a new file in a folder of its own, which is ours or, by now, the
+// one whose name stands for the turn.
+type writer struct {
+	e      overSFTP
+	folder string
+	name   string
+	file   *sftp.File // nil once it is closed
+}
+
+func (w *writer) temp() string { return path.Join(w.folder, w.name) }
+
+// release leaves nothing behind. What is another's is not empty, or is nothing.
+func (w *writer) release() {
+	if w.file != nil {
+		w.file.Close()
+	}
+	w.e.client.Remove(w.temp())
+	w.e.client.RemoveDirectory(w.folder)
+}
+
+// fill gives the new file what the old one has, and what is new in it, brings
+// it to the disk and reads it back. old is nil if there is none.
+func (w *writer) fill(data []byte, old *sftp.FileStat) error {
+	if !w.e.windows {
+		if err := w.own(old); err != nil {
+			return err
+		}
+	}
+	if _, err := w.file.ReadFromWithConcurrency(bytes.NewReader(data), 0); err != nil {
+		return fmt.Errorf("writing %s: %w", w.temp(), err)
+	}
+	if _, ok := w.e.client.HasExtension(extFsync); ok {
+		if err := w.file.Sync(); err != nil {
+			return fmt.Errorf("bringing %s to the disk: %w", w.temp(), err)
+		}
+	}
+	err := w.file.Close()
+	w.file = nil
+	if err != nil {
+		return fmt.Errorf("closing %s: %w", w.temp(), err)
+	}
+	back, _, err := w.e.read(w.temp())
+	switch {
+	case err != nil:
+		return err
+	case back == nil:
+		return errOvertaken
+	case !bytes.Equal(back, data):
+		return fmt.Errorf("reading back %s: the server gives other bytes than it was given", w.temp())
+	}
+	return nil
+}
+
+// own sets owner and mode, and looks whether they took.
+func (w *writer) own(old *sftp.FileStat) error {
+	mode := fs.FileMode(0o600)
+	if old != nil {
+		mode = strictmodes.Permissions(old.FileMode())
+		st, err := w.stat()
+		if err != nil {
+			return err
+		}
+		if st.UID != old.UID || st.GID != old.GID {
+			w.file.Chown(int(old.UID), int(old.GID)) // whether it could is seen below
+		}
+	}
+	if err := w.file.Chmod(mode); err != nil {
+		return fmt.Errorf("setting the mode of %s: %w", w.temp(), err)
+	}
+	st, err := w.stat()
+	switch {
+	case err != nil:
+		return err
+	case old != nil && (st.UID != old.UID || st.GID != old.GID):
+		return &PutError{Cause: "wrong-owner", Said: fmt.Sprintf("the file belongs to uid %d, gid %d, and over sftp we can only make one of uid %d, gid %d",
+			old.UID, old.GID, st.UID, st.GID)}
+	case strictmodes.Permissions(st.FileMode()) != mode:
+		return &PutError{Cause: "modes-unsupported", Said: fmt.Sprintf("mode %s was asked for and %s came",
+			strictmodes.Octal(mode), strictmodes.Octal(st.FileMode()))}
+	}
+	return nil
+}
+
+func (w *writer) stat() (*sftp.FileStat, error) {
+	info, err := w.file.Stat()
+	if err != nil {
+		return nil, fmt.Errorf("looking at %s: %w", w.temp(), err)
+	}
+	return info.Sys().(*sftp.FileStat), nil
+}
+
+// publish puts the new file in its place and ends the turn.
+func (w *writer) publish(file string) error {
+	err := w.e.client.PosixRename(w.temp(), file)
+	switch {
+	case errors.Is(err, fs.ErrNotExist): // our turn was taken away
+		return errOvertaken
+	case err != nil && answered(err):
+		return fmt.Errorf("renaming to %s: %w", file, err)
+	case err != nil:
+		return &unsure{fmt.Errorf("renaming to %s: %w", file, err)}
+	}
+	return nil
+}
+
+// lost reports whether an error is that of a connection that has ended.
+func lost(err error) bool {
+	for _, end := range []error{sftp.ErrSSHFxConnectionLost, io.EOF, io.ErrUnexpectedEOF, io.ErrClosedPipe, net.ErrClosed, syscall.EPIPE} {
+		if errors.Is(err, end) {
+			return true
+		}
+	}
+	return false
+}
+
+// answered reports whether an error is what the server said, rather than that
+// it said nothing.
+func answered(err error) bool {
+	var status *sftp.StatusError
+	return errors.As(err, &status) || errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission)
+}
+
+// failure tells what an error means for the file.
+func (e overSFTP) failure(ctx context.Context, at place, err error) error {
+	var put *PutError
+	var after *unsure
+	var reading *unreadable
+	switch cause := context.Cause(ctx); {
+	case cause != nil:
+		return fmt.Errorf("over sftp: %w", cause)
+	case errors.As(err, &after):
+		return err
+	case errors.As(err, &put):
+		if put.Path == "" {
+			put.Path = at.path
+		}
+		return put
+	}
+	put = &PutError{Cause: causeOf(err), Path: at.path, Said: err.Error(), denied: errors.Is(err, fs.ErrPermission)}
+	var status *sftp.StatusError
+	switch {
+	case put.Cause != "":
+	case errors.As(err, &status):
+		// "Failure" is all that a server says of a full disk.
+		put.Cause = e.causeAt(at)
+	case lost(err):
+		put.Cause = "connection-dropped"
+	default:
+		put.Cause = "write-failed"
+	}
+	if put.Cause == "write-failed" && errors.As(err, &reading) && answered(err) {
+		put.Cause = "keys-unreadable"
+	}
+	return put
+}
+
+// causeAt asks the file system why it may have refused.
+func (e overSFTP) causeAt(at place) string {
+	const readOnly = 1 // SSH2_FXE_STATVFS_ST_RDONLY
+	if _, ok := e.client.HasExtension(extStatFS); ok {
+		dir := at.dir
+		if at.noDir {
+			dir = path.Dir(dir)
+		}
+		if st, err := e.client.StatVFS(dir); err == nil {
+			switch {
+			case st.Flag&readOnly != 0:
+				return "read-only-fs"
+			case st.Bavail == 0, st.Files > 0 && st.Favail == 0:
+				return "disk-full"
+			}
+		}
+	}
+	return "write-failed"
+}
+
+// sftpTree is the files there, as far as following links needs them.
+type sftpTree struct{ client *sftp.Client }
+
+func (t sftpTree) Lstat(_ context.Context, name string) (strictmodes.Stat, error) {
+	info, err := t.client.Lstat(name)
+	if err != nil {
+		return strictmodes.Stat{}, err
+	}
+	st := info.Sys().(*sftp.FileStat)
+	return strictmodes.Stat{Mode: info.Mode(), UID: int(st.UID), GID: int(st.GID), Nlink: 1}, nil
+}
+
+func (t sftpTree) Readlink(_ context.Context, name string) (string, error) {
+	return t.client.ReadLink(name)
+}
+
+func (t sftpTree) PrivateGroup(context.Context, int, int) (bool, error) {
+	return false, errors.ErrUnsupported
+}

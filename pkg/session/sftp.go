@@ -1,0 +1,47 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/pkg/sftp"
+)
+
+// ErrNoSFTP means that the connection stands and the server starts no sftp.
+var ErrNoSFTP = errors.New("the server starts no sftp")
+
+// noSubsystem is what x/crypto says for a request that the server refuses; it
+// has no type for it.
+const noSubsystem = "ssh: subsystem request failed"
+
+// SFTP starts the subsystem sftp there. Its requests know no context of their
+// own: when ctx ends, so does the connection, since nothing less wakes a
+// request that the server never answers. Closing the connection ends the
+// subsystem.
+func (c *Client) SFTP(ctx context.Context) (*sftp.Client, error) {
+	stop := context.AfterFunc(ctx, func() { c.ssh.Close() })
+	client, err := sftp.NewClient(c.ssh)
+	if err == nil {
+		go func() {
+			client.Wait()
+			stop()
+		}()
+		return client, nil
+	}
+	defer stop()
+	if cause := context.Cause(ctx); cause != nil {
+		err = cause
+	} else if err.Error() == noSubsystem || errors.Is(err, io.ErrUnexpectedEOF) && c.alive() {
+		// A server whose program for it is missing says yes, and then ends it.
+		err = fmt.Errorf("%w: %w", ErrNoSFTP, err)
+	}
+	return nil, fmt.Errorf("starting sftp there: %w", err)
+}
+
+// alive asks for an answer, of whatever kind (OpenSSH's PROTOCOL, 2.8).
+func (c *Client) alive() bool {
+	_, _, err := c.ssh.SendRequest("keepalive@openssh.com", true, nil)
+	return err == nil
+}
