@@ -4,6 +4,9 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"time"
+
+	"github.com/spf13/pflag"
 
 	"pi-key-tools/pkg/cli"
 	"pi-key-tools/pkg/cli/targets"
@@ -12,43 +15,147 @@ import (
 	"pi-key-tools/pkg/record"
 )
 
-const synopsis = `pikeycopy [-n] [-i file | -i -] ... [options] target ...
-pikeycopy [-n] [-i file | -i -] ... [options] --hosts file`
+const synopsis = `pikeycopy [-fns] [-t path] [-i file | -i -] ... [options] target ...
+pikeycopy -r [-fns] [-t path] [-i file | -i -] ... [options] target ...
+pikeycopy -L [-s] [-t path] [options] target ...
+pikeycopy --root dir [-Lfnr] [-t path] [-i file | -i -] ... user
+pikeycopy --print [-t path] [-i file | -i -] ...`
+
+// A mode is what is to be done with the keys.
+type mode struct {
+	remove, list, print bool
+	root                string
+}
 
 func run(ctx context.Context, env *cli.Env) error {
 	var opt targets.Options
+	var job install.Job
+	var m mode
+	var names []string
 	fs := env.Flags(synopsis)
-	names := fs.StringArrayP("identity", "i", nil, "install the public keys in `file`, to which .pub is added (-: standard input); repeatable")
-	dryRun := fs.BoolP("dry-run", "n", false, "change nothing there; say what would be added")
+	fs.StringArrayVarP(&names, "identity", "i", nil, "the public keys in `file`, to which .pub is added (-: standard input); repeatable")
+	fs.BoolVarP(&job.DryRun, "dry-run", "n", false, "change nothing there; say what would be changed")
+	fs.BoolVarP(&job.Force, "force", "f", false, "add keys that are there already; remove those that had better stay")
+	fs.StringVarP(&job.Path, "target-path", "t", "", "the keys file there is `path`, not what the server looks for")
+	fs.BoolVarP(&job.SFTP, "sftp", "s", false, "work by sftp, even where there is a shell")
+	fs.BoolVarP(&m.remove, "remove", "r", false, "remove the keys")
+	fs.BoolVarP(&m.list, "list", "L", false, "list the entries there")
+	options := fs.String("options", "", "put these `options` of sshd(8) before each key")
+	expires := fs.String("expires", "", "let each key expire after this `time`, such as 90d")
+	fs.BoolVar(&job.Authority, "ca", false, "the keys are those of authorities that sign certificates")
+	fs.BoolVar(&m.print, "print", false, "print the POSIX shell program that adds the keys, and do nothing")
+	fs.StringVar(&m.root, "root", "", "work on the root file system mounted at `dir`, for the user named, without a network")
 	opt.Flags(fs)
 	operands, err := env.Parse(fs)
 	if err != nil {
 		return err
 	}
-	list, err := opt.Check(operands)
-	if err != nil {
+	if job.Options, err = install.Options(*options, *expires, job.Authority, time.Now()); err != nil {
+		return cli.Usagef("%v", err)
+	}
+	if err := m.check(fs, names, operands, opt.Hosts); err != nil {
 		return err
 	}
-	if len(list) == 0 && opt.Hosts == "" {
-		return cli.Usagef("no target given")
-	}
-	if opt.Hosts == "-" && slices.Contains(*names, "-") {
-		return cli.Usagef("-i - and --hosts - cannot both read standard input")
-	}
 	var input install.Input
-	for _, name := range *names {
+	for _, name := range names {
 		if err := input.Read(name, env.Stdin); err != nil {
 			return fmt.Errorf("-i %w", err)
 		}
 	}
+	job.Keys, job.Files = input.Keys, input.Files
+	switch {
+	case m.root != "":
+		return card(ctx, env, &opt, m, job, operands[0])
+	case m.print:
+		if err := defaultKeys(ctx, env, &opt, &job); err != nil {
+			return err
+		}
+		env.Print([]byte(install.Program(job.Lines(), job.Path)))
+		return nil
+	}
+	list, err := opt.Check(operands)
+	if err != nil {
+		return err
+	}
 	return opt.Run(ctx, env, list, func(ctx context.Context, host *connect.Host) []record.Record {
-		input := input
-		if len(*names) == 0 {
+		if m.list {
+			return job.List(ctx, host)
+		}
+		job := job
+		if len(job.Keys) == 0 {
+			var input install.Input
 			if err := input.Default(host.Keys(ctx)); err != nil {
 				return []record.Record{{Verdict: record.Fail, Cause: "key-missing", Detail: err.Error(),
 					Hint: "make one: pikeygen | " + host.Again("pikeycopy -i -")}}
 			}
+			job.Keys = input.Keys
 		}
-		return install.Copy(ctx, host, input.Keys, input.Files, *dryRun)
+		if m.remove {
+			return job.Remove(ctx, host)
+		}
+		return job.Copy(ctx, host)
 	})
+}
+
+// check judges which options go together.
+func (m mode) check(fs *pflag.FlagSet, names, operands []string, hosts string) error {
+	given := func(names ...string) string {
+		for _, name := range names {
+			if fs.Changed(name) {
+				return name
+			}
+		}
+		return ""
+	}
+	adding := given("options", "expires", "ca")
+	switch {
+	case m.remove && m.list, m.remove && m.print, m.list && m.print, m.root != "" && m.print:
+		return cli.Usagef("-r, -L, --print and --root DIR --print exclude one another")
+	case (m.remove || m.list) && adding != "":
+		return cli.Usagef("--%s is for adding keys", adding)
+	case m.list && len(names) > 0:
+		return cli.Usagef("-L lists every entry, and takes no -i")
+	case m.remove && len(names) == 0:
+		return cli.Usagef("-r takes out only what is named: -i FILE")
+	case hosts == "-" && slices.Contains(names, "-"):
+		return cli.Usagef("-i - and --hosts - cannot both read standard input")
+	case m.print && (len(operands) > 0 || hosts != ""):
+		return cli.Usagef("--print takes no target")
+	case m.root != "" && (len(operands) != 1 || hosts != ""):
+		return cli.Usagef("--root DIR takes one user")
+	case m.root == "" && !m.print && len(operands) == 0 && hosts == "":
+		return cli.Usagef("no target given")
+	}
+	return nil
+}
+
+// defaultKeys are those of this side, where no -i names any.
+func defaultKeys(ctx context.Context, env *cli.Env, opt *targets.Options, job *install.Job) error {
+	if len(job.Keys) > 0 {
+		return nil
+	}
+	return opt.Side(ctx, env, func(ctx context.Context, host *connect.Host) error {
+		var input install.Input
+		err := input.Default(host.Keys(ctx))
+		job.Keys = input.Keys
+		return err
+	})
+}
+
+// card works on the keys of a user on a mounted root file system.
+func card(ctx context.Context, env *cli.Env, opt *targets.Options, m mode, job install.Job, user string) error {
+	if !m.list {
+		if err := defaultKeys(ctx, env, opt, &job); err != nil {
+			return err
+		}
+	}
+	engine, err := install.Root(m.root, user, job.Path)
+	if err != nil {
+		return err
+	}
+	for _, r := range job.Here(ctx, engine, m.remove, m.list) {
+		r.Target = m.root
+		env.Emit(r)
+	}
+	return nil
 }

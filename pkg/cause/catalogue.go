@@ -340,9 +340,14 @@ var farFiles = []Entry{
 		Cure:     "Move it aside there, and install the key again with pikeycopy.",
 	}, {
 		Word:     "keys-symlink",
-		Meaning:  "The name authorized_keys is a link that does not lead to a file.",
-		Evidence: "The links were followed, and there were too many of them, or one could not be read.",
+		Meaning:  "The name authorized_keys is a link that does not lead to a file, or leads out of the home folder to what belongs to another.",
+		Evidence: "The links were followed: there were too many of them, one could not be read, or the owner at their end is another.",
 		Cure:     "Put a file in the place of the link there, and install the key again with pikeycopy.",
+	}, {
+		Word:     "keys-linked",
+		Meaning:  "The authorized_keys file has other names, which would keep the old content, so nothing was written.",
+		Evidence: "It has more than one hard link.",
+		Cure:     "See the other names there with find / -xdev -samefile ~/.ssh/authorized_keys, and part them: cp -p FILE NEW, then mv NEW FILE.",
 	}, {
 		Word:     "home-missing",
 		Meaning:  "The home folder of the account does not exist.",
@@ -391,8 +396,8 @@ var farFiles = []Entry{
 	}, {
 		Word:     "busy",
 		Meaning:  "Another program is writing the authorized keys, so nothing was written.",
-		Evidence: "Its lock was still held after 20 seconds, or the file changed meanwhile.",
-		Cure:     "Run the command again. If it stays, look there for a program that hangs, and for a folder .authorized_keys.lock in ~/.ssh that a killed one has left.",
+		Evidence: "Its lock was still held after 20 seconds, or the file changed meanwhile, again and again.",
+		Cure:     "Run the command again. If it stays, look there for a program that hangs; where flock(1) is missing, the link .authorized_keys.lock in ~/.ssh names its process.",
 	}, {
 		Word:     "modes-unsupported",
 		Meaning:  "The file system keeps no owners and modes, so sshd refuses the files whatever is set.",

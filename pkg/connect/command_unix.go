@@ -3,16 +3,21 @@
 package connect
 
 import (
+	"os"
 	"os/exec"
 	"syscall"
 )
 
-// shellCommand runs a ProxyCommand as ssh does: by exec in a shell. A session
-// of its own lets us end what it started, and keeps it from our terminal: what
+// shellCommand runs a ProxyCommand as ssh does: by exec in the user's shell. A
+// session of its own lets us end what it started, and keeps it from our terminal: what
 // asks for a secret there fails at once, where in a group behind ours it would
 // be stopped and hang.
 func shellCommand(command string) *exec.Cmd {
-	cmd := exec.Command("/bin/sh", "-c", "exec "+command)
+	shell := os.Getenv("SHELL")
+	if shell == "" {
+		shell = "/bin/sh"
+	}
+	cmd := exec.Command(shell, "-c", "exec "+command)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	return cmd
 }

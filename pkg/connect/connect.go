@@ -54,6 +54,7 @@ type Connector struct {
 	passwords   secret.Source
 	passphrases secret.Source
 	hostKeys    hostKeyFiles
+	tries       tries // of the password in Options.PasswordFile
 
 	mu     sync.Mutex
 	agents map[string]*agentState
@@ -139,8 +140,14 @@ func (h *Host) Again(program string) string {
 	for _, option := range o.Options {
 		add("-o", option)
 	}
-	add("--password-file", o.PasswordFile)
-	add("--passphrase-file", o.PassphraseFile)
+	addFile := func(option, file string) {
+		// What the shell opened for this run is gone in the next.
+		if !strings.HasPrefix(file, "/dev/fd/") && !strings.HasPrefix(file, "/proc/self/fd/") {
+			add(option, file)
+		}
+	}
+	addFile("--password-file", o.PasswordFile)
+	addFile("--passphrase-file", o.PassphraseFile)
 	return strings.Join(append(words, hostfs.Quote(h.Target)), " ")
 }
 
@@ -186,6 +193,10 @@ type Keys struct {
 	AgentErr   *identity.AgentError
 	AgentKeys  int // how many the agent holds; -1 if there is no agent
 }
+
+// MaxOffers is how many keys one connection offers at most: x/crypto gives up
+// after 64 attempts of any kind.
+const MaxOffers = 50
 
 // Offers returns the keys as session.Login wants them.
 func (k Keys) Offers() []session.Key {
@@ -299,8 +310,27 @@ func (h *Host) fileSigner(p *identity.Pair) func(context.Context) (ssh.Signer, e
 type pairState struct {
 	pair   *identity.Pair
 	err    error
-	mu     sync.Mutex
+	turn   chan struct{} // held by who opens it, so that a passphrase is asked once for all targets
 	signer ssh.Signer
+}
+
+func newPairState(p *identity.Pair, err error) *pairState {
+	return &pairState{pair: p, err: err, turn: make(chan struct{}, 1)}
+}
+
+// wait takes the turn. The target's clock stands still meanwhile: somebody is
+// being asked for the passphrase that this target needs too.
+func (s *pairState) wait(ctx context.Context) error {
+	if k, ok := ctx.Value(clockKey{}).(clock); ok {
+		k.pause()
+		defer k.resume()
+	}
+	select {
+	case s.turn <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
 }
 
 func (c *Connector) pair(path string) (*identity.Pair, error) {
@@ -308,8 +338,7 @@ func (c *Connector) pair(path string) (*identity.Pair, error) {
 	defer c.mu.Unlock()
 	s, ok := c.pairs[path]
 	if !ok {
-		s = &pairState{}
-		s.pair, s.err = identity.Load(path)
+		s = newPairState(identity.Load(path))
 		c.pairs[path] = s
 	}
 	return s.pair, s.err
@@ -319,12 +348,14 @@ func (c *Connector) signer(ctx context.Context, p *identity.Pair, batch bool) (s
 	c.mu.Lock()
 	s := c.pairs[p.Path]
 	if s == nil {
-		s = &pairState{pair: p}
+		s = newPairState(p, nil)
 		c.pairs[p.Path] = s
 	}
 	c.mu.Unlock()
-	s.mu.Lock() // so that a passphrase is asked once for all targets
-	defer s.mu.Unlock()
+	if err := s.wait(ctx); err != nil {
+		return nil, err
+	}
+	defer func() { <-s.turn }()
 	if s.signer == nil {
 		signer, err := p.Signer(ctx, func(ctx context.Context) ([]byte, error) {
 			return ask(ctx, c.source(&c.passphrases, batch), fmt.Sprintf("Enter passphrase for key '%s': ", p.Path))
@@ -345,25 +376,36 @@ func (c *Connector) source(s *secret.Source, batch bool) *secret.Source {
 	return s
 }
 
+// An agentState is an agent that has been asked for its keys, once a run.
 type agentState struct {
+	once  sync.Once
 	agent *identity.Agent
 	keys  []sshkey.Public
 	err   error
 }
 
+// agentPatience is how long an agent may take to list its keys. It asks nobody
+// for that.
+const agentPatience = 2 * time.Second
+
 func (c *Connector) agent(ctx context.Context, socket string) (*identity.Agent, []sshkey.Public, error) {
 	c.mu.Lock()
-	defer c.mu.Unlock()
 	s, ok := c.agents[socket]
 	if !ok {
 		s = &agentState{}
+		c.agents[socket] = s
+	}
+	c.mu.Unlock()
+	s.once.Do(func() {
+		// What holds for all targets must not depend on one target's time.
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), agentPatience)
+		defer cancel()
 		if s.agent, s.err = identity.DialAgent(ctx, socket); s.err == nil {
 			if s.keys, s.err = s.agent.Keys(ctx); s.err != nil {
 				s.err = &identity.AgentError{Socket: socket, Err: s.err}
 			}
 		}
-		c.agents[socket] = s
-	}
+	})
 	return s.agent, s.keys, s.err
 }
 
@@ -376,7 +418,10 @@ type Plan struct {
 
 // Login makes a connection to the host.
 func (h *Host) Login(ctx context.Context, plan Plan) (*session.Client, *session.Report, error) {
-	check, algorithms := h.hostKeyPolicy()
+	check, algorithms, err := h.hostKeyPolicy()
+	if err != nil {
+		return nil, &session.Report{Stage: session.Dialling}, err
+	}
 	cfg := session.Config{
 		User:              h.Config.User,
 		HostKeyAlgorithms: algorithms,
@@ -385,10 +430,10 @@ func (h *Host) Login(ctx context.Context, plan Plan) (*session.Client, *session.
 		Trace:             func(format string, args ...any) { h.c.opt.Trace(1, h.Target, format, args...) },
 	}
 	if _, off := h.KeysOff(); !off {
-		cfg.Keys = plan.Keys
+		cfg.Keys = plan.Keys[:min(len(plan.Keys), MaxOffers)]
 	}
-	if plan.Password && (h.Config.PasswordAuthentication || h.Config.KbdInteractive) {
-		cfg.Password = h.askPassword
+	if methods := h.passwordMethods(); plan.Password && len(methods) > 0 {
+		cfg.Password, cfg.PasswordMethods = h.askPassword, methods
 	}
 	// A context that ends takes the place of every other error; at which jump
 	// host it ended is still to be known.
@@ -403,6 +448,17 @@ func (h *Host) Login(ctx context.Context, plan Plan) (*session.Client, *session.
 		err = jump
 	}
 	return client, rep, err
+}
+
+// passwordMethods are those that ssh_config leaves for a password.
+func (h *Host) passwordMethods() []string {
+	methods := []string{}
+	for method, on := range map[string]bool{"password": h.Config.PasswordAuthentication, "keyboard-interactive": h.Config.KbdInteractive} {
+		if p := h.Config.PreferredAuthentications; on && (p == nil || slices.Contains(p, method)) {
+			methods = append(methods, method)
+		}
+	}
+	return methods
 }
 
 func (h *Host) askPassword(ctx context.Context) ([]byte, error) {

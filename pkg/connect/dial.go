@@ -36,7 +36,12 @@ func (h *Host) dial(ctx context.Context) (net.Conn, error) {
 		network = "tcp"
 	}
 	var firstErr error
-	for _, host := range h.addresses(ctx) {
+	addresses := h.addresses(ctx)
+	for i, host := range addresses {
+		dialer := dialer
+		if i < len(addresses)-1 && (dialer.Timeout == 0 || dialer.Timeout > dialPatience) {
+			dialer.Timeout = dialPatience // one that never answers must not cost the others their turn
+		}
 		address := net.JoinHostPort(host, strconv.Itoa(h.Config.Port))
 		h.c.opt.Trace(1, h.Target, "connecting to %s", address)
 		conn, err := dialer.DialContext(ctx, network, address)
@@ -49,6 +54,9 @@ func (h *Host) dial(ctx context.Context) (net.Conn, error) {
 	}
 	return nil, firstErr
 }
+
+// dialPatience is for each of several addresses but the last.
+const dialPatience = 5 * time.Second
 
 // addresses returns what to dial for the host's name. A static Go program
 // knows no NSS, so it cannot see the .local names of avahi by itself;

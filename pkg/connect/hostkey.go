@@ -67,13 +67,26 @@ func (e *HostKeyError) Hint() string {
 	case e.Status == knownhosts.Revoked:
 		return "a revoked host key is never trusted: give the machine a new one (sudo ssh-keygen -A there, after removing /etc/ssh/ssh_host_*)"
 	case e.Wanted != "":
-		return "compare with `ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub` on the machine's own console"
+		return fmt.Sprintf("compare with `ssh-keygen -lf %s` on the machine's own console", e.file())
 	case e.Status == knownhosts.Changed:
-		return fmt.Sprintf("if the machine was set up anew, compare with `ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub` there, then trust this key: %s", trust)
+		return fmt.Sprintf("if the machine was set up anew, compare with `ssh-keygen -lf %s` there, then trust this key: %s", e.file(), trust)
 	default:
 		return fmt.Sprintf("compare the fingerprint with the machine's, then trust this key: %s\n"+
 			"hint: or trust whatever a host shows first: %s", trust, first)
 	}
+}
+
+// file is where a machine keeps the key that it has shown (sshd_config(5)
+// HostKey).
+func (e *HostKeyError) file() string {
+	kind := "ed25519"
+	switch t := e.Shown.Type; {
+	case t == ssh.KeyAlgoRSA:
+		kind = "rsa"
+	case strings.HasPrefix(t, "ecdsa-"):
+		kind = "ecdsa"
+	}
+	return "/etc/ssh/ssh_host_" + kind + "_key.pub"
 }
 
 // hostKeyFiles reads each known_hosts file once a run.
@@ -126,7 +139,7 @@ var verifiable = slices.Concat(ssh.SupportedAlgorithms().HostKeys, ssh.InsecureA
 
 // hostKeyPolicy returns the check of the host's key and the algorithms to ask
 // for, by ssh's files.
-func (h *Host) hostKeyPolicy() (check func(ssh.PublicKey, net.Addr) error, algorithms []string) {
+func (h *Host) hostKeyPolicy() (check func(ssh.PublicKey, net.Addr) error, algorithms []string, err error) {
 	name := knownhosts.Name(h.Config.HostName, h.Config.Port)
 	if alias := h.Config.HostKeyAlias; alias != "" {
 		name = strings.ToLower(alias)
@@ -151,7 +164,11 @@ func (h *Host) hostKeyPolicy() (check func(ssh.PublicKey, net.Addr) error, algor
 	// key that is known is asked for first here all the same, since another
 	// one would look like a change.
 	defaults := slices.DeleteFunc(slices.Clone(h.Config.HostKeyAlgorithms), func(a string) bool { return !slices.Contains(verifiable, a) })
-	if len(defaults) == 0 {
+	switch {
+	case len(defaults) > 0:
+	case len(h.Config.HostKeyAlgorithms) > 0:
+		return nil, nil, fmt.Errorf("%w: HostKeyAlgorithms %s", ErrAlgorithms, strings.Join(h.Config.HostKeyAlgorithms, ","))
+	default:
 		defaults = plainAlgorithms
 		for _, l := range lines {
 			if l.Marker == knownhosts.MarkerCA {
@@ -163,15 +180,18 @@ func (h *Host) hostKeyPolicy() (check func(ssh.PublicKey, net.Addr) error, algor
 	check = func(key ssh.PublicKey, remote net.Addr) error {
 		return h.checkHostKey(name, lines, portless, key, remote)
 	}
-	return check, knownhosts.Algorithms(lines, defaults)
+	return check, knownhosts.Algorithms(lines, defaults), nil
 }
+
+// ErrAlgorithms means that ssh_config leaves no host key algorithm that can be
+// verified here.
+var ErrAlgorithms = errors.New("none of the host key algorithms can be verified here")
 
 func (h *Host) checkHostKey(name string, lines, portless []knownhosts.Line, key ssh.PublicKey, remote net.Addr) error {
 	shown, ca := opaque(key), sshkey.Public{}
 	if cert, ok := key.(*ssh.Certificate); ok {
 		shown = opaque(cert.Key)
-		if err := (&ssh.CertChecker{IsHostAuthority: func(ssh.PublicKey, string) bool { return true }}).
-			CheckHostKey(net.JoinHostPort(h.Config.HostName, "22"), nil, cert); err != nil {
+		if err := h.checkHostCertificate(cert); err != nil {
 			// ssh then takes the certified key as a plain one.
 			h.c.opt.Trace(1, h.Target, "host certificate: %v", err)
 		} else {
@@ -206,13 +226,13 @@ func (h *Host) checkHostKey(name string, lines, portless []knownhosts.Line, key 
 		if status == knownhosts.Known {
 			return nil
 		}
-		return h.trust(name, shown, remote, status == knownhosts.Changed)
+		return h.trust(refuse, remote, true)
 	}
 	switch {
 	case status == knownhosts.Known:
 		return nil
 	case status == knownhosts.Unknown && (h.Config.StrictHostKeyChecking == "accept-new" || h.Config.StrictHostKeyChecking == "no"):
-		return h.trust(name, shown, remote, false)
+		return h.trust(refuse, remote, false)
 	}
 	return refuse
 }
@@ -223,6 +243,24 @@ type RevocationError struct{ Err error }
 
 func (e *RevocationError) Error() string { return "RevokedHostKeys: " + e.Err.Error() }
 func (e *RevocationError) Unwrap() error { return e.Err }
+
+// checkHostCertificate says what is wrong with a certificate, whoever signed
+// it. As with ssh it must name the alias, where there is one.
+func (h *Host) checkHostCertificate(cert *ssh.Certificate) error {
+	principal := h.Config.HostName
+	if h.Config.HostKeyAlias != "" {
+		principal = h.Config.HostKeyAlias
+	}
+	switch {
+	case cert.CertType != ssh.HostCert:
+		return errors.New("it is a user's")
+	case cert.Signature.Format == ssh.KeyAlgoRSA: // SHA-1; ssh_config(5) CASignatureAlgorithms
+		return errors.New("it is signed with SHA-1")
+	case len(cert.ValidPrincipals) == 0:
+		return errors.New("it names no host")
+	}
+	return (&ssh.CertChecker{}).CheckCert(strings.ToLower(principal), cert)
+}
 
 // revoked looks the key, and the authority behind it, up in RevokedHostKeys.
 func (h *Host) revoked(keys ...sshkey.Public) (*knownhosts.Line, error) {
@@ -251,44 +289,70 @@ func (h *Host) revoked(keys ...sshkey.Public) (*knownhosts.Line, error) {
 	return nil, nil
 }
 
-// trust writes the key into the user's first known_hosts file. A replaced key
-// goes under the address too, which older versions of ssh wrote beside it.
-func (h *Host) trust(name string, key sshkey.Public, remote net.Addr, replace bool) error {
-	if len(h.Config.UserKnownHostsFiles) == 0 {
+// trust writes the key into the user's known_hosts. In place of a changed key
+// it goes into every file of the user's that has another, and under the
+// address too, which older versions of ssh wrote beside the name.
+func (h *Host) trust(e *HostKeyError, remote net.Addr, replace bool) error {
+	paths := slices.DeleteFunc(slices.Clone(h.Config.UserKnownHostsFiles), func(path string) bool { return path == os.DevNull || path == "none" })
+	if len(paths) == 0 {
 		return nil
 	}
-	path := h.Config.UserKnownHostsFiles[0]
-	if path == os.DevNull || path == "none" {
-		return nil
+	first := paths[0]
+	if replace && e.Status == knownhosts.Changed {
+		paths = slices.DeleteFunc(paths, func(path string) bool {
+			return !slices.ContainsFunc(e.Lines, func(l knownhosts.Line) bool { return l.Path == path })
+		})
+		for _, l := range e.Lines {
+			if !slices.Contains(h.Config.UserKnownHostsFiles, l.Path) {
+				h.c.opt.Note(h.Target, "%s:%d has another key of %s, and is not ours to change", l.Path, l.Number, e.Name)
+			}
+		}
+	} else {
+		paths = paths[:1]
 	}
+	if len(paths) == 0 {
+		paths = []string{first}
+	}
+	for _, path := range paths {
+		if err := h.remember(path, e, remote, replace); err != nil {
+			return fmt.Errorf("remembering the host key: %w", err)
+		}
+		h.c.hostKeys.forget(path)
+		h.c.opt.Note(h.Target, "%s: added %s %s of %s", path, e.Shown.Name(), e.Shown.Fingerprint(), e.Name)
+	}
+	return nil
+}
+
+func (h *Host) remember(path string, e *HostKeyError, remote net.Addr, replace bool) error {
 	salt := func() []byte {
 		b := make([]byte, 20)
 		rand.Read(b) // never fails (crypto/rand)
 		return b
 	}
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return fmt.Errorf("remembering the host key: %w", err)
+		return err
 	}
-	err := hostfs.Replace(path, 0o600, func(old []byte) ([]byte, error) {
-		if !replace {
-			return knownhosts.Append(old, []string{name}, key, h.Config.HashKnownHosts, salt), nil
+	return hostfs.Replace(path, 0o600, func(old []byte) ([]byte, error) {
+		judge := func(data []byte, name string) (knownhosts.Status, []knownhosts.Line) {
+			return knownhosts.Judge(knownhosts.Lookup([]knownhosts.File{{Path: path, Data: data}}, name), e.Shown, sshkey.Public{})
 		}
-		data := knownhosts.Replace(old, []string{name}, key, h.Config.HashKnownHosts, salt)
+		if !replace {
+			// Another connection may have met the host since we looked.
+			if status, said := judge(old, e.Name); status == knownhosts.Changed || status == knownhosts.Revoked {
+				e.Status, e.Lines = status, said
+				return nil, e
+			}
+			return knownhosts.Append(old, []string{e.Name}, e.Shown, h.Config.HashKnownHosts, salt), nil
+		}
+		data := knownhosts.Replace(old, []string{e.Name}, e.Shown, h.Config.HashKnownHosts, salt)
 		if tcp, ok := remote.(*net.TCPAddr); ok && h.Config.ProxyJump == "" && h.Config.ProxyCommand == "" {
 			address := knownhosts.Name(tcp.IP.String(), tcp.Port)
-			stale := knownhosts.Lookup([]knownhosts.File{{Data: data}}, address)
-			if status, _ := knownhosts.Judge(stale, key, sshkey.Public{}); address != name && status == knownhosts.Changed {
-				data = knownhosts.Replace(data, []string{address}, key, h.Config.HashKnownHosts, salt)
+			if status, _ := judge(data, address); address != e.Name && status == knownhosts.Changed {
+				data = knownhosts.Replace(data, []string{address}, e.Shown, h.Config.HashKnownHosts, salt)
 			}
 		}
 		return data, nil
 	})
-	if err != nil {
-		return fmt.Errorf("remembering the host key: %w", err)
-	}
-	h.c.hostKeys.forget(path)
-	h.c.opt.Note(h.Target, "%s: added %s %s of %s", path, key.Name(), key.Fingerprint(), name)
-	return nil
 }
 
 func opaque(key ssh.PublicKey) sshkey.Public {

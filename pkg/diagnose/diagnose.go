@@ -84,6 +84,9 @@ func Login(ctx context.Context, host *connect.Host, keys connect.Keys, rep *sess
 	if errors.As(err, &command) && len(rep.Start) == 0 {
 		return failure("host-unreachable", "", "try it by hand: "+host.Config.ProxyCommand, "the %s", cut(command.Error()))
 	}
+	if errors.Is(err, connect.ErrAlgorithms) {
+		return failure("no-common-algorithm", "", "", "%v", err)
+	}
 	switch rep.Stage {
 	case session.Dialling:
 		return dialling(host, err)
@@ -242,10 +245,16 @@ func authentication(host *connect.Host, keys connect.Keys, rep *session.Report, 
 	if r, found := signing(rep); found {
 		return r
 	}
-	if r, found := password(host, rep, err); found {
+	if r, found := password(host, rep); found {
 		return r
 	}
-	if rep.PasswordTaken {
+	if rep.Methods == nil || (!errors.Is(err, session.ErrDenied) && rep.Disconnect == "") {
+		return failure("connection-dropped", "", "", "the connection ended during authentication: %s", cut(err.Error()))
+	}
+	if rep.Disconnect != "" {
+		return failure("connection-dropped", "", "", "the server hung up during authentication: %s", cut(rep.Disconnect))
+	}
+	if rep.Password == session.Partial {
 		return failure("more-needed", "", "", "the password counts, but the server wants %s too", methods(rep))
 	}
 	if i := slices.IndexFunc(rep.Offers, func(o session.Offer) bool { return o.Answer == session.Partial }); i >= 0 {
@@ -254,12 +263,6 @@ func authentication(host *connect.Host, keys connect.Keys, rep *session.Report, 
 	if rep.Methods != nil && !slices.Contains(rep.Methods, "publickey") {
 		return failure("pubkey-disabled", "", "there: PubkeyAuthentication yes in /etc/ssh/sshd_config (or a file of sshd_config.d, where the first value wins)",
 			"the server takes %s, and no keys", methods(rep))
-	}
-	if rep.Methods == nil || (!errors.Is(err, session.ErrDenied) && rep.Disconnect == "") {
-		return failure("connection-dropped", "", "", "the connection ended during authentication: %v", err)
-	}
-	if rep.Disconnect != "" {
-		return failure("connection-dropped", "", "", "the server hung up during authentication: %s", cut(rep.Disconnect))
 	}
 	if len(rep.Offers) == 0 {
 		return nothingOffered(host, keys)
@@ -302,7 +305,7 @@ func keyFile(name string) string {
 }
 
 // password is the case of a login that also had a password to try.
-func password(host *connect.Host, rep *session.Report, err error) (record.Record, bool) {
+func password(host *connect.Host, rep *session.Report) (record.Record, bool) {
 	who := host.Config.User + "@" + host.Config.Alias
 	var prompt *session.PromptError
 	switch {
@@ -314,11 +317,13 @@ func password(host *connect.Host, rep *session.Report, err error) (record.Record
 			"no key lets %s in, and %s", who, cut(prompt.Error())), true
 	case errors.Is(rep.PasswordErr, secret.ErrNobody):
 		return failure("password-needed", "", "--password-file FILE, or run it where it can ask", "no key lets %s in, and %v", who, rep.PasswordErr), true
+	case errors.Is(rep.PasswordErr, connect.ErrSpent):
+		return failure("password-wrong", "", "see that it is the right one, then run it again for those that are left", "no key lets %s in, and %v", who, rep.PasswordErr), true
 	case rep.PasswordErr != nil && rep.PasswordSent:
 		return failure("password-wrong", "", "", "after the password %v", rep.PasswordErr), true
 	case rep.PasswordErr != nil:
 		return failure("password-needed", "", "", "no key lets %s in, and %v", who, rep.PasswordErr), true
-	case rep.PasswordSent && !rep.PasswordTaken && errors.Is(err, session.ErrDenied) && !slices.ContainsFunc(rep.Offers, func(o session.Offer) bool { return o.Answer == session.Partial }):
+	case rep.Password == session.Refused && !slices.ContainsFunc(rep.Offers, func(o session.Offer) bool { return o.Answer == session.Partial }):
 		return failure("password-wrong", "", "", "the server refused the password of %s; it was tried once", who), true
 	}
 	return record.Record{}, false

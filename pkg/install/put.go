@@ -16,36 +16,39 @@ type Placed struct {
 	Key   sshkey.Public
 	Added bool                  // by this call; or would be, in a dry run
 	Entry *authorizedkeys.Entry // the live line that has it, if it was there
+	// Unsynced is why it is not known to be on the disk; see Answer.
+	Unsynced string
 }
 
 // Put adds the keys that no live line of the file has, with the options given.
 // It returns the path of the file. The change is on the disk, and has been
-// read back, when err is nil.
+// read back, when err is nil; of keys in several batches, those that come back
+// with an error are in their place.
 func Put(ctx context.Context, engine Engine, lines []Line, force, dryRun bool) (path string, placed []Placed, err error) {
 	first, err := engine.Edit(ctx, Change{Add: lines, Force: force, DryRun: dryRun})
-	if err != nil {
-		return first.Path, nil, err
-	}
 	// A line that holds the blob and that sshd passes by (commented out, with
 	// an option it does not know) does not count: then add the key after all.
 	var dead []Line
-	placed = make([]Placed, len(lines))
-	for i, l := range lines {
-		placed[i] = Placed{Key: l.Key, Added: slices.Contains(first.Added, blob(l.Key))}
-		if placed[i].Added {
-			continue
+	for _, l := range lines {
+		p := Placed{Key: l.Key, Added: slices.Contains(first.Added, blob(l.Key)), Unsynced: first.Unsynced}
+		if !p.Added {
+			if p.Entry = first.live(l.Key); p.Entry == nil {
+				dead = append(dead, l)
+				continue
+			}
 		}
-		if placed[i].Entry = first.live(l.Key); placed[i].Entry == nil {
-			placed[i].Added = true
-			dead = append(dead, l)
+		placed = append(placed, p)
+	}
+	if err != nil || len(dead) == 0 {
+		return first.Path, placed, err
+	}
+	second, err := engine.Edit(ctx, Change{Add: dead, Force: true, DryRun: dryRun})
+	for _, l := range dead {
+		if slices.Contains(second.Added, blob(l.Key)) {
+			placed = append(placed, Placed{Key: l.Key, Added: true, Unsynced: second.Unsynced})
 		}
 	}
-	if len(dead) > 0 {
-		if _, err := engine.Edit(ctx, Change{Add: dead, Force: true, DryRun: dryRun}); err != nil {
-			return first.Path, nil, err
-		}
-	}
-	return first.Path, placed, nil
+	return first.Path, placed, err
 }
 
 // live returns the entry by which sshd would let the key in, the least

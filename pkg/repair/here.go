@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"slices"
 
+	"pi-key-tools/pkg/diagnose"
 	"pi-key-tools/pkg/hostfs"
 	"pi-key-tools/pkg/record"
 	"pi-key-tools/pkg/strictmodes"
@@ -22,7 +23,7 @@ func Here(ctx context.Context, server strictmodes.Server, dryRun bool) []record.
 	}
 	keys, err := PrivateKeys(ctx, fsys, filepath.Join(who.Home, ".ssh"), who.UID, dryRun)
 	if err != nil {
-		keys = append(keys, record.Record{Verdict: record.Fail, Cause: "keys-unreadable", Subject: filepath.Join(who.Home, ".ssh"), Detail: err.Error()})
+		keys = append(keys, diagnose.Ended(ctx, "looking for private keys", err))
 	}
 	if len(keys) > 0 {
 		records = slices.DeleteFunc(records, func(r record.Record) bool { return r.Cause == "modes" })

@@ -74,7 +74,8 @@ const (
 // An Answer is what the server said to a key, or what became of signing.
 type Answer string
 
-// The answers to an offered key.
+// The answers to an offered key, or to a password. A password is not asked
+// about, and not signed with.
 const (
 	Refused    Answer = "refused"
 	Accepted   Answer = "accepted"    // to the question; nothing was signed
@@ -104,7 +105,7 @@ type Report struct {
 	Offers        []Offer  // in order
 	NotOffered    int      // keys left unoffered because of MaxRefused
 	PasswordSent  bool
-	PasswordTaken bool   // it counted, but the server wants more
+	Password      Answer // to the password; "" if none was sent
 	PasswordErr   error  // why no password could be had; a *PromptError for a question that was not answered
 	By            string // the method that let us in: "publickey", "password", …
 	Disconnect    string // the server's own words at the end of authentication
@@ -249,6 +250,9 @@ func (l *login) run() (*Client, error) {
 		return nil, named(err, turned)
 	}
 	l.rep.Stage, l.rep.By = LoggedIn, l.attempt
+	if l.rep.Password == Unanswered {
+		l.rep.Password = LogsIn
+	}
 	return &Client{ssh: ssh.NewClient(sshConn, chans, reqs), stop: stop, turned: turned}, nil
 }
 
@@ -280,11 +284,14 @@ func (l *login) authenticate(ctx *ssh.ClientAuthContext) (ssh.AuthMethod, error)
 		l.partial = n
 		if l.offer != nil {
 			l.offer.answer = Partial
-		} else {
-			l.rep.PasswordTaken = l.rep.PasswordSent
+		} else if l.rep.PasswordSent {
+			l.rep.Password = Partial
 		}
 	}
 	l.settle(false, false)
+	if l.rep.Password == Unanswered {
+		l.rep.Password = Refused
+	}
 
 	if slices.Contains(ctx.AllowedMethods, "publickey") {
 		if l.cfg.MaxRefused > 0 && l.refused >= l.cfg.MaxRefused {
@@ -311,7 +318,7 @@ func (l *login) authenticate(ctx *ssh.ClientAuthContext) (ssh.AuthMethod, error)
 			}
 			l.attempt = "password"
 			l.cfg.Trace("sending the password")
-			l.rep.PasswordSent = true
+			l.rep.PasswordSent, l.rep.Password = true, Unanswered
 			return ssh.Password(secret), nil
 		case takes("keyboard-interactive"):
 			l.tried = true
@@ -347,6 +354,9 @@ func (l *login) challenge(_, _ string, questions []string, echos []bool) ([]stri
 		e := &PromptError{Questions: questions}
 		e.New = l.rep.PasswordSent && slices.ContainsFunc(questions, otherPrompt.MatchString)
 		l.rep.PasswordErr = e
+		if e.New {
+			l.rep.Password = Partial
+		}
 		return nil, e
 	}
 	secret, err := l.password()
@@ -354,7 +364,7 @@ func (l *login) challenge(_, _ string, questions []string, echos []bool) ([]stri
 		return nil, err
 	}
 	l.cfg.Trace("answering the password prompt")
-	l.rep.PasswordSent = true
+	l.rep.PasswordSent, l.rep.Password = true, Unanswered
 	return []string{secret}, nil
 }
 

@@ -282,14 +282,27 @@ func TestPromptsThatAreNotAnswered(t *testing.T) {
 	}
 }
 
-// A password that counts and does not suffice is not called wrong.
-func TestPasswordTaken(t *testing.T) {
-	server := sshtest.StartHostile(t, sshtest.WantsMore)
-	cfg := config(server.Addr, trusts(server.Endpoint))
-	cfg.Password = password("secret")
-	_, rep, err := session.Login(timeLimit(t, 10*time.Second), cfg)
-	if !errors.Is(err, session.ErrDenied) || !rep.PasswordTaken {
-		t.Errorf("taken %v, %v", rep.PasswordTaken, err)
+// Only what the server said no to is a refused password.
+func TestAnswerToThePassword(t *testing.T) {
+	for way, want := range map[sshtest.Hostile]session.Answer{
+		sshtest.BannerEscapes:    session.Refused,
+		sshtest.PromptsAgain:     session.Refused,
+		sshtest.PromptsTwice:     "",
+		sshtest.PromptsExpired:   session.Partial,
+		sshtest.WantsMore:        session.Partial,
+		sshtest.ClosesAtPassword: session.Unanswered,
+		sshtest.Lies:             session.LogsIn,
+	} {
+		server := sshtest.StartHostile(t, way)
+		cfg := config(server.Addr, trusts(server.Endpoint))
+		cfg.Password = password("secret")
+		client, rep, err := session.Login(timeLimit(t, 10*time.Second), cfg)
+		if err == nil {
+			client.Close()
+		}
+		if rep.Password != want || rep.PasswordSent != (want != "") {
+			t.Errorf("%s: %q, sent %v (%v), want %q", way, rep.Password, rep.PasswordSent, err, want)
+		}
 	}
 }
 

@@ -4,10 +4,12 @@ package targets
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"iter"
 	"os"
+	"regexp"
 	"time"
 
 	"github.com/spf13/pflag"
@@ -28,10 +30,13 @@ type Options struct {
 	Jobs      int
 	KeepOrder bool
 	Connect   connect.Options
+
+	portGiven func() bool
 }
 
 // Flags registers the options.
 func (o *Options) Flags(fs *pflag.FlagSet) {
+	o.portGiven = func() bool { return fs.Changed("port") }
 	fs.StringVar(&o.Hosts, "hosts", "", "read targets from `file`, one a line (-: standard input)")
 	fs.StringVarP(&o.Connect.ConfigFile, "config", "F", "", "ssh_config `file`, instead of the user's and the system's")
 	fs.StringVarP(&o.Connect.Jump, "jump", "J", "", "go through the jump host `destination`, or several with commas")
@@ -51,6 +56,8 @@ type Target struct {
 	Text        string
 	Destination destination.Destination
 }
+
+var fingerprint = regexp.MustCompile(`^SHA256:[A-Za-z0-9+/]{43}$`)
 
 // Check judges the options and operands before anything is done. What could
 // be an option, or a pattern of known_hosts, is no target.
@@ -73,8 +80,10 @@ func (o *Options) Check(operands []string) ([]Target, error) {
 		return nil, cli.Usagef("-j %d: at least 1", o.Jobs)
 	case o.Connect.Timeout <= 0:
 		return nil, cli.Usagef("--timeout %v: more than 0, such as 30s or 2m", o.Connect.Timeout)
-	case o.Connect.Port < 0 || o.Connect.Port > 65535:
+	case o.portGiven() && (o.Connect.Port < 1 || o.Connect.Port > 65535):
 		return nil, cli.Usagef("-p %d: between 1 and 65535", o.Connect.Port)
+	case o.Connect.HostKey != "" && !fingerprint.MatchString(o.Connect.HostKey):
+		return nil, cli.Usagef("--host-key %s: not a fingerprint as ssh-keygen -l prints it, SHA256:...", o.Connect.HostKey)
 	case o.Connect.HostKey != "" && (len(list) != 1 || o.Hosts != ""):
 		return nil, cli.Usagef("--host-key trusts one key for one target: give exactly one")
 	}
@@ -123,9 +132,9 @@ func (o *Options) Run(ctx context.Context, env *cli.Env, operands []Target, work
 	return nil
 }
 
-// Here does work about this machine, given what holds for a host that nobody
-// has configured, and emits the records that it returns.
-func (o *Options) Here(ctx context.Context, env *cli.Env, work func(ctx context.Context, host *connect.Host, home string) []record.Record) error {
+// Side calls do with what holds on this side for a host that nobody has
+// configured.
+func (o *Options) Side(ctx context.Context, env *cli.Env, do func(context.Context, *connect.Host) error) error {
 	connector, err := o.connector(env)
 	if err != nil {
 		return err
@@ -136,11 +145,22 @@ func (o *Options) Here(ctx context.Context, env *cli.Env, work func(ctx context.
 	// RFC 2606 section 2 keeps the name from ever being a host's.
 	host, err := connector.Host(ctx, record.Local, destination.Destination{Host: "host.invalid"})
 	if err != nil {
-		env.Emit(diagnose.Config(ctx, err))
-		return nil
+		return err
 	}
-	for _, r := range work(ctx, host, o.Connect.Home) {
-		env.Emit(r)
+	return do(ctx, host)
+}
+
+// Here does work about this machine, given what holds for a host that nobody
+// has configured, and emits the records that it returns.
+func (o *Options) Here(ctx context.Context, env *cli.Env, work func(ctx context.Context, host *connect.Host, home string) []record.Record) error {
+	err := o.Side(ctx, env, func(ctx context.Context, host *connect.Host) error {
+		for _, r := range work(ctx, host, o.Connect.Home) {
+			env.Emit(r)
+		}
+		return nil
+	})
+	if err != nil {
+		env.Emit(diagnose.Config(ctx, err))
 	}
 	return nil
 }
@@ -211,10 +231,18 @@ func all(ctx context.Context, operands []Target, list io.Reader, readErr *error)
 				items <- item{line, err} // received, or the process is about to end
 			}
 		}()
+		var over <-chan time.Time // some time after the end
 		for {
 			var quiet <-chan time.Time
 			ended := ctx.Done()
-			if ctx.Err() != nil {
+			if cause := context.Cause(ctx); cause != nil {
+				var signal cli.SignalError
+				if !errors.As(cause, &signal) {
+					return // nobody reads what could be said of the rest
+				}
+				if over == nil {
+					over = time.After(time.Second)
+				}
 				ended, quiet = nil, time.After(100*time.Millisecond)
 			}
 			select {
@@ -231,6 +259,8 @@ func all(ctx context.Context, operands []Target, list io.Reader, readErr *error)
 				}
 			case <-ended: // look once more, with less patience
 			case <-quiet:
+				return
+			case <-over:
 				return
 			}
 		}

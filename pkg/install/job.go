@@ -1,0 +1,198 @@
+package install
+
+import (
+	"context"
+	"errors"
+	"slices"
+
+	"pi-key-tools/pkg/connect"
+	"pi-key-tools/pkg/diagnose"
+	"pi-key-tools/pkg/hostfs"
+	"pi-key-tools/pkg/record"
+	"pi-key-tools/pkg/session"
+	"pi-key-tools/pkg/sshkey"
+	"pi-key-tools/pkg/strictmodes"
+)
+
+// A Job is what pikeycopy does on each of its targets.
+type Job struct {
+	Keys      []sshkey.Public
+	Files     []string // where their private halves may be, besides where ssh looks
+	Options   string   // before each key; see Options
+	Authority bool     // the keys sign certificates, and log nobody in themselves
+	Path      string   // of the file there; "" for where the server looks
+	Force     bool     // add what is there, remove what had better stay
+	SFTP      bool     // even where there is a shell
+	DryRun    bool
+}
+
+// Remove takes the keys out of the file on the host.
+func (j Job) Remove(ctx context.Context, host *connect.Host) []record.Record {
+	// Rather by a key that stays.
+	last := func(mine connect.Keys) []session.Key {
+		offers := mine.Offers()
+		slices.SortStableFunc(offers, func(a, b session.Key) int { return rank(j.Keys, b) - rank(j.Keys, a) })
+		return offers
+	}
+	return j.enter(ctx, host, last, func(client *session.Client, rep *session.Report) ([]record.Record, error) {
+		var used *sshkey.Public
+		if in, ok := rep.LoginKey(); ok {
+			used = &in.Public
+		}
+		var records []record.Record
+		err := j.through(ctx, client, rep, func(e Engine) (err error) {
+			records, err = Remove(ctx, e, j.Keys, used, j.Force, j.DryRun)
+			return err
+		})
+		return records, err
+	})
+}
+
+// List returns the entries of the file on the host.
+func (j Job) List(ctx context.Context, host *connect.Host) []record.Record {
+	return j.enter(ctx, host, connect.Keys.Offers, func(client *session.Client, rep *session.Report) ([]record.Record, error) {
+		var records []record.Record
+		err := j.through(ctx, client, rep, func(e Engine) (err error) {
+			records, err = List(ctx, e)
+			return err
+		})
+		return records, err
+	})
+}
+
+// enter logs in by whatever works and does something there.
+func (j Job) enter(ctx context.Context, host *connect.Host, offers func(connect.Keys) []session.Key, do func(*session.Client, *session.Report) ([]record.Record, error)) []record.Record {
+	mine := host.Keys(ctx, j.Files...)
+	client, rep, failed := diagnose.Enter(ctx, host, mine, offers(mine))
+	if failed != nil {
+		return []record.Record{*failed}
+	}
+	defer client.Close()
+	records, err := do(client, rep)
+	if err != nil {
+		records = append(records, j.failure(ctx, host, client, rep, err))
+	}
+	return records
+}
+
+// through has the far file worked on by way of the shell there or, where no
+// shell answers, by sftp.
+func (j Job) through(ctx context.Context, client *session.Client, rep *session.Report, do func(Engine) error) error {
+	var shellErr error
+	if !j.SFTP {
+		shellErr = do(Shell(client.Run, j.Path))
+		var put *PutError
+		if !errors.As(shellErr, &put) || (put.Cause != "no-shell" && put.Cause != "command-forced") {
+			return shellErr
+		}
+	}
+	files, err := client.SFTP(ctx)
+	if err != nil {
+		if shellErr != nil {
+			return shellErr
+		}
+		return err
+	}
+	defer files.Close()
+	return do(SFTP(files, rep.ServerVersion, j.Path))
+}
+
+// failure is the record of a file that could not be worked on.
+func (j Job) failure(ctx context.Context, host *connect.Host, client *session.Client, rep *session.Report, err error) record.Record {
+	var put *PutError
+	if !errors.As(err, &put) {
+		r := diagnose.Ended(ctx, "the authorized keys", err)
+		r.Hint = "whether the file was changed is not known; run it again, with more --timeout if it was slow: nothing is done twice"
+		return r
+	}
+	r := record.Record{Verdict: record.Fail, Cause: put.Cause, Subject: put.Path, Detail: err.Error(), Hint: wayOn(put.Cause, host)}
+	if put.denied {
+		// Whether an owner or a mode is in the way, the files tell.
+		r.Hint = host.Again("pikeyfix")
+		if found, err := diagnose.Files(ctx, hostfs.Far(client.Run), strictmodes.ServerOf(rep.ServerVersion)); err == nil && len(found) > 0 {
+			r.Cause, r.Subject, r.Detail = found[0].Cause, found[0].Subject, found[0].Detail
+		}
+	}
+	return r
+}
+
+// wayOn is the hint for a file that stands as it was.
+func wayOn(cause string, host *connect.Host) string {
+	switch cause {
+	case "wrong-owner", "keys-unreadable", "keys-not-a-file":
+		return host.Again("pikeyfix")
+	case "disk-full":
+		return "make room there: df -h, df -i"
+	case "read-only-fs":
+		return "there: sudo mount -o remount,rw / (an overlay is switched off with raspi-config)"
+	case "immutable":
+		return "there: lsattr, sudo chattr -i"
+	case "busy":
+		return "try again"
+	case "no-shell", "command-forced":
+		return "the account must run a POSIX shell, or sftp, for this"
+	case "password-expired":
+		return "log in once by hand and change the password: ssh " + hostfs.Quote(host.Target)
+	case "keys-symlink":
+		return "look at the link there: ls -l ~/.ssh"
+	}
+	return ""
+}
+
+// Lines are the lines that the job adds.
+func (j Job) Lines() []Line {
+	lines := make([]Line, len(j.Keys))
+	for i, k := range j.Keys {
+		lines[i] = Line{k, j.Options}
+	}
+	return lines
+}
+
+// Here does the job on files that are at hand, such as those of a mounted
+// card. Nobody can log in to them, so nothing is proved.
+func (j Job) Here(ctx context.Context, engine Engine, remove, list bool) []record.Record {
+	var records []record.Record
+	var err error
+	switch {
+	case list:
+		records, err = List(ctx, engine)
+	case remove:
+		records, err = Remove(ctx, engine, j.Keys, nil, j.Force, j.DryRun)
+	default:
+		var path string
+		var placed []Placed
+		path, placed, err = Put(ctx, engine, j.Lines(), j.Force, j.DryRun)
+		records = j.places(path, placed)
+	}
+	var put *PutError
+	if errors.As(err, &put) {
+		records = append(records, record.Record{Verdict: record.Fail, Cause: put.Cause, Subject: put.Path, Detail: err.Error()})
+	} else if err != nil {
+		records = append(records, record.Record{Verdict: record.Fail, Cause: "write-failed", Detail: err.Error()})
+	}
+	return records
+}
+
+// places are the records of where the keys are.
+func (j Job) places(path string, placed []Placed) []record.Record {
+	var records []record.Record
+	for _, p := range placed {
+		r := record.Record{Verdict: record.OK, Cause: "key-present", Subject: p.Key.Fingerprint()}
+		switch {
+		case p.Added && j.DryRun:
+			r.Verdict, r.Cause = record.Todo, "key-added"
+			r.Detail = "would add to " + path + ": " + Line{p.Key, j.Options}.Text()
+		case p.Added:
+			r.Verdict, r.Cause, r.Detail = record.Done, "key-added", path
+			if p.Unsynced != "" {
+				r.Detail += "; a power cut may still undo it: " + p.Unsynced
+			}
+		case p.Entry != nil:
+			r.Detail = path + " " + describe(p.Entry)
+		default:
+			r.Detail = "the server takes it, from another place than " + path
+		}
+		records = append(records, r)
+	}
+	return records
+}

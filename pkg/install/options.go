@@ -1,0 +1,86 @@
+package install
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"pi-key-tools/pkg/authorizedkeys"
+	"pi-key-tools/pkg/sshkey"
+)
+
+// Options joins what goes before the keys in their lines: options as sshd(8)
+// has them, an end of their life, and cert-authority. Its error is what sshd
+// would find wrong with them: it would pass the line by without a word.
+func Options(options, expires string, ca bool, now time.Time) (string, error) {
+	var words []string
+	if ca {
+		words = append(words, "cert-authority")
+	}
+	if options = strings.TrimSpace(options); options != "" {
+		if strings.ContainsAny(options, "\r\n\x00") {
+			return "", errors.New("--options: a control byte in it would break the line")
+		}
+		words = append(words, options)
+	}
+	if expires != "" {
+		life, err := lifetime(expires)
+		if err != nil {
+			return "", fmt.Errorf("--expires: %w", err)
+		}
+		// A date means its midnight in the zone of the server, which is not
+		// known here: the key lives on to the day's end.
+		words = append(words, `expiry-time="`+now.Add(life).AddDate(0, 0, 1).Format("20060102")+`"`)
+	}
+	joined := strings.Join(words, ",")
+	if joined == "" {
+		return "", nil
+	}
+	entry, ok := authorizedkeys.ParseLine([]byte(joined + " " + sample.Line()))
+	switch {
+	case ok && entry.Dead != "":
+		return "", fmt.Errorf("--options: sshd would pass the line by: %s", entry.Dead)
+	case !ok || !entry.Key.Equal(sample) || len(entry.Options) == 0:
+		return "", errors.New("--options: sshd would not read them as options")
+	}
+	return joined, nil
+}
+
+// sample is a key to judge options by.
+var sample = func() sshkey.Public {
+	k, err := sshkey.ParseBlob([]byte("\x00\x00\x00\x0bssh-ed25519\x00\x00\x00\x20"+strings.Repeat("\x00", 32)), "")
+	if err != nil {
+		panic(err) // the bytes above are a key
+	}
+	return k
+}()
+
+// lifetime reads sshd_config(5) TIME FORMATS: 90d, 1w2d, 12h, or seconds.
+func lifetime(s string) (time.Duration, error) {
+	units := map[byte]time.Duration{'s': time.Second, 'm': time.Minute, 'h': time.Hour, 'd': 24 * time.Hour, 'w': 7 * 24 * time.Hour}
+	var total time.Duration
+	for rest := s; rest != ""; {
+		i := strings.IndexFunc(rest, func(r rune) bool { return r < '0' || r > '9' })
+		unit, number := time.Second, rest
+		if i >= 0 {
+			unit, number = units[rest[i]|0x20], rest[:i]
+			rest = rest[i+1:]
+		} else {
+			rest = ""
+		}
+		n, err := strconv.ParseInt(number, 10, 32)
+		if err != nil || unit == 0 {
+			return 0, fmt.Errorf("%q is no time such as 90d, 1w or 12h", s)
+		}
+		total += time.Duration(n) * unit
+		if total > 100*366*units['d'] || total < 0 {
+			return 0, fmt.Errorf("%q is more than a hundred years", s)
+		}
+	}
+	if total == 0 {
+		return 0, errors.New("0 is no time")
+	}
+	return total, nil
+}

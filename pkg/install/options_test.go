@@ -1,0 +1,38 @@
+package install
+
+import (
+	"testing"
+	"time"
+)
+
+func TestOptions(t *testing.T) {
+	now := time.Date(2026, 11, 22, 23, 0, 0, 0, time.UTC)
+	for _, c := range []struct {
+		options, expires string
+		ca               bool
+		want             string // "" for an error
+	}{
+		{`from="10.0.0.0/8",restrict`, "", false, `from="10.0.0.0/8",restrict`},
+		{"", "90d", false, `expiry-time="20270221"`},
+		{"restrict", "1w2d", true, `cert-authority,restrict,expiry-time="20261202"`},
+		{`command="echo \"hi\""`, "", false, `command="echo \"hi\""`},
+		{"nonsense", "", false, ""},
+		{`from="x`, "", false, ""},
+		{" restrict ", "", false, "restrict"},
+		{"restrict ssh-ed25519 AAAA", "", false, ""},
+		{"restrict\nssh-rsa", "", false, ""},
+		{`principals="a"`, "", false, ""},
+		{`principals="a"`, "", true, `cert-authority,principals="a"`},
+		{"", "soon", false, ""},
+		{"", "0d", false, ""},
+		{"", "9999999w", false, ""},
+	} {
+		got, err := Options(c.options, c.expires, c.ca, now)
+		if (err == nil) != (c.want != "") || got != c.want {
+			t.Errorf("Options(%q, %q, %v) = %q, %v; want %q", c.options, c.expires, c.ca, got, err, c.want)
+		}
+	}
+	if got, err := Options("", "", false, now); got != "" || err != nil {
+		t.Errorf("nothing: %q, %v", got, err)
+	}
+}

@@ -1,0 +1,6 @@
+package install
+
+import "errors"
+
+// Root is a stand-in.
+func Root(dir, user, path string) (Engine, error) { return nil, errors.ErrUnsupported }
