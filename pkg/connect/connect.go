@@ -92,6 +92,7 @@ type Host struct {
 	c        *Connector
 	alone    *Options // how to reach a jump host for its own sake; nil for a target
 	password []byte   // that was given for this host, for its next connection
+	trying   bool     // it, by leave of c.tries
 }
 
 // Host resolves a target.
@@ -444,6 +445,10 @@ func (h *Host) Login(ctx context.Context, plan Plan) (*session.Client, *session.
 		return conn, err
 	}
 	client, rep, err := session.Login(ctx, cfg)
+	if h.trying {
+		h.trying = false
+		h.c.tries.end(rep.Password)
+	}
 	if jump != nil {
 		err = jump
 	}
@@ -462,6 +467,12 @@ func (h *Host) passwordMethods() []string {
 }
 
 func (h *Host) askPassword(ctx context.Context) ([]byte, error) {
+	if h.c.opt.PasswordFile != "" {
+		if err := h.c.tries.begin(ctx); err != nil {
+			return nil, err
+		}
+		h.trying = true
+	}
 	if h.password == nil {
 		prompt := fmt.Sprintf("%s@%s's password: ", h.Config.User, h.Config.Alias)
 		secret, err := ask(ctx, h.c.source(&h.c.passwords, h.Config.BatchMode), prompt)

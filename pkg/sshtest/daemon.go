@@ -17,6 +17,7 @@ import (
 
 // An SSHDConfig says how StartSSHD starts sshd.
 type SSHDConfig struct {
+	Program  string // the path of sshd; "" for the one that is installed
 	UsePAM   bool
 	HostKeys []string // types, as NewKey takes them; nil for ed25519 alone
 
@@ -50,10 +51,14 @@ func (d *Daemon) Log() string {
 // it: another sshd may have begun to rely on it. The test ends it.
 func StartSSHD(t testing.TB, c SSHDConfig) *Daemon {
 	t.Helper()
-	Need(t, "sshd")
-	sshd, err := lookPath("sshd")
-	if err != nil {
-		t.Fatal(err)
+	sshd := c.Program
+	if sshd == "" {
+		Need(t, "sshd")
+		path, err := lookPath("sshd")
+		if err != nil {
+			t.Fatal(err)
+		}
+		sshd = path
 	}
 	if os.Geteuid() == 0 {
 		if err := os.Mkdir("/run/sshd", 0o755); err != nil && !os.IsExist(err) {

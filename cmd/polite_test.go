@@ -1,0 +1,167 @@
+//go:build unix
+
+package cmd_test
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"pi-key-tools/pkg/sshtest"
+)
+
+// A password that is wrong on three targets, and right on none, goes to no
+// fourth, however many are worked on at once.
+func TestWrongPasswordIsNotTriedOn(t *testing.T) {
+	for _, jobs := range []int{1, 8} {
+		for _, right := range []int{-1, 1} { // which of the six has the password
+			if jobs > 1 && right >= 0 {
+				continue // whether it is among the first three is chance
+			}
+			t.Run(fmt.Sprintf("-j %d, right on %d", jobs, right), func(t *testing.T) {
+				t.Parallel()
+				var pis []*sshtest.Pi
+				var known strings.Builder
+				args := []string{"-i", "-", "--keep-order", "-j", strconv.Itoa(jobs)}
+				for i := range 6 {
+					config := sshtest.PiConfig{}
+					if i == right {
+						config.Password = "the one"
+					}
+					pi := sshtest.StartPi(t, config)
+					pis = append(pis, pi)
+					known.WriteString(pi.KnownHosts())
+					args = append(args, "pi@"+pi.Addr)
+				}
+				me := newTraveller(t, pis[0].Endpoint)
+				me.file(".ssh/known_hosts", known.String())
+				public, _ := me.run(0, "", "pikeygen")
+				args = append(args, "--password-file", me.file("password", "the one\n"))
+				records, _ := me.run(1, public, "pikeycopy", args...)
+				want := slices.Repeat([]string{"fail password-wrong"}, 6)
+				most := 3
+				if right >= 0 {
+					want = slices.Replace(want, right, right+1, "done key-added", "ok login")
+					most = 6
+				}
+				wantOutcomes(t, records, want...)
+				sent := 0
+				for i, pi := range pis {
+					n := pi.Counts().Passwords
+					sent += n
+					if n > 1 {
+						t.Errorf("target %d was sent %d passwords", i, n)
+					}
+				}
+				if sent != most {
+					t.Errorf("%d passwords were sent, want %d", sent, most)
+				}
+				if n := strings.Count(records, "not sent"); n != 6-most {
+					t.Errorf("%d records say that it was not sent, want %d\n%s", n, 6-most, records)
+				}
+			})
+		}
+	}
+}
+
+// One connection to act and one to prove, whatever there is to do.
+func TestConnectionsOfACopy(t *testing.T) {
+	const connections = 2
+	tests := []struct {
+		name  string
+		setup func(t *testing.T, me *traveller, pi *sshtest.Pi) (keys string, args []string)
+		want  []string
+	}{
+		{"fresh", func(*testing.T, *traveller, *sshtest.Pi) (string, []string) { return "", nil },
+			[]string{"done key-added", "ok login"}},
+		{"present", func(t *testing.T, me *traveller, pi *sshtest.Pi) (string, []string) {
+			public, _ := me.run(0, "", "pikeygen")
+			pi.Authorize(t, strings.TrimSpace(public))
+			return "", nil
+		}, []string{"ok key-present", "ok login"}},
+		{"present and restricted", func(t *testing.T, me *traveller, pi *sshtest.Pi) (string, []string) {
+			public, _ := me.run(0, "", "pikeygen")
+			other := sshtest.NewKey(t, me.home, "ecdsa")
+			pi.Authorize(t, "restrict "+strings.TrimSpace(public), other.Line)
+			return "", []string{"-o", "IdentityFile=" + other.File, "-o", "IdentityFile=" + filepath.Join(me.home, ".ssh", "id_ed25519")}
+		}, []string{"ok key-present", "ok login"}},
+		{"twenty keys", func(t *testing.T, me *traveller, pi *sshtest.Pi) (string, []string) {
+			var lines strings.Builder
+			for range 20 {
+				lines.WriteString(sshtest.NewKey(t, t.TempDir(), "ed25519").Line + "\n")
+			}
+			return lines.String(), nil
+		}, append(slices.Repeat([]string{"done key-added"}, 20), slices.Repeat([]string{"ok accepted"}, 20)...)},
+		{"no private half", func(t *testing.T, me *traveller, pi *sshtest.Pi) (string, []string) {
+			return sshtest.NewKey(t, t.TempDir(), "ed25519").Line + "\n", nil
+		}, []string{"done key-added", "ok accepted"}},
+		{"home writable", func(t *testing.T, me *traveller, pi *sshtest.Pi) (string, []string) {
+			if err := os.Chmod(pi.Home, 0o777); err != nil {
+				t.Fatal(err)
+			}
+			return "", nil
+		}, []string{"done key-added", "fail home-writable"}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			pi := sshtest.StartPi(t, sshtest.PiConfig{})
+			me := newTraveller(t, pi.Endpoint)
+			keys, args := tt.setup(t, me, pi)
+			if keys == "" {
+				keys, _ = me.run(0, "", "pikeygen")
+			}
+			status := 0
+			if slices.ContainsFunc(tt.want, func(o string) bool { return strings.HasPrefix(o, "fail ") }) {
+				status = 1
+			}
+			args = append(args, "-i", "-", "--password-file", me.file("password", pi.Password+"\n"), "pi@"+pi.Addr)
+			records, _ := me.run(status, keys, "pikeycopy", args...)
+			wantOutcomes(t, records, tt.want...)
+			c := pi.Counts()
+			if c.Connections != connections {
+				t.Errorf("%d connections, want %d", c.Connections, connections)
+			}
+			if c.Logins != c.Connections {
+				t.Errorf("%d of %d connections ended in a login", c.Logins, c.Connections)
+			}
+		})
+	}
+}
+
+// A server that punishes addresses whose connections end without a login
+// (PerSourcePenalties, OpenSSH 9.8 and later) takes twenty keys one after
+// another. PIKEY_TEST_SSHD10 is the path of such an sshd.
+func TestPenaltiesOfSSHD10(t *testing.T) {
+	sshd := os.Getenv("PIKEY_TEST_SSHD10")
+	if sshd == "" {
+		t.Skip("PIKEY_TEST_SSHD10 names no sshd of OpenSSH 9.8 or later")
+	}
+	server := sshtest.StartSSHD(t, sshtest.SSHDConfig{Program: sshd})
+	user := sshtest.AddUser(t, sshtest.UserConfig{})
+	me := newTraveller(t, server.Endpoint)
+	password := me.file("password", user.Password+"\n")
+	target := user.Name + "@" + server.Addr
+	for i := range 20 {
+		key := filepath.Join(me.home, "key"+strconv.Itoa(i))
+		public, _ := me.run(0, "", "pikeygen", "-f", key)
+		records, _ := me.run(0, public, "pikeycopy", "-i", "-", "-o", "IdentityFile="+key, "--password-file", password, target)
+		wantOutcomes(t, records, "done key-added", "ok login")
+	}
+	// That it does punish: logins that fail, until it does not let us try.
+	other := filepath.Join(me.home, "other")
+	me.run(0, "", "pikeygen", "-f", other)
+	for i := range 10 {
+		records, _ := me.run(1, "", "pikeycheck", "-o", "IdentityFile="+other, target)
+		if slices.Equal(outcomes(records), []string{"fail penalised"}) {
+			return
+		}
+		if i == 9 {
+			t.Errorf("ten failed logins, and no penalty: %s", records)
+		}
+	}
+}

@@ -1,0 +1,83 @@
+package connect
+
+import (
+	"context"
+	"errors"
+	"sync"
+
+	"pi-key-tools/pkg/session"
+)
+
+// ErrSpent means that the password of --password-file was not sent, since it
+// has failed on maxWrong targets in a row, and on no other has it been right.
+// What is wrong everywhere is mistyped, and fail2ban counts.
+var ErrSpent = errors.New("the password was not sent: it failed on three targets in a row")
+
+// maxWrong is how many targets may refuse a password that none has taken.
+const maxWrong = 3
+
+// tries keeps a wrong password from every target of a run. As long as nobody
+// has taken it, no more than maxWrong targets have refused it or are being
+// asked; the others wait for what becomes of those. The zero value is ready.
+type tries struct {
+	mu      sync.Mutex
+	right   bool
+	wrong   int
+	asking  int
+	settled chan struct{} // closed when one of those that are asked has answered; nil if nobody waits
+}
+
+// begin waits until the password may be sent to one more target. The target's
+// clock stands still meanwhile. Unless there is an error, end must follow.
+func (t *tries) begin(ctx context.Context) error {
+	if k, ok := ctx.Value(clockKey{}).(clock); ok {
+		k.pause()
+		defer k.resume()
+	}
+	for {
+		settled, err := t.enter()
+		if settled == nil {
+			return err
+		}
+		select {
+		case <-settled:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// enter counts one more target, or returns what to wait for.
+func (t *tries) enter() (settled <-chan struct{}, err error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	switch {
+	case t.right:
+	case t.wrong >= maxWrong:
+		return nil, ErrSpent
+	case t.wrong+t.asking >= maxWrong:
+		if t.settled == nil {
+			t.settled = make(chan struct{})
+		}
+		return t.settled, nil
+	}
+	t.asking++
+	return nil, nil
+}
+
+// end tells what has become of it.
+func (t *tries) end(answer session.Answer) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.asking--
+	switch answer {
+	case session.LogsIn, session.Partial:
+		t.right = true
+	case session.Refused:
+		t.wrong++
+	}
+	if t.settled != nil {
+		close(t.settled)
+		t.settled = nil
+	}
+}
