@@ -3,6 +3,7 @@ package diagnose
 import (
 	"context"
 	"fmt"
+	"math"
 	"path"
 	"regexp"
 	"slices"
@@ -366,18 +367,23 @@ func (in *inside) sshdReads() bool {
 		if commands {
 			detail += "; it asks AuthorizedKeysCommand too"
 		}
-		in.find(in.unless(keyword), "keys-file-elsewhere", subject, in.putThere(names[0]), "%s", detail)
+		in.find(in.unless(keyword), "keys-file-elsewhere", subject, in.putThere(names[0], s), "%s", detail)
 	}
 	return false
 }
 
-// putThere is how the key gets into a file: by ourselves, or by root where the
-// file is outside of the home.
-func (in *inside) putThere(file string) string {
-	if strings.HasPrefix(file, in.account.Home+"/") {
+// putThere is how the key gets into a file that a setting names: by ourselves
+// in the home; by root where it is the account's alone. A file for several
+// accounts would let the key in to all of them, so that the setting must change.
+func (in *inside) putThere(file string, s sshdconfig.Setting) string {
+	own := slices.ContainsFunc(s.Args, func(a string) bool { return strings.Contains(a, "%u") || strings.Contains(a, "%U") })
+	switch {
+	case strings.HasPrefix(file, in.account.Home+"/"):
 		return fmt.Sprintf("echo %s | %s", in.line(), in.host.Again("pikeycopy -i - -t "+hostfs.Quote(file)))
+	case own:
+		return fmt.Sprintf("there: sudo install -d %s && echo %s | sudo tee -a %s", hostfs.Quote(path.Dir(file)), in.line(), hostfs.Quote(file))
 	}
-	return fmt.Sprintf("there: sudo install -d %s && echo %s | sudo tee -a %s", hostfs.Quote(path.Dir(file)), in.line(), hostfs.Quote(file))
+	return withoutLine(s)
 }
 
 // modes judges the way to the keys file, as StrictModes does, or, where that is
@@ -555,18 +561,23 @@ var dropbearOptions = []string{
 	"permitlisten", "permitopen", "restrict", "verify-required",
 }
 
+var dropbearYear = regexp.MustCompile(`dropbear_(\d{4})`)
+
 // dropbearFault says why dropbear does not take a line that holds a key of
 // type typ; "" if it does (svr-authpubkey.c checkpubkey_line()).
 func dropbearFault(n numbered, typ, version string) string {
-	const most = 3000 // MAX_AUTHKEYS_LINE
+	most, lines := 4200, math.MaxInt // MAX_AUTHKEYS_LINE
+	if year := dropbearYear.FindStringSubmatch(version); year != nil && year[1] >= "2026" {
+		most, lines = 3000, 300 // and MAX_AUTHKEYS_LINE_COUNT
+	}
 	e, ok := authorizedkeys.ParseLine([]byte(n.text))
 	switch {
 	case !ok:
 		return "it is a comment"
 	case len(n.text) > most:
 		return fmt.Sprintf("it has %d bytes, and %d are the most", len(n.text), most)
-	case n.number > 300 && strings.Contains(version, "dropbear_2026."):
-		return "it reads the first 300 lines only"
+	case n.number > lines:
+		return fmt.Sprintf("it reads the first %d lines only", lines)
 	case e.Dead != "" && e.Options == nil:
 		return e.Dead
 	}

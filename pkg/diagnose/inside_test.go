@@ -67,17 +67,22 @@ func public(t *testing.T, line string) sshkey.Public {
 	return key
 }
 
+func offer(t *testing.T, key sshtest.Key) session.Key {
+	t.Helper()
+	return session.Key{Public: public(t, key.Line), Name: "key",
+		Signer: func(context.Context) (ssh.Signer, error) { return key.Signer, nil }}
+}
+
 // look logs in by password (or by another key, in), lets something happen, is
 // refused with the key on a fresh connection, and looks inside.
-func look(t *testing.T, server sshtest.Endpoint, user *sshtest.User, in *sshtest.Key, key sshkey.Public, path string, meanwhile func()) []record.Record {
+func look(t *testing.T, server sshtest.Endpoint, user *sshtest.User, in *sshtest.Key, key session.Key, path string, meanwhile func()) []record.Record {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
 	host := target(t, server, user)
 	plan := connect.Plan{Password: in == nil}
 	if in != nil {
-		plan.Keys = []session.Key{{Public: public(t, in.Line), Name: "in",
-			Signer: func(context.Context) (ssh.Signer, error) { return in.Signer, nil }}}
+		plan.Keys = []session.Key{offer(t, *in)}
 	}
 	acting, _, err := host.Login(ctx, plan)
 	if err != nil {
@@ -87,19 +92,19 @@ func look(t *testing.T, server sshtest.Endpoint, user *sshtest.User, in *sshtest
 	if meanwhile != nil {
 		meanwhile()
 	}
-	plan.Keys = append([]session.Key{{Public: key, Name: "key"}}, plan.Keys...)
+	plan.Keys = append([]session.Key{key}, plan.Keys...)
 	client, rep, err := host.Login(ctx, plan)
 	if err == nil {
 		client.Close()
 	}
-	if a := rep.Answer(key); a != session.Refused && (a != "" || slices.Contains(rep.Methods, "publickey")) {
+	if a := rep.Answer(key.Public); a != session.Refused && (a != "" || slices.Contains(rep.Methods, "publickey")) {
 		t.Fatalf("the key is not refused: %q, %v", a, err)
 	}
 	execs := 0
 	records := Inside(ctx, func(ctx context.Context, command string) ([]byte, []byte, int, error) {
 		execs++
 		return acting.Run(ctx, command)
-	}, host, rep, key, path)
+	}, host, rep, key.Public, path)
 	t.Logf("%d commands", execs)
 	for _, r := range records {
 		t.Logf("%s %s: %s\nhint: %s", r.Cause, r.Subject, r.Detail, r.Hint)
@@ -186,6 +191,7 @@ func publicDir(t *testing.T) string {
 
 // Every cause in the server's configuration, of a key that is in its place.
 func TestInsideConfiguration(t *testing.T) {
+	t.Parallel()
 	user := newUser(t)
 	keys := t.TempDir()
 	key, rsa := sshtest.NewKey(t, keys, "ed25519"), sshtest.NewKey(t, keys, "rsa")
@@ -219,7 +225,7 @@ func TestInsideConfiguration(t *testing.T) {
 		{"elsewhere in the home", []string{"AuthorizedKeysFile .keys"}, sshkey.Public{},
 			want{"keys-file-elsewhere", "sshd_config:1", "seen: ", "-t " + user.Home + "/.keys"}},
 		{"tilde", []string{"AuthorizedKeysFile ~/.ssh/authorized_keys"}, sshkey.Public{},
-			want{"keys-file-elsewhere", "sshd_config:1", "~ is the home of root", ""}},
+			want{"keys-file-elsewhere", "sshd_config:1", "~ is the home of root", "there: sudo sed -i '1s/^/#/'"}},
 		{"none", []string{"AuthorizedKeysFile none"}, sshkey.Public{},
 			want{"keys-file-elsewhere", "sshd_config:1", "seen: AuthorizedKeysFile is none", "sed -i '1s/^/#/'"}},
 		{"in a Match of the user", []string{"Match User someone", "AuthorizedKeysFile x", "Match User " + user.Name, "AuthorizedKeysFile %h/.other"}, sshkey.Public{},
@@ -263,17 +269,18 @@ func TestInsideConfiguration(t *testing.T) {
 			t.Parallel()
 			server := sshtest.StartSSHD(t, sshtest.SSHDConfig{Config: c.config})
 			open(t, server)
-			if c.key.Blob == nil {
-				c.key = public(t, key.Line)
+			offered := offer(t, key)
+			if c.key.Blob != nil {
+				offered = session.Key{Public: c.key, Name: "public half only"}
 			}
-			c.want.check(t, look(t, server.Endpoint, user, nil, c.key, path, nil))
+			c.want.check(t, look(t, server.Endpoint, user, nil, offered, path, nil))
 		})
 	}
 	t.Run("a configuration that is root's", func(t *testing.T) {
 		t.Parallel()
 		server := sshtest.StartSSHD(t, sshtest.SSHDConfig{Config: []string{"AuthorizedKeysFile none"}})
 		want{"key-refused", "SHA256:", "sshd_config (which " + user.Name + " may not read)", "sudo sshd -T"}.check(t,
-			look(t, server.Endpoint, user, nil, public(t, key.Line), path, nil))
+			look(t, server.Endpoint, user, nil, offer(t, key), path, nil))
 	})
 }
 
@@ -292,32 +299,40 @@ func dsaBlob() []byte {
 
 // What happens to an account between two logins.
 func TestInsideAccount(t *testing.T) {
+	t.Parallel()
+	key := sshtest.NewKey(t, t.TempDir(), "ed25519")
+	shared := newUser(t)
+	sharedPath := shared.Authorize(t, key.Line)
 	for _, c := range []struct {
 		name      string
-		before    string
+		own       bool // it needs a user of its own
 		meanwhile func(t *testing.T, user *sshtest.User, reload func(config string))
 		want      want
 	}{
-		{"AllowUsers", "", func(_ *testing.T, _ *sshtest.User, reload func(string)) { reload("AllowUsers alice bob@10.*") },
+		{"AllowUsers", false, func(_ *testing.T, _ *sshtest.User, reload func(string)) { reload("AllowUsers alice bob@10.*") },
 			want{"user-not-allowed", ".conf:1", "seen: AllowUsers is alice bob@10.*", "sed -i '1s/$/ "}},
-		{"DenyUsers", "", func(_ *testing.T, u *sshtest.User, reload func(string)) { reload("DenyUsers " + u.Name + "@127.0.0.*") },
+		{"DenyUsers", false, func(_ *testing.T, u *sshtest.User, reload func(string)) { reload("DenyUsers " + u.Name + "@127.0.0.*") },
 			want{"user-not-allowed", ".conf:1", "seen: DenyUsers", "sed -i '1s/^/#/'"}},
-		{"AllowGroups", "", func(_ *testing.T, _ *sshtest.User, reload func(string)) { reload("AllowGroups ssh-users wheel") },
+		{"AllowGroups", false, func(_ *testing.T, _ *sshtest.User, reload func(string)) { reload("AllowGroups ssh-users wheel") },
 			want{"user-not-allowed", ".conf:1", "seen: AllowGroups is ssh-users wheel, and ", ""}},
-		{"DenyGroups", "", func(_ *testing.T, u *sshtest.User, reload func(string)) { reload("DenyGroups nobody " + u.Name[:5] + "*") },
+		{"DenyGroups", false, func(_ *testing.T, u *sshtest.User, reload func(string)) {
+			reload("DenyGroups nobody " + u.Name[:5] + "*")
+		},
 			want{"user-not-allowed", ".conf:1", "seen: DenyGroups", ""}},
-		{"locked", "", func(t *testing.T, u *sshtest.User, _ func(string)) {
+		{"locked", true, func(t *testing.T, u *sshtest.User, _ func(string)) {
 			account(t, "usermod", "-L", u.Name)
 		}, want{"account-locked", "", "likely: UsePAM is not on, and passwd -S says", "usermod -p"}},
-		{"shell", "", func(t *testing.T, u *sshtest.User, _ func(string)) {
+		{"shell", true, func(t *testing.T, u *sshtest.User, _ func(string)) {
 			account(t, "usermod", "-s", "/bin/no-such-shell", u.Name)
 		}, want{"shell-missing", "/bin/no-such-shell", "seen: ", "chsh"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			user := newUser(t)
-			key := sshtest.NewKey(t, t.TempDir(), "ed25519")
-			path := user.Authorize(t, key.Line)
+			user, path := shared, sharedPath
+			if c.own {
+				user = newUser(t)
+				path = user.Authorize(t, key.Line)
+			}
 			included := write(t, filepath.Join(publicDir(t), "x.conf"), "", 0o644)
 			server := sshtest.StartSSHD(t, sshtest.SSHDConfig{Config: []string{"Include " + included}})
 			open(t, server)
@@ -325,7 +340,7 @@ func TestInsideAccount(t *testing.T) {
 				write(t, included, config+"\n", 0o644)
 				restart(t, server)
 			}
-			c.want.check(t, look(t, server.Endpoint, user, nil, public(t, key.Line), path, func() { c.meanwhile(t, user, reload) }))
+			c.want.check(t, look(t, server.Endpoint, user, nil, offer(t, key), path, func() { c.meanwhile(t, user, reload) }))
 		})
 	}
 }
@@ -364,6 +379,7 @@ func restart(t *testing.T, d *sshtest.Daemon) {
 // Root is judged by what sshd -T says.
 func TestInsideRoot(t *testing.T) {
 	sshtest.NeedRoot(t)
+	t.Parallel()
 	keys := t.TempDir()
 	in, key := sshtest.NewKey(t, keys, "ed25519"), sshtest.NewKey(t, keys, "ecdsa")
 	dir := publicDir(t)
@@ -376,14 +392,15 @@ func TestInsideRoot(t *testing.T) {
 		later  string
 		want   want
 	}{
-		{"a Match that only the server decides", append(lines, "UseDNS yes", "Match Host *", "PubkeyAcceptedAlgorithms -ecdsa*"), "",
+		{"a Match that only the server decides", slices.Concat(lines, []string{"UseDNS yes", "Match Host *", "PubkeyAcceptedAlgorithms -ecdsa*"}), "",
 			want{"key-type-refused", "sshd_config:", "seen: PubkeyAcceptedAlgorithms is ssh-ed25519", ""}},
-		{"nothing against it in the configuration", append(lines, "PubkeyAcceptedAlgorithms ssh-ed25519"), "",
+		{"nothing against it in the configuration", slices.Concat(lines, []string{"PubkeyAcceptedAlgorithms ssh-ed25519"}), "",
 			want{"key-type-refused", "sshd_config:4", "seen: ", "sed -i '4s"}},
 		{"root refused", append([]string{"Include " + dir + "/*.conf"}, lines...), "PermitRootLogin no",
 			want{"root-refused", "x.conf:1", "seen: PermitRootLogin is no", "sed"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
 			server := sshtest.StartSSHD(t, sshtest.SSHDConfig{Config: c.config})
 			var meanwhile func()
 			if c.later != "" {
@@ -392,13 +409,14 @@ func TestInsideRoot(t *testing.T) {
 					restart(t, server)
 				}
 			}
-			c.want.check(t, look(t, server.Endpoint, root, &in, public(t, key.Line), path, meanwhile))
+			c.want.check(t, look(t, server.Endpoint, root, &in, offer(t, key), path, meanwhile))
 		})
 	}
 }
 
 // The file, and the line that has the key.
 func TestInsideFile(t *testing.T) {
+	t.Parallel()
 	user := newUser(t)
 	keys := t.TempDir()
 	key, rsa := sshtest.NewKey(t, keys, "ed25519"), sshtest.NewKey(t, keys, "rsa")
@@ -415,7 +433,7 @@ func TestInsideFile(t *testing.T) {
 	open(t, servers["lax"])
 	servers["dropbear"] = sshtest.StartDropbear(t)
 
-	long := "ssh-ed25519" + strings.TrimPrefix(key.Line, "ssh-ed25519") + strings.Repeat(" long", 700)
+	long := "ssh-ed25519" + strings.TrimPrefix(key.Line, "ssh-ed25519") + strings.Repeat(" long", 850)
 	for _, c := range []struct {
 		name, server string
 		lines        []string
@@ -455,7 +473,7 @@ func TestInsideFile(t *testing.T) {
 		{"dropbear, expiry", "dropbear", []string{`restrict,expiry-time="20300101" ` + key.Line}, nil,
 			want{"dropbear-limits", "/authorized_keys:1", "does not know the option expiry-time", ""}},
 		{"dropbear, long", "dropbear", []string{rsa.Line, long}, nil,
-			want{"dropbear-limits", "/authorized_keys:2", "3000 are the most", ""}},
+			want{"dropbear-limits", "/authorized_keys:2", "4200 are the most", ""}},
 		{"dropbear, blanks", "dropbear", []string{strings.Replace(key.Line, " ", "  ", 1)}, nil,
 			want{"dropbear-limits", "/authorized_keys:1", "exactly one blank", ""}},
 		{"dropbear, indented", "dropbear", []string{" " + key.Line}, nil,
@@ -473,7 +491,7 @@ func TestInsideFile(t *testing.T) {
 			if c.change != nil {
 				c.change(path)
 			}
-			c.want.check(t, look(t, server(t, c.server).Endpoint, user, nil, public(t, key.Line), path, nil))
+			c.want.check(t, look(t, server(t, c.server).Endpoint, user, nil, offer(t, key), path, nil))
 		})
 	}
 	t.Run("put elsewhere", func(t *testing.T) { // $HOME, or -t, led astray
@@ -483,7 +501,7 @@ func TestInsideFile(t *testing.T) {
 		user.Own(t, astray, 0o600)
 		for _, name := range []string{"sshd", "dropbear"} {
 			want{"keys-file-elsewhere", user.Home + "/.ssh/authorized_keys", "seen: ", "pikeycopy -i - -t "}.check(t,
-				look(t, server(t, name).Endpoint, user, nil, public(t, key.Line), astray, nil))
+				look(t, server(t, name).Endpoint, user, nil, offer(t, key), astray, nil))
 		}
 	})
 	t.Run("by another name of the file", func(t *testing.T) {
@@ -493,6 +511,6 @@ func TestInsideFile(t *testing.T) {
 			t.Fatal(err)
 		}
 		want{"entry-from", link + ":1", "seen: ", ""}.check(t,
-			look(t, server(t, "sshd").Endpoint, user, nil, public(t, key.Line), link, nil))
+			look(t, server(t, "sshd").Endpoint, user, nil, offer(t, key), link, nil))
 	})
 }

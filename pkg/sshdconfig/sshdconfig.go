@@ -186,10 +186,15 @@ type evaluation struct {
 	settings map[string]Setting
 	possible map[string][]Setting
 	unread   []string
+	reads    int
 }
 
-// maxDepth is SERVCONF_MAX_DEPTH.
-const maxDepth = 16
+// maxDepth is SERVCONF_MAX_DEPTH. maxReads bounds how often files are read in
+// all, since those that include each other in a circle multiply.
+const (
+	maxDepth = 16
+	maxReads = 200
+)
 
 // A scope is what a file is read for (the flags of
 // parse_server_config_depth()).
@@ -207,7 +212,9 @@ func (e *evaluation) include(pattern string, active truth, why scope, depth int)
 	for _, f := range e.files[pattern] {
 		switch {
 		case !f.Unread:
-			e.file(f, active, why, depth)
+			if e.reads++; e.reads <= maxReads {
+				e.file(f, active, why, depth)
+			}
 		case why != never && !slices.Contains(e.unread, f.Path):
 			e.unread = append(e.unread, f.Path)
 		}
