@@ -10,11 +10,13 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
+	"pi-key-tools/pkg/destination"
 	"pi-key-tools/pkg/session"
 	"pi-key-tools/pkg/sshtest"
 )
@@ -230,5 +232,47 @@ func TestProxyCommandHasItsOwnSession(t *testing.T) {
 	answer := make([]byte, 4)
 	if _, err := io.ReadFull(conn, answer); err != nil || string(answer) != "yes\n" {
 		t.Errorf("%q, %v", answer, err)
+	}
+}
+
+// The files that ssh tries by itself, as a user who has them would see it: ssh
+// asks passwd where home is.
+func TestDefaultKeysAgreeWithSSH(t *testing.T) {
+	t.Parallel()
+	sshtest.NeedRoot(t)
+	sshtest.Need(t, "ssh")
+	u := sshtest.AddUser(t, sshtest.UserConfig{})
+	dir := filepath.Join(u.Home, ".ssh")
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	pi := sshtest.StartPi(t, sshtest.PiConfig{})
+	for _, keyType := range []string{"ed25519", "rsa", "ecdsa"} {
+		key := sshtest.NewKey(t, dir, keyType)
+		u.Own(t, key.File, 0o600)
+		u.Own(t, key.File+".pub", 0o644)
+	}
+	u.Own(t, dir, 0o700)
+	c := New(Options{ConfigFile: "none", Home: u.Home, Getenv: func(string) string { return "" }, Trace: func(int, string, string, ...any) {}})
+	defer c.Close()
+	h, err := c.Host(t.Context(), pi.Addr, destination.Destination{Host: "127.0.0.1", Port: pi.Port})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, candidate := range h.Keys(t.Context()).Candidates {
+		got = append(got, candidate.Public.Fingerprint())
+	}
+	cmd := sshtest.Command(t, u.Home, "ssh", "-v", "-F", "none", "-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=accept-new",
+		"-p", fmt.Sprint(pi.Port), "127.0.0.1", "true")
+	cmd.Dir = u.Home
+	cmd.SysProcAttr.Credential = &syscall.Credential{Uid: uint32(u.UID), Gid: uint32(u.GID)}
+	out, _ := cmd.CombinedOutput() // no key logs in
+	var order []string
+	for _, m := range attempt.FindAllStringSubmatch(string(out), -1) {
+		order = append(order, m[1])
+	}
+	if len(got) != 3 || !slices.Equal(got, order) {
+		t.Errorf("we offer\n%q, ssh\n%q: %s", got, order, out)
 	}
 }

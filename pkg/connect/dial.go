@@ -66,7 +66,8 @@ func (h *Host) addresses(ctx context.Context) []string {
 	if !strings.HasSuffix(strings.TrimSuffix(strings.ToLower(name), "."), ".local") {
 		return []string{name}
 	}
-	cmd := exec.CommandContext(ctx, "getent", "ahosts", "--", name)
+	database := "ahosts" + map[string]string{"inet": "v4", "inet6": "v6"}[h.Config.AddressFamily]
+	cmd := exec.CommandContext(ctx, "getent", database, "--", name)
 	cmd.WaitDelay = time.Second
 	out, err := cmd.Output()
 	var found []string

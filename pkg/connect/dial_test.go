@@ -1,0 +1,303 @@
+package connect
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"pi-key-tools/pkg/session"
+	"pi-key-tools/pkg/sshtest"
+)
+
+// forward listens at an address of its own and leads to another.
+func forward(t *testing.T, listen, to string) (port int) {
+	t.Helper()
+	l, err := net.Listen("tcp", listen)
+	if err != nil {
+		t.Skipf("cannot listen at %s: %v", listen, err)
+	}
+	t.Cleanup(func() { l.Close() })
+	go func() {
+		for {
+			from, err := l.Accept()
+			if err != nil {
+				return
+			}
+			conn, err := net.Dial("tcp", to)
+			if err != nil {
+				from.Close()
+				continue
+			}
+			go func() { io.Copy(conn, from); conn.Close() }()
+			go func() { io.Copy(from, conn); from.Close() }()
+		}
+	}()
+	return l.Addr().(*net.TCPAddr).Port
+}
+
+func TestIPv6(t *testing.T) {
+	t.Parallel()
+	pi := sshtest.StartPi(t, sshtest.PiConfig{})
+	port := forward(t, "[::1]:0", pi.Addr)
+	s := newSide(t)
+	s.config()
+	pi.Authorize(t, s.key.Line)
+	s.file(".ssh/known_hosts", line(fmt.Sprintf("[::1]:%d", port), pi.HostKeys[0]))
+	for _, target := range []string{fmt.Sprintf("pi@[::1]:%d", port), fmt.Sprintf("ssh://pi@[::1]:%d", port), fmt.Sprintf("pi@[0:0:0:0:0:0:0:1]:%d", port)} {
+		rep, err := s.login(Options{}, target)
+		wantLogin(t, rep, err)
+	}
+	rep, err := s.login(Options{Port: port}, "pi@::1")
+	wantLogin(t, rep, err)
+	if _, err := s.login(Options{Options: []string{"AddressFamily=inet"}}, fmt.Sprintf("pi@[::1]:%d", port)); err == nil {
+		t.Error("AddressFamily inet dials ::1")
+	}
+}
+
+// A name that ends in .local is asked of getent(1), and known_hosts is asked
+// for the name.
+func TestLocalNames(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("there is no getent")
+	}
+	pi := sshtest.StartPi(t, sshtest.PiConfig{})
+	s := newSide(t)
+	pi.Authorize(t, s.key.Line)
+	bin := t.TempDir()
+	getent := func(script string) {
+		t.Helper()
+		if err := os.WriteFile(filepath.Join(bin, "getent"), []byte("#!/bin/sh\n"+script+"\n"), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Setenv("PATH", bin+string(filepath.ListSeparator)+os.Getenv("PATH"))
+	s.config("Host *.*ocal* alias", fmt.Sprintf("Port %d", pi.Port), "User pi", "Host alias", "HostName pi4.local")
+	known := line(fmt.Sprintf("[pi4.local]:%d", pi.Port), pi.HostKeys[0])
+	s.file(".ssh/known_hosts", known+line(fmt.Sprintf("[pi4.local.]:%d", pi.Port), pi.HostKeys[0]))
+
+	getent(`[ "$1 $2 $3" = "ahosts -- pi4.local" ] || [ "$3" = pi4.local. ] || exit 2
+printf '127.0.0.1 STREAM pi4.local\n127.0.0.1 DGRAM\n127.0.0.1 RAW\n'`)
+	for _, target := range []string{"pi4.local", "PI4.Local", "pi4.local.", "alias"} {
+		rep, err := s.login(Options{}, target)
+		wantLogin(t, rep, err)
+	}
+	// The first that answers is taken.
+	getent(`printf '127.0.0.2 STREAM pi4.local\n127.0.0.1 STREAM\n'`)
+	rep, err := s.login(Options{}, "pi4.local")
+	wantLogin(t, rep, err)
+	// Where none answers, the first is the one to tell of.
+	getent(`printf '127.0.0.3 STREAM pi4.local\n127.0.0.4 STREAM\n'`)
+	if _, err := s.login(Options{}, "pi4.local"); err == nil || !strings.Contains(err.Error(), "127.0.0.3:") {
+		t.Errorf("%v", err)
+	}
+	// An address of the family that is not wanted is none.
+	getent(`[ $1 = ahostsv4 ] && echo 127.0.0.5 STREAM pi4.local || echo ::1 STREAM pi4.local`)
+	if _, err := s.login(Options{Options: []string{"AddressFamily=inet"}}, "pi4.local"); err == nil || !strings.Contains(err.Error(), "127.0.0.5:") {
+		t.Errorf("%v", err)
+	}
+	for _, script := range []string{"exit 2", "", "echo nonsense"} {
+		getent(script)
+		var dns *net.DNSError
+		if _, err := s.login(Options{}, "pi4.local"); !errors.As(err, &dns) {
+			t.Errorf("%q: %v", script, err)
+		}
+	}
+	getent("sleep 60")
+	began := time.Now()
+	if _, err := s.login(Options{Timeout: 200 * time.Millisecond}, "pi4.local"); !errors.Is(err, session.ErrTooSlow) || time.Since(began) > 5*time.Second {
+		t.Errorf("%v after %v", err, time.Since(began))
+	}
+}
+
+func TestDialFailures(t *testing.T) {
+	t.Parallel()
+	s := newSide(t)
+	s.config()
+	for target, want := range map[string]string{
+		"pi@127.0.0.1:1":     "connection refused",
+		"pi@pi.invalid":      "pi.invalid",
+		"pi@255.255.255.255": "255.255.255.255:22",
+	} {
+		rep, err := s.login(Options{}, target)
+		if err == nil || !strings.Contains(err.Error(), want) || rep.Stage != session.Dialling {
+			t.Errorf("%s: %v at %s", target, err, rep.Stage)
+		}
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, _, err := s.resolve(s.connector(Options{}), "pi@127.0.0.1:1").Login(ctx, Plan{})
+	if !errors.Is(err, context.Canceled) {
+		t.Errorf("%v", err)
+	}
+}
+
+// What ssh_config says of methods.
+func TestMethodsOff(t *testing.T) {
+	t.Parallel()
+	pi := sshtest.StartPi(t, sshtest.PiConfig{})
+	s := newSide(t)
+	s.config("User pi")
+	s.knows(pi.Endpoint)
+	pi.Authorize(t, s.key.Line)
+	for _, tt := range []struct {
+		option string
+		off    string // start of where
+		by     string
+	}{
+		{"PubkeyAuthentication=no", "PubkeyAuthentication no, command line", "password"},
+		{"PreferredAuthentications=password", "PreferredAuthentications without publickey, command line", "password"},
+		{"PreferredAuthentications=publickey", "", "publickey"},
+		{"PasswordAuthentication=no", "", "publickey"},
+	} {
+		h := s.resolve(s.connector(Options{Options: []string{tt.option}, PasswordFile: s.file("password", pi.Password+"\n")}), pi.Addr)
+		where, off := h.KeysOff()
+		if off != (tt.off != "") || !strings.HasPrefix(where, tt.off) {
+			t.Errorf("%s: %q, %v", tt.option, where, off)
+		}
+		client, rep, err := h.Login(t.Context(), Plan{Keys: h.Keys(t.Context()).Offers(), Password: true})
+		if err != nil {
+			t.Errorf("%s: %v", tt.option, err)
+			continue
+		}
+		client.Close()
+		if rep.By != tt.by {
+			t.Errorf("%s: logged in by %s", tt.option, rep.By)
+		}
+	}
+	for _, option := range []string{"PasswordAuthentication=no", "PreferredAuthentications=publickey,keyboard-interactive"} {
+		h := s.resolve(s.connector(Options{Options: []string{option}, PasswordFile: s.file("password", pi.Password+"\n")}), pi.Addr)
+		before := pi.Counts().Passwords
+		_, _, err := h.Login(t.Context(), Plan{Password: true})
+		if !errors.Is(err, session.ErrDenied) || pi.Counts().Passwords != before {
+			t.Errorf("%s: %v, %d passwords", option, err, pi.Counts().Passwords-before)
+		}
+	}
+}
+
+func TestAgain(t *testing.T) {
+	t.Parallel()
+	s := newSide(t)
+	s.config()
+	c := s.connector(Options{Jump: "a,b", User: "me", Port: 2222, Options: []string{"BatchMode=yes", "UserKnownHostsFile=/a /b"}, PasswordFile: "/p w", PassphraseFile: "/pp"})
+	h := s.resolve(c, "pi.local")
+	want := "pikeycopy -F " + filepath.Join(s.home, ".ssh", "config") + " -J a,b -l me -p 2222 -o 'BatchMode=yes' -o 'UserKnownHostsFile=/a /b' --password-file '/p w' --passphrase-file /pp pi.local"
+	if got := h.Again("pikeycopy"); got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+	jump, err := c.jumpHost(t.Context(), "you@b:22", "a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want = "pikeyfix -F " + filepath.Join(s.home, ".ssh", "config") + " -J a --passphrase-file /pp you@b:22"
+	if got := jump.Again("pikeyfix"); got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+}
+
+func TestSecrets(t *testing.T) {
+	t.Parallel()
+	pi := sshtest.StartPi(t, sshtest.PiConfig{})
+	s := newSide(t)
+	s.config("User pi")
+	s.knows(pi.Endpoint)
+	path := s.file("password", pi.Password+"\n")
+	c := s.connector(Options{PasswordFile: path})
+	h := s.resolve(c, pi.Addr)
+	for range 2 { // to act, and to prove it
+		client, _, err := h.Login(t.Context(), Plan{Password: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		client.Close()
+	}
+	kept := h.password
+	h.Forget()
+	if strings.Trim(string(kept), "\x00") != "" {
+		t.Error("the password is still there")
+	}
+	// Nobody to ask, and no wait for somebody.
+	h = s.resolve(s.connector(Options{Options: []string{"BatchMode=yes"}}), pi.Addr)
+	_, rep, err := h.Login(t.Context(), Plan{Password: true})
+	if err == nil || rep.PasswordErr == nil || rep.PasswordSent {
+		t.Errorf("%v, %+v", err, rep)
+	}
+	// A program is asked with the target's clock stopped.
+	if runtime.GOOS == "windows" {
+		return
+	}
+	askpass := s.file("askpass", "#!/bin/sh\nsleep 0.4; echo "+pi.Password+"\n")
+	if err := os.Chmod(askpass, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	s.env["SSH_ASKPASS"], s.env["SSH_ASKPASS_REQUIRE"] = askpass, "force"
+	c = s.connector(Options{Timeout: 300 * time.Millisecond})
+	ctx, cancel := c.Deadline(t.Context())
+	defer cancel()
+	client, _, err := s.resolve(c, pi.Addr).Login(ctx, Plan{Password: true})
+	if err != nil {
+		t.Fatalf("whoever types has more time: %v", err)
+	}
+	client.Close()
+	// A passphrase is asked once for all targets.
+	locked := sshtest.NewKey(t, t.TempDir(), "ecdsa")
+	if out, err := sshtest.Command(t, s.home, "ssh-keygen", "-q", "-p", "-a", "1", "-P", "", "-N", "secret", "-f", locked.File).CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	s.file("askpass", "#!/bin/sh\necho x >>"+filepath.Join(s.home, "asked")+"; echo secret\n")
+	s.config("Host *\nUser pi\nIdentityFile " + locked.File)
+	c = s.connector(Options{})
+	done := make(chan error)
+	for range 3 {
+		h := s.resolve(c, pi.Addr)
+		go func() {
+			_, err := h.Keys(context.Background()).Candidates[0].Signer(context.Background())
+			done <- err
+		}()
+	}
+	for range 3 {
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	}
+	if got := s.read("asked"); got != "x\n" {
+		t.Errorf("asked %d times", len(got)/2)
+	}
+}
+
+func TestHome(t *testing.T) {
+	t.Parallel()
+	for home, want := range map[string]string{"/home/pi": "/home/pi", "/home//pi/": "/home/pi"} {
+		got, err := Home(func(string) string { return home })
+		if runtime.GOOS != "windows" && (got != want || err != nil) {
+			t.Errorf("%q: %q, %v", home, got, err)
+		}
+	}
+	if got, err := Home(func(string) string { return "relative" }); err == nil && !filepath.IsAbs(got) {
+		t.Errorf("%q", got)
+	}
+}
+
+// A server that changes its mind about who it is gets nothing.
+func TestNothingIsSentBeforeTheHostKey(t *testing.T) {
+	t.Parallel()
+	pi := sshtest.StartPi(t, sshtest.PiConfig{})
+	s := newSide(t)
+	s.config("User pi")
+	s.file(".ssh/known_hosts", line(fmt.Sprintf("[127.0.0.1]:%d", pi.Port), s.key.Signer.PublicKey()))
+	h := s.resolve(s.connector(Options{PasswordFile: s.file("password", pi.Password+"\n")}), pi.Addr)
+	_, rep, err := h.Login(t.Context(), Plan{Keys: h.Keys(t.Context()).Offers(), Password: true})
+	if verdict(err) != "changed" || rep.Stage != session.HostKey {
+		t.Errorf("%v at %s", err, rep.Stage)
+	}
+	if got := pi.Counts(); got.Keys != 0 || got.Passwords != 0 {
+		t.Errorf("%+v", got)
+	}
+}
