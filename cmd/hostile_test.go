@@ -75,11 +75,11 @@ var hostileOutcomes = map[sshtest.Hostile][4]string{
 	sshtest.ExecForgets:  {"ok login", "fail no-shell", "", unknown},
 	sshtest.ExecEscapes:  {"ok login", "fail no-shell", "", unknown},
 
-	sshtest.RefusesChannel: {"fail key-refused", "fail connection-dropped", "fail no-shell", unknown},
-	sshtest.RefusesExec:    {"fail key-refused", "fail connection-dropped", "fail no-shell", unknown},
-	sshtest.ChangesHostKey: {"fail key-refused", "fail connection-dropped", "fail host-key-changed", unknown},
+	sshtest.RefusesChannel: {"fail key-refused", "fail no-shell", "", unknown},
+	sshtest.RefusesExec:    {"fail key-refused", "fail no-shell", "", unknown},
+	sshtest.ChangesHostKey: {"fail key-refused", "fail host-key-changed", "", unknown},
 	sshtest.OpensChannels:  {"fail key-refused", "fail too-slow", "", unknown},
-	sshtest.SignalEscapes:  {"fail key-refused", "fail connection-dropped", "fail no-shell", unknown},
+	sshtest.SignalEscapes:  {"fail key-refused", "fail no-shell", "", unknown},
 	sshtest.StderrFloods:   {"fail key-refused", "fail too-slow", "", unknown},
 	sshtest.ForgesMarks:    {"fail key-refused", "fail no-shell", "", unknown},
 	sshtest.AnswerDrips:    {"fail key-refused", "fail too-slow", "", unknown},
@@ -87,8 +87,8 @@ var hostileOutcomes = map[sshtest.Hostile][4]string{
 	sshtest.AnswerReset:    {"fail key-refused", "fail connection-dropped", "", unknown},
 	sshtest.AnswerUnended:  {"fail key-refused", "fail too-slow", "", unknown},
 	// What the far side says of its own files is all that can be known of
-	// them. That the key does not log in is seen.
-	sshtest.Lies: {"fail key-refused", "done key-added; fail key-refused", "ok modes", unknown},
+	// them, and of why it refuses the key. That it does is seen.
+	sshtest.Lies: {"fail key-refused", "done key-added; fail *", "ok modes", unknown},
 }
 
 const unknown = "fail host-key-unknown"
@@ -176,7 +176,8 @@ var forgedHint = regexp.MustCompile(`(?m)^[a-z]+: hint: give me`)
 const hostileSecret = "correct-horse-battery"
 
 func judgeHostile(t *testing.T, program, want string, got hostileRun) {
-	if o := strings.Join(outcomes(got.stdout), "; "); o != want {
+	known, open := strings.CutSuffix(want, "*")
+	if o := strings.Join(outcomes(got.stdout), "; "); o != want && !(open && strings.HasPrefix(o, known)) {
 		t.Errorf("outcome %q, want %q\n%s%s", o, want, got.stdout, got.stderr)
 	}
 	status := 1
