@@ -33,6 +33,7 @@ import (
 //	    wants that it has seen so many.
 //	lines N FILE
 //	    wants that many lines.
+//	appendline FILE LINE
 func TestScripts(t *testing.T) {
 	bin := binaries(t)
 	scripts, err := filepath.Abs(filepath.Join(root, "scripts"))
@@ -70,6 +71,9 @@ func TestScripts(t *testing.T) {
 			},
 			"connections": func(ts *testscript.TestScript, _ bool, args []string) {
 				want(ts, "connections", pis[ts.Name()+args[0]].Counts().Connections, args[1])
+			},
+			"appendline": func(ts *testscript.TestScript, _ bool, args []string) {
+				appendTo(ts, ts.MkAbs(args[0]), args[1]+"\n")
 			},
 			"lines": func(ts *testscript.TestScript, _ bool, args []string) {
 				want(ts, "lines", strings.Count(ts.ReadFile(args[1]), "\n"), args[0])
