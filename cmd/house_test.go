@@ -47,6 +47,7 @@ var floors = map[string]int{
 	"pkg/knownhosts":     1,
 	"pkg/strictmodes":    1,
 	"pkg/sshdlog":        1,
+	"pkg/sshdconfig":     2, // net/netip reads the addresses of Match
 	"pkg/hostfs":         2,
 	"pkg/session":        3,
 	"pkg/identity":       3,

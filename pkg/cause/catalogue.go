@@ -246,7 +246,7 @@ var theAccount = []Entry{
 	{
 		Word:     "pubkey-disabled",
 		Meaning:  "The server does not take keys for this account.",
-		Evidence: "Its list of methods has no publickey.",
+		Evidence: "Its list of methods has no publickey; where its configuration could be read, the record names FILE:LINE.",
 		Cure:     "Set PubkeyAuthentication yes on the server; the first value that sshd reads wins, so look in /etc/ssh/sshd_config.d too, and ask sudo sshd -T.",
 	}, {
 		Word:     "password-disabled",
@@ -281,8 +281,38 @@ var theAccount = []Entry{
 	}, {
 		Word:     "more-needed",
 		Meaning:  "The server took the key and asks for another method as well.",
-		Evidence: "The server reported partial success and named the methods that can continue (RFC 4252, section 5.1).",
+		Evidence: "The server reported partial success and named the methods that can continue (RFC 4252, section 5.1), or AuthenticationMethods at the FILE:LINE that the record names says so.",
 		Cure:     "Set AuthenticationMethods on the server to publickey or any, if the key alone is to do.",
+	}, {
+		Word:     "key-type-refused",
+		Meaning:  "The server takes no keys of this type, or none so short.",
+		Evidence: "PubkeyAcceptedAlgorithms or RequiredRSASize of its configuration, which the record names by FILE:LINE, or its version, which is older than the type.",
+		Cure:     "Make another key with pikeygen -t ed25519 -f FILE and copy it, or change that line.",
+	}, {
+		Word:     "key-revoked",
+		Meaning:  "The server takes the key for revoked.",
+		Evidence: "RevokedKeys of its configuration names a list that has the key, or a file that is not there, and then every key is refused.",
+		Cure:     "Make another key: somebody has said that this one must not be trusted. Where only the file is missing, sudo touch it there.",
+	}, {
+		Word:     "user-not-allowed",
+		Meaning:  "The configuration of the server does not let the account in, by whatever method.",
+		Evidence: "AllowUsers, DenyUsers, AllowGroups or DenyGroups, which the record names by FILE:LINE, and a connection on which neither the key nor what let us in before was taken.",
+		Cure:     "Change that line, then sudo systemctl reload ssh.",
+	}, {
+		Word:     "root-refused",
+		Meaning:  "The server does not let root in.",
+		Evidence: "PermitRootLogin is no at the FILE:LINE that the record names, and nothing let us in any more.",
+		Cure:     "Log in as another user and use sudo, or set PermitRootLogin prohibit-password there.",
+	}, {
+		Word:     "account-locked",
+		Meaning:  "The password of the account is locked, and a server that does without PAM lets nobody in then, not even by key.",
+		Evidence: "UsePAM is not on, passwd -S says L, and nothing let us in any more.",
+		Cure:     "As root there: usermod -p '*' USER, which keeps logins by password off.",
+	}, {
+		Word:     "shell-missing",
+		Meaning:  "The login shell of the account is not there or cannot be executed, so sshd lets nobody in.",
+		Evidence: "The path that passwd(5) names was looked at.",
+		Cure:     "As root there: chsh -s /bin/sh USER.",
 	}, {
 		Word:     "too-many-tries",
 		Meaning:  "The server hung up after too many attempts, before the right key was offered.",
@@ -376,8 +406,33 @@ var farFiles = []Entry{
 	}, {
 		Word:     "keys-file-elsewhere",
 		Meaning:  "The server reads the authorized keys of this account from another file, or from none.",
-		Evidence: "The key is in ~/.ssh/authorized_keys with owner and modes in order, and the server refuses it.",
-		Cure:     "See AuthorizedKeysFile with sudo sshd -T -C user=USER on the console; a Match block or a file in /etc/ssh/sshd_config.d may set it.",
+		Evidence: "AuthorizedKeysFile of its configuration names other files, at the FILE:LINE that the record names; or, where nothing does, the path is not the one that the server takes by default.",
+		Cure:     "Put the key there with pikeycopy -t FILE, or change that line; sudo sshd -T -C user=USER on the console says what holds in the end.",
+	}, {
+		Word:     "keys-command",
+		Meaning:  "The server reads no authorized_keys file, but asks a program for the keys.",
+		Evidence: "AuthorizedKeysFile is none and AuthorizedKeysCommand is set, at the FILE:LINE that the record names.",
+		Cure:     "Add the key where that program looks it up, such as a directory service.",
+	}, {
+		Word:     "entry-from",
+		Meaning:  "The line with the key has a from= that our address is not in.",
+		Evidence: "The line was read, and the session says which address the server sees.",
+		Cure:     `Log in from an address that from= names, or add a line for this one: pikeycopy -f --options 'from="ADDRESS"'.`,
+	}, {
+		Word:     "entry-expired",
+		Meaning:  "The expiry-time= of the line with the key is over.",
+		Evidence: "The line was read and compared with the clock there, which the detail shows.",
+		Cure:     "Add a line that lasts longer with pikeycopy -f --expires 90d; or set the clock there, which may be wrong after a time without power.",
+	}, {
+		Word:     "dropbear-limits",
+		Meaning:  "The server is dropbear, which cannot read the line with the key as OpenSSH would.",
+		Evidence: "The line has an option that dropbear does not know, such as from= or expiry-time=, more blanks than one, or too many bytes.",
+		Cure:     "Put the key on a line of its own without options: pikeycopy -f.",
+	}, {
+		Word:     "selinux-label",
+		Meaning:  "SELinux keeps sshd from reading the authorized keys, because of their label.",
+		Evidence: "getenforce says Enforcing, and ls -Z shows another type than ssh_home_t.",
+		Cure:     "Run restorecon -RFv ~/.ssh there.",
 	}, {
 		Word:     "read-only-fs",
 		Meaning:  "The file system of the home folder is read-only.",

@@ -586,11 +586,15 @@ func dropbearFault(n numbered, typ, version string) string {
 			return "it does not know the option " + o.Name
 		}
 	}
-	if !strings.HasPrefix(n.text, typ+" AAAA") && !strings.Contains(n.text, " "+typ+" AAAA") {
+	const blanks = " \t"
+	i := strings.Index(n.text, typ+" AAAA")
+	switch {
+	case strings.IndexAny(n.text, blanks) == 0:
+		return "a blank stands before it"
+	case i < 0:
 		return "exactly one blank must stand between the type and the key"
-	}
-	if len(e.Options) == 0 && !strings.HasPrefix(n.text, typ) {
-		return "blanks before the type"
+	case i > 1 && strings.ContainsAny(n.text[i-2:i-1], blanks):
+		return "exactly one blank must stand between the options and the type"
 	}
 	return ""
 }

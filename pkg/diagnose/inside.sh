@@ -22,7 +22,7 @@ say() { printf '%s %s\n' "$mark" "$*" | tr -d '\r'; }
 
 # The text of a file, or of what a command prints, each line behind the mark.
 text() {
-	head -c 65536 | tr -d '\000' | sed "s/^/$mark | /"
+	head -c 65536 | sed "s/^/$mark | /"
 	echo
 }
 

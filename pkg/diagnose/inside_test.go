@@ -477,7 +477,7 @@ func TestInsideFile(t *testing.T) {
 		{"dropbear, blanks", "dropbear", []string{strings.Replace(key.Line, " ", "  ", 1)}, nil,
 			want{"dropbear-limits", "/authorized_keys:1", "exactly one blank", ""}},
 		{"dropbear, indented", "dropbear", []string{" " + key.Line}, nil,
-			want{"dropbear-limits", "/authorized_keys:1", "blanks before", ""}},
+			want{"dropbear-limits", "/authorized_keys:1", "a blank stands before", ""}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			if err := os.RemoveAll(filepath.Join(user.Home, ".ssh")); err != nil {

@@ -1,0 +1,171 @@
+package diagnose
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"pi-key-tools/pkg/sshdconfig"
+	"pi-key-tools/pkg/sshtest"
+)
+
+// Every POSIX shell tells the same.
+func TestScriptInShells(t *testing.T) {
+	dir := t.TempDir()
+	key := sshtest.NewKey(t, dir, "ed25519")
+	other := sshtest.NewKey(t, t.TempDir(), "ed25519")
+	keys := write(t, filepath.Join(dir, "it's $HOME `keys`"), "# x\n"+other.Line+"\nfrom=\"10.*\" "+key.Line+"\r\nglued "+key.Line+"\na\x00b "+key.Line, 0o600)
+	write(t, filepath.Join(dir, "a.conf"), "AuthorizedKeysFile \\\n", 0o600)
+	write(t, filepath.Join(dir, "b.conf"), "no newline at the end", 0o600)
+	if err := os.Symlink(keys, filepath.Join(dir, "same")); err != nil {
+		t.Fatal(err)
+	}
+	script := fmt.Sprintf("mark=M\naccount=yes\nkeys=%s\nkey='%s'\nfiles='%s/*.conf\n%[3]s/none'\nsame='%[3]s/same\n%[3]s/a.conf'\nrevoked=%[3]s/gone\ndump=\n%s",
+		`"$KEYS"`, strings.Join(strings.Fields(key.Line)[:2], " "), dir, insideScript)
+	n := 0
+	for _, shell := range [][]string{{"dash"}, {"bash", "--posix"}, {"busybox", "sh"}, {"zsh", "--emulate", "sh"}, {"ksh"}, {"mksh"}} {
+		if _, err := exec.LookPath(shell[0]); err != nil {
+			continue
+		}
+		n++
+		cmd := sshtest.Command(t, dir, shell[0], append(shell[1:], "-c", "printf 'M | not ours\\n'\n"+script)...)
+		cmd.Env = append(cmd.Env, "KEYS="+keys, "SSH_CONNECTION=fe80::1%eth0 50000 ::ffff:192.168.1.2 2222")
+		out, err := cmd.Output()
+		var f facts
+		if !f.read("M", string(out)) || err != nil {
+			t.Errorf("%s: %v: %q", shell, err, out)
+			continue
+		}
+		if f.conn.Address != "fe80::1" || f.conn.LocalAddress != "192.168.1.2" || f.conn.LocalPort != 2222 {
+			t.Errorf("%s: %+v", shell, f.conn)
+		}
+		if f.account.UID != os.Getuid() || f.account.Name == "" || f.account.Home == "" || len(f.account.Groups) == 0 || len(f.conn.Groups) == 0 {
+			t.Errorf("%s: %+v %+v", shell, f.account, f.conn)
+		}
+		if want := []numbered{{3, `from="10.*" ` + key.Line + "\r"}, {4, "glued " + key.Line}, {5, "a\x00b " + key.Line}}; !f.readable || !slices.Equal(f.lines, want) {
+			t.Errorf("%s: lines %s", shell, fmt.Sprintf("%q, want %q", fmt.Sprint(f.lines), fmt.Sprint(want)))
+		}
+		if want := []sshdconfig.File{{Path: dir + "/a.conf", Text: "AuthorizedKeysFile \\\n"}, {Path: dir + "/b.conf", Text: "no newline at the end\n"}}; !slices.Equal(f.files[dir+"/*.conf"], want) {
+			t.Errorf("%s: files %v", shell, f.files)
+		}
+		if none, asked := f.files[dir+"/none"]; none != nil || !asked {
+			t.Errorf("%s: files %v", shell, f.files)
+		}
+		if !slices.Equal(f.same, []string{dir + "/same"}) || f.revokedIs != listAbsent {
+			t.Errorf("%s: same %q, revoked %v", shell, f.same, f.revokedIs)
+		}
+		if len(f.parents) == 0 || len(f.utc) != 14 || len(f.local) != 14 {
+			t.Errorf("%s: parents %q, clock %q %q", shell, f.parents, f.utc, f.local)
+		}
+	}
+	if n == 0 {
+		t.Skip("no POSIX shell here")
+	}
+}
+
+// An answer that lies or stops is no answer.
+func TestReadHostileAnswers(t *testing.T) {
+	for _, answer := range []string{
+		"", "M", "M user pi", "x M end\n", "M  end\n", "N end\n", "M user pi\nM file /x\nM | x\n",
+		strings.Repeat("M | x\n", 100), "M file\nM unread\nM pattern\nM ids x y\nM connection\nM passwd\nM lines\nM | x\nM | 99999999999999999999:x\n",
+	} {
+		var f facts
+		if f.read("M", answer) {
+			t.Errorf("%q has an end", answer)
+		}
+	}
+}
+
+func TestArguments(t *testing.T) {
+	for _, c := range []struct {
+		parents []string
+		name    string
+		f       string
+		o       string
+	}{
+		{[]string{"sshd: pi@notty", "sshd: pi [priv]", "sshd: /usr/sbin/sshd -D [listener] 0 of 10-100 startups", "/sbin/init"}, "sshd", "", ""},
+		{[]string{"sshd-session: pi@notty", "sshd: /usr/sbin/sshd -D -f /etc/x -o Port=22 -oUsePAM=no [listener] 0 of 10-100 startups"}, "sshd", "/etc/x", "Port=22 UsePAM=no"},
+		{[]string{"sshd: pi@notty", "sshd: /usr/sbin/sshd -f /inner [listener] 1 of 2", "sshd: /usr/sbin/sshd -f /outer [listener] 1 of 2"}, "sshd", "/inner", ""},
+		{[]string{"/opt/sshd -f/etc/x"}, "sshd", "/etc/x", ""},
+		{[]string{"vim sshd -f x", "", "sshd: -f x"}, "sshd", "", ""},
+		{[]string{"dropbear -F -f x"}, "sshd", "", ""},
+	} {
+		f := facts{parents: c.parents}
+		args := f.arguments(c.name)
+		if file, o := strings.Join(option(args, 'f'), " "), strings.Join(option(args, 'o'), " "); file != c.f || o != c.o {
+			t.Errorf("%q: -f %q -o %q", c.parents, file, o)
+		}
+	}
+}
+
+func TestExpired(t *testing.T) {
+	const utc, local = "20261122120000", "20261122130000"
+	for until, over := range map[string]bool{
+		"20261121": true, "20261122": true, "20261123": false,
+		"202611221230": true, "202611221230Z": false, "202611221159z": true, "20261122115959UTC": true,
+		"20261122130000": false, "20261122125959": true, "99991231": false,
+	} {
+		if _, got := expired(until, utc, local); got != over {
+			t.Errorf("%s: %v", until, got)
+		}
+	}
+	if _, over := expired("20200101", "", ""); over {
+		t.Error("over without a clock")
+	}
+	now := time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
+	for there, wrong := range map[string]bool{"20261122110000": false, "20261125120000": true, "19700101000000": true, "": false} {
+		if wrongClock(there, now) != wrong {
+			t.Errorf("the clock at %q", there)
+		}
+	}
+}
+
+func TestRefusedBySELinux(t *testing.T) {
+	for _, c := range []struct {
+		mode, label string
+		want        bool
+	}{
+		{"Enforcing", "unconfined_u:object_r:ssh_home_t:s0", false},
+		{"Enforcing", "unconfined_u:object_r:default_t:s0", true},
+		{"Enforcing", "system_u:object_r:admin_home_t:s0:c1.c2", true},
+		{"Permissive", "unconfined_u:object_r:default_t:s0", false},
+		{"Enforcing", "?", false}, {"Enforcing", "", false}, {"", "", false},
+	} {
+		if got := refusedBySELinux(c.mode, c.label); got != c.want {
+			t.Errorf("%s %s: %v", c.mode, c.label, got)
+		}
+	}
+}
+
+func TestDropbearFault(t *testing.T) {
+	line := sshtest.NewKey(t, t.TempDir(), "ed25519").Line
+	long := strings.Repeat(" x", 1500)
+	for _, c := range []struct {
+		number  int
+		text    string
+		version string
+		fault   string
+	}{
+		{1, line, "SSH-2.0-dropbear_2022.83", ""},
+		{1, `command="a b",no-X11-forwarding,restrict ` + line, "SSH-2.0-dropbear_2022.83", ""},
+		{301, line, "SSH-2.0-dropbear_2025.89", ""},
+		{301, line, "SSH-2.0-dropbear_2026.94", "300"},
+		{1, line + long, "SSH-2.0-dropbear_2025.89", ""},
+		{1, line + long, "SSH-2.0-dropbear_2026.94", "3000"},
+		{1, `environment="A=b" ` + line, "SSH-2.0-dropbear", "environment"},
+		{1, `restrict  ` + line, "SSH-2.0-dropbear", "exactly one blank"},
+		{1, strings.Replace(line, " ", "\t", 1), "SSH-2.0-dropbear", "exactly one blank"},
+		{1, "\t" + line, "SSH-2.0-dropbear", "a blank stands before"},
+		{1, "#" + line, "SSH-2.0-dropbear", "comment"},
+	} {
+		got := dropbearFault(numbered{c.number, c.text}, "ssh-ed25519", c.version)
+		if (got == "") != (c.fault == "") || !strings.Contains(got, c.fault) {
+			t.Errorf("%d %.60q %s: %q", c.number, c.text, c.version, got)
+		}
+	}
+}
