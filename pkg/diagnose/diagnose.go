@@ -267,7 +267,13 @@ func authentication(host *connect.Host, keys connect.Keys, rep *session.Report, 
 	if len(rep.Offers) == 0 {
 		return nothingOffered(host, keys)
 	}
-	return refused(host, rep)
+	asked := slices.DeleteFunc(slices.Clone(rep.Offers), func(o session.Offer) bool { return o.Answer == session.Unasked })
+	if len(asked) == 0 {
+		k := rep.Offers[0].Key.Public
+		return failure("key-type-refused", k.Fingerprint(), "make a key that it takes: pikeygen -t ed25519 -f FILE",
+			"the server takes no signature that a %s key makes here (its server-sig-algs)", k.Name())
+	}
+	return refused(host, rep, asked)
 }
 
 // signing is the case of a key that the server would take, and that this side
@@ -368,14 +374,14 @@ func nothingOffered(host *connect.Host, keys connect.Keys) record.Record {
 }
 
 // refused lists what remains possible: from outside, all of it looks the same.
-func refused(host *connect.Host, rep *session.Report) record.Record {
+func refused(host *connect.Host, rep *session.Report, asked []session.Offer) record.Record {
 	var offered []string
-	for _, o := range rep.Offers {
+	for _, o := range asked {
 		offered = append(offered, o.Key.Public.Name()+" "+o.Key.Public.Fingerprint())
 	}
 	subject := ""
 	if len(offered) == 1 {
-		subject = rep.Offers[0].Key.Public.Fingerprint()
+		subject = asked[0].Key.Public.Fingerprint()
 	}
 	hint := "install the key: " + host.Again("pikeycopy") + "\nhint: if it is there already, repair the modes: " + host.Again("pikeyfix")
 	if noPassword(rep) {

@@ -117,7 +117,7 @@ func (j Job) prove(ctx context.Context, host *connect.Host, acting *session.Clie
 		case session.Accepted:
 			records = append(records, record.Record{Verdict: record.OK, Cause: "accepted", Subject: fp,
 				Detail: "the server would take it; " + why(o, mine)})
-		case session.Refused:
+		case session.Refused, session.Unasked:
 			if inside == nil {
 				inside = diagnose.Inside(ctx, acting.Run, host, rep, o.Public, path)
 			}

@@ -320,3 +320,30 @@ func TestDeadlineStopsItsClockForAPerson(t *testing.T) {
 		t.Errorf("cause %v", context.Cause(ctx))
 	}
 }
+
+// x/crypto passes over a key that has no algorithm in common with the server,
+// without asking about it: that is no refusal of the key.
+func TestKeyWithoutAlgorithmIsNotAsked(t *testing.T) {
+	host := sshtest.NewKey(t, t.TempDir(), "ed25519").Signer
+	config := &ssh.ServerConfig{
+		PublicKeyAuthAlgorithms: []string{ssh.KeyAlgoED25519},
+		PublicKeyCallback: func(ssh.ConnMetadata, ssh.PublicKey) (*ssh.Permissions, error) {
+			return nil, errors.New("no")
+		},
+	}
+	config.AddHostKey(host)
+	near, far := net.Pipe()
+	go func() {
+		_, _, _, _ = ssh.NewServerConn(far, config) // nobody gets in
+	}()
+	_, rep, err := session.Login(timeLimit(t, 10*time.Second), session.Config{
+		Dial:         func(context.Context) (net.Conn, error) { return near, nil },
+		CheckHostKey: func(ssh.PublicKey, net.Addr) error { return nil },
+		Keys: []session.Key{
+			offer(t, sshtest.NewKey(t, t.TempDir(), "rsa")), offer(t, sshtest.NewKey(t, t.TempDir(), "ed25519")),
+		},
+	})
+	if err == nil || len(rep.Offers) != 2 || rep.Offers[0].Answer != session.Unasked || rep.Offers[1].Answer != session.Refused {
+		t.Errorf("offers %+v, error %v", rep.Offers, err)
+	}
+}
