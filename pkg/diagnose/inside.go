@@ -81,6 +81,9 @@ func (in *inside) gather(ctx context.Context, run hostfs.Runner) error {
 		in.account.Home = path.Dir(path.Dir(in.path))
 	}
 	if in.server == strictmodes.Dropbear {
+		if name, _ := in.dropbearFile(); name != in.path {
+			return in.ask(ctx, run, question{keys: in.path, same: name})
+		}
 		return nil
 	}
 
@@ -135,8 +138,8 @@ func (in *inside) gather(ctx context.Context, run hostfs.Runner) error {
 // judge goes the way of a key through the server (auth2.c, auth2-pubkey.c).
 func (in *inside) judge(ctx context.Context, fsys hostfs.FS) error {
 	if in.server == strictmodes.Dropbear {
-		if in.dropbearReads() {
-			if err := in.modes(ctx, fsys); err != nil {
+		if name, ok := in.dropbearReads(); ok {
+			if err := in.modes(ctx, fsys, name); err != nil {
 				return err
 			}
 			in.dropbearLines()
@@ -152,8 +155,8 @@ func (in *inside) judge(ctx context.Context, fsys hostfs.FS) error {
 	}
 	in.keyType()
 	in.revocation()
-	if in.sshdReads() {
-		if err := in.modes(ctx, fsys); err != nil {
+	if name, ok := in.sshdReads(); ok {
+		if err := in.modes(ctx, fsys, name); err != nil {
 			return err
 		}
 		in.entries()
@@ -333,18 +336,23 @@ func (in *inside) lists(text string) bool {
 // line is the key as a word for a shell.
 func (in *inside) line() string { return hostfs.Quote(in.key.Line()) }
 
-// sshdReads reports whether sshd looks for keys where ours was put, and names
-// the cause if it does not.
-func (in *inside) sshdReads() bool {
+// sshdReads returns the name by which sshd reads the file that our key was put
+// in, and tells the cause if it does not.
+func (in *inside) sshdReads() (name string, ok bool) {
 	const keyword = "AuthorizedKeysFile"
 	names, s := in.config.KeysFiles(in.account.Home, in.account.UID)
 	ours := func(name string) bool {
-		match, _ := path.Match(name, in.path) // a pattern, from OpenSSH 10.0 on
-		return name == in.path || match || slices.Contains(in.same, name)
+		return name == in.path || slices.Contains(in.same, name)
 	}
-	if slices.ContainsFunc(names, ours) {
+	if i := slices.IndexFunc(names, ours); i >= 0 {
 		in.doubt(keyword)
-		return true
+		return names[i], true
+	}
+	for _, name := range names { // a pattern, from OpenSSH 10.0 on
+		if match, _ := path.Match(name, in.path); match {
+			in.doubt(keyword)
+			return in.path, true
+		}
 	}
 	command, ok := in.config.Get("AuthorizedKeysCommand")
 	commands := ok && command.Args[0] != "none"
@@ -369,7 +377,7 @@ func (in *inside) sshdReads() bool {
 		}
 		in.find(in.unless(keyword), "keys-file-elsewhere", subject, in.putThere(names[0], s), "%s", detail)
 	}
-	return false
+	return "", false
 }
 
 // putThere is how the key gets into a file that a setting names: by ourselves
@@ -388,10 +396,10 @@ func (in *inside) putThere(file string, s sshdconfig.Setting) string {
 
 // modes judges the way to the keys file, as StrictModes does, or, where that is
 // off, what the user can open.
-func (in *inside) modes(ctx context.Context, fsys hostfs.FS) error {
-	findings, err := strictmodes.Judge(ctx, fsys, in.account, in.path, in.server)
+func (in *inside) modes(ctx context.Context, fsys hostfs.FS, name string) error {
+	findings, err := strictmodes.Judge(ctx, fsys, in.account, name, in.server)
 	if err != nil {
-		return fmt.Errorf("judging %s: %w", in.path, err)
+		return fmt.Errorf("judging %s: %w", name, err)
 	}
 	strict := in.config == nil || !in.config.Is("StrictModes", "no")
 	for _, f := range findings {
@@ -512,25 +520,32 @@ func refusedBySELinux(mode, label string) bool {
 	return mode == "Enforcing" && len(w) >= 3 && w[2] != "ssh_home_t"
 }
 
-// dropbearReads is sshdReads for dropbear, which has no configuration but its
-// arguments.
-func (in *inside) dropbearReads() bool {
-	file, unless := in.account.Home+"/.ssh/authorized_keys", ""
+// dropbearFile returns the file that dropbear reads, as far as its arguments
+// tell, and what could make that untrue.
+func (in *inside) dropbearFile() (name, unless string) {
 	if given := option(in.arguments("dropbear"), 'D'); len(given) > 0 {
 		dir := given[0]
 		if rest, ok := strings.CutPrefix(dir, "~/"); ok {
 			dir = in.account.Home + "/" + rest
 		}
-		file = path.Join(dir, "authorized_keys")
-	} else if in.openwrt && in.account.UID == 0 {
-		file, unless = "/etc/dropbear/authorized_keys", "this OpenWrt reads both"
+		return path.Join(dir, "authorized_keys"), ""
 	}
-	if file == in.path {
-		return true
+	if in.openwrt && in.account.UID == 0 {
+		return "/etc/dropbear/authorized_keys", "this OpenWrt reads both"
 	}
-	in.find(unless, "keys-file-elsewhere", file, fmt.Sprintf("echo %s | %s", in.line(), in.host.Again("pikeycopy -i - -t "+hostfs.Quote(file))),
-		"dropbear reads %s, and the key was put in %s", file, in.path)
-	return unless != ""
+	return in.account.Home + "/.ssh/authorized_keys", ""
+}
+
+// dropbearReads is sshdReads for dropbear, which has no configuration but its
+// arguments.
+func (in *inside) dropbearReads() (name string, ok bool) {
+	name, unless := in.dropbearFile()
+	if name == in.path || slices.Contains(in.same, name) {
+		return name, true
+	}
+	in.find(unless, "keys-file-elsewhere", name, fmt.Sprintf("echo %s | %s", in.line(), in.host.Again("pikeycopy -i - -t "+hostfs.Quote(name))),
+		"dropbear reads %s, and the key was put in %s", name, in.path)
+	return in.path, unless != ""
 }
 
 func (in *inside) dropbearLines() {
@@ -614,5 +629,6 @@ func (in *inside) unexplained() record.Record {
 	if len(in.remains) > 0 {
 		return failure("key-refused", in.key.Fingerprint(), hint, "likely: %s; what remains: %s", detail, strings.Join(in.remains, "; "))
 	}
-	return failure("key-refused", in.key.Fingerprint(), hint, "%s, and nothing in sshd's configuration is against it; the server's log says why", detail)
+	return failure("key-refused", in.key.Fingerprint(), hint, "%s, and nothing in sshd's configuration is against it; what remains: "+
+		"sshd runs with an older configuration than its files hold, or what only its log tells", detail)
 }

@@ -1,3 +1,5 @@
+//go:build unix
+
 package diagnose
 
 import (
@@ -276,6 +278,15 @@ func TestInsideConfiguration(t *testing.T) {
 			c.want.check(t, look(t, server.Endpoint, user, nil, offered, path, nil))
 		})
 	}
+	t.Run("a configuration that is no longer in force", func(t *testing.T) {
+		t.Parallel()
+		included := write(t, filepath.Join(publicDir(t), "x.conf"), "AuthorizedKeysFile none\n", 0o644)
+		server := sshtest.StartSSHD(t, sshtest.SSHDConfig{Config: []string{"Include " + included}})
+		open(t, server)
+		write(t, included, "AuthorizedKeysFile .ssh/*_keys\nAllowUsers alice\n", 0o644)
+		want{"key-refused", "SHA256:", "an older configuration", "journalctl"}.check(t,
+			look(t, server.Endpoint, user, nil, offer(t, key), path, nil))
+	})
 	t.Run("a configuration that is root's", func(t *testing.T) {
 		t.Parallel()
 		server := sshtest.StartSSHD(t, sshtest.SSHDConfig{Config: []string{"AuthorizedKeysFile none"}})
@@ -506,11 +517,19 @@ func TestInsideFile(t *testing.T) {
 	})
 	t.Run("by another name of the file", func(t *testing.T) {
 		path := user.Authorize(t, `from="10.0.0.1" `+key.Line)
-		link := filepath.Join(publicDir(t), "link")
-		if err := os.Symlink(path, link); err != nil {
+		dotfile := filepath.Join(user.Home, "dotfiles", "keys")
+		if err := os.Mkdir(filepath.Dir(dotfile), 0o755); err != nil {
 			t.Fatal(err)
 		}
-		want{"entry-from", link + ":1", "seen: ", ""}.check(t,
-			look(t, server(t, "sshd").Endpoint, user, nil, offer(t, key), link, nil))
+		user.Own(t, filepath.Dir(dotfile), 0o755)
+		if err := os.Rename(path, dotfile); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Symlink("../dotfiles/keys", path); err != nil {
+			t.Fatal(err)
+		}
+		for name, cause := range map[string]string{"sshd": "entry-from", "dropbear": "dropbear-limits"} {
+			want{cause, dotfile + ":1", "seen: ", ""}.check(t, look(t, server(t, name).Endpoint, user, nil, offer(t, key), dotfile, nil))
+		}
 	})
 }

@@ -332,12 +332,18 @@ func TestKeyWithoutAlgorithmIsNotAsked(t *testing.T) {
 		},
 	}
 	config.AddHostKey(host)
-	near, far := net.Pipe()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
 	go func() {
-		_, _, _, _ = ssh.NewServerConn(far, config) // nobody gets in
+		if conn, err := listener.Accept(); err == nil {
+			_, _, _, _ = ssh.NewServerConn(conn, config) // nobody gets in
+		}
 	}()
 	_, rep, err := session.Login(timeLimit(t, 10*time.Second), session.Config{
-		Dial:         func(context.Context) (net.Conn, error) { return near, nil },
+		Dial:         func(context.Context) (net.Conn, error) { return net.Dial("tcp", listener.Addr().String()) },
 		CheckHostKey: func(ssh.PublicKey, net.Addr) error { return nil },
 		Keys: []session.Key{
 			offer(t, sshtest.NewKey(t, t.TempDir(), "rsa")), offer(t, sshtest.NewKey(t, t.TempDir(), "ed25519")),
