@@ -66,12 +66,17 @@ var usualFiles = []string{sshdconfig.DefaultFile, sshdconfig.Dir + "/sshd_config
 // question of its own.
 const maxIncludes = 4
 
+// openSSH reports whether the server goes by sshd_config.
+func (in *inside) openSSH() bool {
+	return in.server == strictmodes.OpenSSH || in.server == strictmodes.Debian
+}
+
 // gather asks once for everything that can be foreseen, and again for what the
 // answer makes necessary.
 func (in *inside) gather(ctx context.Context, run hostfs.Runner) error {
 	plain := sshkey.Public{Type: in.key.Type, Blob: in.key.Blob}
 	q := question{account: true, keys: in.path, key: plain.Line()}
-	if in.server != strictmodes.Dropbear {
+	if in.openSSH() {
 		q.files = usualFiles
 	}
 	if err := in.ask(ctx, run, q); err != nil {
@@ -84,6 +89,8 @@ func (in *inside) gather(ctx context.Context, run hostfs.Runner) error {
 		if name, _ := in.dropbearFile(); name != in.path {
 			return in.ask(ctx, run, question{keys: in.path, same: name})
 		}
+	}
+	if !in.openSSH() {
 		return nil
 	}
 
@@ -139,14 +146,17 @@ func (in *inside) gather(ctx context.Context, run hostfs.Runner) error {
 func (in *inside) judge(ctx context.Context, fsys hostfs.FS) error {
 	if in.server == strictmodes.Dropbear {
 		if name, ok := in.dropbearReads(); ok {
-			if err := in.modes(ctx, fsys, name); err != nil {
+			if err := in.modes(ctx, fsys, name, ""); err != nil {
 				return err
 			}
 			in.dropbearLines()
 		}
 		return nil
 	}
-	if in.rep.Answer(in.key) == "" {
+	if !in.openSSH() {
+		return in.modes(ctx, fsys, in.path, cut(in.rep.ServerVersion)+" goes by other rules than OpenSSH and dropbear")
+	}
+	if in.rep.Methods != nil && !slices.Contains(in.rep.Methods, "publickey") {
 		in.methods()
 		return nil
 	}
@@ -156,7 +166,7 @@ func (in *inside) judge(ctx context.Context, fsys hostfs.FS) error {
 	in.keyType()
 	in.revocation()
 	if name, ok := in.sshdReads(); ok {
-		if err := in.modes(ctx, fsys, name); err != nil {
+		if err := in.modes(ctx, fsys, name, ""); err != nil {
 			return err
 		}
 		in.entries()
@@ -396,7 +406,7 @@ func (in *inside) putThere(file string, s sshdconfig.Setting) string {
 
 // modes judges the way to the keys file, as StrictModes does, or, where that is
 // off, what the user can open.
-func (in *inside) modes(ctx context.Context, fsys hostfs.FS, name string) error {
+func (in *inside) modes(ctx context.Context, fsys hostfs.FS, name, unless string) error {
 	findings, err := strictmodes.Judge(ctx, fsys, in.account, name, in.server)
 	if err != nil {
 		return fmt.Errorf("judging %s: %w", name, err)
@@ -404,7 +414,7 @@ func (in *inside) modes(ctx context.Context, fsys hostfs.FS, name string) error 
 	strict := in.config == nil || !in.config.Is("StrictModes", "no")
 	for _, f := range findings {
 		if strict || f.Cause == "keys-unreadable" || f.Cause == "keys-not-a-file" {
-			in.find("", f.Cause, f.Path, in.host.Again("pikeyfix"), "%s", f.Detail)
+			in.find(unless, f.Cause, f.Path, in.host.Again("pikeyfix"), "%s", f.Detail)
 		}
 	}
 	return nil
@@ -619,6 +629,10 @@ func (in *inside) unexplained() record.Record {
 	detail := "the key is in " + in.path + ", and its line, owners and modes are good"
 	if in.server == strictmodes.Dropbear {
 		return failure("key-refused", in.key.Fingerprint(), "look in the log there: logread | grep dropbear, or journalctl -t dropbear", "%s", detail)
+	}
+	if !in.openSSH() {
+		return failure("key-refused", in.key.Fingerprint(), "look in the log of the server there",
+			"the key is in %s, with owners and modes that OpenSSH and dropbear take; where %s reads keys is not known here", in.path, cut(in.rep.ServerVersion))
 	}
 	hint := "look in the log there: sudo journalctl -u ssh --since -10min"
 	if in.config != nil && len(in.config.Unread) > 0 {

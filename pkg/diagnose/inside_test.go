@@ -387,6 +387,31 @@ func restart(t *testing.T, d *sshtest.Daemon) {
 	t.Fatal("sshd does not start again: ", d.Log())
 }
 
+// Of a server that nobody knows, no configuration is believed.
+func TestInsideUnknownServer(t *testing.T) {
+	t.Parallel()
+	home := t.TempDir()
+	path := write(t, filepath.Join(home, "keys"), "", 0o600)
+	run := func(ctx context.Context, command string) ([]byte, []byte, int, error) {
+		out, err := sshtest.Command(t, home, "sh", "-c", command).Output()
+		return out, nil, 0, err
+	}
+	key := offer(t, sshtest.NewKey(t, t.TempDir(), "ed25519"))
+	rep := &session.Report{ServerVersion: "SSH-2.0-Tailscale", Methods: []string{"publickey"}}
+	host := target(t, sshtest.Endpoint{Addr: "127.0.0.1:1", Port: 1}, &sshtest.User{Name: "pi"})
+	for _, r := range Inside(t.Context(), run, host, rep, key.Public, path) {
+		if r.Cause != "key-refused" && !strings.HasPrefix(r.Detail, "likely: ") || !strings.Contains(r.Detail, "SSH-2.0-Tailscale") {
+			t.Errorf("%s: %s", r.Cause, r.Detail)
+		}
+	}
+	none := func(context.Context, string) ([]byte, []byte, int, error) { return nil, []byte("sftp only\x1b[2J"), 1, nil }
+	rep.ServerVersion = "SSH-2.0-OpenSSH_10.0"
+	records := Inside(t.Context(), none, host, rep, key.Public, path)
+	if len(records) != 1 || records[0].Cause != "key-refused" || !strings.Contains(records[0].Detail, "looking for the cause failed") {
+		t.Errorf("%+v", records)
+	}
+}
+
 // Root is judged by what sshd -T says.
 func TestInsideRoot(t *testing.T) {
 	sshtest.NeedRoot(t)
