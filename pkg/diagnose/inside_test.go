@@ -404,7 +404,9 @@ func TestInsideUnknownServer(t *testing.T) {
 			t.Errorf("%s: %s", r.Cause, r.Detail)
 		}
 	}
-	none := func(context.Context, string) ([]byte, []byte, int, error) { return nil, []byte("sftp only\x1b[2J"), 1, nil }
+	none := func(context.Context, string) ([]byte, []byte, int, error) {
+		return nil, []byte("sftp only\x1b[2J"), 1, nil
+	}
 	rep.ServerVersion = "SSH-2.0-OpenSSH_10.0"
 	records := Inside(t.Context(), none, host, rep, key.Public, path)
 	if len(records) != 1 || records[0].Cause != "key-refused" || !strings.Contains(records[0].Detail, "looking for the cause failed") {
