@@ -45,3 +45,16 @@ var ErrNotRegular = errors.New("it is not a regular file")
 // ErrNoShell means that a login works and no POSIX shell answers there. The
 // error around it shows, escaped and cut, what came instead.
 var ErrNoShell = errors.New("the login shell there ran no command")
+
+// ErrNoHome means that the home of an account is not there.
+var ErrNoHome = errors.New("there is no such home")
+
+// ErrOwner means that a file belongs to somebody else than it should, or cannot
+// be given to whom it should belong.
+var ErrOwner = errors.New("it belongs to another")
+
+// ErrTooLarge means that a file is larger than what is read of its kind.
+var ErrTooLarge = errors.New("it is too large")
+
+// ErrUnsure comes after a new file may have taken the old one's place.
+var ErrUnsure = errors.New("whether it was written is not known")

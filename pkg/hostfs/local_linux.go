@@ -12,7 +12,7 @@ import (
 // needs no permission on the file and wakes no device or pipe.
 func open(path string) (handle, error) {
 	const flags = unix.O_PATH | unix.O_NOFOLLOW | unix.O_CLOEXEC
-	fd, err := openat(unix.AT_FDCWD, "/", flags|unix.O_DIRECTORY)
+	fd, err := openat(unix.AT_FDCWD, "/", flags|unix.O_DIRECTORY, 0)
 	if err != nil {
 		return -1, err
 	}
@@ -24,7 +24,7 @@ func open(path string) (handle, error) {
 		if rest != "" {
 			more = unix.O_DIRECTORY
 		}
-		next, err := openat(fd, name, flags|more)
+		next, err := openat(fd, name, flags|more, 0)
 		unix.Close(fd)
 		if err != nil {
 			return -1, notReal(err)
@@ -34,9 +34,9 @@ func open(path string) (handle, error) {
 	return handle(fd), nil
 }
 
-func openat(dir int, name string, flags int) (fd int, err error) {
+func openat(dir int, name string, flags int, mode uint32) (fd int, err error) {
 	for {
-		if fd, err = unix.Openat(dir, name, flags, 0); err != unix.EINTR {
+		if fd, err = unix.Openat(dir, name, flags, mode); err != unix.EINTR {
 			return fd, err
 		}
 	}

@@ -1,0 +1,662 @@
+package hostfs
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"pi-key-tools/pkg/strictmodes"
+)
+
+// A Card is a root file system that is mounted here and not running, such as
+// an SD card, and that may have been made to harm whoever looks into it. Paths
+// are the card's own: every link, absolute or not, means a place on the card, and
+// ".." of its root is its root (openat2(2), RESOLVE_IN_ROOT). Nothing but
+// regular files is ever opened. It is a strictmodes.Tree.
+type Card struct {
+	root          handle
+	passwd, group string
+}
+
+// OpenCard opens the card that is mounted at dir. The caller closes it.
+func OpenCard(dir string) (*Card, error) {
+	fd, err := openat(unix.AT_FDCWD, dir, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, &fs.PathError{Op: "opening", Path: dir, Err: err}
+	}
+	c := &Card{root: handle(fd)}
+	data, err := c.ReadFile("/etc/passwd")
+	if err == nil {
+		c.passwd = string(data)
+		if data, err = c.ReadFile("/etc/group"); errors.Is(err, fs.ErrNotExist) {
+			err = nil
+		}
+		c.group = string(data)
+	}
+	if err != nil {
+		c.Close()
+		if errors.Is(err, unix.ENOSYS) {
+			return nil, errors.New("a card can be worked on only by Linux 5.6 or later, which has openat2(2)")
+		}
+		return nil, fmt.Errorf("%s holds no root file system: %w", dir, err)
+	}
+	return c, nil
+}
+
+// Close ends the use of the card.
+func (c *Card) Close() { c.root.close() }
+
+// resolve opens a name below dir by the rules of openat2(2). It is asked again
+// when a folder that ".." passes was renamed meanwhile.
+func resolve(dir handle, name string, flags, rules uint64) (handle, error) {
+	how := unix.OpenHow{Flags: flags | unix.O_CLOEXEC, Resolve: rules | unix.RESOLVE_NO_MAGICLINKS}
+	for range 100 {
+		fd, err := unix.Openat2(int(dir), name, &how)
+		if err != unix.EINTR && err != unix.EAGAIN {
+			return handle(fd), err
+		}
+	}
+	return -1, ErrChanged
+}
+
+func (c *Card) look(name string, flags uint64) (handle, error) {
+	return resolve(c.root, name, flags|unix.O_PATH, unix.RESOLVE_IN_ROOT)
+}
+
+// Lstat is strictmodes.Tree's.
+func (c *Card) Lstat(_ context.Context, name string) (strictmodes.Stat, error) {
+	h, err := c.look(name, unix.O_NOFOLLOW)
+	if err != nil {
+		return strictmodes.Stat{}, &fs.PathError{Op: "lstat", Path: name, Err: err}
+	}
+	defer h.close()
+	return h.stat()
+}
+
+// Readlink is strictmodes.Tree's.
+func (c *Card) Readlink(_ context.Context, name string) (string, error) {
+	h, err := c.look(name, unix.O_NOFOLLOW)
+	if err == nil {
+		defer h.close()
+		b := make([]byte, unix.PathMax)
+		var n int
+		if n, err = unix.Readlinkat(int(h), "", b); err == nil {
+			return string(b[:n]), nil
+		}
+	}
+	return "", &fs.PathError{Op: "readlink", Path: name, Err: err}
+}
+
+// PrivateGroup is strictmodes.Tree's, by the accounts of the card.
+func (c *Card) PrivateGroup(_ context.Context, gid, owner int) (bool, error) {
+	return privateGroup(c.passwd, c.group, gid, owner), nil
+}
+
+// Account returns an account of the card, by its passwd(5) and group(5), and
+// the names of its groups.
+func (c *Card) Account(name string) (who strictmodes.Account, groups []string, err error) {
+	var names []string
+	for line := range strings.Lines(c.passwd) {
+		f := strings.Split(strings.TrimRight(line, "\n"), ":")
+		if len(f) < 6 || f[0] == "" {
+			continue
+		}
+		if names = append(names, f[0]); f[0] != name {
+			continue
+		}
+		uid, uerr := id(f[2])
+		gid, gerr := id(f[3])
+		if uerr != nil || gerr != nil || !path.IsAbs(f[5]) {
+			return who, nil, fmt.Errorf("the card's /etc/passwd has a line for %s that says nothing: uid %q, gid %q, home %q", name, f[2], f[3], f[5])
+		}
+		who = strictmodes.Account{Name: name, UID: uid, Home: path.Clean(f[5]), Groups: []int{gid}}
+		for line := range strings.Lines(c.group) {
+			f := strings.Split(strings.TrimRight(line, "\n"), ":")
+			if len(f) < 4 {
+				continue
+			}
+			g, err := id(f[2])
+			member := slices.Contains(strings.Split(f[3], ","), name)
+			if err != nil || g != gid && !member {
+				continue
+			}
+			groups = append(groups, f[0])
+			if g != gid {
+				who.Groups = append(who.Groups, g)
+			}
+		}
+		return who, groups, nil
+	}
+	return who, nil, fmt.Errorf("the card has no user %q; it has %s", name, strings.Join(names, ", "))
+}
+
+// id reads a uid or gid. The highest is none: chown(2) takes it for "as it is".
+func id(s string) (int, error) {
+	n, err := strconv.ParseUint(s, 10, 32)
+	if err == nil && (n == 1<<32-1 || n > 1<<31-1 && strconv.IntSize == 32) {
+		err = strconv.ErrRange
+	}
+	return int(n), err
+}
+
+const (
+	maxConfig = 4 << 20   // of passwd, sshd_config and their like
+	maxKeys   = 128 << 20 // more than 100,000 long RSA keys
+)
+
+// ReadFile reads a file of the card's configuration, of 4 MiB at most.
+func (c *Card) ReadFile(name string) ([]byte, error) {
+	h, err := c.look(name, 0)
+	if err != nil {
+		return nil, &fs.PathError{Op: "opening", Path: name, Err: err}
+	}
+	defer h.close()
+	f, err := h.regular(maxConfig)
+	if err != nil {
+		return nil, &fs.PathError{Op: "opening", Path: name, Err: err}
+	}
+	defer f.Close()
+	return readAtMost(f, maxConfig)
+}
+
+// regular opens a handle of O_PATH for reading, if it is of a regular file and
+// no larger than that: opening a device may do something, and a pipe waits.
+func (h handle) regular(most int64) (*os.File, error) {
+	var st unix.Stat_t
+	if err := unix.Fstat(int(h), &st); err != nil {
+		return nil, err
+	}
+	if st.Mode&unix.S_IFMT != unix.S_IFREG {
+		return nil, ErrNotRegular
+	}
+	if st.Size > most {
+		return nil, fmt.Errorf("%w: %d bytes", ErrTooLarge, st.Size)
+	}
+	f, err := os.Open("/proc/self/fd/" + strconv.Itoa(int(h)))
+	if err != nil {
+		return nil, plain(err)
+	}
+	return f, nil
+}
+
+func readAtMost(f io.Reader, most int64) ([]byte, error) {
+	data, err := io.ReadAll(io.LimitReader(f, most+1))
+	if err == nil && int64(len(data)) > most {
+		err = ErrTooLarge
+	}
+	return data, err
+}
+
+// Glob returns what a pattern of an absolute path leads to on the card, sorted,
+// as glob(7) has it; only its last component may be a pattern.
+func (c *Card) Glob(pattern string) ([]string, error) {
+	dir, last := path.Split(pattern)
+	h, err := resolve(c.root, dir, unix.O_RDONLY|unix.O_DIRECTORY, unix.RESOLVE_IN_ROOT)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, &fs.PathError{Op: "opening", Path: dir, Err: err}
+	}
+	d := os.NewFile(uintptr(h), dir)
+	defer d.Close()
+	names, err := d.Readdirnames(-1)
+	if err != nil {
+		return nil, err
+	}
+	var found []string
+	for _, name := range names {
+		hidden := strings.HasPrefix(name, ".") && !strings.HasPrefix(last, ".")
+		if ok, err := path.Match(last, name); err != nil {
+			return nil, err
+		} else if ok && !hidden {
+			found = append(found, path.Join(dir, name))
+		}
+	}
+	slices.Sort(found)
+	return found, nil
+}
+
+// ReadKeys reads a file of an account, as Replace would see it; nil if there is
+// none.
+func (c *Card) ReadKeys(ctx context.Context, who strictmodes.Account, name string) (string, []byte, error) {
+	s, err := c.find(ctx, who, name)
+	if err != nil {
+		return s.path, nil, err
+	}
+	defer s.base.close()
+	if s.noDir {
+		return s.path, nil, nil
+	}
+	dir, err := s.open(s.dir)
+	if err != nil {
+		return s.path, nil, err
+	}
+	defer dir.Close()
+	old, data, err := s.read(dir)
+	if old != nil {
+		old.Close()
+	}
+	return s.path, data, err
+}
+
+// Replace writes a file of an account durably: the complete old or the complete
+// new content at every moment, and on the disk when it returns nil. edit gets
+// the file's path and its content (nil if there is no file) and returns the new
+// one; nil changes nothing, and an error is returned as it is. It may be called
+// twice. Writers take turns by a lock on the folder.
+//
+// Links of the home are followed as far as they lead to somewhere in it (those
+// of a file that is named elsewhere, within its folder), and then lead to what
+// is the account's own. A new file is the account's, mode 0600, and so is its
+// folder, 0700, if that alone is missing. An old file keeps owner, group, mode,
+// ACL, SELinux label and user attributes; it must be regular, the account's or
+// root's, and have no further hard links.
+//
+// It is safe when somebody swaps files and links meanwhile: what was looked at
+// is what is opened, from one folder to the next. The error is ErrUnsure after
+// the last step but one, else nothing was changed.
+func (c *Card) Replace(ctx context.Context, who strictmodes.Account, name string, edit func(path string, old []byte) ([]byte, error)) error {
+	s, err := c.find(ctx, who, name)
+	if err != nil {
+		return err
+	}
+	defer s.base.close()
+	var dir *os.File
+	var old []byte
+	if !s.noDir {
+		if dir, err = s.open(s.dir); err != nil {
+			return err
+		}
+		defer dir.Close()
+		var f *os.File
+		if f, old, err = s.read(dir); err != nil {
+			return err
+		}
+		if f != nil {
+			f.Close()
+		}
+	}
+	if data, err := edit(s.path, old); data == nil || err != nil {
+		return err
+	}
+	if s.noDir {
+		if dir, err = s.makeDir(); err != nil {
+			return err
+		}
+		defer dir.Close()
+	}
+	if err := takeTurn(ctx, dir); err != nil {
+		return err
+	}
+	f, old, err := s.read(dir) // as it is in our turn
+	if err != nil {
+		return err
+	}
+	if f != nil {
+		defer f.Close()
+	}
+	data, err := edit(s.path, old)
+	if data == nil || err != nil {
+		return err
+	}
+	if err := s.write(dir, f, old, data); err != nil {
+		return err
+	}
+	// By its name, once more: the folder may be another by now.
+	if _, now, err := c.ReadKeys(ctx, who, name); err != nil {
+		return fmt.Errorf("%w: reading it back: %w", ErrUnsure, err)
+	} else if !bytes.Equal(now, data) {
+		return fmt.Errorf("%w: something else was read back", ErrUnsure)
+	}
+	return nil
+}
+
+// A spot is where a file of an account is, or will be.
+type spot struct {
+	who    strictmodes.Account
+	base   handle // what links must not leave
+	dir    string // below base; no link in it
+	name   string
+	path   string // of the card
+	noDir  bool
+	linked bool // through a link that, most likely, is the account's own
+}
+
+func (c *Card) find(ctx context.Context, who strictmodes.Account, name string) (spot, error) {
+	name = path.Clean(name)
+	base, rest := who.Home, strings.TrimPrefix(name, strings.TrimSuffix(who.Home, "/")+"/")
+	if path.IsAbs(rest) {
+		base, rest = path.Split(name)
+	}
+	s := spot{who: who, path: path.Join(base, rest)}
+	h, err := c.look(base, unix.O_DIRECTORY)
+	if errors.Is(err, fs.ErrNotExist) && base == who.Home {
+		err = ErrNoHome
+	}
+	if err != nil {
+		return s, &fs.PathError{Op: "opening", Path: base, Err: err}
+	}
+	at, err := Follow(ctx, c, base, rest)
+	if err != nil {
+		h.close()
+		return s, err
+	}
+	s.base, s.dir, s.name, s.noDir = h, at.Dir, at.Name, at.NoDir
+	real := path.Join(at.Dir, at.Name)
+	s.path, s.linked = path.Join(base, real), real != rest
+	return s, nil
+}
+
+// open opens a folder below base. No link is followed: one that is there now
+// was not when Follow looked.
+func (s spot) open(dir string) (*os.File, error) {
+	h, err := resolve(s.base, dir, unix.O_RDONLY|unix.O_DIRECTORY, unix.RESOLVE_BENEATH|unix.RESOLVE_NO_SYMLINKS)
+	if err == unix.EXDEV {
+		err = ErrChanged
+	}
+	if err != nil {
+		return nil, &fs.PathError{Op: "opening", Path: path.Dir(s.path), Err: notReal(err)}
+	}
+	return os.NewFile(uintptr(h), path.Dir(s.path)), nil
+}
+
+// mine reports whether the account may have what belongs to this uid.
+func (s spot) mine(uid uint32) bool {
+	return int(uid) == s.who.UID || uid == 0 && !s.linked
+}
+
+// read opens and reads the file in dir; all nil if there is none.
+func (s spot) read(dir *os.File) (*os.File, []byte, error) {
+	fail := func(err error) (*os.File, []byte, error) {
+		return nil, nil, &fs.PathError{Op: "opening", Path: s.path, Err: err}
+	}
+	var st unix.Stat_t
+	if err := unix.Fstat(int(dir.Fd()), &st); err != nil {
+		return fail(err)
+	}
+	if !s.mine(st.Uid) {
+		return nil, nil, &fs.PathError{Op: "using", Path: path.Dir(s.path), Err: fmt.Errorf("%w, uid %d", ErrOwner, st.Uid)}
+	}
+	fd, err := openat(int(dir.Fd()), s.name, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	if err == unix.ENOENT {
+		return nil, nil, nil
+	}
+	if err != nil {
+		return fail(err)
+	}
+	h := handle(fd)
+	defer h.close()
+	if err := unix.Fstat(fd, &st); err != nil {
+		return fail(err)
+	}
+	switch {
+	case st.Mode&unix.S_IFMT == unix.S_IFLNK:
+		return fail(fmt.Errorf("%w: it is a link", ErrChanged))
+	case st.Mode&unix.S_IFMT != unix.S_IFREG:
+		return fail(ErrNotRegular)
+	case st.Nlink > 1:
+		return fail(ErrLinked)
+	case !s.mine(st.Uid):
+		return fail(fmt.Errorf("%w, uid %d", ErrOwner, st.Uid))
+	}
+	f, err := h.regular(maxKeys)
+	if err != nil {
+		return fail(err)
+	}
+	data, err := readAtMost(f, maxKeys)
+	if err != nil {
+		f.Close()
+		return fail(plain(err))
+	}
+	return f, data, nil
+}
+
+// makeDir makes the folder of the file and gives it to the account.
+func (s spot) makeDir() (*os.File, error) {
+	fail := func(err error) (*os.File, error) {
+		return nil, &fs.PathError{Op: "making", Path: path.Dir(s.path), Err: plain(err)}
+	}
+	above, err := s.open(path.Dir(s.dir))
+	if err != nil {
+		return nil, err
+	}
+	defer above.Close()
+	err = unix.Mkdirat(int(above.Fd()), path.Base(s.dir), 0o700)
+	if err == unix.EEXIST { // another writer was faster
+		return s.open(s.dir)
+	}
+	if err != nil {
+		return fail(err)
+	}
+	dir, err := s.open(s.dir)
+	if err != nil {
+		return nil, err
+	}
+	err = func() error {
+		var st unix.Stat_t
+		if err := unix.Fstat(int(dir.Fd()), &st); err != nil {
+			return err
+		}
+		// It is given away, so it must be the one that we made: ours, closed to
+		// others, and with nothing in it.
+		if _, err := dir.Readdirnames(1); err != io.EOF || int(st.Uid) != os.Geteuid() || st.Mode&0o77 != 0 {
+			return ErrChanged
+		}
+		if err := chown(dir, s.who.UID, s.who.Groups[0]); err != nil {
+			return err
+		}
+		if err := dir.Chmod(0o700); err != nil { // whatever the umask is
+			return err
+		}
+		if err := dir.Sync(); err != nil {
+			return err
+		}
+		return above.Sync()
+	}()
+	if err != nil {
+		dir.Close()
+		unix.Unlinkat(int(above.Fd()), path.Base(s.dir), unix.AT_REMOVEDIR)
+		return fail(err)
+	}
+	return dir, nil
+}
+
+// chown gives a file that we have made to an account, if it is not so already.
+func chown(f *os.File, uid, gid int) error {
+	var st unix.Stat_t
+	if err := unix.Fstat(int(f.Fd()), &st); err != nil {
+		return err
+	}
+	if int(st.Uid) == uid && int(st.Gid) == gid {
+		return nil
+	}
+	if err := f.Chown(uid, gid); err != nil {
+		return fmt.Errorf("%w: giving it to uid %d, gid %d: %v", ErrOwner, uid, gid, plain(err))
+	}
+	return nil
+}
+
+// takeTurn locks a folder, as the far shell and Replace do. The lock is gone
+// with the handle.
+func takeTurn(ctx context.Context, dir *os.File) error {
+	for deadline := time.Now().Add(20 * time.Second); ; {
+		switch err := unix.Flock(int(dir.Fd()), unix.LOCK_EX|unix.LOCK_NB); err {
+		case nil, unix.ENOLCK, unix.ENOSYS, unix.EOPNOTSUPP: // no locks on this file system
+			return nil
+		case unix.EWOULDBLOCK, unix.EINTR:
+		default:
+			return &fs.PathError{Op: "locking", Path: dir.Name(), Err: err}
+		}
+		if time.Now().After(deadline) {
+			return &fs.PathError{Op: "locking", Path: dir.Name(), Err: fmt.Errorf("%w: another writer did not finish in 20 seconds", ErrChanged)}
+		}
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
+
+// write puts data in the place of old, whose content was that; both nil if
+// there is none.
+func (s spot) write(dir, old *os.File, content, data []byte) error {
+	fd := int(dir.Fd())
+	temp := ".new-" + rand.Text()
+	err := func() error {
+		new, err := openat(fd, temp, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o600)
+		if err != nil {
+			return err
+		}
+		if err := s.fill(os.NewFile(uintptr(new), temp), old, data); err != nil {
+			return err
+		}
+		if err := s.unchanged(fd, old, content); err != nil {
+			return err
+		}
+		return unix.Renameat(fd, temp, fd, s.name)
+	}()
+	if err != nil {
+		unix.Unlinkat(fd, temp, 0)
+		return &fs.PathError{Op: "writing", Path: s.path, Err: plain(err)}
+	}
+	if err := dir.Sync(); err != nil {
+		return fmt.Errorf("%w: bringing it to the disk: %w", ErrUnsure, plain(err))
+	}
+	return nil
+}
+
+// fill writes and closes the new file and gives it what the old one has.
+func (s spot) fill(f, old *os.File, data []byte) error {
+	err := func() error {
+		if _, err := f.Write(data); err != nil {
+			return err
+		}
+		want := unix.Stat_t{Mode: 0o600, Uid: uint32(s.who.UID), Gid: uint32(s.who.Groups[0])}
+		if old != nil {
+			if err := unix.Fstat(int(old.Fd()), &want); err != nil {
+				return err
+			}
+		}
+		if err := chown(f, int(want.Uid), int(want.Gid)); err != nil {
+			return err
+		}
+		if err := unix.Fchmod(int(f.Fd()), want.Mode&0o7777); err != nil {
+			return err
+		}
+		if old != nil {
+			if err := keepAttributes(f, old); err != nil {
+				return err
+			}
+		}
+		var st unix.Stat_t
+		if err := unix.Fstat(int(f.Fd()), &st); err != nil {
+			return err
+		}
+		if st.Mode&0o7777 != want.Mode&0o7777 || st.Uid != want.Uid || st.Gid != want.Gid {
+			return fmt.Errorf("%w: uid %d, gid %d, mode %04o came", ErrModesIgnored, st.Uid, st.Gid, st.Mode&0o7777)
+		}
+		return f.Sync()
+	}()
+	if cerr := f.Close(); err == nil {
+		err = cerr
+	}
+	return err
+}
+
+// unchanged says whether the name still leads to the old file, and that holds
+// what it held: somebody may write who takes no turns.
+func (s spot) unchanged(dir int, old *os.File, content []byte) error {
+	var now, was unix.Stat_t
+	err := unix.Fstatat(dir, s.name, &now, unix.AT_SYMLINK_NOFOLLOW)
+	switch {
+	case err == unix.ENOENT && old == nil:
+		return nil
+	case err == unix.ENOENT || err == nil && old == nil:
+		return ErrChanged
+	case err != nil:
+		return err
+	}
+	if err := unix.Fstat(int(old.Fd()), &was); err != nil {
+		return err
+	}
+	if _, err := old.Seek(0, io.SeekStart); err != nil {
+		return err
+	}
+	again, err := readAtMost(old, maxKeys)
+	switch {
+	case err != nil:
+		return err
+	case now.Dev != was.Dev || now.Ino != was.Ino || was.Nlink > 1 || !bytes.Equal(again, content):
+		return ErrChanged
+	}
+	return nil
+}
+
+const accessACL = "system.posix_acl_access"
+
+// keepAttributes gives a new file the ACL, the SELinux label and the user
+// attributes of the old one, and no ACL that its folder has for new files.
+func keepAttributes(f, old *os.File) error {
+	names, err := attributes(old)
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		if name != accessACL && name != "security.selinux" && !strings.HasPrefix(name, "user.") {
+			continue // what is of the content, such as security.ima, or of the kernel
+		}
+		value, err := attribute(old, name)
+		if err != nil {
+			return err
+		}
+		if has, err := attribute(f, name); err == nil && bytes.Equal(has, value) {
+			continue
+		}
+		if err := unix.Fsetxattr(int(f.Fd()), name, value, 0); err != nil {
+			return fmt.Errorf("%w: %s: %v", ErrModesIgnored, name, err)
+		}
+	}
+	if !slices.Contains(names, accessACL) {
+		switch err := unix.Fremovexattr(int(f.Fd()), accessACL); err {
+		case nil, unix.ENODATA, unix.EOPNOTSUPP:
+		default:
+			return err
+		}
+	}
+	return nil
+}
+
+func attributes(f *os.File) ([]string, error) {
+	b := make([]byte, 64<<10) // XATTR_LIST_MAX
+	n, err := unix.Flistxattr(int(f.Fd()), b)
+	if err == unix.EOPNOTSUPP {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return strings.FieldsFunc(string(b[:n]), func(r rune) bool { return r == 0 }), nil
+}
+
+func attribute(f *os.File, name string) ([]byte, error) {
+	b := make([]byte, 64<<10) // XATTR_SIZE_MAX
+	n, err := unix.Fgetxattr(int(f.Fd()), name, b)
+	if err != nil {
+		return nil, err
+	}
+	return b[:n], nil
+}

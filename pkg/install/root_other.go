@@ -1,0 +1,26 @@
+//go:build !linux
+
+package install
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+
+	"pi-key-tools/pkg/strictmodes"
+)
+
+// A Mounted is there on Linux only.
+type Mounted struct {
+	Engine
+	Note string
+}
+
+// Root needs Linux: no other system reads the card's file system as it is, and
+// follows its links without leaving it.
+func Root(dir, _, _ string) (*Mounted, error) {
+	return nil, fmt.Errorf("%s: the root file system of a card can be worked on only by Linux, not by %s; its boot partition can", dir, runtime.GOOS)
+}
+
+// Findings is there on Linux only.
+func (m *Mounted) Findings(context.Context) ([]strictmodes.Finding, error) { return nil, nil }
