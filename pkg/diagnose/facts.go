@@ -16,10 +16,25 @@ import (
 	"pi-key-tools/pkg/strictmodes"
 )
 
-// insideScript tells what decides on a login by key, on the far side.
+// insideSource tells what decides on a login by key, on the far side.
 //
 //go:embed inside.sh
-var insideScript string
+var insideSource string
+
+// insideScript is without comments and indents: dropbear takes commands of
+// 9000 bytes (MAX_CMD_LEN), and each of those bytes may become four.
+var insideScript = compact(insideSource)
+
+// compact is for a script without here-documents.
+func compact(script string) string {
+	var b strings.Builder
+	for line := range strings.Lines(script) {
+		if line = strings.TrimLeft(line, "\t"); line != "\n" && line[0] != '#' {
+			b.WriteString(line)
+		}
+	}
+	return b.String()
+}
 
 // Facts are what a session tells of the account and the server that it is on.
 type facts struct {

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"pi-key-tools/pkg/hostfs"
 	"pi-key-tools/pkg/sshdconfig"
 	"pi-key-tools/pkg/sshtest"
 )
@@ -67,6 +68,14 @@ func TestScriptInShells(t *testing.T) {
 	}
 	if n == 0 {
 		t.Skip("no POSIX shell here")
+	}
+}
+
+// The longest key that OpenSSH takes still goes into a command for dropbear.
+func TestScriptFitsDropbear(t *testing.T) {
+	variables := "key='ssh-rsa " + strings.Repeat("A", 2800) + "'\nkeys=" + strings.Repeat("/long", 50) + "\nmark=" + strings.Repeat("x", 40)
+	if n := len(hostfs.ShellCommand(variables + insideScript)); n > 9000-500 {
+		t.Errorf("%d bytes", n)
 	}
 }
 
