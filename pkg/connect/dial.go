@@ -46,7 +46,7 @@ func (h *Host) dial(ctx context.Context) (net.Conn, error) {
 		h.c.opt.Trace(1, h.Target, "connecting to %s", address)
 		conn, err := dialer.DialContext(ctx, network, address)
 		if err == nil {
-			return conn, nil
+			return quick(conn), nil
 		}
 		if firstErr == nil {
 			firstErr = err
@@ -84,7 +84,7 @@ func (h *Host) addresses(ctx context.Context) []string {
 
 // JumpError is a failure on the way, at a jump host.
 type JumpError struct {
-	Target string // as ProxyJump names it
+	Target string // of ProxyJump
 	Host   *Host  // nil if its configuration cannot be had, which Err then tells
 	Report *session.Report
 	Keys   Keys
@@ -116,12 +116,12 @@ func (h *Host) dialJump(ctx context.Context, address string) (net.Conn, error) {
 	keys := jump.Keys(ctx)
 	client, rep, err := jump.Login(ctx, Plan{Keys: keys.Offers()})
 	if err != nil {
-		return nil, &JumpError{last, jump, rep, keys, err}
+		return nil, &JumpError{jump.Target, jump, rep, keys, err}
 	}
 	conn, err := client.DialTCP(ctx, address)
 	if err != nil {
 		client.Close()
-		return nil, fmt.Errorf("jump host %s cannot reach %s: %w", last, address, err)
+		return nil, fmt.Errorf("jump host %s cannot reach %s: %w", jump.Target, address, err)
 	}
 	return &jumpConn{conn, client}, nil
 }
@@ -137,7 +137,8 @@ func (c *Connector) jumpHost(ctx context.Context, target, before string) (*Host,
 	if err != nil {
 		return nil, err
 	}
-	h, err := c.resolve(ctx, target, sshconfig.Request{Host: d.Host, User: d.User, Port: d.Port,
+	// ssh_config writes an address as "[192.0.2.1]:22", which nobody types.
+	h, err := c.resolve(ctx, d.String(), sshconfig.Request{Host: d.Host, User: d.User, Port: d.Port,
 		Jump: before, ConfigFile: c.opt.ConfigFile})
 	if err != nil {
 		return nil, err

@@ -193,19 +193,20 @@ func dialling(host *connect.Host, err error) record.Record {
 func versions(host *connect.Host, rep *session.Report) record.Record {
 	said, _, _ := strings.Cut(string(rep.Start), "\n")
 	said = strings.TrimSpace(said)
+	words := cut(said)
 	switch {
 	case strings.Contains(said, "Not allowed at this time"):
 		return failure("penalised", "", "wait before the next try: the server shuts this address out for some seconds up to ten minutes, longer with each try",
-			"the server says: %s", said)
+			"the server says: %s", words)
 	case said == "":
 		return failure("connection-dropped", "", "sshd may be starting, out of connections (MaxStartups), or have no host keys (sudo ssh-keygen -A there); a ban by fail2ban looks like this too",
 			"closed before the server said anything")
 	case strings.HasPrefix(said, "Exceeded MaxStartups"):
-		return failure("connection-dropped", "", "try again in a moment, or with fewer at once: -j 8", "the server says: %s", said)
+		return failure("connection-dropped", "", "try again in a moment, or with fewer at once: -j 8", "the server says: %s", words)
 	case strings.HasPrefix(said, "SSH-") && len(said) < maxVersion:
 		return failure("connection-dropped", "", "", "closed after its version %s", said)
 	}
-	return failure("not-ssh", "", fmt.Sprintf("what listens at port %d is no SSH server: another port? -p PORT", host.Config.Port), "it says: %s", cut(said))
+	return failure("not-ssh", "", fmt.Sprintf("what listens at port %d is no SSH server: another port? -p PORT", host.Config.Port), "it says: %s", words)
 }
 
 // maxVersion is how long a version line may be with its end, RFC 4253 section
@@ -242,7 +243,7 @@ func authentication(host *connect.Host, keys connect.Keys, rep *session.Report, 
 	if where, off := host.KeysOff(); off && !rep.PasswordSent {
 		return failure("config-elsewhere", "", "", "login by key is switched off on this side: %s", where)
 	}
-	if r, found := signing(rep); found {
+	if r, found := signing(keys, rep); found {
 		return r
 	}
 	if r, found := password(host, rep); found {
@@ -278,7 +279,7 @@ func authentication(host *connect.Host, keys connect.Keys, rep *session.Report, 
 
 // signing is the case of a key that the server would take, and that this side
 // could not use.
-func signing(rep *session.Report) (record.Record, bool) {
+func signing(keys connect.Keys, rep *session.Report) (record.Record, bool) {
 	i := slices.IndexFunc(rep.Offers, func(o session.Offer) bool { return o.Answer == session.SignFailed })
 	if i < 0 {
 		return record.Record{}, false
@@ -287,17 +288,22 @@ func signing(rep *session.Report) (record.Record, bool) {
 	fp := o.Key.Public.Fingerprint()
 	const taken = "the server would take the key, but "
 	var fault *connect.FaultError
+	var unsupported *identity.UnsupportedError
+	add := fmt.Sprintf("eval \"$(ssh-agent)\"; ssh-add %s, or --passphrase-file FILE", hostfs.Quote(o.Key.Name))
 	switch {
 	case errors.As(o.Err, &fault):
 		return failure(fault.Fault.Cause, fault.Path, fault.Fault.Hint, taken+"%s", fault.Fault.Detail), true
 	case errors.Is(o.Err, identity.ErrAgentRefused):
 		return failure("agent-refused", fp, fmt.Sprintf("add it again: ssh-add -d %[1]s; ssh-add %[1]s (and ssh-add -X if the agent is locked)", keyFile(o.Key.Name)),
 			taken+"%v", o.Err), true
-	case errors.Is(o.Err, identity.ErrPassphraseWrong):
-		return failure("key-encrypted", o.Key.Name, "", taken+"%v", o.Err), true
+	case errors.As(o.Err, &unsupported):
+		return failure("key-format", unsupported.Path, unsupported.Hint(), taken+"%s", unsupported.Reason), true
 	case errors.Is(o.Err, secret.ErrNobody), errors.Is(o.Err, identity.ErrPassphraseNeeded):
-		return failure("key-encrypted", o.Key.Name, fmt.Sprintf("eval \"$(ssh-agent)\"; ssh-add %s, or --passphrase-file FILE", o.Key.Name),
-			taken+"it has a passphrase, no agent holds it, and there is nobody to ask"), true
+		return failure("key-encrypted", o.Key.Name, add, taken+"it has a passphrase, no agent holds it, and there is nobody to ask"), true
+	}
+	// The passphrase is wrong, was not given, or its file cannot be read.
+	if c, _ := keys.Find(o.Key.Public); c.Pair != nil && c.Pair.Private.Encrypted {
+		return failure("key-encrypted", o.Key.Name, add, taken+"%v", o.Err), true
 	}
 	return failure("key-damaged", o.Key.Name, "", taken+"%v", o.Err), true
 }
@@ -305,7 +311,7 @@ func signing(rep *session.Report) (record.Record, bool) {
 // keyFile is what ssh-add should be given for a key that the agent holds.
 func keyFile(name string) string {
 	if path, ok := strings.CutSuffix(name, " (agent)"); ok {
-		return path
+		return hostfs.Quote(path)
 	}
 	return "KEY"
 }

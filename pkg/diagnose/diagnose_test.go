@@ -1,0 +1,586 @@
+package diagnose
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/crypto/ssh"
+
+	"pi-key-tools/pkg/cause"
+	"pi-key-tools/pkg/connect"
+	"pi-key-tools/pkg/destination"
+	"pi-key-tools/pkg/identity"
+	"pi-key-tools/pkg/knownhosts"
+	"pi-key-tools/pkg/record"
+	"pi-key-tools/pkg/secret"
+	"pi-key-tools/pkg/session"
+	"pi-key-tools/pkg/sshconfig"
+	"pi-key-tools/pkg/sshkey"
+	"pi-key-tools/pkg/sshtest"
+)
+
+// connector is a run that knows no file of anybody's.
+func connector(t *testing.T, opt connect.Options) *connect.Connector {
+	t.Helper()
+	if opt.Home == "" {
+		opt.Home = t.TempDir()
+	}
+	if opt.ConfigFile == "" {
+		opt.ConfigFile = "none"
+	}
+	if opt.Getenv == nil {
+		opt.Getenv = func(string) string { return "" }
+	}
+	opt.Timeout = 20 * time.Second
+	opt.Note = func(string, string, ...any) {}
+	opt.Trace = func(int, string, string, ...any) {}
+	c := connect.New(opt)
+	t.Cleanup(c.Close)
+	return c
+}
+
+func resolve(t *testing.T, c *connect.Connector, target string) *connect.Host {
+	t.Helper()
+	d, err := destination.Parse(target)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h, err := c.Host(t.Context(), target, d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return h
+}
+
+// Two keys, by what ssh-keygen -l says of them.
+var (
+	keyA = parse("ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGdHoMsdSfvnY8q6BaPOSTabqSYfQX+niyfBn0bJJJaY a@test")
+	keyB = parse("ecdsa-sha2-nistp256 AAAAE2VjZHNhLXNoYTItbmlzdHAyNTYAAAAIbmlzdHAyNTYAAABBBA6oFVpnK77ZPT7JMmJYokkDB4pRueTHTa+1o5ZUhehzhH++OKgpa8YgQDc85h4gIPTvj1DBbkNpPxNZqAUJIa0= b@test")
+)
+
+const (
+	printA = "SHA256:YbR0NZ+YDZgQ+l6vb/wMPN/VGOfmgq3WqG1Uk1BnD4M"
+	printB = "SHA256:XzXRmwzN4xvtghjUaoUC8zN3/nAgPGcfLlQgFO78AUE"
+)
+
+func parse(line string) sshkey.Public {
+	k, err := sshkey.ParsePublic(line)
+	if err != nil {
+		panic(err)
+	}
+	return k
+}
+
+func offerA(answer session.Answer, err error) session.Offer {
+	return session.Offer{Key: session.Key{Public: keyA, Name: "/home/me/.ssh/id a"}, Answer: answer, Err: err}
+}
+
+func offerB(answer session.Answer) session.Offer {
+	return session.Offer{Key: session.Key{Public: keyB, Name: "agent"}, Answer: answer}
+}
+
+// at is what session.Login makes of an error.
+func at(rep session.Report, err error) error { return fmt.Errorf("%s: %w", rep.Stage, err) }
+
+// Each word that Login can say, from reports made by hand.
+func TestLoginWords(t *testing.T) {
+	t.Parallel()
+	const version = "SSH-2.0-OpenSSH_9.2p1 Debian-2+deb12u10"
+	both := []string{"publickey", "password"}
+	auth := func(change func(*session.Report)) session.Report {
+		r := session.Report{Stage: session.Auth, Start: []byte(version + "\r\n"), ServerVersion: version, Methods: both,
+			Offers: []session.Offer{offerA(session.Refused, nil)}}
+		change(&r)
+		return r
+	}
+	nothing := func(r *session.Report) { r.Offers = nil }
+	none := connect.Keys{AgentKeys: -1, Looked: []string{"/h/id_rsa", "/h/id_ed25519"}, AgentErr: &identity.AgentError{Err: identity.ErrNoSocket}}
+	encrypted := connect.Keys{Candidates: []connect.Candidate{{Key: session.Key{Public: keyA}, Pair: &identity.Pair{Private: sshkey.Envelope{Encrypted: true}}}}}
+	refused := &net.OpError{Op: "dial", Net: "tcp", Err: os.NewSyscallError("connect", connRefused)}
+	const couldBe = "it can be: key-not-installed, home-writable, dir-writable, keys-writable, wrong-owner, keys-unreadable, keys-file-elsewhere, " +
+		"an option of its line, no such user, or a user who may not log in; the server's log says which: journalctl -u ssh"
+	const inHint = "install the key: pikeycopy -F none pi@pi.local\nhint: if it is there already, repair the modes: pikeyfix -F none pi@pi.local"
+
+	for _, tt := range []struct {
+		name string
+		opt  connect.Options
+		keys connect.Keys
+		rep  session.Report
+		err  error
+		want record.Record // Verdict is fail unless it says otherwise
+	}{
+		{name: "a login", rep: auth(func(r *session.Report) {
+			r.Stage, r.By = session.LoggedIn, "publickey"
+			r.Offers = append(r.Offers, offerB(session.LogsIn))
+		}), want: record.Record{Verdict: record.OK, Cause: "login", Subject: printB, Detail: "ECDSA agent, OpenSSH_9.2p1 Debian-2+deb12u10"}},
+		{name: "a login by nothing", rep: auth(func(r *session.Report) { r.Stage, r.By = session.LoggedIn, "none" }),
+			want: record.Record{Cause: "key-refused", Detail: "logged in by none, not by a key"}},
+
+		{name: "no such name", rep: session.Report{Stage: session.Dialling}, err: &net.DNSError{Name: "pi.local", Err: "no such host"},
+			want: record.Record{Cause: "name-unknown", Detail: "pi.local: no such host", Hint: "use its address, or check the name: getent ahosts pi.local"}},
+		{name: "refused", rep: session.Report{Stage: session.Dialling}, err: refused,
+			want: record.Record{Cause: "connection-refused", Detail: "nothing listens at pi.local port 22", Hint: EnableSSH}},
+		{name: "no answer", rep: session.Report{Stage: session.Dialling}, err: &net.OpError{Op: "dial", Net: "tcp", Err: os.ErrDeadlineExceeded},
+			want: record.Record{Cause: "timeout", Detail: "no answer from pi.local port 22", Hint: "is it switched on, and in this network? a firewall drops silently"}},
+		{name: "no way", rep: session.Report{Stage: session.Dialling}, err: errors.New("no route to host"),
+			want: record.Record{Cause: "host-unreachable", Detail: "pi.local port 22: connect: no route to host", Hint: "is it switched on, and in this network?"}},
+		{name: "refused behind a jump host", rep: session.Report{Stage: session.Dialling},
+			err:  fmt.Errorf("jump host gate cannot reach pi.local:22: %w", &ssh.OpenChannelError{Reason: ssh.ConnectionFailed, Message: "Connection refused"}),
+			want: record.Record{Cause: "connection-refused", Detail: `connect: jump host gate cannot reach pi.local:22: ssh: rejected: connect failed ("Connection refused")`, Hint: EnableSSH}},
+		{name: "no way behind a jump host", rep: session.Report{Stage: session.Dialling},
+			err: fmt.Errorf("jump host gate cannot reach pi.local:22: %w", &ssh.OpenChannelError{Reason: ssh.ConnectionFailed, Message: "No route to host"}),
+			want: record.Record{Cause: "host-unreachable", Detail: `connect: jump host gate cannot reach pi.local:22: ssh: rejected: connect failed ("No route to host")`,
+				Hint: "is it switched on, and in this network?"}},
+		{name: "a jump host that passes nothing on", rep: session.Report{Stage: session.Dialling},
+			err: fmt.Errorf("jump host gate cannot reach pi.local:22: %w", &ssh.OpenChannelError{Reason: ssh.Prohibited, Message: "open failed"}),
+			want: record.Record{Cause: "host-unreachable", Detail: `connect: jump host gate cannot reach pi.local:22: ssh: rejected: administratively prohibited ("open failed")`,
+				Hint: "there: AllowTcpForwarding and PermitOpen in sshd_config must let it pass on"}},
+		{name: "a command that leads nowhere", opt: connect.Options{Options: []string{"ProxyCommand=nc %h %p"}}, rep: session.Report{Stage: session.Versions},
+			err:  &connect.CommandError{Said: "nc: no route", Err: errors.New("exit status 1")},
+			want: record.Record{Cause: "host-unreachable", Detail: "the proxy command: nc: no route (exit status 1)", Hint: "try it by hand: nc pi.local 22"}},
+
+		{name: "silence", rep: session.Report{Stage: session.Versions}, err: io.EOF,
+			want: record.Record{Cause: "connection-dropped", Detail: "closed before the server said anything",
+				Hint: "sshd may be starting, out of connections (MaxStartups), or have no host keys (sudo ssh-keygen -A there); a ban by fail2ban looks like this too"}},
+		{name: "MaxStartups", rep: session.Report{Stage: session.Versions, Start: []byte("Exceeded MaxStartups\r\n")}, err: io.EOF,
+			want: record.Record{Cause: "connection-dropped", Detail: "the server says: Exceeded MaxStartups", Hint: "try again in a moment, or with fewer at once: -j 8"}},
+		{name: "penalised", rep: session.Report{Stage: session.Versions, Start: []byte("Not allowed at this time\r\n")}, err: io.EOF,
+			want: record.Record{Cause: "penalised", Detail: "the server says: Not allowed at this time",
+				Hint: "wait before the next try: the server shuts this address out for some seconds up to ten minutes, longer with each try"}},
+		{name: "half a version", rep: session.Report{Stage: session.Versions, Start: []byte("SSH-2.0-Open")}, err: io.EOF,
+			want: record.Record{Cause: "connection-dropped", Detail: "closed after its version SSH-2.0-Open"}},
+		{name: "HTTP", rep: session.Report{Stage: session.Versions, Start: []byte("HTTP/1.1 400 Bad Request\r\nServer: x\r\n")}, err: io.EOF,
+			want: record.Record{Cause: "not-ssh", Detail: "it says: HTTP/1.1 400 Bad Request", Hint: "what listens at port 22 is no SSH server: another port? -p PORT"}},
+		{name: "a long line", rep: session.Report{Stage: session.Versions, Start: []byte(strings.Repeat("x", 4096))}, err: io.EOF,
+			want: record.Record{Cause: "not-ssh", Detail: "it says: " + strings.Repeat("x", 200), Hint: "what listens at port 22 is no SSH server: another port? -p PORT"}},
+		{name: "SSH 1", rep: session.Report{Stage: session.KeyExchange, Start: []byte("SSH-1.5-old\n"), ServerVersion: "SSH-1.5-old"}, err: io.EOF,
+			want: record.Record{Cause: "not-ssh", Detail: "it speaks SSH-1.5-old, not SSH 2"}},
+		{name: "cut in the key exchange", rep: session.Report{Stage: session.KeyExchange, ServerVersion: "SSH-1.99-old"}, err: io.EOF,
+			want: record.Record{Cause: "connection-dropped", Detail: "the connection ended during the key exchange with SSH-1.99-old: key exchange: EOF"}},
+		{name: "nothing in common", rep: session.Report{Stage: session.KeyExchange, ServerVersion: version},
+			err:  &ssh.AlgorithmNegotiationError{What: "key exchange", SupportedAlgorithms: []string{"a"}, RequestedAlgorithms: []string{"b"}},
+			want: record.Record{Cause: "no-common-algorithm", Detail: `ssh: no common algorithm for key exchange; we offered: ["a"], peer offered: ["b"]`}},
+		{name: "HostKeyAlgorithms of none", rep: session.Report{Stage: session.Dialling}, err: fmt.Errorf("%w: HostKeyAlgorithms x", connect.ErrAlgorithms),
+			want: record.Record{Cause: "no-common-algorithm", Detail: "connect: none of the host key algorithms can be verified here: HostKeyAlgorithms x"}},
+
+		{name: "host key unknown", rep: session.Report{Stage: session.HostKey}, err: &connect.HostKeyError{Status: knownhosts.Unknown, Name: "pi.local", Shown: keyA},
+			want: record.Record{Cause: "host-key-unknown", Subject: printA, Detail: "it shows ED25519 " + printA + ", and no known_hosts file has pi.local",
+				Hint: "compare the fingerprint with the machine's, then trust this key: --host-key " + printA + "\nhint: or trust whatever a host shows first: -o StrictHostKeyChecking=accept-new"}},
+		{name: "host key changed", rep: session.Report{Stage: session.HostKey}, err: &connect.HostKeyError{Status: knownhosts.Changed, Name: "pi.local", Shown: keyA,
+			Lines: []knownhosts.Line{{Path: "/h/known_hosts", Number: 7, Key: keyB}}},
+			want: record.Record{Cause: "host-key-changed", Subject: printA, Detail: "it shows ED25519 " + printA + ", but known is ECDSA " + printB + " (/h/known_hosts:7)",
+				Hint: "if the machine was set up anew, compare with `ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub` there, then trust this key: --host-key " + printA}},
+		{name: "host key revoked", rep: session.Report{Stage: session.HostKey}, err: &connect.HostKeyError{Status: knownhosts.Revoked, Name: "pi.local", Shown: keyA,
+			Lines: []knownhosts.Line{{Path: "/h/known_hosts", Number: 7, Key: keyA}}},
+			want: record.Record{Cause: "host-key-revoked", Subject: printA, Detail: "it shows ED25519 " + printA + ", revoked by ED25519 " + printA + " (/h/known_hosts:7)",
+				Hint: "a revoked host key is never trusted: give the machine a new one (sudo ssh-keygen -A there, after removing /etc/ssh/ssh_host_*)"}},
+		{name: "not the key that was asked for", rep: session.Report{Stage: session.HostKey}, err: &connect.HostKeyError{Status: knownhosts.Known, Name: "pi.local", Shown: keyB, Wanted: printA},
+			want: record.Record{Cause: "host-key-changed", Subject: printB, Detail: "it shows ECDSA " + printB + ", and --host-key asks for " + printA,
+				Hint: "compare with `ssh-keygen -lf /etc/ssh/ssh_host_ecdsa_key.pub` on the machine's own console"}},
+		{name: "no list of revoked keys", rep: session.Report{Stage: session.HostKey}, err: &connect.RevocationError{Err: errors.New("open /r: permission denied")},
+			want: record.Record{Cause: "config-bad", Detail: "RevokedHostKeys: open /r: permission denied"}},
+		{name: "the host key cannot be kept", rep: session.Report{Stage: session.HostKey}, err: errors.New("remembering the host key: no space left on device"),
+			want: record.Record{Cause: "write-failed", Detail: "host key check: remembering the host key: no space left on device"}},
+		{name: "a host key that is not proven", rep: session.Report{Stage: session.KeyExchange, ServerVersion: version}, err: session.ErrHostKey,
+			want: record.Record{Cause: "host-key-unproven", Detail: "the server shows a host key and cannot sign with it",
+				Hint: "somebody else may be answering in its place: do not log in; compare with `ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub` on the machine's own console"}},
+		{name: "a host key that turned", rep: auth(nothing), err: session.ErrHostKeyTurned,
+			want: record.Record{Cause: "host-key-changed", Detail: "the server changed its host key in the middle of the connection",
+				Hint: "somebody else may be answering in its place: do not log in; compare with `ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub` on the machine's own console"}},
+
+		{name: "no user yet", rep: auth(func(r *session.Report) {
+			r.Banner = "SSH may not work until a valid user has been set up\n\nSee http://rptl.io/newuser"
+		}), err: session.ErrDenied, want: record.Record{Cause: "no-user-yet", Detail: "the Pi has no user yet: SSH may not work until a valid user has been set up\n\nSee http://rptl.io/newuser",
+			Hint: "put userconf.txt (NAME:HASH) on the boot partition, or set the user in Raspberry Pi Imager"}},
+		{name: "booting", rep: auth(func(r *session.Report) {
+			r.Banner = "\"System is booting up. Unprivileged users are not permitted to log in yet.\"\n"
+		}), err: session.ErrDenied,
+			want: record.Record{Cause: "booting", Detail: "the server says: \"System is booting up. Unprivileged users are not permitted to log in yet.\"", Hint: "try again in a minute"}},
+		{name: "too many tries", rep: auth(func(r *session.Report) { r.Disconnect = "Too many authentication failures" }), err: io.EOF,
+			want: record.Record{Cause: "too-many-tries", Detail: "the server hung up after 1 keys: Too many authentication failures",
+				Hint: "offer the right key alone: -o IdentitiesOnly=yes -o IdentityFile=KEY"}},
+		{name: "keys off", opt: connect.Options{Options: []string{"PubkeyAuthentication=no"}}, rep: auth(nothing), err: session.ErrDenied,
+			want: record.Record{Cause: "config-elsewhere", Detail: "login by key is switched off on this side: PubkeyAuthentication no, command line -o"}},
+		{name: "keys not preferred", opt: connect.Options{Options: []string{"PreferredAuthentications=password"}}, rep: auth(nothing), err: session.ErrDenied,
+			want: record.Record{Cause: "config-elsewhere", Detail: "login by key is switched off on this side: PreferredAuthentications without publickey, command line -o"}},
+
+		{name: "a private key that ssh would not read", rep: auth(func(r *session.Report) {
+			r.Offers[0] = offerA(session.SignFailed, &connect.FaultError{Path: "/h/id", Fault: identity.Fault{Cause: "key-mode", Path: "/h/id", Detail: "mode 0644", Hint: "pikeyfix"}})
+		}), err: session.ErrDenied, want: record.Record{Cause: "key-mode", Subject: "/h/id", Detail: "the server would take the key, but mode 0644", Hint: "pikeyfix"}},
+		{name: "the agent refuses", rep: auth(func(r *session.Report) {
+			o := offerA(session.SignFailed, fmt.Errorf("%w: agent: failure", identity.ErrAgentRefused))
+			o.Key.Name += " (agent)"
+			r.Offers[0] = o
+		}), err: session.ErrDenied, want: record.Record{Cause: "agent-refused", Subject: printA,
+			Detail: "the server would take the key, but the agent holds the key but refuses to sign with it: agent: failure",
+			Hint:   "add it again: ssh-add -d '/home/me/.ssh/id a'; ssh-add '/home/me/.ssh/id a' (and ssh-add -X if the agent is locked)"}},
+		{name: "the agent alone has it, and refuses", rep: auth(func(r *session.Report) {
+			r.Offers = append(r.Offers, session.Offer{Key: session.Key{Public: keyB, Name: "agent"}, Answer: session.SignFailed, Err: identity.ErrAgentRefused})
+		}), err: session.ErrDenied, want: record.Record{Cause: "agent-refused", Subject: printB, Detail: "the server would take the key, but the agent holds the key but refuses to sign with it",
+			Hint: "add it again: ssh-add -d KEY; ssh-add KEY (and ssh-add -X if the agent is locked)"}},
+		{name: "nobody to ask for the passphrase", keys: encrypted, rep: auth(func(r *session.Report) {
+			r.Offers[0] = offerA(session.SignFailed, fmt.Errorf("x: %w", secret.ErrNobody))
+		}),
+			err: session.ErrDenied, want: record.Record{Cause: "key-encrypted", Subject: "/home/me/.ssh/id a",
+				Detail: "the server would take the key, but it has a passphrase, no agent holds it, and there is nobody to ask",
+				Hint:   `eval "$(ssh-agent)"; ssh-add '/home/me/.ssh/id a', or --passphrase-file FILE`}},
+		{name: "the wrong passphrase", keys: encrypted, rep: auth(func(r *session.Report) { r.Offers[0] = offerA(session.SignFailed, identity.ErrPassphraseWrong) }),
+			err: session.ErrDenied, want: record.Record{Cause: "key-encrypted", Subject: "/home/me/.ssh/id a", Detail: "the server would take the key, but the passphrase is wrong",
+				Hint: `eval "$(ssh-agent)"; ssh-add '/home/me/.ssh/id a', or --passphrase-file FILE`}},
+		{name: "no passphrase after all", keys: encrypted, rep: auth(func(r *session.Report) { r.Offers[0] = offerA(session.SignFailed, secret.ErrDeclined) }),
+			err: session.ErrDenied, want: record.Record{Cause: "key-encrypted", Subject: "/home/me/.ssh/id a", Detail: "the server would take the key, but no secret was given",
+				Hint: `eval "$(ssh-agent)"; ssh-add '/home/me/.ssh/id a', or --passphrase-file FILE`}},
+		{name: "a key that only the agent could use", rep: auth(func(r *session.Report) {
+			r.Offers[0] = offerA(session.SignFailed, &identity.UnsupportedError{Path: "/h/id", Reason: "its cipher x is not supported", Rewrap: true})
+		}), err: session.ErrDenied, want: record.Record{Cause: "key-format", Subject: "/h/id", Detail: "the server would take the key, but its cipher x is not supported",
+			Hint: "load it into the agent: ssh-add /h/id; or encrypt it anew: ssh-keygen -p -Z aes256-ctr -a 24 -f /h/id"}},
+		{name: "a damaged key", rep: auth(func(r *session.Report) {
+			r.Offers[0] = offerA(session.SignFailed, errors.New("/h/id: halves do not fit"))
+		}),
+			err: session.ErrDenied, want: record.Record{Cause: "key-damaged", Subject: "/home/me/.ssh/id a", Detail: "the server would take the key, but /h/id: halves do not fit"}},
+
+		{name: "nobody to ask for the password", rep: auth(func(r *session.Report) { r.PasswordErr = secret.ErrNobody }), err: session.ErrDenied,
+			want: record.Record{Cause: "password-needed", Detail: "no key lets pi@pi.local in, and nobody can be asked for it: no file, no askpass program and no terminal",
+				Hint: "--password-file FILE, or run it where it can ask"}},
+		{name: "no password after all", rep: auth(func(r *session.Report) { r.PasswordErr = secret.ErrDeclined }), err: session.ErrDenied,
+			want: record.Record{Cause: "password-needed", Detail: "no key lets pi@pi.local in, and no secret was given"}},
+		{name: "the wrong password", rep: auth(func(r *session.Report) { r.PasswordSent, r.Password = true, session.Refused }), err: session.ErrDenied,
+			want: record.Record{Cause: "password-wrong", Detail: "the server refused the password of pi@pi.local; it was tried once"}},
+		{name: "asked again", rep: auth(func(r *session.Report) {
+			r.PasswordSent, r.PasswordErr = true, &session.PromptError{Questions: []string{"Password: "}}
+		}), err: session.ErrDenied, want: record.Record{Cause: "password-wrong", Detail: "after the password the server asks: Password: "}},
+		{name: "a new password", rep: auth(func(r *session.Report) {
+			r.PasswordSent, r.PasswordErr = true, &session.PromptError{Questions: []string{"New password: "}, New: true}
+		}), err: session.ErrDenied, want: record.Record{Cause: "password-expired", Detail: "after the password of pi@pi.local the server asks: New password:",
+			Hint: "log in with ssh on a terminal and change it: ssh pi@pi.local"}},
+		{name: "another question", rep: auth(func(r *session.Report) { r.PasswordErr = &session.PromptError{Questions: []string{"Code: "}} }), err: session.ErrDenied,
+			want: record.Record{Cause: "prompt-unknown", Detail: "no key lets pi@pi.local in, and the server asks: Code:",
+				Hint: "log in with ssh on a terminal to see what it wants: ssh pi@pi.local"}},
+		{name: "a password that failed elsewhere", rep: auth(func(r *session.Report) { r.PasswordErr = connect.ErrSpent }), err: session.ErrDenied,
+			want: record.Record{Cause: "password-wrong", Detail: "no key lets pi@pi.local in, and the password was not sent: it failed on three targets in a row",
+				Hint: "see that it is the right one, then run it again for those that are left"}},
+
+		{name: "cut while logging in", rep: auth(func(r *session.Report) { r.Methods = nil }), err: io.EOF,
+			want: record.Record{Cause: "connection-dropped", Detail: "the connection ended during authentication: authentication: EOF"}},
+		{name: "cut after a key", rep: auth(func(r *session.Report) { r.Offers[0].Answer = session.Unanswered }), err: io.ErrUnexpectedEOF,
+			want: record.Record{Cause: "connection-dropped", Detail: "the connection ended during authentication: authentication: unexpected EOF"}},
+		{name: "hung up with a word", rep: auth(func(r *session.Report) { r.Disconnect = "no more\x1b[2J" }), err: io.EOF,
+			want: record.Record{Cause: "connection-dropped", Detail: "the server hung up during authentication: no more\x1b[2J"}},
+		{name: "the key is half of it", rep: auth(func(r *session.Report) {
+			r.Offers[0].Answer, r.Methods = session.Partial, []string{"password", "keyboard-interactive"}
+		}), err: session.ErrDenied, want: record.Record{Cause: "more-needed", Subject: printA, Detail: "the key counts, but the server wants password, keyboard-interactive too"}},
+		{name: "the password is half of it", rep: auth(func(r *session.Report) {
+			r.Password, r.PasswordSent, r.Methods = session.Partial, true, []string{"publickey"}
+		}),
+			err: session.ErrDenied, want: record.Record{Cause: "more-needed", Detail: "the password counts, but the server wants publickey too"}},
+		{name: "no keys there", rep: auth(func(r *session.Report) { r.Methods, r.Offers = []string{"password"}, nil }), err: session.ErrDenied,
+			want: record.Record{Cause: "pubkey-disabled", Detail: "the server takes password, and no keys",
+				Hint: "there: PubkeyAuthentication yes in /etc/ssh/sshd_config (or a file of sshd_config.d, where the first value wins)"}},
+
+		{name: "no key at all", keys: none, rep: auth(nothing), err: session.ErrDenied,
+			want: record.Record{Cause: "key-missing", Detail: "no key to offer: none of /h/id_rsa, /h/id_ed25519 is there, and there is no agent", Hint: "pikeygen | pikeycopy -i - -F none pi@pi.local"}},
+		{name: "an agent with nothing", keys: connect.Keys{AgentKeys: 0}, rep: auth(nothing), err: session.ErrDenied,
+			want: record.Record{Cause: "agent-empty", Detail: "no key file is there, and the agent holds none", Hint: "make a key: pikeygen; or add one: ssh-add KEY"}},
+		{name: "an agent that is gone", keys: connect.Keys{AgentKeys: -1, AgentErr: &identity.AgentError{Socket: "/s", Err: os.ErrNotExist}}, rep: auth(nothing), err: session.ErrDenied,
+			want: record.Record{Cause: "agent-absent", Subject: "/s", Detail: "no key file is there, and no agent at /s: there is no such socket",
+				Hint: `eval "$(ssh-agent)" and ssh-add, or unset SSH_AUTH_SOCK; or make a key: pikeygen`}},
+		{name: "an agent that is not asked", keys: connect.Keys{AgentKeys: 3}, rep: auth(nothing), err: session.ErrDenied,
+			want: record.Record{Cause: "key-not-offered", Detail: "no key file is there, and the agent's 3 are not offered (IdentitiesOnly)", Hint: "name the key: -o IdentityFile=KEY"}},
+		{name: "a broken key alone", keys: connect.Keys{AgentKeys: -1, Broken: []*identity.Pair{{Path: "/h/id", Faults: []identity.Fault{{Cause: "key-damaged", Path: "/h/id", Detail: "it is empty", Hint: "pikeygen"}}}}},
+			rep: auth(nothing), err: session.ErrDenied, want: record.Record{Cause: "key-damaged", Subject: "/h/id", Detail: "it is empty; there is no agent", Hint: "pikeygen"}},
+		{name: "a key that is kept back", opt: connect.Options{Options: []string{"PubkeyAcceptedAlgorithms=-ssh-ed25519"}},
+			keys: connect.Keys{AgentKeys: -1, Unaccepted: []connect.Candidate{{Key: session.Key{Public: keyA}}}}, rep: auth(nothing), err: session.ErrDenied,
+			want: record.Record{Cause: "config-elsewhere", Subject: printA, Detail: "PubkeyAcceptedAlgorithms keeps ED25519 back: command line -o"}},
+		{name: "no signature in common", rep: auth(func(r *session.Report) { r.Offers[0].Answer = session.Unasked }), err: session.ErrDenied,
+			want: record.Record{Cause: "key-type-refused", Subject: printA, Detail: "the server takes no signature that a ED25519 key makes here (its server-sig-algs)",
+				Hint: "make a key that it takes: pikeygen -t ed25519 -f FILE"}},
+
+		{name: "one key refused", rep: auth(func(*session.Report) {}), err: session.ErrDenied,
+			want: record.Record{Cause: "key-refused", Subject: printA, Detail: "1 key refused for user pi (ED25519 " + printA + "); " + couldBe, Hint: inHint}},
+		{name: "two keys refused", rep: auth(func(r *session.Report) { r.Offers = append(r.Offers, offerB(session.Refused)) }), err: session.ErrDenied,
+			want: record.Record{Cause: "key-refused", Detail: "2 keys refused for user pi (ED25519 " + printA + ", ECDSA " + printB + "); " + couldBe, Hint: inHint}},
+		{name: "a key refused, and no password", rep: auth(func(r *session.Report) { r.Methods = []string{"publickey"} }), err: session.ErrDenied,
+			want: record.Record{Cause: "key-refused", Subject: printA, Detail: "1 key refused for user pi (ED25519 " + printA + "); " + couldBe,
+				Hint: "the server takes no password either: install the key from the Pi's own console, or repair there: pikeyfix"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			host := resolve(t, connector(t, tt.opt), "pi@pi.local")
+			if tt.want.Verdict == "" {
+				tt.want.Verdict = record.Fail
+			}
+			for _, o := range tt.opt.Options { // told again in each hint
+				tt.want.Hint = strings.ReplaceAll(tt.want.Hint, "-F none ", "-F none -o '"+o+"' ")
+			}
+			var err error
+			if tt.err != nil {
+				err = at(tt.rep, tt.err)
+			}
+			got := Login(t.Context(), host, tt.keys, &tt.rep, err)
+			if got != tt.want {
+				t.Errorf("got\n%+v, want\n%+v", got, tt.want)
+			}
+			if _, ok := cause.Lookup(got.Cause); !ok {
+				t.Errorf("%s is no cause of the catalogue", got.Cause)
+			}
+		})
+	}
+}
+
+// The end of a context is told with the step that it ended at.
+func TestEnds(t *testing.T) {
+	t.Parallel()
+	host := resolve(t, connector(t, connect.Options{}), "pi@pi.local")
+	slow, cancel := context.WithCancelCause(t.Context())
+	cancel(session.ErrTooSlow)
+	cut, cancel := context.WithCancelCause(t.Context())
+	cancel(errors.New("interrupted"))
+	for _, tt := range []struct {
+		ctx   context.Context
+		stage session.Stage
+		want  string
+	}{
+		{slow, session.Dialling, "timeout: no answer from pi.local port 22 within the time for this target"},
+		{slow, session.Versions, "too-slow: not finished in the time for this target; it was at: version exchange"},
+		{slow, session.Auth, "too-slow: not finished in the time for this target; it was at: authentication"},
+		{cut, session.Dialling, "interrupted: it was at: connect"},
+		{cut, session.Auth, "interrupted: it was at: authentication"},
+	} {
+		r := Login(tt.ctx, host, connect.Keys{}, &session.Report{Stage: tt.stage}, context.Cause(tt.ctx))
+		if got := r.Cause + ": " + r.Detail; got != tt.want {
+			t.Errorf("%s, want %s", got, tt.want)
+		}
+	}
+	for _, tt := range []struct {
+		ctx  context.Context
+		err  error
+		want string
+	}{
+		{t.Context(), errors.New("a:1: bad"), "config-bad  a:1: bad"},
+		{t.Context(), &sshconfig.PermissionError{Path: "/c", Mode: 0o666}, "config-writable /c bad owner"},
+		{slow, errors.New("x"), "too-slow  not finished in the time for this target; it was at: reading the configuration"},
+		{cut, errors.New("x"), "interrupted  it was at: reading the configuration"},
+	} {
+		r := Config(tt.ctx, tt.err)
+		if got := r.Cause + " " + r.Subject + " " + r.Detail; !strings.HasPrefix(got, tt.want) {
+			t.Errorf("%s, want %s", got, tt.want)
+		}
+	}
+}
+
+// What happens at a jump host is told of the jump host, and its way on is for
+// it alone.
+func TestJumpHosts(t *testing.T) {
+	t.Parallel()
+	home := t.TempDir()
+	if err := os.Mkdir(filepath.Join(home, ".ssh"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	key := sshtest.NewKey(t, home, "ed25519")
+	gate := sshtest.StartPi(t, sshtest.PiConfig{})
+	silent := sshtest.StartHostile(t, sshtest.Silent)
+	known := filepath.Join(home, "known_hosts")
+	config := filepath.Join(home, "config")
+	write(t, known, gate.KnownHosts(), 0o600)
+	write(t, config, strings.Join([]string{"IdentityFile " + key.File, "UserKnownHostsFile " + known, "GlobalKnownHostsFile none",
+		"Host a", "ProxyJump b", "Host b", "ProxyJump a", ""}, "\n"), 0o600)
+	for _, tt := range []struct {
+		name, jump, known string
+		want              []string // cause, start of the detail, part of the hint
+	}{
+		{"refused", "pi@" + gate.Addr, gate.KnownHosts(), []string{"key-refused", "jump host pi@" + gate.Addr + ": 1 key refused for user pi (", "pikeycopy -F " + config + " pi@" + gate.Addr + "\n"}},
+		{"unknown", "pi@" + gate.Addr, "", []string{"host-key-unknown", "jump host pi@" + gate.Addr + ": it shows ",
+			"pikeycheck --host-key " + ssh.FingerprintSHA256(gate.HostKeys[0]) + " -F " + config + " pi@" + gate.Addr + "\n"}},
+		{"not there", "pi@127.0.0.1:1", "", []string{"connection-refused", "jump host pi@127.0.0.1:1: nothing listens at 127.0.0.1 port 1", "SSH is off"}},
+		{"silent", "pi@" + silent.Addr, "", []string{"too-slow", "jump host pi@" + silent.Addr + ": not finished in the time for this target; it was at: version exchange", "--timeout"}},
+		{"the first of two", "pi@127.0.0.1:1,pi@" + gate.Addr, "", []string{"connection-refused", "jump host pi@" + gate.Addr + ": jump host pi@127.0.0.1:1: nothing listens", "SSH is off"}},
+		{"a circle", "a", "", []string{"config-bad", "jump host a: jump host b: ", ""}},
+	} {
+		write(t, known, tt.known, 0o600)
+		host := resolve(t, connector(t, connect.Options{ConfigFile: config, Home: home, Jump: tt.jump}), "pi@pi.local")
+		timeout := 10 * time.Second
+		if tt.name == "silent" {
+			timeout = 200 * time.Millisecond
+		}
+		ctx, cancel := context.WithTimeoutCause(t.Context(), timeout, session.ErrTooSlow)
+		_, rep, err := host.Login(ctx, connect.Plan{})
+		r := Login(ctx, host, connect.Keys{}, rep, err)
+		cancel()
+		if r.Cause != tt.want[0] || !strings.HasPrefix(r.Detail, tt.want[1]) || !strings.Contains(r.Hint, tt.want[2]) {
+			t.Errorf("%s:\n%+v, want\n%q", tt.name, r, tt.want)
+		}
+	}
+}
+
+// To act on a host a password does as well; where none is taken, that is what
+// is in the way.
+func TestEnter(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name     string
+		config   sshtest.PiConfig
+		password string // "right", "wrong" or "" for none
+		want     string // the cause; "" for a way in
+	}{
+		{"by password", sshtest.PiConfig{}, "right", ""},
+		{"by a wrong one", sshtest.PiConfig{}, "wrong", "password-wrong"},
+		{"by none", sshtest.PiConfig{}, "", "password-needed"},
+		{"where none is taken", sshtest.PiConfig{Methods: []string{sshtest.PublicKey}}, "right", "password-disabled"},
+		{"where none is taken, with no key", sshtest.PiConfig{Methods: []string{sshtest.PublicKey}}, "", "password-disabled"},
+	} {
+		pi := sshtest.StartPi(t, tt.config)
+		home := t.TempDir()
+		opt := connect.Options{Home: home, Options: []string{"UserKnownHostsFile=" + pi.KnownHostsFile(t), "BatchMode=yes"}}
+		if tt.password != "" {
+			opt.PasswordFile = write(t, filepath.Join(home, "password"), map[string]string{"right": pi.Password, "wrong": "x"}[tt.password]+"\n", 0o600)
+		}
+		key := sshtest.NewKey(t, home, "ed25519")
+		host := resolve(t, connector(t, opt), "pi@"+pi.Addr)
+		var keys connect.Keys
+		if tt.name != "where none is taken, with no key" {
+			keys = host.Keys(t.Context(), key.File)
+		}
+		client, _, failed := Enter(t.Context(), host, keys, keys.Offers())
+		if client != nil {
+			client.Close()
+		}
+		got := ""
+		if failed != nil {
+			got = failed.Cause
+		}
+		if got != tt.want || (client != nil) != (tt.want == "") {
+			t.Errorf("%s: %q, want %q: %+v", tt.name, got, tt.want, failed)
+		}
+	}
+}
+
+// This side alone, with a real agent in each of its states.
+func TestLocal(t *testing.T) {
+	t.Parallel()
+	sshtest.Need(t, "ssh-agent", "ssh-add", "ssh-keygen")
+	plain := func(t *testing.T, home string) { sshtest.NewKey(t, filepath.Join(home, ".ssh"), "ed25519") }
+	encrypted := func(t *testing.T, home string) {
+		plain(t, home)
+		if out, err := sshtest.Command(t, home, "ssh-keygen", "-q", "-p", "-a", "1", "-P", "", "-N", "secret", "-f", filepath.Join(home, ".ssh", "id_ed25519")).CombinedOutput(); err != nil {
+			t.Fatalf("%v: %s", err, out)
+		}
+	}
+	holding := func(t *testing.T, home string, more ...string) string {
+		socket := sshtest.StartAgent(t)
+		sshtest.AddToAgent(t, socket, sshtest.NewKey(t, t.TempDir(), "ecdsa").File, more...)
+		return socket
+	}
+	for _, tt := range []struct {
+		name  string
+		files func(t *testing.T, home string)
+		agent func(t *testing.T, home string) string
+		want  []string // verdict, cause, subject and part of the detail; HOME for the home
+	}{
+		{"nothing", nil, nil, []string{"fail key-missing HOME/.ssh none of ssh's key files is there"}},
+		{"a pair", plain, nil, []string{"ok key SHA256: 256 ED25519 HOME/.ssh/id_ed25519"}},
+		{"a pair with a passphrase, no agent", encrypted, nil, []string{"ok key SHA256: , with a passphrase", "fail agent-absent - no agent: SSH_AUTH_SOCK is not set"}},
+		{"a pair with a passphrase, an empty agent", encrypted, func(t *testing.T, _ string) string { return sshtest.StartAgent(t) },
+			[]string{"ok key SHA256: , with a passphrase", "fail agent-empty SOCKET a key here has a passphrase"}},
+		{"a pair, an empty agent", plain, func(t *testing.T, _ string) string { return sshtest.StartAgent(t) }, []string{"ok key SHA256: ED25519"}},
+		{"an agent that holds a key", nil, func(t *testing.T, home string) string { return holding(t, home) }, []string{"ok agent SHA256: ECDSA test@ecdsa signs"}},
+		{"an agent that would ask", nil, func(t *testing.T, home string) string { return holding(t, home, "-c") }, []string{"fail agent-refused SHA256: ECDSA test@ecdsa: the agent holds the key but refuses"}},
+		{"a locked agent", plain, func(t *testing.T, home string) string {
+			socket := holding(t, home)
+			lock(t, home, socket)
+			return socket
+		}, []string{"ok key SHA256: ED25519"}},
+		{"no socket", plain, func(_ *testing.T, home string) string { return filepath.Join(home, "gone") },
+			[]string{"ok key SHA256: ED25519", "fail agent-absent HOME/gone there is no such socket"}},
+		{"a socket that was left", plain, func(t *testing.T, home string) string {
+			path := filepath.Join(home, "left")
+			l, err := net.Listen("unix", path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			l.(*net.UnixListener).SetUnlinkOnClose(false)
+			l.Close()
+			return path
+		}, []string{"ok key SHA256: ED25519", "fail agent-absent HOME/left it has ended and left its socket behind"}},
+		{"what is no socket", plain, func(t *testing.T, home string) string { return write(t, filepath.Join(home, "file"), "", 0o600) },
+			[]string{"ok key SHA256: ED25519", "fail agent-absent HOME/file it is not a socket"}},
+		{"a pair that others read", func(t *testing.T, home string) {
+			plain(t, home)
+			if err := os.Chmod(filepath.Join(home, ".ssh", "id_ed25519"), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}, nil, []string{"fail key-mode HOME/.ssh/id_ed25519 0644"}},
+		{"an empty file", func(t *testing.T, home string) { write(t, filepath.Join(home, ".ssh", "id_ed25519"), "", 0o600) }, nil,
+			[]string{"fail key-damaged HOME/.ssh/id_ed25519 empty"}},
+		{"a configuration", func(t *testing.T, home string) {
+			plain(t, home)
+			write(t, filepath.Join(home, ".ssh", "config"), "", 0o600)
+		}, nil, []string{"ok config HOME/.ssh/config ssh reads it", "ok key SHA256: ED25519"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			home, err := os.MkdirTemp("", "pk") // short enough for a socket's name
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer os.RemoveAll(home)
+			if err := os.Mkdir(filepath.Join(home, ".ssh"), 0o700); err != nil {
+				t.Fatal(err)
+			}
+			if tt.files != nil {
+				tt.files(t, home)
+			}
+			socket := ""
+			if tt.agent != nil {
+				socket = tt.agent(t, home)
+			}
+			host := resolve(t, connector(t, connect.Options{Home: home,
+				Getenv: func(name string) string { return map[string]string{"SSH_AUTH_SOCK": socket}[name] }}), "host.invalid")
+			records := Local(t.Context(), host, home)
+			if len(records) != len(tt.want) {
+				t.Fatalf("%d records, want %d: %+v", len(records), len(tt.want), records)
+			}
+			for i, r := range records {
+				want := strings.SplitN(strings.NewReplacer("HOME", home, "SOCKET", socket).Replace(tt.want[i]), " ", 4)
+				subject := want[2]
+				if subject == "-" {
+					subject = ""
+				}
+				if string(r.Verdict) != want[0] || r.Cause != want[1] || !strings.HasPrefix(r.Subject, subject) || subject == "" && r.Subject != "" || !strings.Contains(r.Detail, want[3]) {
+					t.Errorf("%+v, want %q", r, want)
+				}
+				if (r.Verdict == record.Fail) != (r.Hint != "") {
+					t.Errorf("hint %q of %s", r.Hint, r.Cause)
+				}
+				if _, ok := cause.Lookup(r.Cause); !ok {
+					t.Errorf("%s is no cause of the catalogue", r.Cause)
+				}
+			}
+		})
+	}
+}
+
+// lock locks an agent by a passphrase of the moment.
+func lock(t *testing.T, home, socket string) {
+	t.Helper()
+	conn, err := net.Dial("unix", socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	// SSH_AGENTC_LOCK, string "x": PROTOCOL.agent.
+	if _, err := conn.Write([]byte{0, 0, 0, 6, 22, 0, 0, 0, 1, 'x'}); err != nil {
+		t.Fatal(err)
+	}
+	answer := make([]byte, 5)
+	if _, err := io.ReadFull(conn, answer); err != nil || answer[4] != 6 {
+		t.Fatalf("%v, %v", answer, err)
+	}
+}
