@@ -117,7 +117,6 @@ func TestRootAddsToNothing(t *testing.T) {
 		t.Errorf("read %q %v", data, err)
 	}
 	if found, err := m.Findings(t.Context()); err != nil || len(found) != 0 {
-		// The folder that holds the card is the card's root, and t.TempDir's is fine.
 		t.Errorf("findings %+v %v", found, err)
 	}
 	answer, err = m.Edit(t.Context(), Change{Drop: []Numbered{{1, a.Line()}, {2, b.Line()}}})
@@ -538,7 +537,11 @@ func TestRootAgainstSwaps(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { os.RemoveAll(dir) })
+	t.Cleanup(func() {
+		if err := os.RemoveAll(dir); err != nil {
+			t.Error(err)
+		}
+	})
 	outside := filepath.Join(dir, "outside")
 	if err := os.Mkdir(outside, 0o777); err != nil {
 		t.Fatal(err)
@@ -559,6 +562,8 @@ func TestRootAgainstSwaps(t *testing.T) {
 	link(t, "../../../../outside/authorized_keys", c.home+"/.ssh/file")
 	c.own(t, c.home+"/absolute", c.home+"/relative", c.home+"/.ssh/file")
 
+	m := c.engine(t)
+	key := newKey(t)
 	stop, swapped := make(chan struct{}), make(chan int)
 	go func() {
 		n := 0
@@ -579,8 +584,6 @@ func TestRootAgainstSwaps(t *testing.T) {
 			}
 		}
 	}()
-	m := c.engine(t)
-	key := newKey(t)
 	written, refused := 0, map[string]int{}
 	for range 2000 {
 		if _, err := m.Edit(t.Context(), Change{Add: lines(key), Force: written%50 != 0}); err == nil {
@@ -589,7 +592,7 @@ func TestRootAgainstSwaps(t *testing.T) {
 			refused[err.Error()]++
 		}
 		if _, data, _ := m.Read(t.Context()); strings.Contains(string(data), ours) {
-			t.Fatal("the file outside was read")
+			t.Error("the file outside was read")
 		}
 	}
 	close(stop)
