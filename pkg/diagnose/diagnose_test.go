@@ -60,6 +60,15 @@ func resolve(t *testing.T, c *connect.Connector, target string) *connect.Host {
 	return h
 }
 
+// put writes a file that is for its owner alone, and returns its path.
+func put(t *testing.T, path, text string) string {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
 // Two keys, by what ssh-keygen -l says of them.
 var (
 	keyA = parse("ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGdHoMsdSfvnY8q6BaPOSTabqSYfQX+niyfBn0bJJJaY a@test")
@@ -389,9 +398,9 @@ func TestJumpHosts(t *testing.T) {
 	silent := sshtest.StartHostile(t, sshtest.Silent)
 	known := filepath.Join(home, "known_hosts")
 	config := filepath.Join(home, "config")
-	write(t, known, gate.KnownHosts(), 0o600)
-	write(t, config, strings.Join([]string{"IdentityFile " + key.File, "UserKnownHostsFile " + known, "GlobalKnownHostsFile none",
-		"Host a", "ProxyJump b", "Host b", "ProxyJump a", ""}, "\n"), 0o600)
+	put(t, known, gate.KnownHosts())
+	put(t, config, strings.Join([]string{"IdentityFile " + key.File, "UserKnownHostsFile " + known, "GlobalKnownHostsFile none",
+		"Host a", "ProxyJump b", "Host b", "ProxyJump a", ""}, "\n"))
 	for _, tt := range []struct {
 		name, jump, known string
 		want              []string // cause, start of the detail, part of the hint
@@ -404,7 +413,7 @@ func TestJumpHosts(t *testing.T) {
 		{"the first of two", "pi@127.0.0.1:1,pi@" + gate.Addr, "", []string{"connection-refused", "jump host pi@" + gate.Addr + ": jump host pi@127.0.0.1:1: nothing listens", "SSH is off"}},
 		{"a circle", "a", "", []string{"config-bad", "jump host a: jump host b: ", ""}},
 	} {
-		write(t, known, tt.known, 0o600)
+		put(t, known, tt.known)
 		host := resolve(t, connector(t, connect.Options{ConfigFile: config, Home: home, Jump: tt.jump}), "pi@pi.local")
 		timeout := 10 * time.Second
 		if tt.name == "silent" {
@@ -440,7 +449,7 @@ func TestEnter(t *testing.T) {
 		home := t.TempDir()
 		opt := connect.Options{Home: home, Options: []string{"UserKnownHostsFile=" + pi.KnownHostsFile(t), "BatchMode=yes"}}
 		if tt.password != "" {
-			opt.PasswordFile = write(t, filepath.Join(home, "password"), map[string]string{"right": pi.Password, "wrong": "x"}[tt.password]+"\n", 0o600)
+			opt.PasswordFile = put(t, filepath.Join(home, "password"), map[string]string{"right": pi.Password, "wrong": "x"}[tt.password]+"\n")
 		}
 		key := sshtest.NewKey(t, home, "ed25519")
 		host := resolve(t, connector(t, opt), "pi@"+pi.Addr)
@@ -509,7 +518,7 @@ func TestLocal(t *testing.T) {
 			l.Close()
 			return path
 		}, []string{"ok key SHA256: ED25519", "fail agent-absent HOME/left it has ended and left its socket behind"}},
-		{"what is no socket", plain, func(t *testing.T, home string) string { return write(t, filepath.Join(home, "file"), "", 0o600) },
+		{"what is no socket", plain, func(t *testing.T, home string) string { return put(t, filepath.Join(home, "file"), "") },
 			[]string{"ok key SHA256: ED25519", "fail agent-absent HOME/file it is not a socket"}},
 		{"a pair that others read", func(t *testing.T, home string) {
 			plain(t, home)
@@ -517,11 +526,11 @@ func TestLocal(t *testing.T) {
 				t.Fatal(err)
 			}
 		}, nil, []string{"fail key-mode HOME/.ssh/id_ed25519 0644"}},
-		{"an empty file", func(t *testing.T, home string) { write(t, filepath.Join(home, ".ssh", "id_ed25519"), "", 0o600) }, nil,
+		{"an empty file", func(t *testing.T, home string) { put(t, filepath.Join(home, ".ssh", "id_ed25519"), "") }, nil,
 			[]string{"fail key-damaged HOME/.ssh/id_ed25519 empty"}},
 		{"a configuration", func(t *testing.T, home string) {
 			plain(t, home)
-			write(t, filepath.Join(home, ".ssh", "config"), "", 0o600)
+			put(t, filepath.Join(home, ".ssh", "config"), "")
 		}, nil, []string{"ok config HOME/.ssh/config ssh reads it", "ok key SHA256: ED25519"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -76,9 +76,7 @@ func (c *command) outcomes() []string {
 	return got
 }
 
-func fine(context.Context, *connect.Host) []record.Record {
-	return []record.Record{{Verdict: record.OK, Cause: "login"}}
-}
+func in() []record.Record { return []record.Record{{Verdict: record.OK, Cause: "login"}} }
 
 func file(t *testing.T, content string) string {
 	t.Helper()
@@ -135,7 +133,7 @@ func TestTargets(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			worked := 0
 			c := newCommand(t, tt.stdin, append([]string{"--keep-order", "-j1"}, tt.args...)...)
-			status := c.run(func(ctx context.Context, h *connect.Host) []record.Record { worked++; return fine(ctx, h) })
+			status := c.run(func(context.Context, *connect.Host) []record.Record { worked++; return in() })
 			if got := c.outcomes(); status != tt.status || !slices.Equal(got, tt.want) {
 				t.Errorf("status %d, want %d; outcomes %.200q, want %.200q", status, tt.status, got, tt.want)
 			}
@@ -175,7 +173,7 @@ func TestJobs(t *testing.T) {
 		mu.Lock()
 		now--
 		mu.Unlock()
-		return fine(nil, nil)
+		return in()
 	})
 	if most != jobs || status != 0 || len(c.outcomes()) != targets {
 		t.Errorf("%d at once, want %d; status %d, %d records", most, jobs, status, len(c.outcomes()))
@@ -201,7 +199,7 @@ func TestOrder(t *testing.T) {
 				<-quick
 				time.Sleep(50 * time.Millisecond)
 			}
-			return fine(nil, nil)
+			return in()
 		})
 		if got := c.outcomes(); status != 0 || !slices.Equal(got, want) {
 			t.Errorf("--keep-order=%v: status %d, %q, want %q", keep, status, got, want)
@@ -217,7 +215,7 @@ func TestListIsNotWaitedFor(t *testing.T) {
 	worked := make(chan string)
 	status := make(chan int)
 	go func() {
-		status <- c.run(func(_ context.Context, h *connect.Host) []record.Record { worked <- h.Target; return fine(nil, nil) })
+		status <- c.run(func(_ context.Context, h *connect.Host) []record.Record { worked <- h.Target; return in() })
 	}()
 	for _, name := range []string{"a", "b"} {
 		io.WriteString(w, name+"\n")
@@ -367,7 +365,7 @@ func TestReaderLeaves(t *testing.T) {
 	c := newCommand(t, endless{"pi\n"}, "-j4", "--hosts", "-")
 	c.Stdout = w
 	done := make(chan int)
-	go func() { done <- c.run(fine) }()
+	go func() { done <- c.run(func(context.Context, *connect.Host) []record.Record { return in() }) }()
 	line := make([]byte, 4)
 	io.ReadFull(r, line)
 	r.Close()
@@ -386,7 +384,7 @@ func TestWorkIsCleanedUp(t *testing.T) {
 	t.Parallel()
 	c := newCommand(t, nil, "a")
 	var kept context.Context
-	c.run(func(ctx context.Context, _ *connect.Host) []record.Record { kept = ctx; return fine(nil, nil) })
+	c.run(func(ctx context.Context, _ *connect.Host) []record.Record { kept = ctx; return in() })
 	if kept.Err() == nil || errors.Is(context.Cause(kept), session.ErrTooSlow) {
 		t.Errorf("%v", context.Cause(kept))
 	}
