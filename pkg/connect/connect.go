@@ -413,8 +413,9 @@ func (c *Connector) agent(ctx context.Context, socket string) (*identity.Agent, 
 // A Plan is what to log in with.
 type Plan struct {
 	Keys       []session.Key
-	MaxRefused int  // see session.Config
-	Password   bool // may one be asked for
+	MaxRefused int             // see session.Config
+	Password   bool            // may one be asked for
+	Hold       <-chan struct{} // see session.Config
 }
 
 // Login makes a connection to the host.
@@ -428,6 +429,7 @@ func (h *Host) Login(ctx context.Context, plan Plan) (*session.Client, *session.
 		HostKeyAlgorithms: algorithms,
 		CheckHostKey:      check,
 		MaxRefused:        plan.MaxRefused,
+		Hold:              plan.Hold,
 		Trace:             func(format string, args ...any) { h.c.opt.Trace(1, h.Target, format, args...) },
 	}
 	if _, off := h.KeysOff(); !off {

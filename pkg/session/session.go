@@ -53,6 +53,10 @@ type Config struct {
 	// takes one by one of PasswordMethods. nil means that none is to be used.
 	Password        func(ctx context.Context) ([]byte, error)
 	PasswordMethods []string // nil for both "password" and "keyboard-interactive"
+	// Hold, if set, keeps everything from being offered until it is closed: the
+	// connection is made, and its host key checked, while something else is
+	// still to be done.
+	Hold <-chan struct{}
 	// Trace, if set, is told of each step.
 	Trace func(format string, args ...any)
 }
@@ -272,6 +276,12 @@ func named(err error, turned <-chan struct{}) error {
 // authenticate chooses the next attempt: the keys one by one, then the
 // password. x/crypto calls it after "none" and after every attempt.
 func (l *login) authenticate(ctx *ssh.ClientAuthContext) (ssh.AuthMethod, error) {
+	if l.cfg.Hold != nil {
+		select {
+		case <-l.cfg.Hold:
+		case <-l.ctx.Done():
+		}
+	}
 	// x/crypto takes a lost connection for one more failed method.
 	if l.conn.lost() {
 		return nil, io.ErrUnexpectedEOF

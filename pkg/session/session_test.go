@@ -353,3 +353,40 @@ func TestKeyWithoutAlgorithmIsNotAsked(t *testing.T) {
 		t.Errorf("offers %+v, error %v", rep.Offers, err)
 	}
 }
+
+// A held connection has offered nothing, and goes on from where it is.
+func TestHold(t *testing.T) {
+	pi := sshtest.StartPi(t, sshtest.PiConfig{})
+	key := sshtest.NewKey(t, t.TempDir(), "ed25519")
+	cfg := config(pi.Addr, trusts(pi.Endpoint))
+	cfg.Keys = []session.Key{offer(t, key)}
+	hold, checked := make(chan struct{}), make(chan struct{})
+	cfg.Hold = hold
+	trust := cfg.CheckHostKey
+	cfg.CheckHostKey = func(key ssh.PublicKey, remote net.Addr) error {
+		defer close(checked)
+		return trust(key, remote)
+	}
+	time.AfterFunc(200*time.Millisecond, func() {
+		select {
+		case <-checked:
+		default:
+			t.Error("the host key is not checked while the connection is held")
+		}
+		if c := pi.Counts(); c.Connections != 1 || c.Keys != 0 {
+			t.Errorf("while the connection is held the server has seen %+v", c)
+		}
+		pi.Authorize(t, key.Line)
+		close(hold)
+	})
+	client, _, err := session.Login(timeLimit(t, 10*time.Second), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	client.Close()
+
+	cfg.CheckHostKey, cfg.Hold = trust, make(chan struct{})
+	if _, _, err := session.Login(timeLimit(t, 50*time.Millisecond), cfg); !errors.Is(err, session.ErrTooSlow) {
+		t.Errorf("held for ever: %v", err)
+	}
+}
