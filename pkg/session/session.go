@@ -257,7 +257,7 @@ func (l *login) run() (*Client, error) {
 	if l.rep.Password == Unanswered {
 		l.rep.Password = LogsIn
 	}
-	return &Client{ssh: ssh.NewClient(sshConn, chans, reqs), stop: stop, turned: turned}, nil
+	return &Client{ssh: ssh.NewClient(sshConn, chans, reqs), stop: stop, turned: turned, server: l.rep.ServerVersion}, nil
 }
 
 // named gives an error of x/crypto, which has no type, a name of ours.
@@ -538,6 +538,7 @@ type Client struct {
 	ssh    *ssh.Client
 	stop   func() bool
 	turned <-chan struct{} // closed when the host key changes
+	server string          // its version
 }
 
 // Close ends the connection.
@@ -555,7 +556,7 @@ func (c *Client) DialTCP(ctx context.Context, address string) (net.Conn, error) 
 // what a shell's start-up files print comes first and may be endless.
 const maxOutput = 1 << 20
 
-// Run runs a command line in the far login shell and returns the last 1 MiB of
+// Run runs a command line of ASCII in the far login shell and returns the last 1 MiB of
 // what it wrote and its exit status. err means that the command has not ended
 // with one in time: the connection ended, a signal killed the command, or the
 // server refused it (ErrNoCommand).
@@ -575,6 +576,10 @@ func (c *Client) Run(ctx context.Context, command string) (stdout, stderr []byte
 	defer s.Close()
 	var out, errOut tail
 	s.Stdout, s.Stderr = &out, &errOut
+	if len(command) > dropbearCommand && strings.Contains(c.server, "dropbear") {
+		s.Stdin = strings.NewReader(command)
+		command = fromInput(len(command))
+	}
 	if err := s.Start(command); err != nil {
 		// x/crypto's text for a request that was answered with no.
 		if strings.HasPrefix(err.Error(), "ssh: command ") {
@@ -594,6 +599,17 @@ func (c *Client) Run(ctx context.Context, command string) (stdout, stderr []byte
 		return fail(err)
 	}
 	return out.bytes(), errOut.bytes(), status, nil
+}
+
+// dropbearCommand is the longest command line, in bytes, that dropbear takes
+// (svr-chansession.c MAX_CMD_LEN); it hangs up at a longer one.
+const dropbearCommand = 9000
+
+// fromInput is the command line that runs another one, which comes on its
+// standard input. A start-up file of the shell may have eaten from that: what
+// is not there as a whole is not run.
+func fromInput(length int) string {
+	return fmt.Sprintf(`exec /bin/sh -c 's=$(dd bs=1 count=%[1]d 2>/dev/null); if [ ${#s} -eq %[1]d ]; then eval "$s"; else echo "the command was lost on the way" >&2; exit 1; fi'`, length)
 }
 
 // A tail keeps the last maxOutput bytes written.
