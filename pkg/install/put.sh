@@ -34,16 +34,13 @@ say() {
 	for word; do
 		said="$said $word"
 	done
-	printf '%s\n' "$said"
+	printf '%s\n' "$said" || exit 1 # half an answer would be a lie
 }
 fail() {
-	say fail "$@"
+	say "$failing" "$@"
 	exit 1
 }
-unsure() {
-	say unsure "$@"
-	exit 1
-}
+failing=fail # until the new file may have the name: then unsure
 # because gives a reason of our own, where the system has none.
 because() { printf '%s\n' "$1" >&2; }
 
@@ -366,25 +363,27 @@ check() {
 
 # publish gives the new file the name.
 publish() {
-	if [ -z "$was" ]; then
-		# A link never takes the place of what somebody else has just made.
-		if ln "$tmp" "$file" 2>/dev/null; then
-			rm -f "$tmp"
-		elif [ -e "$file" ]; then
-			return 1
-		fi
-	else
+	if [ -n "$was" ]; then
 		# Two eyes on the old file, for what comes to it from now on.
 		command exec 7<"$file" 8<"$file" || fail keys-unreadable "$file"
 	fi
-	if [ -e "$tmp" ] && ! mv -f "$tmp" "$file"; then
-		[ ! -e "$tmp" ] || fail write-failed "$file"
-		unsure write-failed "$file"
+	failing=unsure
+	if [ -z "$was" ] && ln "$tmp" "$file" 2>/dev/null; then
+		# Unlike a renaming, that never takes the place of what somebody
+		# else has just made.
+		rm -f "$tmp"
+		tmp=
+	elif [ -z "$was" ] && [ -e "$file" ]; then
+		return 1
+	fi
+	if [ -n "$tmp" ] && ! mv -f "$tmp" "$file"; then
+		[ ! -e "$tmp" ] || failing=fail
+		fail write-failed "$file"
 	fi
 	if [ -e /sys/fs/selinux/enforce ] && [ -z "$was" ] && command -v restorecon >/dev/null; then
 		restorecon "$dir" "$file" || because "its SELinux label is not set"
 	fi
-	flush "$dir" || unsure write-failed "$dir"
+	flush "$dir" || fail write-failed "$dir"
 	# Who had opened the old file to append to it may have done so by now.
 	[ -n "$was" ] || return 0
 	late=$(
@@ -392,7 +391,7 @@ publish() {
 		printf x
 	)
 	if [ "$late" != x ]; then
-		tail -c "+$((size + 1))" <&7 >>"$file" && flush "$file" || unsure write-failed "$file"
+		tail -c "+$((size + 1))" <&7 >>"$file" && flush "$file" || fail write-failed "$file"
 	fi
 }
 
@@ -401,7 +400,7 @@ publish() {
 readBack() {
 	if [ -n "$drop" ]; then
 		set -- $(ls -ldin "$file")
-		[ "${1-}" = "$inode" ] || unsure busy "$file"
+		[ "${1-}" = "$inode" ] || fail busy "$file"
 	fi
 	[ "$(
 		tail -c "+$((base + 1))" "$file"
@@ -409,7 +408,7 @@ readBack() {
 	)" != "$glue${add}x" ] || return 0
 	IFS=$newline
 	for line in $add; do
-		grep -a -q -x -F -e "$line" "$file" 2>/dev/null || grep -q -x -F -e "$line" "$file" || unsure write-failed "$file"
+		grep -a -q -x -F -e "$line" "$file" 2>/dev/null || grep -q -x -F -e "$line" "$file" || fail write-failed "$file"
 	done
 	IFS=$fields$newline
 }
@@ -430,7 +429,8 @@ if [ ! -d "$dir" ]; then
 	mkdir "$dir" || [ -d "$dir" ] || fail write-failed "$dir"
 	flush "$home" || fail write-failed "$home"
 fi
-byFolder || byLink
+# A link is there when somebody could not lock the folder, or left it.
+byFolder && [ ! -L "$dir/.${file##*/}.lock" ] || byLink
 # Whoever has the turn is the only one with a file of this name: what is there
 # was left by a killed one.
 set +f

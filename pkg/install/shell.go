@@ -152,7 +152,15 @@ func (s shell) edit(ctx context.Context, p put) (Answer, error) {
 		return Answer{}, err
 	}
 	a, err := readAnswer(p.mark, stdout, stderr)
-	return a.Answer, err
+	if err != nil {
+		return a.Answer, err
+	}
+	for _, l := range p.lines {
+		if b := blob(l.Key); !slices.Contains(a.Added, b) && a.Have[b] == nil {
+			return a.Answer, &PutError{Cause: "write-failed", Path: a.Path, Unsure: true, Said: "its answer has holes"}
+		}
+	}
+	return a.Answer, nil
 }
 
 // pieceSize is what one command brings of a file: a Runner may keep no more

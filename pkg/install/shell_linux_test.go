@@ -411,7 +411,7 @@ func TestShellManyWriters(t *testing.T) {
 			bin := t.TempDir()
 			program(t, bin, "flock", flock)
 			run := account(t, "sh", home, "PATH="+bin+":"+os.Getenv("PATH"))
-			writers := map[bool]int{true: 64, false: 12}[flock != "exit 71"]
+			writers := map[bool]int{true: 64, false: 8}[flock != "exit 71"]
 			same := newKey(t)
 			keys := lines(same)
 			var all sync.WaitGroup
@@ -591,5 +591,43 @@ func TestProgram(t *testing.T) {
 	cmd.Stdin = strings.NewReader(text)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Errorf("shellcheck: %v\n%s", err, out)
+	}
+}
+
+// A coarse sweep of what scripts/torture does call by call: every process is
+// killed at its nth call of a kind, or all of them fail from the nth on.
+func TestShellStruckAtItsCalls(t *testing.T) {
+	sshtest.Need(t, "strace")
+	const kinds = "openat,write,rename,renameat,renameat2,linkat,unlink,unlinkat,mkdir,fsync,fdatasync,syncfs,copy_file_range,fchmod,fchown,flock,newfstatat,read"
+	const old = "ssh-ed25519 AAAA someone"
+	key := newKey(t)
+	strike := func(t *testing.T, inject string) {
+		t.Parallel()
+		home := t.TempDir()
+		write(t, home, old)
+		run := as(t, "strace -f -qq -o /dev/null -e trace="+kinds+" -e inject="+inject+" sh", home)
+		_, _, err := Put(t.Context(), Shell(run, ""), lines(key), false, false)
+		got := content(t, home)
+		changed := got == old+"\n"+key.Line()+"\n"
+		if !changed && got != old {
+			t.Errorf("file %q", got)
+		}
+		var put *PutError
+		if err == nil && !changed || errors.As(err, &put) && !put.Unsure && changed {
+			t.Errorf("changed: %v, answer %v", changed, err)
+		}
+		_, _, err = Put(t.Context(), Shell(account(t, "sh", home), ""), lines(key), false, false)
+		if got := content(t, home); err != nil || got != old+"\n"+key.Line()+"\n" {
+			t.Errorf("the next run: %v, file %q", err, got)
+		}
+		noLeftovers(t, home)
+	}
+	for n := 1; n <= 7; n += 3 {
+		for _, blow := range []string{"signal=SIGKILL:when=%d", "error=ENOSPC:when=%d+", "error=EIO:when=%d"} {
+			for _, calls := range []string{"openat", "write", "newfstatat,read", "rename,renameat,renameat2,unlink,unlinkat,fsync,copy_file_range,fchmod,flock"} {
+				inject := fmt.Sprintf(calls+":"+blow, n)
+				t.Run(inject, func(t *testing.T) { strike(t, inject) })
+			}
+		}
 	}
 }
