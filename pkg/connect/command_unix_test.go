@@ -5,6 +5,7 @@ package connect
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"net"
@@ -21,12 +22,14 @@ import (
 	"pi-key-tools/pkg/sshtest"
 )
 
-// TestMain is nc(1) where a test has started it as a ProxyCommand.
+// TestMain is nc(1) where a test has started it as a ProxyCommand. More tests
+// run at once than there are processors: mostly they wait for ssh and sshd.
 func TestMain(m *testing.M) {
 	if len(os.Args) == 3 && os.Args[1] == "-nc" {
 		netcat(os.Args[2])
 		return
 	}
+	flag.Set("test.parallel", "8")
 	os.Exit(m.Run())
 }
 
@@ -76,7 +79,7 @@ func TestProxyCommand(t *testing.T) {
 		{`sh -c 'printf "\033[2J\r\n" >&2'`, CommandError{Said: "\x1b[2J"}, ""},
 		{`false`, CommandError{}, "exit status 1"},
 		{`true`, CommandError{}, ""},
-		{`no-such-program %h`, CommandError{}, "exit status 127"},
+		{`/no/such/program %h`, CommandError{}, "exit status 127"},
 		{`sh -c 'kill -9 $$'`, CommandError{}, "signal: killed"},
 		{`sh -c 'exec >&-; sleep 0.1; echo late >&2; exit 4'`, CommandError{Said: "late"}, "exit status 4"},
 		// More than anybody reads: neither side waits for the other.
@@ -94,8 +97,8 @@ func TestProxyCommand(t *testing.T) {
 		if got.Err != nil {
 			status = got.Err.Error()
 		}
-		if strings.HasPrefix(tt.command, "no-such-program") {
-			if !strings.Contains(got.Said, "no-such-program") {
+		if strings.HasPrefix(tt.command, "/no/such/program") {
+			if !strings.Contains(got.Said, "/no/such/program") {
 				t.Errorf("%s: said %q", tt.command, got.Said)
 			}
 			got.Said = ""
