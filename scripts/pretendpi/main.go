@@ -1,6 +1,7 @@
-// Pretendpi serves pretend Raspberry Pis on 127.0.0.1, for the demo.
+// Pretendpi serves pretend Raspberry Pis on 127.0.0.1, for the demo and the
+// benchmark.
 //
-//	pretendpi [-user NAME] [-modes broken] -password-file FILE -dir HOME [-dir HOME …]
+//	pretendpi [-user NAME] [-modes broken] [-latency TIME] -password-file FILE -dir HOME [-dir HOME …]
 //
 // For each HOME, in order, it prints the address and the host key as a line of
 // known_hosts, "127.0.0.1:40022 [127.0.0.1]:40022 ssh-ed25519 AAAA…". It
@@ -27,6 +28,7 @@ func main() {
 	var homes []string
 	user := flag.String("user", "pi", "the `name` of the user")
 	passwordFile := flag.String("password-file", "", "the `file` whose first line is the password")
+	latency := flag.Duration("latency", 0, "how much longer a round trip takes, such as 200ms")
 	modes := flag.String("modes", "", "broken: everybody may write to the homes, which sshd refuses")
 	flag.Func("dir", "a user's `home`; made if missing; may be repeated", func(dir string) error {
 		dir, err := filepath.Abs(dir)
@@ -40,19 +42,20 @@ func main() {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
-	if err := serve(ctx, *user, *passwordFile, *modes == "broken", homes); err != nil {
+	config := sshtest.PiConfig{User: *user, Latency: *latency}
+	if err := serve(ctx, config, *passwordFile, *modes == "broken", homes); err != nil {
 		fmt.Fprintln(os.Stderr, "pretendpi:", err)
 		os.Exit(1)
 	}
 }
 
-func serve(ctx context.Context, user, passwordFile string, broken bool, homes []string) (err error) {
+func serve(ctx context.Context, config sshtest.PiConfig, passwordFile string, broken bool, homes []string) (err error) {
 	data, err := os.ReadFile(passwordFile)
 	if err != nil {
 		return err
 	}
-	password, _, _ := strings.Cut(string(data), "\n")
-	if password == "" {
+	config.Password, _, _ = strings.Cut(string(data), "\n")
+	if config.Password == "" {
 		return fmt.Errorf("%s: the first line is empty", passwordFile)
 	}
 	var pis []*sshtest.Pi
@@ -62,7 +65,8 @@ func serve(ctx context.Context, user, passwordFile string, broken bool, homes []
 		}
 	}()
 	for _, home := range homes {
-		pi, err := sshtest.NewPi(sshtest.PiConfig{User: user, Password: password, Home: home})
+		config.Home = home
+		pi, err := sshtest.NewPi(config)
 		if err != nil {
 			return err
 		}
