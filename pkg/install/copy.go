@@ -97,36 +97,35 @@ func (j Job) prove(ctx context.Context, host *connect.Host, acting *session.Clie
 	client, rep, err := host.Login(ctx, connect.Plan{Keys: offers, MaxRefused: diagnose.MaxRefused, Password: before.PasswordSent})
 	if err == nil {
 		defer client.Close()
-	} else {
-		err = session.ErrDenied
+		err = session.ErrDenied // of a key that is not the one that logged in
 	}
-	var records []record.Record
-	var inside []record.Record
+	var records, inside []record.Record
 	for _, o := range offers[:asked] {
 		fp := o.Public.Fingerprint()
 		answer := rep.Answer(o.Public)
-		if answer == "" && len(inside) > 0 {
-			answer = session.Refused // like those before it, after which we stopped asking
-		}
-		switch answer {
-		case "":
-			records = append(records, record.Record{Verdict: record.Fail, Cause: "too-many-tries", Subject: fp,
-				Detail: "not asked about: so many keys do not go into one connection", Hint: "copy fewer keys at a time"})
-		case session.LogsIn:
+		look := answer == session.Refused || answer == session.Unasked ||
+			answer == "" && rep.Methods != nil && !slices.Contains(rep.Methods, "publickey")
+		switch {
+		case answer == session.LogsIn && rep.PasswordSent:
+			records = append(records, record.Record{Verdict: record.Fail, Cause: "more-needed", Subject: fp, Detail: "it logs in only together with the password"})
+		case answer == session.LogsIn:
 			records = append(records, record.Record{Verdict: record.OK, Cause: "login", Subject: fp, Detail: "on a fresh connection"})
-		case session.Accepted:
+		case answer == session.Accepted:
 			records = append(records, record.Record{Verdict: record.OK, Cause: "accepted", Subject: fp,
 				Detail: "the server would take it; " + why(o, mine)})
-		case session.Refused, session.Unasked:
-			if inside == nil {
-				inside = diagnose.Inside(ctx, acting.Run, host, rep, o.Public, path)
-			}
+		case look:
+			inside = diagnose.Inside(ctx, acting.Run, host, rep, o.Public, path)
+			fallthrough
+		case answer == "" && inside != nil: // like those before it, after which we stopped asking
 			for _, r := range inside {
 				if r.Subject == "" {
 					r.Subject = fp
 				}
 				records = append(records, r)
 			}
+		case answer == "" && asked > connect.MaxOffers:
+			records = append(records, record.Record{Verdict: record.Fail, Cause: "too-many-tries", Subject: fp,
+				Detail: "not asked about: so many keys do not go into one connection", Hint: "copy fewer keys at a time"})
 		default: // not settled: the connection itself failed, or signing did
 			records = append(records, diagnose.Login(ctx, host, mine, rep, err))
 		}
