@@ -357,6 +357,20 @@ func TestTrustAtOnce(t *testing.T) {
 		}
 	}
 	all.Wait()
+	// The next connection of the run knows what this one has learnt.
+	c := s.connector(Options{})
+	fresh := sshtest.StartPi(t, sshtest.PiConfig{})
+	pis = append(pis, fresh)
+	before := strings.Count(s.noted(), "added")
+	for range 2 {
+		if _, _, err := s.resolve(c, fresh.Addr).Login(t.Context(), Plan{}); verdict(err) != "known" {
+			t.Error(err)
+		}
+	}
+	if n := strings.Count(s.noted(), "added") - before; n != 1 {
+		t.Errorf("told %d times that a key was added", n)
+	}
+
 	data := s.read(".ssh/known_hosts")
 	if !strings.HasPrefix(data, mine) || strings.Count(data, "\n") != 1+len(pis) {
 		t.Errorf("known_hosts is %q", data)
