@@ -73,6 +73,7 @@ type Pi struct {
 	server   ssh.ServerConfig
 	listener net.Listener
 	remove   string // what Close removes; "" for nothing
+	programs string // the folder of those that it has in place of this machine's
 	wg       sync.WaitGroup
 
 	mu     sync.Mutex
@@ -233,15 +234,35 @@ func (p *Pi) makeHome(home string) (err error) {
 			return errors.Join(err, p.removeHome())
 		}
 	}
-	p.Home, err = filepath.EvalSymlinks(home)
-	return err
+	if p.Home, err = filepath.EvalSymlinks(home); err == nil {
+		err = p.makePrograms()
+	}
+	if err != nil {
+		return errors.Join(err, p.removeHome())
+	}
+	return nil
 }
 
-func (p *Pi) removeHome() error {
-	if p.remove == "" {
-		return nil
+// makePrograms keeps two programs of this machine from telling of it what is
+// not so of the Pi: where the user's home is, and what sshd reads.
+func (p *Pi) makePrograms() (err error) {
+	if p.programs, err = os.MkdirTemp("", "pk"); err != nil {
+		return err
 	}
-	return os.RemoveAll(p.remove)
+	getent := "#!/bin/sh\n" +
+		`[ "$1" = passwd ] && echo "$2:x:$(id -u):$(id -g)::$HOME:$SHELL"` + "\n"
+	return errors.Join(
+		os.WriteFile(filepath.Join(p.programs, "getent"), []byte(getent), 0o755),
+		os.WriteFile(filepath.Join(p.programs, "sshd"), []byte("#!/bin/sh\nexit 1\n"), 0o755))
+}
+
+func (p *Pi) removeHome() (err error) {
+	for _, dir := range []string{p.remove, p.programs} {
+		if dir != "" {
+			err = errors.Join(err, os.RemoveAll(dir))
+		}
+	}
+	return err
 }
 
 func (p *Pi) accept() {
@@ -375,11 +396,12 @@ func permissions(e authorizedkeys.Entry) (perms *ssh.Permissions, ok bool) {
 	return perms, true
 }
 
-// env is what sshd gives to a command, but for PATH, which is ours.
+// env is what sshd gives to a command, but for PATH, which is ours and begins
+// with the Pi's own programs.
 func (p *Pi) env(conn *ssh.ServerConn) []string {
 	from, to := conn.RemoteAddr().(*net.TCPAddr), conn.LocalAddr().(*net.TCPAddr)
 	return []string{
-		"USER=" + p.User, "LOGNAME=" + p.User, "HOME=" + p.Home, "SHELL=" + p.config.Shell, "PATH=" + searchPath(),
+		"USER=" + p.User, "LOGNAME=" + p.User, "HOME=" + p.Home, "SHELL=" + p.config.Shell, "PATH=" + p.programs + ":" + searchPath(),
 		fmt.Sprintf("SSH_CLIENT=%s %d %d", from.IP, from.Port, to.Port),
 		fmt.Sprintf("SSH_CONNECTION=%s %d %s %d", from.IP, from.Port, to.IP, to.Port),
 	}
