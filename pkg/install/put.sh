@@ -296,14 +296,16 @@ without() {
 		from=$((number + 1))
 	done
 	tail -n "+$from" "$file"
-	IFS=$fields$newline
 }
 
-# compose makes the new file beside the old one.
+# compose makes the new file beside the old one. What the shell itself writes
+# there a subshell does, so that no mishap in taking its output back lets our
+# answer follow into the file.
 compose() {
-	set -C
-	printf '' >"$tmp" || fail write-failed "$tmp"
-	set +C
+	(
+		set -C
+		printf '' >"$tmp"
+	) || fail write-failed "$tmp"
 	glue=
 	if [ -n "$was" ]; then
 		cp -p "$file" "$tmp" || fail write-failed "$tmp"
@@ -315,14 +317,16 @@ compose() {
 		if [ -e /sys/fs/selinux/enforce ]; then
 			chcon --reference="$file" "$tmp" || fail write-failed "$tmp"
 		fi
+		bytes=$size
 		if [ -n "$drop" ]; then
-			without >"$tmp" || fail write-failed "$tmp"
+			(without >"$tmp") || fail write-failed "$tmp"
+			bytes=$(wc -c <"$tmp") || fail write-failed "$tmp"
 		fi
-		if [ -n "$add" ] && [ -s "$tmp" ] && ! ended "$tmp"; then
+		if [ -n "$add" ] && [ "$bytes" -gt 0 ] && ! ended "$tmp"; then
 			glue=$newline
 		fi
 	fi
-	printf '%s' "$glue$add" >>"$tmp" || fail write-failed "$tmp"
+	(printf '%s' "$glue$add" >>"$tmp") || fail write-failed "$tmp"
 	flush "$tmp" || fail write-failed "$tmp"
 }
 
