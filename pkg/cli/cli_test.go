@@ -18,7 +18,7 @@ import (
 // newEnv returns an Env whose streams are buffers.
 func newEnv(args ...string) (env *Env, out, errOut *bytes.Buffer) {
 	out, errOut = new(bytes.Buffer), new(bytes.Buffer)
-	return &Env{Name: "pikeytest", Args: args, Stdin: strings.NewReader(""), Stdout: out, Stderr: errOut,
+	return &Env{Name: "pikeycheck", Args: args, Stdin: strings.NewReader(""), Stdout: out, Stderr: errOut,
 		Getenv: func(string) string { return "" }}, out, errOut
 }
 
@@ -82,20 +82,20 @@ func TestStatus(t *testing.T) {
 		{"nothing", stdout{}, emits(), 0, ""},
 		{"ok and done", stdout{}, emits(ok, done), 0, ""},
 		{"a todo", stdout{}, emits(ok, todo), 1, ""},
-		{"a fail", stdout{}, emits(fail, ok), 1, "pikeytest: pi: timeout\n"},
-		{"an error", stdout{}, trouble(), 2, "pikeytest: broken\n"},
-		{"an error after a fail", stdout{}, trouble(fail), 2, "pikeytest: broken\n"},
+		{"a fail", stdout{}, emits(fail, ok), 1, "pikeycheck: pi: timeout\n"},
+		{"an error", stdout{}, trouble(), 2, "pikeycheck: broken\n"},
+		{"an error after a fail", stdout{}, trouble(fail), 2, "pikeycheck: broken\n"},
 		{"an error with a hint", stdout{}, func(context.Context, *Env) error { return WithHint(broken, "mend %s", "it") }, 2,
-			"pikeytest: broken\npikeytest: hint: mend it\n"},
+			"pikeycheck: broken\npikeycheck: hint: mend it\n"},
 		{"a usage error", stdout{}, func(context.Context, *Env) error { return Usagef("-x: no") }, 2,
-			"pikeytest: -x: no\npikeytest: hint: -h lists the options\n"},
+			"pikeycheck: -x: no\npikeycheck: hint: -h lists the options\n"},
 		{"a hint inside an error", stdout{}, func(context.Context, *Env) error { return fmt.Errorf("-i %w", WithHint(broken, "mend it")) }, 2,
-			"pikeytest: -i broken\npikeytest: hint: mend it\n"},
-		{"standard output is full", stdout{err: full}, emits(ok), 2, "pikeytest: standard output: no space left on device\n" + lost},
-		{"a short write", stdout{short: true}, emits(ok), 2, "pikeytest: standard output: short write\n" + lost},
-		{"it cannot be closed", stdout{closeErr: full}, emits(ok), 2, "pikeytest: standard output: no space left on device\n" + lost},
-		{"it cannot be closed, with a fail", stdout{closeErr: full}, emits(fail), 2, "pikeytest: standard output: no space left on device\n" + lost},
-		{"the first failure is told", stdout{err: full, closeErr: broken}, emits(ok), 2, "pikeytest: standard output: no space left on device\n" + lost},
+			"pikeycheck: -i broken\npikeycheck: hint: mend it\n"},
+		{"standard output is full", stdout{err: full}, emits(ok), 2, "pikeycheck: standard output: no space left on device\n" + lost},
+		{"a short write", stdout{short: true}, emits(ok), 2, "pikeycheck: standard output: short write\n" + lost},
+		{"it cannot be closed", stdout{closeErr: full}, emits(ok), 2, "pikeycheck: standard output: no space left on device\n" + lost},
+		{"it cannot be closed, with a fail", stdout{closeErr: full}, emits(fail), 2, "pikeycheck: standard output: no space left on device\n" + lost},
+		{"the first failure is told", stdout{err: full, closeErr: broken}, emits(ok), 2, "pikeycheck: standard output: no space left on device\n" + lost},
 		{"nothing was to be written", stdout{err: full}, emits(), 0, ""},
 		// The run ends because its data can go nowhere, and with the error of
 		// its context; what matters is why.
@@ -103,7 +103,7 @@ func TestStatus(t *testing.T) {
 			env.Emit(ok)
 			<-ctx.Done()
 			return ctx.Err()
-		}, 2, "pikeytest: standard output: no space left on device\n" + lost},
+		}, 2, "pikeycheck: standard output: no space left on device\n" + lost},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			env, _, errOut := newEnv()
@@ -121,7 +121,7 @@ func TestStatus(t *testing.T) {
 	}
 }
 
-const lost = "pikeytest: hint: what was not written is lost to the reader; run the command again\n"
+const lost = "pikeycheck: hint: what was not written is lost to the reader; run the command again\n"
 
 func TestNothingIsPrintedAfterAFailedWrite(t *testing.T) {
 	env, _, errOut := newEnv()
@@ -134,7 +134,7 @@ func TestNothingIsPrintedAfterAFailedWrite(t *testing.T) {
 	if out.writes != 1 || out.String() != "one" {
 		t.Errorf("%d writes, %q", out.writes, out.String())
 	}
-	if got := errOut.String(); got != "pikeytest: pi: timeout\n" {
+	if got := errOut.String(); got != "pikeycheck: pi: timeout\n" {
 		t.Errorf("said %q: what a person has to know does not depend on standard output", got)
 	}
 }
@@ -143,7 +143,7 @@ func TestStreams(t *testing.T) {
 	full := ok
 	full.Subject, full.Detail, full.Seconds = "SHA256:x", "in", 1.5
 	run := func(ctx context.Context, env *Env) error {
-		flags := env.Flags("pikeytest [options] target ...\npikeytest --list")
+		flags := env.Flags("pikeycheck [options] target ...\npikeycheck --list")
 		flags.StringP("file", "f", "", "read `FILE`")
 		operands, err := env.Parse(flags)
 		if err != nil {
@@ -156,24 +156,24 @@ func TestStreams(t *testing.T) {
 		env.Tracef(2, "", "a detail of %q", operands)
 		return nil
 	}
-	const failed = "pikeytest: pi: timeout\n"
+	const failed = "pikeycheck: pi: timeout\n"
 	for _, tt := range []struct {
 		args        string
 		status      int
 		out, errOut string
 	}{
-		{"", 1, "pi\tok\tlogin\tSHA256:x\tin\npi\tfail\ttimeout\t-\t\n", failed + "pikeytest: pi: a note\n"},
+		{"", 1, "pi\tok\tlogin\tSHA256:x\tin\npi\tfail\ttimeout\t-\t\n", failed + "pikeycheck: pi: a note\n"},
 		{"-q", 1, "pi\tok\tlogin\tSHA256:x\tin\npi\tfail\ttimeout\t-\t\n", failed},
-		{"-v", 1, "pi\tok\tlogin\tSHA256:x\tin\npi\tfail\ttimeout\t-\t\n", failed + "pikeytest: pi: a note\npikeytest: pi: a step\n"},
-		{"-vv x", 1, "pi\tok\tlogin\tSHA256:x\tin\npi\tfail\ttimeout\t-\t\n", failed + "pikeytest: pi: a note\npikeytest: pi: a step\npikeytest: a detail of [\"x\"]\n"},
-		{"-qv", 1, "pi\tok\tlogin\tSHA256:x\tin\npi\tfail\ttimeout\t-\t\n", failed + "pikeytest: pi: a step\n"},
+		{"-v", 1, "pi\tok\tlogin\tSHA256:x\tin\npi\tfail\ttimeout\t-\t\n", failed + "pikeycheck: pi: a note\npikeycheck: pi: a step\n"},
+		{"-vv x", 1, "pi\tok\tlogin\tSHA256:x\tin\npi\tfail\ttimeout\t-\t\n", failed + "pikeycheck: pi: a note\npikeycheck: pi: a step\npikeycheck: a detail of [\"x\"]\n"},
+		{"-qv", 1, "pi\tok\tlogin\tSHA256:x\tin\npi\tfail\ttimeout\t-\t\n", failed + "pikeycheck: pi: a step\n"},
 		{"--json -q", 1, `{"v":1,"target":"pi","verdict":"ok","cause":"login","subject":"SHA256:x","detail":"in","hint":"","seconds":1.5}` + "\n" +
 			`{"v":1,"target":"pi","verdict":"fail","cause":"timeout","subject":"-","detail":"","hint":"","seconds":0}` + "\n", failed},
-		{"--version", 0, "pikeytest (pi-key-tools) " + Version + "\n", ""},
-		{"-x", 2, "", "pikeytest: unknown shorthand flag: 'x' in -x\npikeytest: hint: -h lists the options\n"},
-		{"--nothing", 2, "", "pikeytest: unknown flag: --nothing\npikeytest: hint: -h lists the options\n"},
-		{"-f", 2, "", "pikeytest: flag needs an argument: 'f' in -f\npikeytest: hint: -h lists the options\n"},
-		{"-- -x -q", 1, "pi\tok\tlogin\tSHA256:x\tin\npi\tfail\ttimeout\t-\t\n", failed + "pikeytest: pi: a note\n"},
+		{"--version", 0, "pikeycheck (pi-key-tools) " + Version + "\n", ""},
+		{"-x", 2, "", "pikeycheck: unknown shorthand flag: 'x' in -x\npikeycheck: hint: -h lists the options\n"},
+		{"--nothing", 2, "", "pikeycheck: unknown flag: --nothing\npikeycheck: hint: -h lists the options\n"},
+		{"-f", 2, "", "pikeycheck: flag needs an argument: 'f' in -f\npikeycheck: hint: -h lists the options\n"},
+		{"-- -x -q", 1, "pi\tok\tlogin\tSHA256:x\tin\npi\tfail\ttimeout\t-\t\n", failed + "pikeycheck: pi: a note\n"},
 	} {
 		env, out, errOut := newEnv(strings.Fields(tt.args)...)
 		if got := Run(env, run); got != tt.status || out.String() != tt.out || errOut.String() != tt.errOut {
@@ -186,8 +186,8 @@ func TestStreams(t *testing.T) {
 		if got := Run(env, run); got != 0 || errOut.Len() > 0 {
 			t.Errorf("%s: status %d, %q", option, got, errOut)
 		}
-		const start = "usage: pikeytest [options] target ...\n       pikeytest --list\n\n"
-		for _, want := range []string{start, "-f, --file FILE", "read FILE\n", "-v, --verbose  ", "\nSee pikeytest(1), "} {
+		const start = "usage: pikeycheck [options] target ...\n       pikeycheck --list\n\n"
+		for _, want := range []string{start, "-f, --file FILE", "read FILE\n", "-v, --verbose  ", "\nSee pikeycheck(1), "} {
 			if !strings.Contains(out.String(), want) {
 				t.Errorf("%s: no %q in\n%s", option, want, out)
 			}
@@ -246,10 +246,10 @@ func TestEmitTells(t *testing.T) {
 		{done, ""},
 		{todo, ""},
 		{record.Record{Target: "pi", Verdict: record.Fail, Cause: "key-mode", Subject: "/k", Detail: "mode 0644", Hint: "chmod 600 /k\nhint: or pikeyfix"},
-			"pikeytest: pi: key-mode: /k: mode 0644\npikeytest: hint: chmod 600 /k\npikeytest: hint: or pikeyfix\n"},
-		{record.Record{Target: "pi", Verdict: record.Fail, Cause: "key-mode", Subject: "/k", Detail: "/k has mode 0644"}, "pikeytest: pi: key-mode: /k has mode 0644\n"},
-		{record.Record{Target: "-", Verdict: record.Fail, Cause: "key-missing"}, "pikeytest: key-missing\n"},
-		{record.Record{Target: "a\x1b", Verdict: record.Fail, Cause: "not-ssh", Detail: "it says: \x1b[2J"}, "pikeytest: a\\x1b: not-ssh: it says: \\x1b[2J\n"},
+			"pikeycheck: pi: key-mode: /k: mode 0644\npikeycheck: hint: chmod 600 /k\npikeycheck: hint: or pikeyfix\n"},
+		{record.Record{Target: "pi", Verdict: record.Fail, Cause: "key-mode", Subject: "/k", Detail: "/k has mode 0644"}, "pikeycheck: pi: key-mode: /k has mode 0644\n"},
+		{record.Record{Target: "-", Verdict: record.Fail, Cause: "key-missing"}, "pikeycheck: key-missing\n"},
+		{record.Record{Target: "a\x1b", Verdict: record.Fail, Cause: "not-ssh", Detail: "it says: \x1b[2J"}, "pikeycheck: a\\x1b: not-ssh: it says: \\x1b[2J\n"},
 	} {
 		env, out, errOut := newEnv()
 		env.Quiet = true
@@ -280,7 +280,7 @@ func TestConcurrentWords(t *testing.T) {
 	if out.writes != 20 || errOut.writes != 40 {
 		t.Errorf("%d and %d writes", out.writes, errOut.writes)
 	}
-	if n := strings.Count(errOut.String(), "pikeytest: hint: one\npikeytest: two\n"); n != 20 {
+	if n := strings.Count(errOut.String(), "pikeycheck: hint: one\npikeycheck: two\n"); n != 20 {
 		t.Errorf("%d whole hints in %q", n, errOut)
 	}
 	if env.status(context.Background(), nil) != StatusFail {

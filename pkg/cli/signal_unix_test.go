@@ -22,7 +22,7 @@ func TestMain(m *testing.M) {
 	if !ok {
 		os.Exit(m.Run())
 	}
-	env := System("pikeytest")
+	env := System("pikeycheck")
 	env.Args = nil
 	os.Exit(Run(env, behave))
 }
@@ -131,7 +131,7 @@ func TestSignals(t *testing.T) {
 			if rest != "finished\n" {
 				t.Errorf("printed %q: what is finished is to be told", rest)
 			}
-			if want := fmt.Sprintf("pikeytest: interrupted by signal: %v\n", s); c.stderr.String() != want {
+			if want := fmt.Sprintf("pikeycheck: interrupted by signal: %v\n", s); c.stderr.String() != want {
 				t.Errorf("said %q, want %q", c.stderr.String(), want)
 			}
 		})
@@ -197,7 +197,7 @@ func TestClosedPipe(t *testing.T) {
 			if got := cmd.ProcessState.ExitCode(); got != 2 {
 				t.Errorf("%s%s: %v: %v", before, command, cmd.ProcessState, err)
 			}
-			if want := "pikeytest: standard output: broken pipe\n" + lost; stderr.String() != want {
+			if want := "pikeycheck: standard output: broken pipe\n" + lost; stderr.String() != want {
 				t.Errorf("%s%s: said %q, want %q", before, command, stderr.String(), want)
 			}
 		}

@@ -6,6 +6,7 @@ import (
 	_ "embed"
 	"fmt"
 	"net/netip"
+	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -38,7 +39,7 @@ func compact(script string) string {
 
 // Facts are what a session tells of the account and the server that it is on.
 type facts struct {
-	account    strictmodes.Account // its home is that of passwd(5), as sshd takes it
+	account    strictmodes.Account // its home is the one that the server says, else that of passwd(5)
 	conn       sshdconfig.Connection
 	utc, local string   // the clock there, YYYYMMDDHHMMSS
 	password   string   // what passwd -S says; "" if nothing
@@ -143,6 +144,10 @@ func (f *facts) read(mark, answer string) (ended bool) {
 		case "passwd":
 			if field := strings.Split(rest, ":"); len(field) == 7 {
 				f.account.Home = field[5]
+			}
+		case "home": // the server's word, and sshd's is that of passwd
+			if path.IsAbs(rest) {
+				f.account.Home = rest
 			}
 		case "connection": // "client port server port"
 			if w := strings.Fields(rest); len(w) == 4 {

@@ -44,6 +44,7 @@ if [ -n "$account" ]; then
 	say "ids $(id -u) $(id -g) $(id -G)"
 	say "groups $(id -Gn)"
 	say "passwd $(getent passwd "$user" 2>/dev/null || grep "^$user:" /etc/passwd)"
+	say "home $HOME"
 	say "connection ${SSH_CONNECTION:-}"
 	say "utc $(date -u +%Y%m%d%H%M%S)"
 	say "local $(date +%Y%m%d%H%M%S)"

@@ -35,7 +35,7 @@ func newCommand(t *testing.T, stdin io.Reader, args ...string) *command {
 	t.Helper()
 	home := t.TempDir()
 	c := &command{}
-	c.Env = cli.Env{Name: "pikeytest", Args: append([]string{"-F", "none"}, args...), Stdin: stdin, Stdout: &c.out, Stderr: &c.errOut,
+	c.Env = cli.Env{Name: "pikeycheck", Args: append([]string{"-F", "none"}, args...), Stdin: stdin, Stdout: &c.out, Stderr: &c.errOut,
 		Getenv: func(name string) string { return map[string]string{"HOME": home}[name] }}
 	return c
 }
@@ -110,7 +110,7 @@ func TestTargets(t *testing.T) {
 		{"a list that breaks off", []string{"--hosts", "-"}, io.MultiReader(strings.NewReader("a\nb\nhalf"), iotest.ErrReader(errors.New("unplugged"))), 2,
 			[]string{"a ok login", "b ok login"}, "--hosts -: line 3: unplugged"},
 		{"a line that is none", []string{"--hosts", "-"}, strings.NewReader("a\n-oProxyCommand=x\nx,y\nb\n"), 1,
-			[]string{"a ok login", "-oProxyCommand=x fail target-invalid", "x,y fail target-invalid", "b ok login"}, "pikeytest: x,y: target-invalid: line 3: "},
+			[]string{"a ok login", "-oProxyCommand=x fail target-invalid", "x,y fail target-invalid", "b ok login"}, "pikeycheck: x,y: target-invalid: line 3: "},
 		{"a line without end", []string{"--hosts", "-"}, strings.NewReader("a\n" + long + "\nb\n"), 1,
 			[]string{"a ok login", long[:80] + " fail target-invalid", "b ok login"}, "a line of more than 64 KiB"},
 		{"an operand that is none", []string{"a", "--", "-oProxyCommand=x"}, nil, 2, nil, "as an option does"},
