@@ -50,7 +50,7 @@ look() {
 	if was=$(ls -ldin "$file" 2>&1); then
 		set -- $was
 		was=$* # with single blanks
-		kind=$2 links=$3 owner=$4 size=$6
+		kind=$2 links=$3 owner=$4.$5 size=$6
 		case $kind in
 		-*) ;;
 		*) fail keys-not-a-file "$file" ;;
@@ -310,6 +310,9 @@ compose() {
 	if [ -n "$was" ]; then
 		cp -p "$file" "$tmp" || fail write-failed "$tmp"
 		case $kind in
+		-r-*) chmod u+w "$tmp" || fail write-failed "$tmp" ;; # only until it is written
+		esac
+		case $kind in
 		*+) # an ACL, which BusyBox's cp does not know
 			getfacl -c "$file" 2>/dev/null | setfacl --set-file=- "$tmp"
 			;;
@@ -327,6 +330,9 @@ compose() {
 		fi
 	fi
 	(printf '%s' "$glue$add" >>"$tmp") || fail write-failed "$tmp"
+	case ${kind-} in
+	-r-*) [ -z "$was" ] || chmod u-w "$tmp" || fail write-failed "$tmp" ;;
+	esac
 	flush "$tmp" || fail write-failed "$tmp"
 }
 
@@ -359,7 +365,7 @@ check() {
 		because "$tmp has $6 bytes, and $((expect + more)) were written"
 		fail write-failed "$tmp"
 	fi
-	[ -z "$was" ] || [ "$2 $4" = "$kind $owner" ] || {
+	[ -z "$was" ] || [ "$2 $4.$5" = "$kind $owner" ] || {
 		because "owner, mode or ACL of the file cannot be kept"
 		fail write-failed "$file"
 	}

@@ -217,16 +217,18 @@ func TestPutThroughALink(t *testing.T) {
 }
 
 func TestPutKeepsTheMode(t *testing.T) {
-	home := t.TempDir()
-	write(t, home, "# mine\n")
-	if err := os.Chmod(keysFile(home), 0o640); err != nil {
-		t.Fatal(err)
-	}
-	if _, _, err := Put(t.Context(), Shell(account(t, "sh", home), ""), lines(newKey(t)), false, false); err != nil {
-		t.Fatal(err)
-	}
-	if st, _ := os.Stat(keysFile(home)); st.Mode().Perm() != 0o640 {
-		t.Errorf("mode %v, want 0640", st.Mode())
+	for _, mode := range []os.FileMode{0o640, 0o400} {
+		home := t.TempDir()
+		write(t, home, "# mine\n")
+		if err := os.Chmod(keysFile(home), mode); err != nil {
+			t.Fatal(err)
+		}
+		if _, _, err := Put(t.Context(), Shell(account(t, "sh", home), ""), lines(newKey(t)), false, false); err != nil {
+			t.Fatal(err)
+		}
+		if st, _ := os.Stat(keysFile(home)); st.Mode().Perm() != mode {
+			t.Errorf("mode %v, want %v", st.Mode(), mode)
+		}
 	}
 }
 
