@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -40,7 +41,14 @@ func TestScripts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	pis := map[string]*sshtest.Pi{} // by script and name
+	var pis sync.Map // *sshtest.Pi by script and name; the scripts run side by side
+	pi := func(ts *testscript.TestScript, name string) *sshtest.Pi {
+		p, ok := pis.Load(ts.Name() + " " + name)
+		if !ok {
+			ts.Fatalf("no pi %s", name)
+		}
+		return p.(*sshtest.Pi)
+	}
 	testscript.Run(t, testscript.Params{
 		Dir:                "testdata/script",
 		RequireUniqueNames: true,
@@ -56,10 +64,10 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"status": status,
 			"pi": func(ts *testscript.TestScript, _ bool, args []string) {
-				pis[ts.Name()+args[0]] = startPi(t, ts, args[0], args[1:])
+				pis.Store(ts.Name()+" "+args[0], startPi(t, ts, args[0], args[1:]))
 			},
 			"known": func(ts *testscript.TestScript, _ bool, args []string) {
-				line := pis[ts.Name()+args[0]].KnownHosts()
+				line := pi(ts, args[0]).KnownHosts()
 				if len(args) > 1 {
 					name, _, _ := strings.Cut(line, " ")
 					line = name + " " + sshtest.NewKey(t, t.TempDir(), "ed25519").Line + "\n"
@@ -67,10 +75,10 @@ func TestScripts(t *testing.T) {
 				appendTo(ts, filepath.Join(ts.Getenv("HOME"), ".ssh", "known_hosts"), line)
 			},
 			"passwords": func(ts *testscript.TestScript, _ bool, args []string) {
-				want(ts, "passwords", pis[ts.Name()+args[0]].Counts().Passwords, args[1])
+				want(ts, "passwords", pi(ts, args[0]).Counts().Passwords, args[1])
 			},
 			"connections": func(ts *testscript.TestScript, _ bool, args []string) {
-				want(ts, "connections", pis[ts.Name()+args[0]].Counts().Connections, args[1])
+				want(ts, "connections", pi(ts, args[0]).Counts().Connections, args[1])
 			},
 			"appendline": func(ts *testscript.TestScript, _ bool, args []string) {
 				appendTo(ts, ts.MkAbs(args[0]), args[1]+"\n")
