@@ -4,6 +4,8 @@ import (
 	"errors"
 	"slices"
 	"strings"
+
+	"pi-key-tools/pkg/pattern"
 )
 
 // allAlgorithms is `ssh -Q HostKeyAlgorithms` of OpenSSH 9.2, in its order.
@@ -50,7 +52,7 @@ func knownAlgorithms(list string) bool {
 		if name == "" {
 			break
 		}
-		if !slices.ContainsFunc(allAlgorithms, func(a string) bool { return matchList(a, name) != 0 }) {
+		if !slices.ContainsFunc(allAlgorithms, func(a string) bool { return pattern.MatchList(a, name) != pattern.Unmatched }) {
 			return false
 		}
 	}
@@ -64,7 +66,7 @@ func assembleAlgorithms(list string) ([]string, error) {
 	result := []string{}
 	if list[0] == '-' {
 		for _, a := range defaultAlgorithms {
-			if matchList(a, list[1:]) != 1 {
+			if pattern.MatchList(a, list[1:]) != pattern.Matched {
 				result = append(result, a)
 			}
 		}
@@ -77,12 +79,12 @@ func assembleAlgorithms(list string) ([]string, error) {
 	case '^':
 		patterns = slices.Concat(patterns, defaultAlgorithms)
 	}
-	for _, pattern := range patterns {
-		if strings.HasPrefix(pattern, "!") {
+	for _, p := range patterns {
+		if strings.HasPrefix(p, "!") {
 			return nil, errors.New("negated algorithms are only supported after '-'")
 		}
 		for _, a := range allAlgorithms {
-			if matchPattern(a, pattern) && !slices.Contains(result, a) {
+			if pattern.Match(a, p) && !slices.Contains(result, a) {
 				result = append(result, a)
 			}
 		}

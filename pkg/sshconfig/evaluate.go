@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"pi-key-tools/pkg/pattern"
 )
 
 // The most entries that ssh holds (ssh.h, readconf.h).
@@ -138,7 +140,7 @@ func (e *evaluation) file(f *file, active, never bool) error {
 			return d.err
 		}
 		if d.keyword == nil {
-			if matchList(d.word, lower(e.get("ignoreunknown", ""))) == 1 {
+			if pattern.MatchList(d.word, lower(e.get("ignoreunknown", ""))) == pattern.Matched {
 				continue
 			}
 			return &SyntaxError{At: d.at, Reason: "bad configuration option: " + d.word}
@@ -173,9 +175,9 @@ func (e *evaluation) file(f *file, active, never bool) error {
 // matchesHost is the Host line of readconf.c. Case matters.
 func (e *evaluation) matchesHost(patterns []string) bool {
 	found := false
-	for _, pattern := range patterns {
-		pattern, negated := strings.CutPrefix(pattern, "!")
-		if matchPattern(e.host, pattern) {
+	for _, p := range patterns {
+		p, negated := strings.CutPrefix(p, "!")
+		if pattern.Match(e.host, p) {
 			if negated {
 				return false
 			}
@@ -208,13 +210,13 @@ func (e *evaluation) matches(d *directive, never bool) (bool, error) {
 				why = "Match !final, which makes some versions of ssh read the files twice"
 			}
 		case "host":
-			holds = matchList(lower(host), lower(c.arg)) == 1
+			holds = pattern.MatchList(lower(host), lower(c.arg)) == pattern.Matched
 		case "originalhost":
-			holds = matchList(lower(e.alias), lower(c.arg)) == 1
+			holds = pattern.MatchList(lower(e.alias), lower(c.arg)) == pattern.Matched
 		case "user":
-			holds = matchList(e.get("user", e.local.user), c.arg) == 1
+			holds = pattern.MatchList(e.get("user", e.local.user), c.arg) == pattern.Matched
 		case "localuser":
-			holds = matchList(e.local.user, c.arg) == 1
+			holds = pattern.MatchList(e.local.user, c.arg) == pattern.Matched
 		default:
 			why = "Match " + c.name
 		}

@@ -33,36 +33,6 @@ func TestSplitArguments(t *testing.T) {
 	}
 }
 
-func TestMatchPattern(t *testing.T) {
-	for _, c := range []struct {
-		s, pattern string
-		want       bool
-	}{
-		{"", "", true}, {"", "*", true}, {"", "?", false}, {"a", "", false}, {"abc", "a*c", true}, {"abc", "a?c", true},
-		{"abc", "*?", true}, {"abc", "?*?*?", true}, {"abc", "?*?*??", false}, {"aab", "*ab", true}, {"aXbXc", "a*X*c", true},
-		{"abc", "ABC", false}, {"a[b]", "a[b]", true}, {"a", "**", true},
-	} {
-		if got := matchPattern(c.s, c.pattern); got != c.want {
-			t.Errorf("%q, %q: %v", c.s, c.pattern, got)
-		}
-	}
-	// What takes ssh's own matcher years takes this one no time.
-	if matchPattern(strings.Repeat("a", 5000), strings.Repeat("*a", 200)+"b") {
-		t.Error("matches")
-	}
-	for _, c := range []struct {
-		s, patterns string
-		want        int
-	}{
-		{"a", "", 0}, {"a", "a", 1}, {"a", "b,a,", 1}, {"a", "!a", -1}, {"a", "*,!a", -1}, {"a", "!b", 0}, {"a", "!b,*", 1}, {"", ",a", 1}, {"", "a,", 0},
-		{"a", strings.Repeat("x", 1023) + ",a", 0},
-	} {
-		if got := matchList(c.s, c.patterns); got != c.want {
-			t.Errorf("%q, %q: %d", c.s, c.patterns, got)
-		}
-	}
-}
-
 func TestGlob(t *testing.T) {
 	w := newWorld(t)
 	for _, name := range []string{"a-b/x", "a/x", "a/.hidden", "a/[", "b/y", ".c/x"} {
