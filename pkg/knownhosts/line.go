@@ -5,6 +5,8 @@ import (
 	"crypto/sha1"
 	"encoding/base64"
 	"strings"
+
+	"pi-key-tools/pkg/pattern"
 )
 
 const blanks = " \t"
@@ -57,49 +59,13 @@ func split(text string) (l line, ok bool) {
 }
 
 // matchHosts reports whether the host part of a line speaks of name, which is
-// in lower case. Source: hostfile.c match_maybe_hashed().
+// in lower case. Source: hostfile.c match_maybe_hashed(),
+// match.c match_hostname().
 func matchHosts(name, hosts string) bool {
 	if strings.HasPrefix(hosts, "|") {
 		return matchHash(name, hosts)
 	}
-	// match.c match_pattern_list()
-	matched := false
-	for p := range strings.SplitSeq(hosts, ",") {
-		p, negated := strings.CutPrefix(p, "!")
-		if len(p) >= 1023 { // its buffer: the whole list does not match
-			return false
-		}
-		if matchPattern(name, p) {
-			if negated {
-				return false
-			}
-			matched = true
-		}
-	}
-	return matched
-}
-
-// matchPattern reports whether the pattern, with * and ?, matches all of name.
-// It goes back to the last * only, which is enough, and never exponential.
-func matchPattern(name, pattern string) bool {
-	n, p := 0, 0
-	star, from := -1, 0 // where the last * was, and how far it reaches
-	for n < len(name) {
-		switch {
-		case p < len(pattern) && pattern[p] == '*':
-			star, from = p, n
-			p++
-		case p < len(pattern) && (pattern[p] == '?' || lowerByte(pattern[p]) == name[n]):
-			n++
-			p++
-		case star >= 0:
-			from++
-			n, p = from, star+1
-		default:
-			return false
-		}
-	}
-	return strings.Trim(pattern[p:], "*") == ""
+	return pattern.MatchList(name, lower(hosts)) == pattern.Matched
 }
 
 const hashMagic = "|1|"
@@ -122,15 +88,10 @@ func hashName(name string, salt []byte) string {
 // lower is ssh's lowercase(): ASCII only.
 func lower(s string) string {
 	b := []byte(s)
-	for i := range b {
-		b[i] = lowerByte(b[i])
+	for i, c := range b {
+		if 'A' <= c && c <= 'Z' {
+			b[i] = c + 'a' - 'A'
+		}
 	}
 	return string(b)
-}
-
-func lowerByte(c byte) byte {
-	if 'A' <= c && c <= 'Z' {
-		return c + 'a' - 'A'
-	}
-	return c
 }
