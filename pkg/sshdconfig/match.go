@@ -4,6 +4,8 @@ import (
 	"net/netip"
 	"strconv"
 	"strings"
+
+	"pi-key-tools/pkg/pattern"
 )
 
 // match decides a Match line as match_cfg_line() does, with what is known.
@@ -88,20 +90,14 @@ const (
 	undecided // what is to be matched is not known
 )
 
-// matchList is match_pattern_list(): patterns with commas between them, and
-// those with "!" before them win.
 func matchList(s, patterns string) answer {
-	found := unmatched
-	for pattern := range strings.SplitSeq(patterns, ",") {
-		pattern, negated := strings.CutPrefix(pattern, "!")
-		if matchPattern(s, pattern) {
-			if negated {
-				return refused
-			}
-			found = matched
-		}
+	switch pattern.MatchList(s, patterns) {
+	case pattern.Matched:
+		return matched
+	case pattern.Refused:
+		return refused
 	}
-	return found
+	return unmatched
 }
 
 // matchName is match_hostname(); "" is a name that is not known.
@@ -137,7 +133,7 @@ func matchAddress(address, list string) answer {
 			}
 			hit = network.Contains(a)
 		} else {
-			hit = matchPattern(address, element)
+			hit = pattern.Match(address, element)
 		}
 		switch {
 		case element == "", hit && negated:
@@ -157,26 +153,4 @@ func parseNetwork(s string) (netip.Prefix, bool) {
 	}
 	p, err := netip.ParsePrefix(s)
 	return p, err == nil
-}
-
-// matchPattern is match_pattern(): '*' and '?', nothing else, case matters.
-func matchPattern(s, pattern string) bool {
-	star, from := -1, 0 // where to go on when the rest does not match
-	i, j := 0, 0
-	for i < len(s) {
-		switch {
-		case j < len(pattern) && pattern[j] == '*':
-			star, from = j, i
-			j++
-		case j < len(pattern) && (pattern[j] == '?' || pattern[j] == s[i]):
-			i++
-			j++
-		case star >= 0:
-			from++
-			i, j = from, star+1
-		default:
-			return false
-		}
-	}
-	return strings.Trim(pattern[j:], "*") == ""
 }

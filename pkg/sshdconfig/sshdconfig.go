@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"pi-key-tools/pkg/pattern"
 )
 
 // Dir is where a relative Include looks.
@@ -318,21 +320,21 @@ func (c *Config) KeysFiles(home string, uid int) ([]string, Setting) {
 // Refuses returns the setting by which the server lets the account in by no
 // method at all (auth.c allowed_user()).
 func (c *Config) Refuses() (Setting, bool) {
-	matchesUser := func(pattern string) truth {
-		user, host, atHost := strings.Cut(pattern, "@")
+	matchesUser := func(p string) truth {
+		user, host, atHost := strings.Cut(p, "@")
 		switch {
-		case !matchPattern(c.conn.User, user):
+		case !pattern.Match(c.conn.User, user):
 			return no
 		case !atHost:
 			return yes
 		}
 		return c.matchHost(host)
 	}
-	inGroup := func(pattern string) truth {
+	inGroup := func(p string) truth {
 		if c.conn.Groups == nil {
 			return maybe
 		}
-		return truthOf(slices.ContainsFunc(c.conn.Groups, func(g string) bool { return matchPattern(g, pattern) }))
+		return truthOf(slices.ContainsFunc(c.conn.Groups, func(g string) bool { return pattern.Match(g, p) }))
 	}
 	for _, rule := range []struct {
 		keyword string
@@ -347,8 +349,8 @@ func (c *Config) Refuses() (Setting, bool) {
 			continue
 		}
 		best := no
-		for _, pattern := range s.Args {
-			best = max(best, rule.matches(pattern))
+		for _, p := range s.Args {
+			best = max(best, rule.matches(p))
 		}
 		if rule.allows && best == no || !rule.allows && best == yes {
 			return s, true
