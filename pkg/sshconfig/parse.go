@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"fmt"
 	"strings"
+
+	"pi-key-tools/pkg/confline"
 )
 
 // The bytes that readconf.c takes for white space.
@@ -74,7 +76,7 @@ func parseLine(line, at string) *directive {
 		return d.refuse("no argument after keyword %q", d.word)
 	}
 	d.keyword = keywords[d.word]
-	args, ok := splitArguments(rest)
+	args, ok := confline.Split(rest)
 	if !ok {
 		return d.refuse("invalid quotes")
 	}
@@ -111,45 +113,6 @@ func nextToken(s string) (token, rest string, ok, more bool) {
 		rest = strings.TrimLeft(rest[1:], blanks)
 	}
 	return s[:i], rest, true, true
-}
-
-// splitArguments is misc.c argv_split() with comments: words at blanks and
-// TABs, single and double quotes, \" \' \\ and, outside quotes, "\ ". It
-// reports false for a quote that is not closed.
-func splitArguments(s string) ([]string, bool) {
-	var args []string
-	for i := 0; i < len(s); i++ {
-		if s[i] == ' ' || s[i] == '\t' {
-			continue
-		}
-		if s[i] == '#' {
-			break
-		}
-		var arg []byte
-		var quote byte
-	token:
-		for ; i < len(s); i++ {
-			switch c := s[i]; {
-			case c == '\\' && i+1 < len(s) &&
-				(strings.IndexByte(`'"\`, s[i+1]) >= 0 || quote == 0 && s[i+1] == ' '):
-				i++
-				arg = append(arg, s[i])
-			case quote == 0 && (c == ' ' || c == '\t'):
-				break token
-			case quote == 0 && (c == '"' || c == '\''):
-				quote = c
-			case quote != 0 && c == quote:
-				quote = 0
-			default:
-				arg = append(arg, c)
-			}
-		}
-		if quote != 0 {
-			return nil, false
-		}
-		args = append(args, string(arg))
-	}
-	return args, true
 }
 
 // parseMatch is what readconf.c match_cfg_line() finds wrong with a Match line

@@ -4,34 +4,9 @@ import (
 	"context"
 	"path/filepath"
 	"regexp"
-	"slices"
 	"strings"
 	"testing"
 )
-
-func TestSplitArguments(t *testing.T) {
-	for _, c := range []struct {
-		in   string
-		want []string
-		ok   bool
-	}{
-		{"", nil, true},
-		{"a  b\tc", []string{"a", "b", "c"}, true},
-		{`"a b" 'c d'`, []string{"a b", "c d"}, true},
-		{`a"b"'c'`, []string{"abc"}, true},
-		{`a\ b "a\ b" \" \' \\ \n`, []string{"a b", `a\ b`, `"`, "'", `\`, `\n`}, true},
-		{`'a"b' "a'b"`, []string{`a"b`, "a'b"}, true},
-		{`a#b #c "d`, []string{"a#b"}, true},
-		{`""`, []string{""}, true},
-		{`a\`, []string{`a\`}, true},
-		{`"a`, nil, false},
-		{`'a`, nil, false},
-	} {
-		if got, ok := splitArguments(c.in); ok != c.ok || !slices.Equal(got, c.want) {
-			t.Errorf("%q: %q, %v, want %q, %v", c.in, got, ok, c.want, c.ok)
-		}
-	}
-}
 
 func TestGlob(t *testing.T) {
 	w := newWorld(t)

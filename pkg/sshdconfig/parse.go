@@ -2,7 +2,10 @@ package sshdconfig
 
 import (
 	"path"
+	"slices"
 	"strings"
+
+	"pi-key-tools/pkg/confline"
 )
 
 // A line is one that says something.
@@ -43,48 +46,10 @@ func parseLine(text string) (line, bool) {
 		return line{}, false
 	}
 	rest := strings.TrimLeft(text[end:], blanks)
-	rest = strings.TrimPrefix(rest, "=")
-	args, ok := split(rest)
-	return line{keyword: canonical(text[:end]), args: args}, ok && len(args) > 0
-}
-
-// split is misc.c argv_split() with comments: words at blanks, single and
-// double quotes, \" \' \\ and, outside quotes, "\ ". It is false for a quote
-// that is not closed, and for an empty word, which no keyword takes.
-func split(s string) ([]string, bool) {
-	var words []string
-	for i := 0; i < len(s); i++ {
-		if strings.IndexByte(blanks, s[i]) >= 0 {
-			continue
-		}
-		if s[i] == '#' {
-			break
-		}
-		var word []byte
-		var quote byte
-	word:
-		for ; i < len(s); i++ {
-			switch c := s[i]; {
-			case c == '\\' && i+1 < len(s) &&
-				(strings.IndexByte(`'"\`, s[i+1]) >= 0 || quote == 0 && s[i+1] == ' '):
-				i++
-				word = append(word, s[i])
-			case quote == 0 && (c == ' ' || c == '\t'):
-				break word
-			case quote == 0 && (c == '"' || c == '\''):
-				quote = c
-			case quote != 0 && c == quote:
-				quote = 0
-			default:
-				word = append(word, c)
-			}
-		}
-		if quote != 0 || len(word) == 0 {
-			return nil, false
-		}
-		words = append(words, string(word))
-	}
-	return words, true
+	rest = strings.TrimLeft(strings.TrimPrefix(rest, "="), blanks)
+	args, ok := confline.Split(rest)
+	// No keyword takes an empty word.
+	return line{keyword: canonical(text[:end]), args: args}, ok && len(args) > 0 && !slices.Contains(args, "")
 }
 
 // includes returns the patterns of an Include, absolute.

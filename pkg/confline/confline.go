@@ -1,0 +1,50 @@
+// Package confline takes the arguments of a line of ssh_config or sshd_config
+// apart. Both programs do it in misc.c argv_split(); how a line begins, and what
+// its keyword does with the words, differs, and is the caller's.
+package confline
+
+import "strings"
+
+// Split returns the words of s, which is what follows the keyword. Words end at
+// spaces and TABs and at nothing else: a carriage return or a form feed is part
+// of a word. Quotes, single and double, may stand anywhere in a word and are
+// left out; \" \' \\ and, outside quotes, "\ " are what follows the backslash,
+// and any other backslash is itself. A '#' where a word would begin ends the
+// line.
+//
+// A word may be empty (""), which ssh takes for some keywords and sshd for none.
+// It is not ok for a quote that is not closed.
+func Split(s string) (words []string, ok bool) {
+	for i := 0; i < len(s); i++ {
+		if s[i] == ' ' || s[i] == '\t' {
+			continue
+		}
+		if s[i] == '#' {
+			break
+		}
+		var word []byte
+		var quote byte
+	word:
+		for ; i < len(s); i++ {
+			switch c := s[i]; {
+			case c == '\\' && i+1 < len(s) &&
+				(strings.IndexByte(`'"\`, s[i+1]) >= 0 || quote == 0 && s[i+1] == ' '):
+				i++
+				word = append(word, s[i])
+			case quote == 0 && (c == ' ' || c == '\t'):
+				break word
+			case quote == 0 && (c == '"' || c == '\''):
+				quote = c
+			case quote != 0 && c == quote:
+				quote = 0
+			default:
+				word = append(word, c)
+			}
+		}
+		if quote != 0 {
+			return nil, false
+		}
+		words = append(words, string(word))
+	}
+	return words, true
+}
