@@ -22,15 +22,23 @@ func (j Job) Copy(ctx context.Context, host *connect.Host) []record.Record {
 	}
 	defer client.Close()
 
+	var p *proof
+	if !j.DryRun && !j.Authority {
+		p = j.prepare(ctx, host, mine, rep)
+		// Where nothing could be written there is nothing to prove, and a
+		// server that misbehaved gets no second secret.
+		defer p.abandon()
+	}
 	path, placed, err := j.put(ctx, client, rep)
 	records := j.places(path, placed)
 	if err != nil {
 		return append(records, j.failure(ctx, host, client, rep, err))
 	}
-	if j.DryRun || j.Authority {
+	if p == nil {
 		return records
 	}
-	return append(records, j.prove(ctx, host, client, mine, rep, path, placed)...)
+	p.finish()
+	return append(records, p.records(ctx, host, client, mine, path)...)
 }
 
 // put adds the keys. One that the server took on the way in is there already,
@@ -84,23 +92,56 @@ func rank(keys []sshkey.Public, k session.Key) int {
 	return 1
 }
 
-// prove makes the second connection. Every key but one is asked about, and
-// one logs in: a key that can sign if there is any. Where none can, the
-// connection still ends in a login, by whatever let us in before, since
-// servers punish addresses that only ever knock (PerSourcePenalties).
-func (j Job) prove(ctx context.Context, host *connect.Host, acting *session.Client, mine connect.Keys, before *session.Report, path string, placed []Placed) []record.Record {
-	offers := proofs(mine, placed)
-	asked := len(offers)
-	if in, ok := before.LoginKey(); ok && !slices.ContainsFunc(offers, func(k session.Key) bool { return k.Public.Equal(in.Public) }) {
-		offers = append(offers, in)
+// A proof is the second connection. Every key but one is asked about, and one
+// logs in: a key that can sign if there is any. Where none can, the connection
+// still ends in a login, by whatever let us in before, since servers punish
+// addresses that only ever knock (PerSourcePenalties).
+type proof struct {
+	offers  []session.Key // those to be proven, and one more perhaps
+	asked   int           // how many are to be proven
+	written chan struct{} // closed when the offering may begin
+	done    chan struct{} // closed when rep and err are there
+	rep     *session.Report
+	err     error
+	abandon func() // ends it, if it has not ended, and waits for that
+}
+
+// prepare makes the second connection while the first one works: it takes four
+// round trips to where a key is offered.
+func (j Job) prepare(ctx context.Context, host *connect.Host, mine connect.Keys, before *session.Report) *proof {
+	p := &proof{offers: proofs(mine, j.Keys), written: make(chan struct{}), done: make(chan struct{})}
+	p.asked = len(p.offers)
+	if in, ok := before.LoginKey(); ok && !slices.ContainsFunc(p.offers, func(k session.Key) bool { return k.Public.Equal(in.Public) }) {
+		p.offers = append(p.offers, in)
 	}
-	client, rep, err := host.Login(ctx, connect.Plan{Keys: offers, MaxRefused: diagnose.MaxRefused, Password: before.PasswordSent})
-	if err == nil {
-		defer client.Close()
-		err = session.ErrDenied // of a key that is not the one that logged in
+	ctx, cancel := context.WithCancel(ctx)
+	p.abandon = func() {
+		cancel()
+		<-p.done
 	}
+	go func() {
+		defer close(p.done)
+		client, rep, err := host.Login(ctx, connect.Plan{Keys: p.offers, MaxRefused: diagnose.MaxRefused, Password: before.PasswordSent, Hold: p.written})
+		p.rep, p.err = rep, err
+		if err == nil {
+			p.err = session.ErrDenied // of the keys that did not make the login
+			client.Close()
+		}
+	}()
+	return p
+}
+
+// finish has the keys offered.
+func (p *proof) finish() {
+	close(p.written)
+	<-p.done
+}
+
+// records are those of the keys' logins.
+func (p *proof) records(ctx context.Context, host *connect.Host, acting *session.Client, mine connect.Keys, path string) []record.Record {
+	rep := p.rep
 	var records, inside []record.Record
-	for _, o := range offers[:asked] {
+	for _, o := range p.offers[:p.asked] {
 		fp := o.Public.Fingerprint()
 		answer := rep.Answer(o.Public)
 		look := answer == session.Refused || answer == session.Unasked ||
@@ -123,11 +164,11 @@ func (j Job) prove(ctx context.Context, host *connect.Host, acting *session.Clie
 				}
 				records = append(records, r)
 			}
-		case answer == "" && asked > connect.MaxOffers:
+		case answer == "" && p.asked > connect.MaxOffers:
 			records = append(records, record.Record{Verdict: record.Fail, Cause: "too-many-tries", Subject: fp,
 				Detail: "not asked about: so many keys do not go into one connection", Hint: "copy fewer keys at a time"})
 		default: // not settled: the connection itself failed, or signing did
-			records = append(records, diagnose.Login(ctx, host, mine, rep, err))
+			records = append(records, diagnose.Login(ctx, host, mine, rep, p.err))
 		}
 	}
 	return records
@@ -135,13 +176,13 @@ func (j Job) prove(ctx context.Context, host *connect.Host, acting *session.Clie
 
 // proofs are the keys to ask about, and last, since it ends the
 // authentication, the one to log in with.
-func proofs(mine connect.Keys, placed []Placed) []session.Key {
+func proofs(mine connect.Keys, keys []sshkey.Public) []session.Key {
 	var offers []session.Key
 	signs, sound := -1, false
-	for i, p := range placed {
-		c, here := mine.Find(p.Key)
+	for i, k := range keys {
+		c, here := mine.Find(k)
 		if !here {
-			c.Key = session.Key{Public: p.Key, Name: "public half only"}
+			c.Key = session.Key{Public: k, Name: "public half only"}
 		}
 		if better := len(c.Faults) == 0; c.HasPrivate() && (signs < 0 || better && !sound) {
 			signs, sound = i, better
