@@ -50,7 +50,7 @@ look() {
 	if was=$(ls -ldin "$file" 2>&1); then
 		set -- $was
 		was=$* # with single blanks
-		kind=$2 links=$3 owner=$4.$5 size=$6
+		kind=$2 links=$3 owner=$4 size=$6
 		case $kind in
 		-*) ;;
 		*) fail keys-not-a-file "$file" ;;
@@ -365,7 +365,7 @@ check() {
 		because "$tmp has $6 bytes, and $((expect + more)) were written"
 		fail write-failed "$tmp"
 	fi
-	[ -z "$was" ] || [ "$2 $4.$5" = "$kind $owner" ] || {
+	[ -z "$was" ] || [ "$2 $4" = "$kind $owner" ] || {
 		because "owner, mode or ACL of the file cannot be kept"
 		fail write-failed "$file"
 	}
