@@ -320,12 +320,12 @@ compose() {
 		if [ -e /sys/fs/selinux/enforce ]; then
 			chcon --reference="$file" "$tmp" || fail write-failed "$tmp"
 		fi
-		bytes=$size
 		if [ -n "$drop" ]; then
 			(without >"$tmp") || fail write-failed "$tmp"
-			bytes=$(wc -c <"$tmp") || fail write-failed "$tmp"
 		fi
-		if [ -n "$add" ] && [ "$bytes" -gt 0 ] && ! ended "$tmp"; then
+		# Whether anything is left is told by what ls said; test -s and wc
+		# take a file of which they cannot learn the size for an empty one.
+		if [ -n "$add" ] && [ "$size" -gt "$gone" ] && ! ended "$tmp"; then
 			glue=$newline
 		fi
 	fi
