@@ -13,7 +13,11 @@ _pi_key_tools() {
 		return
 		;;
 	-t | --type)
+		[[ ${1##*/} == pikeygen ]] || return
 		mapfile -t COMPREPLY < <(compgen -W 'ed25519 rsa ecdsa' -- "$current")
+		return
+		;;
+	--expires | --options | -o | --option | -p | --port | -l | --login | -j | --jobs | --timeout | --host-key | -C | --comment | -b | --bits)
 		return
 		;;
 	--server)

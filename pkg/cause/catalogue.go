@@ -259,6 +259,11 @@ var theAccount = []Entry{
 		Evidence: "It was sent once, and the server said no.",
 		Cure:     "Check the user name as well: a new Raspberry Pi OS has no user pi and no default password.",
 	}, {
+		Word:     "password-unsent",
+		Meaning:  "The password was not sent to this target.",
+		Evidence: "Three targets in a row had refused the one of --password-file, and none had taken it.",
+		Cure:     "See that it is the right one, and run the command again for the targets that are left.",
+	}, {
 		Word:     "password-needed",
 		Meaning:  "Without a password there is no login, and nobody can be asked for it.",
 		Evidence: "No key was taken, and there is no --password-file, no askpass program and no terminal, or BatchMode is set.",
@@ -403,6 +408,11 @@ var farFiles = []Entry{
 		Meaning:  "Without the key that was to be removed, no key would let anybody in.",
 		Evidence: "No other line of the file is live.",
 		Cure:     "Install another key first, or insist with -f.",
+	}, {
+		Word:     "options-differ",
+		Meaning:  "The key is there, with other options than those that were asked for.",
+		Evidence: "The line was read by the rules of sshd; the detail shows both.",
+		Cure:     "Have its lines replaced: -f.",
 	}, {
 		Word:     "keys-file-elsewhere",
 		Meaning:  "The server reads the authorized keys of this account from another file, or from none.",

@@ -289,7 +289,7 @@ func signing(keys connect.Keys, rep *session.Report) (record.Record, bool) {
 	const taken = "the server would take the key, but "
 	var fault *connect.FaultError
 	var unsupported *identity.UnsupportedError
-	add := fmt.Sprintf("eval \"$(ssh-agent)\"; ssh-add %s, or --passphrase-file FILE", hostfs.Quote(o.Key.Name))
+	add := fmt.Sprintf("eval \"$(ssh-agent)\" && ssh-add %s\nhint: or --passphrase-file FILE", hostfs.Quote(o.Key.Name))
 	switch {
 	case errors.As(o.Err, &fault):
 		return failure(fault.Fault.Cause, fault.Path, fault.Fault.Hint, taken+"%s", fault.Fault.Detail), true
@@ -330,7 +330,7 @@ func password(host *connect.Host, rep *session.Report) (record.Record, bool) {
 	case errors.Is(rep.PasswordErr, secret.ErrNobody):
 		return failure("password-needed", "", "--password-file FILE, or run it where it can ask", "no key lets %s in, and %v", who, rep.PasswordErr), true
 	case errors.Is(rep.PasswordErr, connect.ErrSpent):
-		return failure("password-wrong", "", "see that it is the right one, then run it again for those that are left", "no key lets %s in, and %v", who, rep.PasswordErr), true
+		return failure("password-unsent", "", "see that it is the right one, then run it again for those that are left", "no key lets %s in, and %v", who, rep.PasswordErr), true
 	case rep.PasswordErr != nil && rep.PasswordSent:
 		return failure("password-wrong", "", "", "after the password %v", rep.PasswordErr), true
 	case rep.PasswordErr != nil:

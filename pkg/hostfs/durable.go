@@ -16,7 +16,13 @@ import (
 // Only where a file system can neither rename without replacing nor make hard
 // links is the file written in place, so that a power cut can leave part of it.
 func CreateNew(path string, data []byte, mode fs.FileMode) error {
-	if err := createNew(path, data, mode, publishers); err != nil {
+	err := createUnnamed(path, data, mode)
+	if errors.Is(err, errors.ErrUnsupported) {
+		err = createNew(path, data, mode, publishers)
+	} else if err == nil {
+		err = syncDir(filepath.Dir(path))
+	}
+	if err != nil {
 		return fmt.Errorf("creating %s: %w", path, plain(err))
 	}
 	return nil

@@ -2,4 +2,12 @@
 
 package hostfs
 
+import (
+	"errors"
+	"io/fs"
+)
+
 var publishers = []publisher{link}
+
+// createUnnamed is Linux's.
+func createUnnamed(string, []byte, fs.FileMode) error { return errors.ErrUnsupported }

@@ -52,3 +52,6 @@ func lock(path string) (unlock func(), err error) {
 		}
 	}
 }
+
+// createUnnamed is Linux's.
+func createUnnamed(string, []byte, fs.FileMode) error { return errors.ErrUnsupported }

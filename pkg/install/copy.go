@@ -37,6 +37,13 @@ func (j Job) Copy(ctx context.Context, host *connect.Host) []record.Record {
 	if p == nil {
 		return records
 	}
+	if where, off := host.KeysOff(); off {
+		for _, pl := range placed {
+			records = append(records, record.Record{Verdict: record.Fail, Cause: "config-elsewhere", Subject: pl.Key.Fingerprint(),
+				Detail: "not proven: login by key is switched off on this side: " + where})
+		}
+		return records
+	}
 	p.finish()
 	return append(records, p.records(ctx, host, client, mine, path)...)
 }
@@ -47,7 +54,7 @@ func (j Job) put(ctx context.Context, client *session.Client, rep *session.Repor
 	var taken, others []Line
 	for _, k := range j.Keys {
 		line := Line{k, j.Options}
-		if a := rep.Answer(k); !j.Force && (a == session.LogsIn || a == session.Accepted) {
+		if a := rep.Answer(k); !j.Force && j.Path == "" && !j.Authority && (a == session.LogsIn || a == session.Accepted) {
 			taken = append(taken, line)
 		} else {
 			others = append(others, line)

@@ -19,7 +19,8 @@ type Engine interface {
 	// one at every moment, and the change is on the disk (but see
 	// Answer.Unsynced) and has been read back when err is nil. A *PutError
 	// means that the file is as it was, if it is not Unsure; after any other
-	// error that is not known either.
+	// error that is not known either. What an Answer names as Added beside an
+	// error is in its place for all that, from an earlier part of the change.
 	Edit(ctx context.Context, c Change) (Answer, error)
 	// Read returns the whole file; nil data if there is none.
 	Read(ctx context.Context) (path string, data []byte, err error)

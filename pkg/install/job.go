@@ -119,8 +119,10 @@ func (j Job) failure(ctx context.Context, host *connect.Host, client *session.Cl
 // wayOn is the hint for a file that stands as it was.
 func wayOn(cause string, host *connect.Host) string {
 	switch cause {
-	case "wrong-owner", "keys-unreadable", "keys-not-a-file":
+	case "wrong-owner", "keys-unreadable":
 		return host.Again("pikeyfix")
+	case "keys-not-a-file":
+		return "there: mv ~/.ssh/authorized_keys ~/.ssh/authorized_keys.aside"
 	case "disk-full":
 		return "make room there: df -h, df -i"
 	case "read-only-fs":
@@ -129,6 +131,10 @@ func wayOn(cause string, host *connect.Host) string {
 		return "there: lsattr, sudo chattr -i"
 	case "busy":
 		return "try again"
+	case "home-missing":
+		return "there, as root: mkhomedir_helper USER, or mount what holds the homes"
+	case "keys-linked":
+		return "there: cp -p FILE FILE.new && mv FILE.new FILE, which gives it a life of its own"
 	case "no-shell", "command-forced":
 		return "the account must run a POSIX shell, or sftp, for this"
 	case "password-expired":
@@ -187,6 +193,10 @@ func (j Job) places(path string, placed []Placed) []record.Record {
 			if p.Unsynced != "" {
 				r.Detail += "; a power cut may still undo it: " + p.Unsynced
 			}
+		case p.Entry != nil && j.Options != "" && !slices.Equal(p.Entry.Options, (Line{p.Key, j.Options}).entry().Options):
+			r.Verdict, r.Cause = record.Fail, "options-differ"
+			r.Detail = path + " " + describe(p.Entry) + "; asked for is " + j.Options
+			r.Hint = "have its lines replaced: -f"
 		case p.Entry != nil:
 			r.Detail = path + " " + describe(p.Entry)
 		default:

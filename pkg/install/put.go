@@ -21,29 +21,38 @@ type Placed struct {
 }
 
 // Put adds the keys that no live line of the file has, with the options given.
-// It returns the path of the file. The change is on the disk, and has been
-// read back, when err is nil; of keys in several batches, those that come back
-// with an error are in their place.
+// With force the new line takes the place of the live ones, since sshd goes by
+// the first that it finds. It returns the path of the file. The change is on
+// the disk, and has been read back, when err is nil; of keys in several
+// batches, those that come back with an error are in their place.
 func Put(ctx context.Context, engine Engine, lines []Line, force, dryRun bool) (path string, placed []Placed, err error) {
-	first, err := engine.Edit(ctx, Change{Add: lines, Force: force, DryRun: dryRun})
+	first, err := engine.Edit(ctx, Change{Add: lines, DryRun: dryRun || force})
 	// A line that holds the blob and that sshd passes by (commented out, with
 	// an option it does not know) does not count: then add the key after all.
-	var dead []Line
+	var again Change
 	for _, l := range lines {
 		p := Placed{Key: l.Key, Added: slices.Contains(first.Added, blob(l.Key)), Unsynced: first.Unsynced}
-		if !p.Added {
-			if p.Entry = first.live(l.Key); p.Entry == nil {
-				dead = append(dead, l)
-				continue
+		live := first.live(l)
+		switch {
+		case p.Added && !force:
+		case len(live) > 0 && (!force || len(live) == 1 && live[0].text == l.Text()):
+			p.Entry = &live[0].entry
+		default:
+			again.Add = append(again.Add, l)
+			for _, have := range live {
+				again.Drop = append(again.Drop, Numbered{have.entry.Line, have.text})
 			}
+			continue
 		}
 		placed = append(placed, p)
 	}
-	if err != nil || len(dead) == 0 {
+	if err != nil || len(again.Add) == 0 {
 		return first.Path, placed, err
 	}
-	second, err := engine.Edit(ctx, Change{Add: dead, Force: true, DryRun: dryRun})
-	for _, l := range dead {
+	slices.SortFunc(again.Drop, func(a, b Numbered) int { return a.Number - b.Number })
+	again.Force, again.DryRun = true, dryRun
+	second, err := engine.Edit(ctx, again)
+	for _, l := range again.Add {
 		if slices.Contains(second.Added, blob(l.Key)) {
 			placed = append(placed, Placed{Key: l.Key, Added: true, Unsynced: second.Unsynced})
 		}
@@ -51,22 +60,46 @@ func Put(ctx context.Context, engine Engine, lines []Line, force, dryRun bool) (
 	return first.Path, placed, err
 }
 
-// live returns the entry by which sshd would let the key in, the least
-// restricted one if there are several.
-func (a Answer) live(key sshkey.Public) *authorizedkeys.Entry {
-	var best *authorizedkeys.Entry
-	for _, found := range a.Have[blob(key)] {
+// A held is a live line that has a key.
+type held struct {
+	entry authorizedkeys.Entry
+	text  string
+}
+
+// live returns the entries by which sshd would let the key of a line in, or,
+// if that is to be an authority, what it has signed; the least restricted one
+// first.
+func (a Answer) live(l Line) []held {
+	authority := isAuthority(l.entry())
+	var all []held
+	for _, found := range a.Have[blob(l.Key)] {
 		e, ok := authorizedkeys.ParseLine([]byte(found.Text))
-		authority := func(o authorizedkeys.Option) bool { return o.Name == "cert-authority" }
-		if !ok || e.Dead != "" || !e.Key.Equal(key) || slices.ContainsFunc(e.Options, authority) {
-			continue // sshd does not let the key itself in by this line
+		if !ok || e.Dead != "" || !e.Key.Equal(l.Key) || isAuthority(e) != authority {
+			continue
 		}
 		e.Line = found.Number
-		if best == nil || (best.Restricts() && !e.Restricts()) {
-			best = &e
-		}
+		all = append(all, held{e, found.Text})
 	}
-	return best
+	slices.SortStableFunc(all, func(a, b held) int {
+		switch {
+		case a.entry.Restricts() == b.entry.Restricts():
+			return 0
+		case b.entry.Restricts():
+			return -1
+		}
+		return 1
+	})
+	return all
+}
+
+func isAuthority(e authorizedkeys.Entry) bool {
+	return slices.ContainsFunc(e.Options, func(o authorizedkeys.Option) bool { return o.Name == "cert-authority" })
+}
+
+// entry is how sshd reads the line.
+func (l Line) entry() authorizedkeys.Entry {
+	e, _ := authorizedkeys.ParseLine([]byte(l.Text()))
+	return e
 }
 
 // describe says which line of the file has a key, and what restricts it.

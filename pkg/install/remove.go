@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"time"
 
 	"pi-key-tools/pkg/authorizedkeys"
 	"pi-key-tools/pkg/record"
@@ -35,7 +36,7 @@ func Remove(ctx context.Context, engine Engine, keys []sshkey.Public, used *sshk
 			}
 		}
 		left := slices.ContainsFunc(entries, func(e authorizedkeys.Entry) bool {
-			return e.Dead == "" && !gone(e) && !e.Key.Equal(key)
+			return e.Dead == "" && !expired(e, time.Now()) && !gone(e) && !e.Key.Equal(key)
 		})
 		switch {
 		case len(drop) == 0:

@@ -91,7 +91,10 @@ func (m *Mounted) Edit(ctx context.Context, c Change) (a Answer, err error) {
 		}
 		return edited, nil
 	})
-	return a, m.failure(ctx, err)
+	if err != nil {
+		return Answer{Path: a.Path}, m.failure(ctx, err)
+	}
+	return a, nil
 }
 
 // Read is Engine's.

@@ -102,7 +102,7 @@ func (e overSFTP) Edit(ctx context.Context, c Change) (Answer, error) {
 		case err == nil:
 			return a, nil
 		case !errors.Is(err, errOvertaken) || time.Now().After(deadline):
-			return a, e.failure(ctx, at, err)
+			return Answer{Path: at.path}, e.failure(ctx, at, err)
 		}
 	}
 }

@@ -80,8 +80,17 @@ func (r Record) AppendJSON(b []byte) []byte {
 	e.SetEscapeHTML(false)
 	// Encoding strings and a finite number into memory cannot fail.
 	_ = e.Encode(object{1, field(r.Target), r.Verdict, field(r.Cause), field(r.Subject),
-		Escape(r.Detail), Escape(r.Hint), float64(int64(r.Seconds*1e6)) / 1e6})
+		Escape(r.Detail), hint(r.Hint), float64(int64(r.Seconds*1e6)) / 1e6})
 	return append(b, buf.String()...)
+}
+
+// hint keeps the lines of several hints apart.
+func hint(s string) string {
+	lines := strings.Split(s, "\n")
+	for i := range lines {
+		lines[i] = Escape(strings.TrimPrefix(lines[i], "hint: "))
+	}
+	return strings.Join(lines, "\n")
 }
 
 // TargetOf returns the target that a line of a host list or of another

@@ -57,6 +57,8 @@ type Target struct {
 	Destination destination.Destination
 }
 
+var password = regexp.MustCompile(`:[^:@/]+@`)
+
 var fingerprint = regexp.MustCompile(`^SHA256:[A-Za-z0-9+/]{43}$`)
 
 // Check judges the options and operands before anything is done. What could
@@ -117,8 +119,12 @@ func (o *Options) Run(ctx context.Context, env *cli.Env, operands []Target, work
 	fleet.Run(all(ctx, operands, list, &readErr), o.Jobs, o.KeepOrder, func(line destination.Line) []record.Record {
 		seconds := cli.Stopwatch()
 		records := o.one(ctx, connector, line, work)
+		target := line.Text
+		if line.Err != nil {
+			target = password.ReplaceAllString(target, ":...@") // ssh://user:password@host
+		}
 		for i := range records {
-			records[i].Target = line.Text
+			records[i].Target = target
 			records[i].Seconds = seconds()
 		}
 		return records
@@ -126,10 +132,14 @@ func (o *Options) Run(ctx context.Context, env *cli.Env, operands []Target, work
 	if readErr != nil {
 		return fmt.Errorf("--hosts %s: %w", o.Hosts, readErr)
 	}
-	if started == 0 {
-		return cli.Usagef("no target given")
+	switch {
+	case started > 0:
+		return nil
+	case o.Hosts != "":
+		// Not "nothing to do, all is well": what makes the list may have failed.
+		return fmt.Errorf("--hosts %s: no target in the list", o.Hosts)
 	}
-	return nil
+	return cli.Usagef("no target given")
 }
 
 // Side calls do with what holds on this side for a host that nobody has
