@@ -106,6 +106,9 @@ func (j Job) failure(ctx context.Context, host *connect.Host, client *session.Cl
 		return r
 	}
 	r := record.Record{Verdict: record.Fail, Cause: put.Cause, Subject: put.Path, Detail: err.Error(), Hint: wayOn(put.Cause, host)}
+	if put.Unsure {
+		r.Hint = "run it again: nothing is done twice"
+	}
 	if put.denied {
 		// Whether an owner or a mode is in the way, the files tell.
 		r.Hint = host.Again("pikeyfix")

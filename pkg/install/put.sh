@@ -228,6 +228,18 @@ byLink() {
 	done
 }
 
+# Writers by sftp know no locks: their turn is a folder. A killed one leaves it,
+# and does not hold us for ever.
+turn=$dir/.authorized_keys.turn
+waited=0
+taken() { [ -d "$turn" ] && [ "$waited" -lt 25 ]; }
+await() {
+	while taken; do
+		waited=$((waited + 1))
+		pause
+	done
+}
+
 tmp=
 lock=
 leave() {
@@ -450,6 +462,7 @@ done
 set -f
 tries=0
 while :; do
+	await
 	look
 	present
 	if [ -z "$add$drop" ]; then
@@ -461,7 +474,7 @@ while :; do
 	fi
 	tmp=$dir/.${file##*/}.pikeycopy.$$
 	compose
-	if check && publish; then
+	if check && ! taken && publish; then
 		readBack
 		break
 	fi

@@ -792,3 +792,40 @@ func (c readCutter) Read(b []byte) (int, error) {
 	}
 	return 0, io.ErrUnexpectedEOF
 }
+
+// Writers of both kinds at once: a shell waits while a writer by sftp has its
+// turn, and a writer by sftp looks again before it publishes.
+func TestSFTPAndShellAtOnce(t *testing.T) {
+	home := sftpHome(t)
+	write(t, home, "# mine\n")
+	run := account(t, "sh", home)
+	var all sync.WaitGroup
+	var mu sync.Mutex
+	var placed []sshkey.Public
+	for i := range 8 {
+		key := newKey(t)
+		engine := Shell(run, "")
+		if i%2 == 0 {
+			engine = SFTP(overPipe(t, home), "", "")
+		}
+		all.Go(func() {
+			if _, _, err := Put(t.Context(), engine, lines(key), false, false); err == nil {
+				mu.Lock()
+				defer mu.Unlock()
+				placed = append(placed, key)
+			} else {
+				t.Logf("not placed: %v", err)
+			}
+		})
+	}
+	all.Wait()
+	got := content(t, home)
+	for _, k := range placed {
+		if !strings.Contains(got, k.Line()+"\n") {
+			t.Errorf("a key is said to be there, and is not")
+		}
+	}
+	if len(placed) < 4 {
+		t.Errorf("%d of 8 were placed", len(placed))
+	}
+}
