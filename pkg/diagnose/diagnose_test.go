@@ -240,13 +240,13 @@ func TestLoginWords(t *testing.T) {
 		}),
 			err: session.ErrDenied, want: record.Record{Cause: "key-encrypted", Subject: "/home/me/.ssh/id a",
 				Detail: "the server would take the key, but it has a passphrase, no agent holds it, and there is nobody to ask",
-				Hint:   `eval "$(ssh-agent)"; ssh-add '/home/me/.ssh/id a', or --passphrase-file FILE`}},
+				Hint:   "eval \"$(ssh-agent)\" && ssh-add '/home/me/.ssh/id a'\nhint: or --passphrase-file FILE"}},
 		{name: "the wrong passphrase", keys: encrypted, rep: auth(func(r *session.Report) { r.Offers[0] = offerA(session.SignFailed, identity.ErrPassphraseWrong) }),
 			err: session.ErrDenied, want: record.Record{Cause: "key-encrypted", Subject: "/home/me/.ssh/id a", Detail: "the server would take the key, but the passphrase is wrong",
-				Hint: `eval "$(ssh-agent)"; ssh-add '/home/me/.ssh/id a', or --passphrase-file FILE`}},
+				Hint: "eval \"$(ssh-agent)\" && ssh-add '/home/me/.ssh/id a'\nhint: or --passphrase-file FILE"}},
 		{name: "no passphrase after all", keys: encrypted, rep: auth(func(r *session.Report) { r.Offers[0] = offerA(session.SignFailed, secret.ErrDeclined) }),
 			err: session.ErrDenied, want: record.Record{Cause: "key-encrypted", Subject: "/home/me/.ssh/id a", Detail: "the server would take the key, but no secret was given",
-				Hint: `eval "$(ssh-agent)"; ssh-add '/home/me/.ssh/id a', or --passphrase-file FILE`}},
+				Hint: "eval \"$(ssh-agent)\" && ssh-add '/home/me/.ssh/id a'\nhint: or --passphrase-file FILE"}},
 		{name: "a key that only the agent could use", rep: auth(func(r *session.Report) {
 			r.Offers[0] = offerA(session.SignFailed, &identity.UnsupportedError{Path: "/h/id", Reason: "its cipher x is not supported", Rewrap: true})
 		}), err: session.ErrDenied, want: record.Record{Cause: "key-format", Subject: "/h/id", Detail: "the server would take the key, but its cipher x is not supported",
@@ -274,7 +274,7 @@ func TestLoginWords(t *testing.T) {
 			want: record.Record{Cause: "prompt-unknown", Detail: "no key lets pi@pi.local in, and the server asks: Code:",
 				Hint: "log in with ssh on a terminal to see what it wants: ssh pi@pi.local"}},
 		{name: "a password that failed elsewhere", rep: auth(func(r *session.Report) { r.PasswordErr = connect.ErrSpent }), err: session.ErrDenied,
-			want: record.Record{Cause: "password-wrong", Detail: "no key lets pi@pi.local in, and the password was not sent: it failed on three targets in a row",
+			want: record.Record{Cause: "password-unsent", Detail: "no key lets pi@pi.local in, and the password was not sent: it failed on three targets in a row",
 				Hint: "see that it is the right one, then run it again for those that are left"}},
 
 		{name: "cut while logging in", rep: auth(func(r *session.Report) { r.Methods = nil }), err: io.EOF,

@@ -567,7 +567,7 @@ func (c *Client) Run(ctx context.Context, command string) (stdout, stderr []byte
 		}
 		return nil, nil, 0, fmt.Errorf("running a command there: %w", named(err, c.turned))
 	}
-	s, err := c.ssh.NewSession()
+	s, err := within(ctx, c.ssh.NewSession)
 	if refused := (*ssh.OpenChannelError)(nil); errors.As(err, &refused) {
 		return fail(fmt.Errorf("%w: %s", ErrNoCommand, refused.Message))
 	} else if err != nil {
@@ -610,6 +610,29 @@ const dropbearCommand = 9000
 // is not there as a whole is not run.
 func fromInput(length int) string {
 	return fmt.Sprintf(`exec /bin/sh -c 's=$(dd bs=1 count=%[1]d 2>/dev/null); if [ ${#s} -eq %[1]d ]; then eval "$s"; else echo "the command was lost on the way" >&2; exit 1; fi'`, length)
+}
+
+// within bounds what x/crypto does for as long as ctx lasts. Opening a channel
+// waits for ever if the connection ends at just that moment: mux.go loop() tells
+// the channels that it knows of, and then closes the connection, between which
+// one more can be opened.
+func within[T any](ctx context.Context, do func() (T, error)) (T, error) {
+	type result struct {
+		value T
+		err   error
+	}
+	done := make(chan result, 1)
+	go func() {
+		value, err := do()
+		done <- result{value, err}
+	}()
+	select {
+	case r := <-done:
+		return r.value, r.err
+	case <-ctx.Done():
+		var none T
+		return none, context.Cause(ctx)
+	}
 }
 
 // A tail keeps the last maxOutput bytes written.

@@ -22,7 +22,7 @@ const noSubsystem = "ssh: subsystem request failed"
 // subsystem.
 func (c *Client) SFTP(ctx context.Context) (*sftp.Client, error) {
 	stop := context.AfterFunc(ctx, func() { c.ssh.Close() })
-	client, err := sftp.NewClient(c.ssh)
+	client, err := within(ctx, func() (*sftp.Client, error) { return sftp.NewClient(c.ssh) })
 	if err == nil {
 		go func() {
 			client.Wait()

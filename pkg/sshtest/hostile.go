@@ -622,17 +622,32 @@ func (g *guest) intrude() {
 		"session":                           nil,
 		"tun@openssh.com":                   {0, 0, 0, 1, 0, 0, 0, 0},
 	}
+	// x/crypto waits for ever for a channel that is opened just when the
+	// connection ends.
+	try := func(door string, data []byte) error {
+		opened := make(chan error, 1)
+		go func() {
+			ch, reqs, err := server.OpenChannel(door, data)
+			if err == nil {
+				g.count(func(c *Counts) { c.Intrusions++ })
+				go ssh.DiscardRequests(reqs)
+				ch.Close()
+			}
+			opened <- err
+		}()
+		select {
+		case err := <-opened:
+			return err
+		case <-g.end:
+			return net.ErrClosed
+		}
+	}
 	g.flood(func() error {
 		for door, data := range doors {
-			ch, reqs, err := server.OpenChannel(door, data)
-			if refused := (*ssh.OpenChannelError)(nil); errors.As(err, &refused) {
-				continue
-			} else if err != nil {
+			err := try(door, data)
+			if refused := (*ssh.OpenChannelError)(nil); err != nil && !errors.As(err, &refused) {
 				return err
 			}
-			g.count(func(c *Counts) { c.Intrusions++ })
-			go ssh.DiscardRequests(reqs)
-			ch.Close()
 		}
 		for _, request := range []string{"tcpip-forward", "hostkeys-00@openssh.com", "keepalive@openssh.com", HostileText} {
 			ok, _, err := server.SendRequest(request, true, []byte(HostileText))
