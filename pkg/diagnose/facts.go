@@ -24,18 +24,7 @@ var insideSource string
 
 // insideScript is without comments and indents: dropbear takes commands of
 // 9000 bytes (MAX_CMD_LEN), and each of those bytes may become four.
-var insideScript = compact(insideSource)
-
-// compact is for a script without here-documents.
-func compact(script string) string {
-	var b strings.Builder
-	for line := range strings.Lines(script) {
-		if line = strings.TrimLeft(line, "\t"); line != "\n" && line[0] != '#' {
-			b.WriteString(line)
-		}
-	}
-	return b.String()
-}
+func insideScript() string { return hostfs.Compact(insideSource) }
 
 // Facts are what a session tells of the account and the server that it is on.
 type facts struct {
@@ -97,7 +86,7 @@ func (f *facts) ask(ctx context.Context, run hostfs.Runner, q question) error {
 	} {
 		fmt.Fprintf(&script, "%s=%s\n", v.name, hostfs.Quote(v.value))
 	}
-	script.WriteString(insideScript)
+	script.WriteString(insideScript())
 	stdout, stderr, status, err := run(ctx, hostfs.ShellCommand(script.String()))
 	if err != nil {
 		return err

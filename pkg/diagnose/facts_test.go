@@ -29,7 +29,7 @@ func TestScriptInShells(t *testing.T) {
 		t.Fatal(err)
 	}
 	script := fmt.Sprintf("mark=M\naccount=yes\nkeys=%s\nkey='%s'\nfiles='%s/*.conf\n%[3]s/none'\nsame='%[3]s/same\n%[3]s/a.conf'\nrevoked=%[3]s/gone\ndump=\n%s",
-		`"$KEYS"`, strings.Join(strings.Fields(key.Line)[:2], " "), dir, insideScript)
+		`"$KEYS"`, strings.Join(strings.Fields(key.Line)[:2], " "), dir, insideScript())
 	n := 0
 	for _, shell := range [][]string{{"dash"}, {"bash", "--posix"}, {"busybox", "sh"}, {"zsh", "--emulate", "sh"}, {"ksh"}, {"mksh"}} {
 		if _, err := exec.LookPath(shell[0]); err != nil {
@@ -74,7 +74,7 @@ func TestScriptInShells(t *testing.T) {
 // The longest key that OpenSSH takes still goes into a command for dropbear.
 func TestScriptFitsDropbear(t *testing.T) {
 	variables := "key='ssh-rsa " + strings.Repeat("A", 2800) + "'\nkeys=" + strings.Repeat("/long", 50) + "\nmark=" + strings.Repeat("x", 40)
-	if n := len(hostfs.ShellCommand(variables + insideScript)); n > 9000-500 {
+	if n := len(hostfs.ShellCommand(variables + insideScript())); n > 9000-500 {
 		t.Errorf("%d bytes", n)
 	}
 }

@@ -35,6 +35,19 @@ func ShellCommand(script string) string {
 	return b.String()
 }
 
+// Compact returns a script without what is for people, comments and indents:
+// each byte of it may take four on the wire. It is for scripts without
+// here-documents.
+func Compact(script string) string {
+	var b strings.Builder
+	for line := range strings.Lines(script) {
+		if line = strings.TrimLeft(line, "\t"); line != "\n" && !strings.HasPrefix(line, "#") {
+			b.WriteString(line)
+		}
+	}
+	return b.String()
+}
+
 // Quote returns s as one word of a POSIX shell: as it is if that is safe, else
 // in single quotes.
 func Quote(s string) string {

@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 
 	"pi-key-tools/pkg/hostfs"
 )
@@ -72,22 +71,10 @@ func yes(b bool) string {
 	return ""
 }
 
-// bareScript is the script as it goes over the wire: without what is for
-// people, since each byte of it may take four.
-var bareScript = sync.OnceValue(func() string {
-	var b strings.Builder
-	for line := range strings.Lines(putScript) {
-		if line = strings.TrimLeft(line, "\t"); line != "\n" && !strings.HasPrefix(line, "#") {
-			b.WriteString(line)
-		}
-	}
-	return b.String()
-})
-
 // command is the line for the far login shell.
 func (p put) command() string {
 	// What start-up files say on the standard error is not ours either.
-	return hostfs.ShellCommand(p.variables() + "printf '%s\\n' \"$mark\" >&2\n" + bareScript())
+	return hostfs.ShellCommand(p.variables() + "printf '%s\\n' \"$mark\" >&2\n" + hostfs.Compact(putScript))
 }
 
 // Program is the script with these lines and this path (as for Shell) filled
