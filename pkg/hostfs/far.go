@@ -261,3 +261,19 @@ func saidBy(text string) error {
 	}
 	return fmt.Errorf("it said \"%s\"", record.Escape(text))
 }
+
+func (f *far) Attributes(context.Context, string) (strictmodes.Attributes, error) {
+	panic("unwritten")
+}
+
+func (f *far) ReadFile(context.Context, string) ([]byte, error) { panic("unwritten") }
+
+func (f *far) Glob(context.Context, string) ([]string, error) { panic("unwritten") }
+
+func (f *far) Rename(context.Context, string, strictmodes.Stat, string) error { panic("unwritten") }
+
+func (f *far) Mkdir(context.Context, string, fs.FileMode) error { panic("unwritten") }
+
+func (f *far) Copy(context.Context, string, strictmodes.Stat, string, fs.FileMode) error {
+	panic("unwritten")
+}

@@ -25,6 +25,24 @@ type FS interface {
 	Chmod(ctx context.Context, path string, was strictmodes.Stat, mode fs.FileMode) error
 	// Chown changes the owner likewise, and keeps the group; only root can.
 	Chown(ctx context.Context, path string, was strictmodes.Stat, uid int) error
+	// Attributes tells of a file or a folder what its Stat does not.
+	Attributes(ctx context.Context, path string) (strictmodes.Attributes, error)
+	// ReadFile reads a regular file of 4 MiB at most, through links. The error
+	// is fs.ErrNotExist, fs.ErrPermission, ErrNotRegular or ErrTooLarge where
+	// it is that.
+	ReadFile(ctx context.Context, path string) ([]byte, error)
+	// Glob returns what a pattern of sshd_config's Include leads to, sorted;
+	// one without a match is no error.
+	Glob(ctx context.Context, pattern string) ([]string, error)
+	// Rename gives what is as was says another name in the same folder, and is
+	// durable. It never replaces anything: the error is fs.ErrExist then.
+	Rename(ctx context.Context, from string, was strictmodes.Stat, to string) error
+	// Mkdir makes a folder of ours, of exactly that mode, durably. The error
+	// is fs.ErrExist if anything is there.
+	Mkdir(ctx context.Context, path string, mode fs.FileMode) error
+	// Copy makes a new file of ours with the content of a regular one, of
+	// 4 MiB at most, durably. The error is fs.ErrExist if anything is there.
+	Copy(ctx context.Context, from string, was strictmodes.Stat, to string, mode fs.FileMode) error
 }
 
 // ErrChanged means that a file is no longer what it was judged to be, or is

@@ -136,3 +136,19 @@ func same(was, is strictmodes.Stat) error {
 	}
 	return nil
 }
+
+func (l *local) Attributes(context.Context, string) (strictmodes.Attributes, error) {
+	panic("unwritten")
+}
+
+func (l *local) ReadFile(context.Context, string) ([]byte, error) { panic("unwritten") }
+
+func (l *local) Glob(context.Context, string) ([]string, error) { panic("unwritten") }
+
+func (l *local) Rename(context.Context, string, strictmodes.Stat, string) error { panic("unwritten") }
+
+func (l *local) Mkdir(context.Context, string, fs.FileMode) error { panic("unwritten") }
+
+func (l *local) Copy(context.Context, string, strictmodes.Stat, string, fs.FileMode) error {
+	panic("unwritten")
+}

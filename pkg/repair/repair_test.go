@@ -25,6 +25,7 @@ import (
 
 // A machine is an FS in memory.
 type machine struct {
+	hostfs.FS // for what the tests do not use
 	me     strictmodes.Account
 	files  map[string]strictmodes.Stat
 	refuse error // what Chmod and Chown say instead

@@ -32,6 +32,14 @@ type Tree interface {
 	PrivateGroup(ctx context.Context, gid, owner int) (bool, error)
 }
 
+// Attributes are what lstat(2) does not tell of a file or a folder.
+type Attributes struct {
+	ACL       bool   // its POSIX ACL lets somebody write who is neither its owner nor of its group
+	Immutable bool   // not even root can change it: chattr +i, +a
+	ReadOnly  bool   // its file system is mounted so
+	FS        string // the kind of its file system, as in /proc/mounts: "ext4", "vfat", "overlay"; "" if unknown
+}
+
 // An Account is who logs in.
 type Account struct {
 	Name   string
