@@ -3,11 +3,11 @@ package install
 import (
 	"errors"
 	"fmt"
-	"strconv"
 	"strings"
 	"time"
 
 	"pi-key-tools/pkg/authorizedkeys"
+	"pi-key-tools/pkg/confline"
 	"pi-key-tools/pkg/sshkey"
 )
 
@@ -57,30 +57,14 @@ var sample = func() sshkey.Public {
 	return k
 }()
 
-// lifetime reads sshd_config(5) TIME FORMATS: 90d, 1w2d, 12h, or seconds.
+// lifetime reads how long a key lives: 90d, 1w2d, 12h, or seconds.
 func lifetime(s string) (time.Duration, error) {
-	units := map[byte]time.Duration{'s': time.Second, 'm': time.Minute, 'h': time.Hour, 'd': 24 * time.Hour, 'w': 7 * 24 * time.Hour}
-	var total time.Duration
-	for rest := s; rest != ""; {
-		i := strings.IndexFunc(rest, func(r rune) bool { return r < '0' || r > '9' })
-		unit, number := time.Second, rest
-		if i >= 0 {
-			unit, number = units[rest[i]|0x20], rest[:i]
-			rest = rest[i+1:]
-		} else {
-			rest = ""
-		}
-		n, err := strconv.ParseInt(number, 10, 32)
-		if err != nil || unit == 0 {
-			return 0, fmt.Errorf("%q is no time such as 90d, 1w or 12h", s)
-		}
-		total += time.Duration(n) * unit
-		if total > 100*366*units['d'] || total < 0 {
-			return 0, fmt.Errorf("%q is more than a hundred years", s)
-		}
-	}
-	if total == 0 {
+	seconds, err := confline.Seconds(s)
+	switch {
+	case err != nil:
+		return 0, fmt.Errorf("%q is no time such as 90d, 1w or 12h", s)
+	case seconds == 0:
 		return 0, errors.New("0 is no time")
 	}
-	return total, nil
+	return time.Duration(seconds) * time.Second, nil
 }

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"pi-key-tools/pkg/confline"
 )
 
 // A kind says what the arguments of a keyword look like, and what is in
@@ -244,35 +246,11 @@ func parsePort(s string) (string, error) {
 
 const letters = "abcdefghijklmnopqrstuvwxyz"
 
-// parseDuration is misc.c convtime(): a sequence of numbers, each with s, m, h,
-// d, w or nothing behind it. It returns seconds, or "none".
+// parseDuration returns the seconds of a time, or "none".
 func parseDuration(s string) (string, error) {
 	if s == "none" {
 		return s, nil
 	}
-	bad := errors.New("invalid time value " + strconv.Quote(s))
-	var total int64
-	for p := s; p != ""; {
-		p = strings.TrimLeft(p, " \t\n\v\f\r")
-		end := 0
-		for end < len(p) && ('0' <= p[end] && p[end] <= '9' || end == 0 && (p[0] == '+' || p[0] == '-')) {
-			end++
-		}
-		n, err := strconv.ParseInt(p[:end], 10, 64)
-		if err != nil || n < 0 {
-			return "", bad
-		}
-		if p = p[end:]; p != "" {
-			unit, ok := map[string]int64{"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}[lower(p[:1])]
-			if !ok || n > math.MaxInt32/unit {
-				return "", bad
-			}
-			n *= unit
-			p = p[1:]
-		}
-		if total += n; n > math.MaxInt32 || total > math.MaxInt32 {
-			return "", bad
-		}
-	}
-	return strconv.FormatInt(total, 10), nil
+	n, err := confline.Seconds(s)
+	return strconv.FormatInt(n, 10), err
 }
