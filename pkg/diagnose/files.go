@@ -16,7 +16,7 @@ func Files(ctx context.Context, fsys hostfs.FS, server strictmodes.Server) ([]re
 	if err != nil {
 		return nil, fmt.Errorf("asking who we are there: %w", err)
 	}
-	findings, err := strictmodes.Judge(ctx, fsys, who, "", server)
+	findings, err := strictmodes.Judge(ctx, fsys, who, nil, server)
 	if err != nil {
 		return nil, fmt.Errorf("judging %s: %w", who.Home, err)
 	}

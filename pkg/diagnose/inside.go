@@ -407,7 +407,7 @@ func (in *inside) putThere(file string, s sshdconfig.Setting) string {
 // modes judges the way to the keys file, as StrictModes does, or, where that is
 // off, what the user can open.
 func (in *inside) modes(ctx context.Context, fsys hostfs.FS, name, unless string) error {
-	findings, err := strictmodes.Judge(ctx, fsys, in.account, name, in.server)
+	findings, err := strictmodes.Judge(ctx, fsys, in.account, []string{name}, in.server)
 	if err != nil {
 		return fmt.Errorf("judging %s: %w", name, err)
 	}

@@ -81,7 +81,11 @@ func (m *Mounted) Edit(ctx context.Context, c Change) (a Answer, err error) {
 		return a, err
 	}
 	defer card.Close()
-	err = card.Replace(ctx, m.who, m.file, func(file string, old []byte) (edited []byte, err error) {
+	var keep func(n int) string
+	if c.Backup {
+		keep = func(n int) string { return backupName("", n) }
+	}
+	backup, err := card.Replace(ctx, m.who, m.file, keep, func(file string, old []byte) (edited []byte, err error) {
 		edited, a, err = c.apply(file, old)
 		switch {
 		case err != nil || c.DryRun || bytes.Equal(edited, old):
@@ -94,6 +98,7 @@ func (m *Mounted) Edit(ctx context.Context, c Change) (a Answer, err error) {
 	if err != nil {
 		return Answer{Path: a.Path}, m.failure(ctx, err)
 	}
+	a.Backup = backup
 	return a, nil
 }
 
@@ -119,7 +124,7 @@ func (m *Mounted) Findings(ctx context.Context) ([]strictmodes.Finding, error) {
 	if !path.IsAbs(file) {
 		file = path.Join(m.who.Home, file)
 	}
-	return strictmodes.Judge(ctx, card, m.who, file, serverOf(card))
+	return strictmodes.Judge(ctx, card, m.who, []string{file}, serverOf(card))
 }
 
 // serverOf says whose rules hold on a card, by os-release(5). Without a word

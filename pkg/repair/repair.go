@@ -24,7 +24,7 @@ func Account(ctx context.Context, fsys hostfs.FS, server strictmodes.Server, dry
 	var records []record.Record
 	who, err := fsys.Account(ctx)
 	if err == nil {
-		records, err = Home(ctx, fsys, who, server, "", dryRun)
+		records, err = Home(ctx, fsys, who, server, nil, dryRun)
 	}
 	if err != nil {
 		records = append(records, diagnose.Ended(ctx, "repairing", err))
@@ -32,15 +32,15 @@ func Account(ctx context.Context, fsys hostfs.FS, server strictmodes.Server, dry
 	return records
 }
 
-// Home judges home, ~/.ssh and the keys file ("" for ~/.ssh/authorized_keys)
-// of an account as the server does, changes what is refused, and judges again.
+// Home judges home, ~/.ssh and the keys files (nil for those that the server
+// has by default) of an account as it does, changes what is refused, and judges again.
 //
 // There is a record for each change (done, or todo in a dry run, which changes
 // nothing) and for each thing that could not be changed (fail, with a hint),
 // its subject the real path. If nothing is refused there is one record, "ok
 // modes". Target is left empty. An error means that the files could not be
 // looked at, and comes with the records of what had been done by then.
-func Home(ctx context.Context, fsys hostfs.FS, who strictmodes.Account, server strictmodes.Server, keysFile string, dryRun bool) ([]record.Record, error) {
+func Home(ctx context.Context, fsys hostfs.FS, who strictmodes.Account, server strictmodes.Server, keysFiles []string, dryRun bool) ([]record.Record, error) {
 	me, err := fsys.Account(ctx)
 	if err != nil {
 		return nil, err
@@ -48,7 +48,7 @@ func Home(ctx context.Context, fsys hostfs.FS, who strictmodes.Account, server s
 	r := repairer{ctx: ctx, fsys: fsys, me: me, who: who, dryRun: dryRun, seen: make(map[string]bool)}
 	for {
 		// A repair can show what was hidden, or be the first of two for a file.
-		findings, err := strictmodes.Judge(ctx, fsys, who, keysFile, server)
+		findings, err := strictmodes.Judge(ctx, fsys, who, keysFiles, server)
 		if err != nil {
 			return r.records, err
 		}

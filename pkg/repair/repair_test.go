@@ -26,11 +26,11 @@ import (
 // A machine is an FS in memory.
 type machine struct {
 	hostfs.FS // for what the tests do not use
-	me     strictmodes.Account
-	files  map[string]strictmodes.Stat
-	refuse error // what Chmod and Chown say instead
-	revert bool  // Chmod works, and somebody undoes it at once
-	writes int
+	me        strictmodes.Account
+	files     map[string]strictmodes.Stat
+	refuse    error // what Chmod and Chown say instead
+	revert    bool  // Chmod works, and somebody undoes it at once
+	writes    int
 }
 
 func (m *machine) Account(context.Context) (strictmodes.Account, error) { return m.me, nil }
@@ -125,7 +125,7 @@ func TestHome(t *testing.T) {
 			"-\tfail\thome-writable\t/home/pi\tchanging the mode of /home/pi: it has changed underneath\n", "again"},
 	} {
 		c.m.refuse = c.refuse
-		records, err := Home(t.Context(), c.m, pi, c.server, "", false)
+		records, err := Home(t.Context(), c.m, pi, c.server, nil, false)
 		if got := text(records); got != c.want || err != nil {
 			t.Errorf("%s: %v\n got %q\nwant %q", c.name, err, got, c.want)
 		}
@@ -138,7 +138,7 @@ func TestHome(t *testing.T) {
 func TestHomeUndone(t *testing.T) {
 	m := newMachine(0o777, 0o700, 0o600, 1000)
 	m.revert = true
-	records, err := Home(t.Context(), m, pi, strictmodes.All, "", false)
+	records, err := Home(t.Context(), m, pi, strictmodes.All, nil, false)
 	if err != nil || brief(records) != "done home-writable, fail home-writable" || m.writes != 1 {
 		t.Errorf("%v, %d writes: %s", err, m.writes, text(records))
 	}
@@ -147,11 +147,11 @@ func TestHomeUndone(t *testing.T) {
 func TestHomeDryRun(t *testing.T) {
 	m := newMachine(0o777, 0o755, 0o666, 7)
 	m.me = strictmodes.Account{Name: "root", UID: 0, Home: "/root"}
-	records, err := Home(t.Context(), m, pi, strictmodes.All, "", true)
+	records, err := Home(t.Context(), m, pi, strictmodes.All, nil, true)
 	if err != nil || brief(records) != "todo home-writable, todo wrong-owner, todo keys-writable" || m.writes != 0 {
 		t.Errorf("%v, %d writes: %s", err, m.writes, text(records))
 	}
-	records, err = Home(t.Context(), m, pi, strictmodes.All, "", false)
+	records, err = Home(t.Context(), m, pi, strictmodes.All, nil, false)
 	if err != nil || brief(records) != "done home-writable, done wrong-owner, done keys-writable" || m.files["/home/pi/.ssh"].UID != 1000 {
 		t.Errorf("%v: %s", err, text(records))
 	}
@@ -181,7 +181,7 @@ func TestHints(t *testing.T) {
 		{with("/home/pi", strictmodes.Stat{Mode: fs.ModeDir | fs.ModeSticky | 0o777, UID: 1000, Nlink: 2}),
 			"move the file to a folder that only its owner can write, and link it from there"},
 	} {
-		records, err := Home(t.Context(), c.m, pi, strictmodes.All, "", false)
+		records, err := Home(t.Context(), c.m, pi, strictmodes.All, nil, false)
 		if err != nil || len(records) != 1 || records[0].Verdict != record.Fail || records[0].Hint != c.want {
 			t.Errorf("%v: %shint %q, want %q", err, text(records), records[0].Hint, c.want)
 		}

@@ -111,7 +111,7 @@ func account(u *sshtest.User) strictmodes.Account {
 // judge the result.
 func agree(t *testing.T, h home, u *sshtest.User, server strictmodes.Server, login func() bool) {
 	t.Helper()
-	findings, err := strictmodes.Judge(t.Context(), hostfs.Local(), account(u), "", server)
+	findings, err := strictmodes.Judge(t.Context(), hostfs.Local(), account(u), nil, server)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -119,15 +119,15 @@ func agree(t *testing.T, h home, u *sshtest.User, server strictmodes.Server, log
 	if before != (len(findings) == 0) {
 		t.Errorf("login works: %v, but we say: %+v", before, findings)
 	}
-	dry, err := Home(t.Context(), hostfs.Local(), account(u), server, "", true)
+	dry, err := Home(t.Context(), hostfs.Local(), account(u), server, nil, true)
 	if err != nil {
 		t.Fatal(err)
 	}
-	again, err := strictmodes.Judge(t.Context(), hostfs.Local(), account(u), "", server)
+	again, err := strictmodes.Judge(t.Context(), hostfs.Local(), account(u), nil, server)
 	if err != nil || !slices.Equal(findings, again) {
 		t.Errorf("the dry run changed something: %+v, %v", again, err)
 	}
-	records, err := Home(t.Context(), hostfs.Local(), account(u), server, "", false)
+	records, err := Home(t.Context(), hostfs.Local(), account(u), server, nil, false)
 	if err != nil {
 		t.Fatal(err)
 	}

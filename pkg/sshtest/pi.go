@@ -369,7 +369,7 @@ func (p *Pi) authorizedKeys() ([]byte, error) {
 	}
 	if !p.config.NoStrictModes {
 		who := strictmodes.Account{Name: p.User, UID: os.Getuid(), Home: p.Home}
-		findings, err := strictmodes.Judge(context.Background(), hostfs.Local(), who, path, strictmodes.ServerOf(p.config.Version))
+		findings, err := strictmodes.Judge(context.Background(), hostfs.Local(), who, []string{path}, strictmodes.ServerOf(p.config.Version))
 		if err != nil {
 			return nil, err
 		}

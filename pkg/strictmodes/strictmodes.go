@@ -32,6 +32,12 @@ type Tree interface {
 	PrivateGroup(ctx context.Context, gid, owner int) (bool, error)
 }
 
+// An Examiner is a Tree that can tell more than lstat(2) does. An error of its
+// means that there is no telling, and is no error of a judgement.
+type Examiner interface {
+	Attributes(ctx context.Context, path string) (Attributes, error)
+}
+
 // Attributes are what lstat(2) does not tell of a file or a folder.
 type Attributes struct {
 	ACL       bool   // its POSIX ACL lets somebody write who is neither its owner nor of its group
@@ -55,6 +61,7 @@ type Finding struct {
 	Stat   Stat        // as it is; zero if it cannot be looked at
 	Mode   fs.FileMode // the permissions that cure it, if Repair is Chmod
 	Repair Repair
+	To     string // the new name in the same folder, a whole path, if Repair is Rename
 	Detail string // "mode 0775: the group may write", for a person
 }
 
@@ -63,9 +70,11 @@ type Repair int
 
 // The kinds of change, from the least.
 const (
-	None  Repair = iota // nothing that may be changed unasked
-	Chmod               // to Finding.Mode: no bit more than before, but u+r or u+x where the owner cannot read or pass his own
-	Chown               // to the account
+	None   Repair = iota // nothing that may be changed unasked
+	Chmod                // to Finding.Mode: no bit more than before, but u+r or u+x where the owner cannot read or pass his own
+	Chown                // to the account, which root alone can; the group stays
+	Rename               // to Finding.To, where nothing is: it has the wrong name
+	Aside                // to any free name beside it: it is in the way of what must be there
 )
 
 // modeBits are the bits that chmod(2) sets.
@@ -86,13 +95,15 @@ func Octal(mode fs.FileMode) string {
 	return fmt.Sprintf("%04o", uint32(n))
 }
 
-// Judge looks at everything on the way to the keys file as the server does and
+// Judge looks at everything on the way to the keys files as the server does and
 // returns every finding, a folder always before what is in it, so that
 // repairing them in order never loses the way to the next.
 //
-// keysFile is absolute; "" means ~/.ssh/authorized_keys. A missing keys file
-// is no finding of modes, and not reported; the folders that it would be in
-// are judged.
+// keysFiles are absolute, in the order that the server looks for them; nil
+// means what it has by default, which is ~/.ssh/authorized_keys, and but for
+// dropbear ~/.ssh/authorized_keys2 if that is there. A missing keys file is no
+// finding of modes, and not reported; the folders that it would be in are
+// judged. What is on the way to several files is judged once.
 //
 // Only what is in the home, by its real path, gets a Repair: a link may lead
 // to what others need as it is. Nothing with further hard links does, nor a
@@ -101,62 +112,91 @@ func Octal(mode fs.FileMode) string {
 // POSIX ACLs count as far as they show in the group bits, as for sshd. One
 // corner of Debian's rule is taken too kindly: a file of root's, writable by
 // the account's private group, when that group also lists the account by name.
-func Judge(ctx context.Context, tree Tree, who Account, keysFile string, server Server) ([]Finding, error) {
-	if keysFile == "" {
-		keysFile = path.Join(who.Home, ".ssh/authorized_keys")
-	}
+func Judge(ctx context.Context, tree Tree, who Account, keysFiles []string, server Server) ([]Finding, error) {
 	if !path.IsAbs(who.Home) {
 		return nil, fmt.Errorf("the home of %s is %q: not an absolute path", who.Name, who.Home)
 	}
-	if !path.IsAbs(keysFile) {
-		return nil, fmt.Errorf("the keys file %q is not an absolute path", keysFile)
-	}
-	homeName, keysName := path.Clean(who.Home), path.Clean(keysFile)
 	w := walker{ctx, tree, make(map[string]looked)}
+	homeName := path.Clean(who.Home)
 	home, err := w.walk(homeName)
 	if err != nil {
 		return nil, err
 	}
-	dir, err := w.walk(path.Dir(keysName))
-	if err != nil {
-		return nil, err
+	if keysFiles == nil {
+		keysFiles = []string{path.Join(homeName, ".ssh/authorized_keys")}
+		if second := keysFiles[0] + "2"; server != Dropbear {
+			switch keys, err := w.walk(second); {
+			case err != nil:
+				return nil, err
+			case keys.end == found:
+				keysFiles = append(keysFiles, second)
+			}
+		}
 	}
-	keys, err := w.walk(keysName)
-	if err != nil {
-		return nil, err
-	}
-	j := judge{ctx: ctx, tree: tree, who: who, server: server, home: home.real, dir: dir.real, keys: keys.real}
-	if server == Dropbear || server == All {
-		if j.named, err = w.named(keysName, homeName); err != nil {
+	j := judge{ctx: ctx, tree: tree, who: who, server: server, home: home.real}
+	homeMissing := home.end == missing || home.end == stuck || home.end == found && !home.last.Mode.IsDir()
+	var findings []Finding
+	var ways []way
+	for _, name := range keysFiles {
+		if !path.IsAbs(name) {
+			return nil, fmt.Errorf("the keys file %q is not an absolute path", name)
+		}
+		name = path.Clean(name)
+		if homeMissing && within(homeName, name) {
+			if len(findings) == 0 {
+				findings = append(findings, Finding{Cause: "home-missing", Path: home.real, Stat: home.last.Stat,
+					Detail: home.describe("there is no such folder")})
+			}
+			continue
+		}
+		dir, err := w.walk(path.Dir(name))
+		if err != nil {
 			return nil, err
 		}
+		keys, err := w.walk(name)
+		if err != nil {
+			return nil, err
+		}
+		f := keysFile{dir: dir.real, real: keys.real}
+		if server == Dropbear || server == All {
+			if f.named, err = w.named(name, homeName); err != nil {
+				return nil, err
+			}
+		}
+		j.files, ways = append(j.files, f), append(ways, keys)
 	}
 
-	if within(homeName, keysName) && (home.end == missing || home.end == stuck || home.end == found && !home.last.Mode.IsDir()) {
-		return []Finding{{Cause: "home-missing", Path: home.real, Stat: home.last.Stat,
-			Detail: home.describe("there is no such folder")}}, nil
-	}
-	var findings []Finding
-	for _, n := range keys.passed {
-		f, err := j.node(n, false)
-		if err != nil {
-			return nil, err
+	seen := make(map[string]bool)
+	for _, keys := range ways {
+		for _, n := range keys.passed {
+			if seen[n.path] {
+				continue
+			}
+			seen[n.path] = true
+			f, err := j.node(n, false)
+			if err != nil {
+				return nil, err
+			}
+			findings = append(findings, f...)
 		}
-		findings = append(findings, f...)
-	}
-	switch keys.end {
-	case found:
-		f, err := j.node(keys.last, true)
-		if err != nil {
-			return nil, err
+		if seen[keys.real] {
+			continue
 		}
-		findings = append(findings, f...)
-	case stuck:
-		findings = append(findings, Finding{Cause: "keys-not-a-file", Path: keys.real, Stat: keys.last.Stat, Detail: keys.describe("")})
-	case denied:
-		explained := slices.ContainsFunc(findings, func(f Finding) bool { return f.Cause == "keys-unreadable" || f.Cause == "wrong-owner" })
-		if !explained {
-			findings = append(findings, Finding{Cause: "keys-unreadable", Path: keys.real, Detail: "it cannot be looked at: permission denied"})
+		seen[keys.real] = true
+		switch keys.end {
+		case found:
+			f, err := j.node(keys.last, true)
+			if err != nil {
+				return nil, err
+			}
+			findings = append(findings, f...)
+		case stuck:
+			findings = append(findings, Finding{Cause: "keys-not-a-file", Path: keys.real, Stat: keys.last.Stat, Detail: keys.describe("")})
+		case denied:
+			explained := slices.ContainsFunc(findings, func(f Finding) bool { return f.Cause == "keys-unreadable" || f.Cause == "wrong-owner" })
+			if !explained {
+				findings = append(findings, Finding{Cause: "keys-unreadable", Path: keys.real, Detail: "it cannot be looked at: permission denied"})
+			}
 		}
 	}
 	return findings, nil
@@ -168,20 +208,25 @@ type judge struct {
 	tree   Tree
 	who    Account
 	server Server
-	home   string   // real path
-	dir    string   // real path of the folder that the keys file is in by name
-	keys   string   // real path
-	named  []string // real paths of what dropbear looks at
+	home   string // real path
+	files  []keysFile
+}
+
+// A keysFile is where the server looks for keys.
+type keysFile struct {
+	real  string   // real path
+	dir   string   // real path of the folder that it is in by name
+	named []string // real paths of what dropbear looks at
 }
 
 // sees reports whether the server judges owner and mode of a real path.
 // OpenSSH goes from the real file upwards, to the home if it meets that, else
 // to the root; dropbear looks at the names on the way, wherever links lead.
 func (j *judge) sees(p string) bool {
-	if slices.Contains(j.named, p) {
-		return true
-	}
-	return j.server != Dropbear && within(p, j.keys) && (!within(j.home, j.keys) || within(j.home, p))
+	return slices.ContainsFunc(j.files, func(f keysFile) bool {
+		return slices.Contains(f.named, p) ||
+			j.server != Dropbear && within(p, f.real) && (!within(j.home, f.real) || within(j.home, p))
+	})
 }
 
 // node judges one folder on the way, or the keys file at its end.
@@ -272,7 +317,7 @@ func (j *judge) writableCause(p string, isKeys bool) string {
 		return "keys-writable"
 	case p == j.home:
 		return "home-writable"
-	case p == path.Dir(j.keys), p == j.dir:
+	case slices.ContainsFunc(j.files, func(f keysFile) bool { return p == path.Dir(f.real) || p == f.dir }):
 		return "dir-writable"
 	}
 	return "parent-writable"

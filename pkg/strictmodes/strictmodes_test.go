@@ -194,7 +194,7 @@ func TestJudge(t *testing.T) {
 			"/srv/pi/.ssh/authorized_keys", "f0644 1000 1000"), everywhere, []string{"home-writable /srv/pi 0755", "dir-writable /srv/pi/.ssh 0755"}},
 	} {
 		for _, server := range c.servers {
-			findings, err := Judge(t.Context(), c.tree, pi, "", server)
+			findings, err := Judge(t.Context(), c.tree, pi, nil, server)
 			if err != nil {
 				t.Errorf("%s, %v: %v", c.name, server, err)
 			}
@@ -215,7 +215,7 @@ func TestJudge(t *testing.T) {
 func TestJudgeElsewhere(t *testing.T) {
 	etc := good("/etc", "d0755 0 0", "/etc/ssh", "d0775 0 0", "/etc/ssh/keys", "d0755 0 0", "/etc/ssh/keys/pi", "f0644 0 0", home, "d0777 1000 1000")
 	for _, server := range everywhere {
-		findings, err := Judge(t.Context(), etc, pi, "/etc/ssh/keys/pi", server)
+		findings, err := Judge(t.Context(), etc, pi, []string{"/etc/ssh/keys/pi"}, server)
 		if err != nil || len(findings) != 1 || brief(findings[0]) != "parent-writable /etc/ssh none" {
 			t.Errorf("%v: %v, %v", server, findings, err)
 		}
@@ -224,21 +224,21 @@ func TestJudgeElsewhere(t *testing.T) {
 	unknown := pi
 	unknown.Groups = nil
 	for mode, want := range map[string]int{"f0640 0 44": 0, "f0600 0 0": 1} {
-		findings, err := Judge(t.Context(), good(keys, mode), unknown, "", OpenSSH)
+		findings, err := Judge(t.Context(), good(keys, mode), unknown, nil, OpenSSH)
 		if err != nil || len(findings) != want {
 			t.Errorf("groups unknown, %s: %v, %v", mode, findings, err)
 		}
 	}
 	root := Account{Name: "root", UID: 0, Home: home}
-	if findings, err := Judge(t.Context(), good(home, "d0000 0 0", dir, "d0000 0 0", keys, "f0000 0 0"), root, "", All); err != nil || findings != nil {
+	if findings, err := Judge(t.Context(), good(home, "d0000 0 0", dir, "d0000 0 0", keys, "f0000 0 0"), root, nil, All); err != nil || findings != nil {
 		t.Errorf("root reads everything, but: %v, %v", findings, err)
 	}
 	for _, bad := range []Account{{Name: "x", Home: ""}, {Name: "x", Home: "home/pi"}} {
-		if _, err := Judge(t.Context(), good(), bad, "", All); err == nil {
+		if _, err := Judge(t.Context(), good(), bad, nil, All); err == nil {
 			t.Errorf("home %q was taken", bad.Home)
 		}
 	}
-	if _, err := Judge(t.Context(), good(), pi, ".ssh/authorized_keys", All); err == nil {
+	if _, err := Judge(t.Context(), good(), pi, []string{".ssh/authorized_keys"}, All); err == nil {
 		t.Error("a relative keys file was taken")
 	}
 }
@@ -254,7 +254,7 @@ func FuzzRepairHolds(f *testing.F) {
 		h, d, k = h&06777, d&06777, k&06777 // a sticky folder for all is not repaired
 		tr := good(home, fmt.Sprintf("d%04o 1000 1000", h), dir, fmt.Sprintf("d%04o 1000 1000", d), keys, fmt.Sprintf("f%04o 1000 1000", k))
 		s := everywhere[int(server)%len(everywhere)]
-		findings, err := Judge(t.Context(), tr, pi, "", s)
+		findings, err := Judge(t.Context(), tr, pi, nil, s)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -269,7 +269,7 @@ func FuzzRepairHolds(f *testing.F) {
 			tr[x.Path] = letter + Octal(x.Mode) + " 1000 1000"
 		}
 		for _, s := range []Server{s, Debian} {
-			if left, err := Judge(t.Context(), tr, pi, "", s); err != nil || len(left) > 0 {
+			if left, err := Judge(t.Context(), tr, pi, nil, s); err != nil || len(left) > 0 {
 				t.Errorf("after the repair %v finds %v, %v", s, left, err)
 			}
 		}
