@@ -258,6 +258,10 @@ func (c *Card) ReadKeys(ctx context.Context, who strictmodes.Account, name strin
 // one; nil changes nothing, and an error is returned as it is. It may be called
 // twice. Writers take turns by a lock on the folder.
 //
+// With keep not nil, a copy of an old file that changes is kept beside it, on
+// the disk before the new file has the name: as the first of keep(name, 1),
+// keep(name, 2) and so on that is free. kept is its path.
+//
 // Links of the home are followed as far as they lead to somewhere in it (those
 // of a file that is named elsewhere, within its folder), and then lead to what
 // is the account's own. A new file is the account's, mode 0600, and so is its
@@ -268,60 +272,65 @@ func (c *Card) ReadKeys(ctx context.Context, who strictmodes.Account, name strin
 // It is safe when somebody swaps files and links meanwhile: what was looked at
 // is what is opened, from one folder to the next. The error is ErrUnsure after
 // the last step but one, else nothing was changed.
-func (c *Card) Replace(ctx context.Context, who strictmodes.Account, name string, edit func(path string, old []byte) ([]byte, error)) error {
+func (c *Card) Replace(ctx context.Context, who strictmodes.Account, name string, keep func(name string, n int) string, edit func(path string, old []byte) ([]byte, error)) (kept string, err error) {
 	s, err := c.find(ctx, who, name)
 	if err != nil {
-		return err
+		return "", err
 	}
 	defer s.base.close()
 	var dir *os.File
 	var old []byte
 	if !s.noDir {
 		if dir, err = s.open(s.dir); err != nil {
-			return err
+			return "", err
 		}
 		defer dir.Close()
 		var f *os.File
 		if f, old, err = s.read(dir); err != nil {
-			return err
+			return "", err
 		}
 		if f != nil {
 			f.Close()
 		}
 	}
 	if data, err := edit(s.path, old); data == nil || err != nil {
-		return err
+		return "", err
 	}
 	if s.noDir {
 		if dir, err = s.makeDir(); err != nil {
-			return err
+			return "", err
 		}
 		defer dir.Close()
 	}
 	if err := takeTurn(ctx, dir); err != nil {
-		return err
+		return "", err
 	}
 	f, old, err := s.read(dir) // as it is in our turn
 	if err != nil {
-		return err
+		return "", err
 	}
 	if f != nil {
 		defer f.Close()
 	}
 	data, err := edit(s.path, old)
 	if data == nil || err != nil {
-		return err
+		return "", err
+	}
+	if keep != nil && f != nil {
+		if kept, err = s.preserve(dir, f, old, keep); err != nil {
+			return "", err
+		}
 	}
 	if err := s.write(dir, f, old, data); err != nil {
-		return err
+		return "", err
 	}
 	// By its name, once more: the folder may be another by now.
 	if _, now, err := c.ReadKeys(ctx, who, name); err != nil {
-		return fmt.Errorf("%w: reading it back: %w", ErrUnsure, err)
+		return "", fmt.Errorf("%w: reading it back: %w", ErrUnsure, err)
 	} else if !bytes.Equal(now, data) {
-		return fmt.Errorf("%w: something else was read back", ErrUnsure)
+		return "", fmt.Errorf("%w: something else was read back", ErrUnsure)
 	}
-	return nil
+	return kept, nil
 }
 
 // A spot is where a file of an account is, or will be.
@@ -517,11 +526,7 @@ func (s spot) write(dir, old *os.File, content, data []byte) error {
 	fd := int(dir.Fd())
 	temp := ".new-" + rand.Text()
 	err := func() error {
-		new, err := openat(fd, temp, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o600)
-		if err != nil {
-			return err
-		}
-		if err := s.fill(os.NewFile(uintptr(new), temp), old, data); err != nil {
+		if err := s.create(fd, temp, old, data); err != nil {
 			return err
 		}
 		if err := s.unchanged(fd, old, content); err != nil {
@@ -537,6 +542,42 @@ func (s spot) write(dir, old *os.File, content, data []byte) error {
 		return fmt.Errorf("%w: bringing it to the disk: %w", ErrUnsure, plain(err))
 	}
 	return nil
+}
+
+// preserve gives a copy of the old file the first name that is free, brings it
+// to the disk, and returns its path.
+func (s spot) preserve(dir, old *os.File, content []byte, keep func(name string, n int) string) (string, error) {
+	fd := int(dir.Fd())
+	temp := ".new-" + rand.Text()
+	kept, err := func() (string, error) {
+		if err := s.create(fd, temp, old, content); err != nil {
+			return "", err
+		}
+		for n := 1; ; n++ {
+			name := keep(s.name, n)
+			switch err := unix.Renameat2(fd, temp, fd, name, unix.RENAME_NOREPLACE); err {
+			case nil:
+				return path.Join(path.Dir(s.path), name), dir.Sync()
+			case unix.EEXIST:
+			default:
+				return "", err
+			}
+		}
+	}()
+	if err != nil {
+		unix.Unlinkat(fd, temp, 0)
+		return "", &fs.PathError{Op: "keeping a copy of", Path: s.path, Err: plain(err)}
+	}
+	return kept, nil
+}
+
+// create makes a file with what it is to hold and what the old one has.
+func (s spot) create(dir int, name string, old *os.File, data []byte) error {
+	fd, err := openat(dir, name, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o600)
+	if err != nil {
+		return err
+	}
+	return s.fill(os.NewFile(uintptr(fd), name), old, data)
 }
 
 // fill writes and closes the new file and gives it what the old one has.

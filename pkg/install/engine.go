@@ -28,10 +28,14 @@ type Engine interface {
 
 // A Change is what to do to an authorized_keys file.
 type Change struct {
-	Add    []Line     // each unless a line holds its key's blob already
-	Force  bool       // add them all the same
-	Drop   []Numbered // lines to take out, if they are still what they were
-	DryRun bool       // change nothing; say what would be
+	Add   []Line     // each unless a line holds its key's blob already
+	Force bool       // add them all the same
+	Drop  []Numbered // lines to take out, if they are still what they were
+	// With has lines for the place of one that goes, by its number: without
+	// newlines, of which each gets one, and without NULs.
+	With   map[int][]string
+	Backup bool // keep a copy of what is there, if that changes; see Answer.Backup
+	DryRun bool // change nothing; say what would be
 }
 
 // A Line is an entry to add.
@@ -59,6 +63,11 @@ type Answer struct {
 	Path  string
 	Added []string              // blobs, in base64, of the lines added
 	Have  map[string][]Numbered // lines that held a blob already, live or not
+	// Backup is the path of the copy of the old file that is kept beside it: FILE.old,
+	// or FILE.old2 and so on, since none takes the place of another. It has the
+	// file's owner and mode, and is on the disk before the new file has the name.
+	// "" if none was asked for or there was nothing to keep.
+	Backup string
 	// Unsynced is why the change, which was made and read back, is not known to
 	// be on the disk; "" where it is.
 	Unsynced string
@@ -88,6 +97,14 @@ func (e *PutError) Error() string {
 	return text + ": " + e.Said
 }
 
+// backupName is the nth name for the copy of a file, counted from 1.
+func backupName(file string, n int) string {
+	if n == 1 {
+		return file + ".old"
+	}
+	return fmt.Sprintf("%s.old%d", file, n)
+}
+
 func blob(key sshkey.Public) string { return base64.StdEncoding.EncodeToString(key.Blob) }
 
 // apply is the change of a file that is at hand. It never touches old.
@@ -108,7 +125,7 @@ func (c Change) apply(path string, old []byte) (edited []byte, a Answer, err err
 	}
 	edited = slices.Clone(old)
 	if len(c.Drop) > 0 {
-		if edited, err = without(old, c.Drop); err != nil {
+		if edited, err = without(old, c.Drop, c.With); err != nil {
 			return nil, a, &PutError{Cause: "busy", Path: path, Said: err.Error()}
 		}
 	}
@@ -128,7 +145,9 @@ func holding(data []byte, blob string) []Numbered {
 	return found
 }
 
-func without(data []byte, drop []Numbered) ([]byte, error) {
+// without returns the data without the lines to drop, and with those that take
+// their place.
+func without(data []byte, drop []Numbered, with map[int][]string) ([]byte, error) {
 	var kept []byte
 	n, dropped := 0, 0
 	for line := range bytes.Lines(data) {
@@ -141,6 +160,9 @@ func without(data []byte, drop []Numbered) ([]byte, error) {
 			return nil, fmt.Errorf("line %d has changed meanwhile", n)
 		default:
 			dropped++
+			for _, text := range with[n] {
+				kept = append(append(kept, text...), '\n')
+			}
 		}
 	}
 	if dropped < len(drop) {

@@ -6,16 +6,19 @@
 #   path   the file, absolute or from home; empty: where the server looks
 #   lines  to add, one a line: the key's blob, a blank, the line
 #   drop   to take out, one a line, upwards: number, blank, the line; \001 for NUL
-#   gone   how many bytes those are, each with a newline
+#   with   what takes the place of one, one a line: its number, blank, the line
+#   gone   how many bytes fewer that makes, each line with a newline
+#   keep   not empty: keep a copy of what is there
 #   force  not empty: add although a line holds the blob
 #   dry    not empty: change nothing
 #   piece  not empty: only print this piece of the file, counted from 0,
 #          of 1,000,000 bytes
 #   mark   starts every line of the answer, since start-up files print too
-# The answer is lines of: file PATH; add BLOB; have BLOB NUMBER:LINE; done.
+# The answer is lines of: file PATH; add BLOB; have BLOB NUMBER:LINE; kept COPY;
+# done.
 # Or, in the end: fail CAUSE PATH, the file is as it was; unsure CAUSE PATH, the
 # new one may be in its place, but that it is on the disk is not known.
-# shellcheck disable=SC2154 # these eight
+# shellcheck disable=SC2154 # these
 # shellcheck disable=SC2046,SC2086 # words are split on purpose; there is no globbing
 # shellcheck disable=SC2015 # where these stand, the middle part cannot go wrong
 # shellcheck disable=SC2016 # the comment of a key may look like an expansion
@@ -243,7 +246,7 @@ await() {
 tmp=
 lock=
 leave() {
-	[ -z "$tmp" ] || [ ! -e "$tmp" ] || rm -f "$tmp" 2>/dev/null
+	[ ! -e "${tmp:-/-}" ] && [ ! -e "$tmp.old" ] || rm -f "$tmp" "$tmp.old" 2>/dev/null
 	[ -z "$lock" ] || [ "$(readlink "$lock")" != "$self" ] || rm -f "$lock" 2>/dev/null
 }
 
@@ -298,40 +301,55 @@ ended() { [ "$(
 	printf x
 )" = "${newline}x" ]; }
 
-# without prints the file without the lines to drop.
+# without prints the file without the lines to drop, and with what takes their
+# place.
 without() {
 	IFS=$newline
 	from=1
 	for line in $drop; do
 		number=${line%% *}
 		[ "$number" -eq "$from" ] || tail -n "+$from" "$file" | head -n "$((number - from))"
+		for other in $with; do
+			[ "${other%% *}" != "$number" ] || printf '%s\n' "${other#* }"
+		done
 		from=$((number + 1))
 	done
 	tail -n "+$from" "$file"
 }
 
-# compose makes the new file beside the old one. What the shell itself writes
-# there a subshell does, so that no mishap in taking its output back lets our
-# answer follow into the file.
-compose() {
+# twin makes a copy of the old file, with all that it has but its time; what
+# is read-only gets that last. What the shell itself writes there a subshell
+# does, so that no mishap in taking its output back lets our answer follow into
+# the file.
+twin() {
+	fresh "$1"
+	cp -p "$file" "$1" || fail write-failed "$1"
+	case $kind in
+	*+) # an ACL, which BusyBox's cp does not know
+		getfacl -c "$file" 2>/dev/null | setfacl --set-file=- "$1"
+		;;
+	esac
+	if [ -e /sys/fs/selinux/enforce ]; then
+		chcon --reference="$file" "$1" || fail write-failed "$1"
+	fi
+}
+fresh() {
 	(
 		set -C
-		printf '' >"$tmp"
-	) || fail write-failed "$tmp"
+		printf '' >"$1"
+	) || fail write-failed "$1"
+}
+
+# compose makes the new file beside the old one.
+compose() {
 	glue=
-	if [ -n "$was" ]; then
-		cp -p "$file" "$tmp" || fail write-failed "$tmp"
+	if [ -z "$was" ]; then
+		fresh "$tmp"
+	else
+		twin "$tmp"
 		case $kind in
 		-r-*) chmod u+w "$tmp" || fail write-failed "$tmp" ;; # only until it is written
 		esac
-		case $kind in
-		*+) # an ACL, which BusyBox's cp does not know
-			getfacl -c "$file" 2>/dev/null | setfacl --set-file=- "$tmp"
-			;;
-		esac
-		if [ -e /sys/fs/selinux/enforce ]; then
-			chcon --reference="$file" "$tmp" || fail write-failed "$tmp"
-		fi
 		if [ -n "$drop" ]; then
 			(without >"$tmp") || fail write-failed "$tmp"
 		fi
@@ -346,6 +364,21 @@ compose() {
 	-r-*) [ -z "$was" ] || chmod u-w "$tmp" || fail write-failed "$tmp" ;;
 	esac
 	flush "$tmp" || fail write-failed "$tmp"
+}
+
+# preserve keeps a copy of the old file under the first name that is free.
+preserve() {
+	[ -n "$keep" ] && [ -n "$was" ] || return 0
+	twin "$tmp.old"
+	flush "$tmp.old" || fail write-failed "$tmp.old"
+	copy=$file.old
+	number=1
+	while [ -e "$copy" ] || [ -L "$copy" ]; do
+		number=$((number + 1))
+		copy=$file.old$number
+	done
+	mv "$tmp.old" "$copy" && flush "$dir" || fail write-failed "$copy"
+	say kept "$copy"
 }
 
 # check wants the new file to be what it should, and the old one to be what it
@@ -474,7 +507,7 @@ while :; do
 	fi
 	tmp=$dir/.${file##*/}.pikeycopy.$$
 	compose
-	if check && ! taken && publish; then
+	if check && ! taken && preserve && publish; then
 		readBack
 		break
 	fi

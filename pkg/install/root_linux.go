@@ -81,9 +81,9 @@ func (m *Mounted) Edit(ctx context.Context, c Change) (a Answer, err error) {
 		return a, err
 	}
 	defer card.Close()
-	var keep func(n int) string
+	var keep func(file string, n int) string
 	if c.Backup {
-		keep = func(n int) string { return backupName("", n) }
+		keep = backupName
 	}
 	backup, err := card.Replace(ctx, m.who, m.file, keep, func(file string, old []byte) (edited []byte, err error) {
 		edited, a, err = c.apply(file, old)

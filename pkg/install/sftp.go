@@ -223,6 +223,11 @@ func (e overSFTP) edit(ctx context.Context, at place, c Change, deadline time.Ti
 	case !bytes.Equal(again, old), (again == nil) != (old == nil):
 		return a, errOvertaken
 	}
+	if c.Backup && old != nil {
+		if a.Backup, a.Unsynced, err = w.preserve(at, old, st); err != nil {
+			return a, err
+		}
+	}
 	if err := w.publish(at.path); err != nil {
 		return a, err
 	}
@@ -465,16 +470,13 @@ func (e overSFTP) prepare(folder string) (*writer, error) {
 		return nil, fmt.Errorf("making %s: %w", folder, err)
 	}
 	w := &writer{e: e, folder: folder, name: rand.Text()}
-	err := func() (err error) {
+	err := func() error {
 		if !e.windows {
 			if err := e.close(folder); err != nil {
 				return err
 			}
 		}
-		if w.file, err = e.client.OpenFile(w.temp(), os.O_WRONLY|os.O_CREATE|os.O_EXCL); err != nil {
-			return fmt.Errorf("making %s: %w", w.temp(), err)
-		}
-		return nil
+		return w.create()
 	}()
 	if err != nil {
 		w.release()
@@ -493,6 +495,40 @@ type writer struct {
 }
 
 func (w *writer) temp() string { return path.Join(w.folder, w.name) }
+
+// create makes its file, which is new.
+func (w *writer) create() (err error) {
+	if w.file, err = w.e.client.OpenFile(w.temp(), os.O_WRONLY|os.O_CREATE|os.O_EXCL); err != nil {
+		return fmt.Errorf("making %s: %w", w.temp(), err)
+	}
+	return nil
+}
+
+// preserve keeps a copy of the old file under the first name that is free.
+// unsynced is why that is not known to be on the disk.
+func (w *writer) preserve(at place, old []byte, st *sftp.FileStat) (name, unsynced string, err error) {
+	b := &writer{e: w.e, folder: w.folder, name: rand.Text()}
+	if err := b.create(); err != nil {
+		return "", "", err
+	}
+	defer b.release()
+	if err := b.fill(old, st); err != nil {
+		return "", "", err
+	}
+	for n := 1; ; n++ {
+		name = backupName(at.path, n)
+		if _, err := w.e.client.Lstat(name); err == nil {
+			continue
+		} else if !errors.Is(err, fs.ErrNotExist) {
+			return "", "", fmt.Errorf("looking at %s: %w", name, err)
+		}
+		// Unlike posix-rename, this takes the place of nothing.
+		if err := w.e.client.Rename(b.temp(), name); err != nil {
+			return "", "", fmt.Errorf("renaming to %s: %w", name, err)
+		}
+		return name, w.e.sync(at.dir), nil
+	}
+}
 
 // release leaves nothing behind. What is another's is not empty, or is nothing.
 func (w *writer) release() {

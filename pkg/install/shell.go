@@ -36,6 +36,8 @@ type put struct {
 	path  string
 	lines []Line
 	drop  []Numbered // upwards
+	with  map[int][]string
+	keep  bool
 	force bool
 	dry   bool
 	piece string
@@ -44,7 +46,7 @@ type put struct {
 
 // variables sets them, in the words of a shell.
 func (p put) variables() string {
-	var lines, drop []string
+	var lines, drop, with []string
 	for _, l := range p.lines {
 		lines = append(lines, blob(l.Key)+" "+l.Text())
 	}
@@ -53,11 +55,17 @@ func (p put) variables() string {
 		// No shell holds a NUL, and no sshd minds which control byte it is.
 		drop = append(drop, strconv.Itoa(d.Number)+" "+strings.ReplaceAll(d.Text, "\x00", "\x01"))
 		gone += len(d.Text) + 1
+		for _, text := range p.with[d.Number] {
+			with = append(with, strconv.Itoa(d.Number)+" "+text)
+			gone -= len(text) + 1
+		}
 	}
 	return "path=" + hostfs.Quote(p.path) +
 		"\nlines=" + hostfs.Quote(strings.Join(lines, "\n")) +
 		"\ndrop=" + hostfs.Quote(strings.Join(drop, "\n")) +
+		"\nwith=" + hostfs.Quote(strings.Join(with, "\n")) +
 		"\ngone=" + strconv.Itoa(gone) +
+		"\nkeep=" + yes(p.keep) +
 		"\nforce=" + yes(p.force) +
 		"\ndry=" + yes(p.dry) +
 		"\npiece=" + p.piece +
@@ -95,12 +103,17 @@ func (s shell) Edit(ctx context.Context, c Change) (Answer, error) {
 	drop := slices.SortedFunc(slices.Values(c.Drop), func(a, b Numbered) int { return a.Number - b.Number })
 	add := c.Add
 	for first := true; first || len(add)+len(drop) > 0; first = false {
-		p := put{path: s.path, force: c.Force, dry: c.DryRun, mark: "pikeycopy-" + rand.Text()}
+		p := put{path: s.path, with: c.With, keep: c.Backup && first, force: c.Force, dry: c.DryRun, mark: "pikeycopy-" + rand.Text()}
 		room := maxCommand - len(p.command())
 		// From the end, so that the numbers of those before it stay.
 		for len(drop) > 0 {
 			last := drop[len(drop)-1]
-			if room -= encoded(last.Text) + encoded(strconv.Itoa(last.Number)+" \n"); room < 0 && len(p.drop) > 0 {
+			number := strconv.Itoa(last.Number)
+			room -= encoded(number + " " + last.Text + "\n")
+			for _, text := range c.With[last.Number] {
+				room -= encoded(number + " " + text + "\n")
+			}
+			if room < 0 && len(p.drop) > 0 {
 				break
 			}
 			p.drop = slices.Insert(p.drop, 0, last)
@@ -115,6 +128,9 @@ func (s shell) Edit(ctx context.Context, c Change) (Answer, error) {
 		}
 		a, err := s.edit(ctx, p)
 		all.Path = a.Path
+		if first {
+			all.Backup = a.Backup
+		}
 		if err != nil {
 			return all, err
 		}
@@ -218,7 +234,7 @@ func readAnswer(mark string, stdout, stderr []byte) (said, error) {
 		word, operand, _ := strings.Cut(text, " ")
 		switch word {
 		case "file": // also when it starts anew
-			a.Path, a.Added = operand, nil
+			a.Path, a.Added, a.Backup = operand, nil, ""
 			clear(a.Have)
 		case "add":
 			a.Added = append(a.Added, operand)
@@ -227,6 +243,8 @@ func readAnswer(mark string, stdout, stderr []byte) (said, error) {
 			number, line, _ := strings.Cut(found, ":")
 			n, _ := strconv.Atoi(number)
 			a.Have[blob] = append(a.Have[blob], Numbered{n, line})
+		case "kept":
+			a.Backup = operand
 		case "data":
 			length, was, _ := strings.Cut(operand, " ")
 			n, err := strconv.Atoi(length)

@@ -93,6 +93,9 @@ func TestShellEditsAsApplyDoes(t *testing.T) {
 		{"gone", "a\n", Change{Drop: []Numbered{{2, "b"}}}},
 		{"longer", "ab\n", Change{Drop: []Numbered{{1, "a"}}}},
 		{"carriage return", "a\r\n", Change{Drop: []Numbered{{1, "a"}}}},
+		{"in its place", "a\nb\nc\n", Change{Drop: []Numbered{{2, "b"}}, With: map[int][]string{2: {"x y ", `\n%s`}}}},
+		{"in several places", "a\nb\nc\nd", Change{Drop: []Numbered{{1, "a"}, {2, "b"}, {4, "d"}}, With: map[int][]string{1: {"1"}, 4: {"4", "5"}}, Add: lines(key)}},
+		{"in the place of all", "a", Change{Drop: []Numbered{{1, "a"}}, With: map[int][]string{1: {"much longer", ""}}}},
 		{"force", key.Line() + "\n", Change{Add: lines(key), Force: true}},
 		{"twice", "", Change{Add: lines(key, key)}},
 		{"dry", "a\n", Change{Add: lines(key), DryRun: true}},
@@ -117,6 +120,74 @@ func TestShellEditsAsApplyDoes(t *testing.T) {
 				t.Errorf("file %q, want %q", got, want)
 			}
 			noLeftovers(t, home)
+		})
+	}
+}
+
+// Before a change, and only then, a copy is kept; none takes the place of another.
+func TestBackup(t *testing.T) {
+	type engine struct {
+		name string
+		make func(t *testing.T, home string) Engine
+	}
+	for _, e := range []engine{
+		{"shell", func(t *testing.T, home string) Engine { return Shell(account(t, "sh", home), "") }},
+		{"sftp", func(t *testing.T, home string) Engine { return SFTP(overPipe(t, home), "", "") }},
+		{"mounted", func(t *testing.T, home string) Engine {
+			sshtest.NeedRoot(t)
+			if err := errors.Join(os.Mkdir(filepath.Join(home, "etc"), 0o755),
+				os.WriteFile(filepath.Join(home, "etc/passwd"), []byte("root:x:0:0::/:/bin/sh\n"), 0o644)); err != nil {
+				t.Fatal(err)
+			}
+			m, err := Root(home, "root", ".ssh/authorized_keys")
+			if err != nil {
+				t.Fatal(err)
+			}
+			return m
+		}},
+	} {
+		t.Run(e.name, func(t *testing.T) {
+			home := sftpHome(t)
+			engine := e.make(t, home)
+			edit := func(c Change, old, want, wantBackup string) {
+				t.Helper()
+				c.Backup = true
+				a, err := engine.Edit(t.Context(), c)
+				if err != nil || filepath.Base(a.Backup) != filepath.Base(wantBackup) {
+					t.Fatalf("%+v %v, want %q", a, err, wantBackup)
+				}
+				if got := content(t, home); got != want {
+					t.Errorf("file %q, want %q", got, want)
+				}
+				if wantBackup == "." {
+					return
+				}
+				kept := filepath.Join(home, ".ssh", wantBackup)
+				data, err := os.ReadFile(kept)
+				if err != nil || string(data) != old {
+					t.Errorf("%s: %q %v, want %q", wantBackup, data, err, old)
+				}
+				if st, err := os.Stat(kept); err != nil || st.Mode().Perm() != 0o640 {
+					t.Errorf("%s: %v %v", wantBackup, st.Mode(), err)
+				}
+			}
+			key := newKey(t)
+			edit(Change{Add: lines(key)}, "", key.Line()+"\n", ".")
+			write(t, home, "one\n\x00two")
+			if err := os.Chmod(keysFile(home), 0o640); err != nil {
+				t.Fatal(err)
+			}
+			edit(Change{Drop: []Numbered{{1, "one"}}, With: map[int][]string{1: {"eins"}}}, "one\n\x00two", "eins\n\x00two", "authorized_keys.old")
+			edit(Change{Add: lines(key), DryRun: true}, "", "eins\n\x00two", ".")
+			if err := os.Symlink("nowhere", keysFile(home)+".old2"); err != nil {
+				t.Fatal(err)
+			}
+			edit(Change{Add: lines(key)}, "eins\n\x00two", "eins\n\x00two\n"+key.Line()+"\n", "authorized_keys.old3")
+			edit(Change{Add: lines(key)}, "", "eins\n\x00two\n"+key.Line()+"\n", ".")
+			entries, err := os.ReadDir(filepath.Join(home, ".ssh"))
+			if err != nil || len(entries) != 4 {
+				t.Errorf("%v %v", entries, err)
+			}
 		})
 	}
 }
