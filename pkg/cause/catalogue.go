@@ -294,10 +294,35 @@ var theAccount = []Entry{
 		Evidence: "PubkeyAcceptedAlgorithms or RequiredRSASize of its configuration, which the record names by FILE:LINE, or its version, which is older than the type.",
 		Cure:     "Make another key with pikeygen -t ed25519 -f FILE and copy it, or change that line.",
 	}, {
+		Word:     "cert-expired",
+		Meaning:  "The certificate of the key is past its validity.",
+		Evidence: "The log of the server says so.",
+		Cure:     "Have the key signed again with ssh-keygen -s; if the clock there is wrong, set it.",
+	}, {
+		Word:     "cert-not-yet",
+		Meaning:  "The certificate of the key is not valid yet.",
+		Evidence: "The log of the server says so; a Pi without a clock of its own starts in the past.",
+		Cure:     "Set the clock there: timedatectl shows whether it is synchronized.",
+	}, {
+		Word:     "cert-principal",
+		Meaning:  "The certificate of the key does not name the user.",
+		Evidence: "The log of the server says so; principals= or AuthorizedPrincipalsFile may ask for other names.",
+		Cure:     "Have the key signed again with ssh-keygen -s and -n USER, or name one of its principals there.",
+	}, {
+		Word:     "cert-refused",
+		Meaning:  "The server does not take the certificate of the key, for another reason than its time or its names.",
+		Evidence: "The log of the server says so: a critical option, the address that we come from, the kind of the signature, or a certification authority that it does not know.",
+		Cure:     "Have the key signed again with ssh-keygen -s as the detail says, or put the certification authority into TrustedUserCAKeys there.",
+	}, {
 		Word:     "key-revoked",
 		Meaning:  "The server takes the key for revoked.",
 		Evidence: "RevokedKeys of its configuration names a list that has the key, or a file that is not there, and then every key is refused.",
 		Cure:     "Make another key: somebody has said that this one must not be trusted. Where only the file is missing, sudo touch it there.",
+	}, {
+		Word:     "user-unknown",
+		Meaning:  "There is no such user on the server.",
+		Evidence: "The log of the server says so; on the wire an unknown user looks like any other.",
+		Cure:     "Correct the name: a new Raspberry Pi OS has no user pi, but the one that was chosen when it was set up.",
 	}, {
 		Word:     "user-not-allowed",
 		Meaning:  "The configuration of the server does not let the account in, by whatever method.",
@@ -314,10 +339,50 @@ var theAccount = []Entry{
 		Evidence: "UsePAM is not on, passwd -S says L, and nothing let us in any more.",
 		Cure:     "As root there: usermod -p '*' USER, which keeps logins by password off.",
 	}, {
+		Word:     "account-expired",
+		Meaning:  "The account on the server has expired.",
+		Evidence: "The log of the server says so.",
+		Cure:     "As root there: chage -E -1 USER.",
+	}, {
+		Word:     "pam-refused",
+		Meaning:  "The rules of PAM on the server do not let the account in, though the key was right.",
+		Evidence: "The log of the server says so; a line of the module that refused stands before it.",
+		Cure:     "Look at the account part of /etc/pam.d/sshd there, and at what its modules read.",
+	}, {
 		Word:     "shell-missing",
 		Meaning:  "The login shell of the account is not there or cannot be executed, so sshd lets nobody in.",
 		Evidence: "The path that passwd(5) names was looked at.",
 		Cure:     "As root there: chsh -s /bin/sh USER.",
+	}, {
+		Word:     "session-failed",
+		Meaning:  "The key was taken, and the server could not start the session.",
+		Evidence: "The log of the server says so, after the login.",
+		Cure:     "Mend there what the detail names: a module of PAM, a limit, or the groups of the user.",
+	}, {
+		Word:     "chroot-modes",
+		Meaning:  "The folder that the session is to be locked in, or one above it, is not there, is not root's, or others may write it.",
+		Evidence: "The log of the server says so, after the login (ChrootDirectory).",
+		Cure:     "As root there: chown root and chmod go-w on that folder and on every one above it.",
+	}, {
+		Word:     "host-key-unusable",
+		Meaning:  "The server cannot use its host keys, so it does not start, or lacks some of them.",
+		Evidence: "The log of the server says so.",
+		Cure:     "On its console: sudo ssh-keygen -A, sudo chmod 600 /etc/ssh/ssh_host_*_key, then sudo systemctl restart ssh.",
+	}, {
+		Word:     "server-config-bad",
+		Meaning:  "The configuration of the server holds a line that sshd does not take.",
+		Evidence: "The log of the server says so.",
+		Cure:     "On its console: sudo sshd -t names the line; correct it, then sudo systemctl restart ssh.",
+	}, {
+		Word:     "keys-command-failed",
+		Meaning:  "The program that the server asks for keys cannot be run, or failed.",
+		Evidence: "The log of the server says so (AuthorizedKeysCommand, AuthorizedPrincipalsCommand).",
+		Cure:     "Run the program there as AuthorizedKeysCommandUser, and mend what it complains about.",
+	}, {
+		Word:     "touch-missing",
+		Meaning:  "The server did not take the signature of a security key.",
+		Evidence: "The log of the server says so: the key was not touched, or its PIN not asked for.",
+		Cure:     "Touch it when it blinks, or make the key anew with -O verify-required where the server asks for that.",
 	}, {
 		Word:     "too-many-tries",
 		Meaning:  "The server hung up after too many attempts, before the right key was offered.",
@@ -433,6 +498,11 @@ var farFiles = []Entry{
 		Meaning:  "The expiry-time= of the line with the key is over.",
 		Evidence: "The line was read and compared with the clock there, which the detail shows.",
 		Cure:     "Add a line that lasts longer with pikeycopy -f --expires 90d; or set the clock there, which may be wrong after a time without power.",
+	}, {
+		Word:     "entry-refused",
+		Meaning:  "The options of the line with the key do not let it in here and now.",
+		Evidence: "The log of the server says so, and no more; the line may name FILE:LINE.",
+		Cure:     "Look at from= and expiry-time= of that line, and at the clock there.",
 	}, {
 		Word:     "dropbear-limits",
 		Meaning:  "The server is dropbear, which cannot read the line with the key as OpenSSH would.",

@@ -1,0 +1,168 @@
+// Package sshdlog understands what sshd, PAM, dropbear and ssh say about a
+// login: a line of their log in, its cause and the parameters out. It knows
+// the wording of OpenSSH 6.6 to 10.5, of Linux-PAM 1.1 to 1.7 and of dropbear
+// 2013.56 to 2026.94, and the formats of syslog and of journalctl(1).
+//
+// A log is written by strangers in part: a user name is free text, and every
+// local user can write a line. What is found here says where to look, and is
+// never by itself a reason to change a file.
+package sshdlog
+
+import (
+	"path"
+	"strconv"
+	"strings"
+
+	"pi-key-tools/pkg/cause"
+)
+
+// A Severity says what a line means for the login.
+type Severity int
+
+// The severities, in the order of Scanner.Want.
+const (
+	Context  Severity = iota // what happens on the way; decides nothing
+	Accepted                 // a login, or a key that was taken
+	Hint                     // not a refusal, but something to know beside one
+	Symptom                  // there was no login, and the line does not say why
+	Refusal                  // why there was no login
+)
+
+// An Event is a line that is understood. What the line does not tell is empty.
+// The parameters may hold any byte: they are what the line says, decoded.
+type Event struct {
+	Name     string // of the pattern, such as "bad-modes-dir"; for tests and for -v
+	Severity Severity
+	Cause    string // of pi-key-causes(7); every Refusal has one, nothing else
+	Cure     string // what to do; for a Refusal
+
+	Time string // as it stands in the log, in whatever form
+	Host string
+	Tag  string // the program: "sshd", "sshd-session", "dropbear"; "" for a bare line
+	PID  string
+
+	User    string
+	Addr    string // of the client, an address or a name; without a port
+	Port    string // the client's
+	Path    string // of the file that it is about
+	Line    int    // in that file, from 1; 0 if the line names none
+	KeyType string // as that program calls it: "ED25519", "ssh-ed25519"
+	Key     string // its fingerprint
+	Reason  string // the rest of what the line says: an error, a method, an option
+
+	Message string // the line without its head, its level and [preauth]
+	Times   int    // 1, or N of "message repeated N times"
+	Cut     bool   // the text was cut off somewhere: its last parameters may be too
+}
+
+// Parse understands a single message, without the head that syslog gives it.
+// A level such as "error: " before it and " [preauth]" after it may be there.
+// It reports whether the message is known.
+func Parse(message string) (Event, bool) {
+	t := text{msg: []byte(message), times: 1}
+	t.clean()
+	p, found := t.match()
+	if p == nil {
+		return Event{}, false
+	}
+	return t.event(p, found), true
+}
+
+// A text is a line whose head is parsed.
+type text struct {
+	time, host, tag, pid []byte
+	msg                  []byte
+	times                int
+	program              program // who wrote it; 0 if the line does not say
+	cut                  bool
+}
+
+// The bounds of a text: sshd gives "%.500s" to syslog(3), and formats in 1024
+// bytes; it writes "%.100s" for a user. Nobody writes longer ones.
+const (
+	syslogMax  = 500
+	messageMax = 1023
+	userMax    = 100
+)
+
+// event returns what a pattern has found in the text.
+func (t *text) event(p *pattern, found spans) Event {
+	e := Event{
+		Name: p.name, Severity: p.severity, Cause: p.cause, Cure: p.cure,
+		Time: string(t.time), Host: string(t.host), Tag: string(t.tag), PID: string(t.pid),
+		Message: string(t.msg), Times: t.times, Cut: t.cut,
+	}
+	value := func(f field) string { return e.Message[found[f].from:found[f].to] }
+	e.User, e.Path, e.Reason = value(user), value(file), value(reason)
+	e.Addr, e.Port, e.KeyType, e.Key = value(addr), value(port), value(keyType), value(key)
+	if v := value(line); v != "" {
+		e.Line, _ = strconv.Atoi(v) // 0 if it is no number for us
+	}
+	if p.program != dropbear { // which writes all bytes as they are
+		e.User, e.Path, e.Reason = unvis(e.User), unvis(e.Path), unvis(e.Reason)
+		e.Cut = e.Cut || len(e.User) >= userMax
+	}
+	e.settle()
+	return e
+}
+
+// settle fills what follows from the parameters.
+func (e *Event) settle() {
+	if e.Severity != Refusal {
+		return
+	}
+	if e.Cause == byPath {
+		e.Cause = writable(e.Path, e.User)
+	}
+	if e.Cure == "" {
+		entry, _ := cause.Lookup(e.Cause)
+		e.Cure = entry.Cure
+	}
+}
+
+// writable guesses which of the folders or files on the way to the keys a path
+// is, for lines that blame its owner and its modes alike.
+func writable(name, user string) (cause string) {
+	switch base, dir := path.Base(name), path.Dir(name); {
+	case base == "authorized_keys", base == "authorized_keys2":
+		return "keys-writable"
+	case base == ".ssh":
+		return "dir-writable"
+	case base == user, dir == "/home", name == "/root":
+		return "home-writable"
+	}
+	return "parent-writable"
+}
+
+// unvis decodes what sshd has encoded with strnvis(3) in its C style and in
+// octal. What is no encoding is left as it is.
+func unvis(s string) string {
+	const letters, bytes = `0abfnrstv\`, "\x00\a\b\f\n\r \t\v\\"
+	at := strings.IndexByte(s, '\\')
+	if at < 0 {
+		return s
+	}
+	out := append(make([]byte, 0, len(s)), s[:at]...)
+	for i := at; i < len(s); i++ {
+		if s[i] != '\\' || i+1 == len(s) {
+			out = append(out, s[i])
+		} else if v, ok := octal(s[i+1:]); ok {
+			out = append(out, v)
+			i += 3
+		} else if j := strings.IndexByte(letters, s[i+1]); j >= 0 {
+			out = append(out, bytes[j])
+			i++
+		} else {
+			out = append(out, '\\')
+		}
+	}
+	return string(out)
+}
+
+// octal reads the byte that three octal digits stand for.
+func octal[T string | []byte](s T) (byte, bool) {
+	if len(s) < 3 || s[0] < '0' || s[0] > '3' || s[1] < '0' || s[1] > '7' || s[2] < '0' || s[2] > '7' {
+		return 0, false
+	}
+	return (s[0]-'0')<<6 | (s[1]-'0')<<3 | (s[2] - '0'), true
+}
