@@ -138,7 +138,7 @@ func (p *Pair) loadPrivate() (sshkey.Public, error) {
 	case envelope.Encrypted, envelope.Format == "dsa": // judged as weak, whatever is in it
 		return none, nil
 	}
-	signer, err := parse(data, nil)
+	_, signer, err := parse(data, nil)
 	if err != nil {
 		p.unread(p.Path, err)
 		return none, nil

@@ -55,42 +55,48 @@ const maxRounds = 2048
 // The modes of the file and the strength of the key are not judged again: see
 // Faults.
 func (p *Pair) Signer(ctx context.Context, passphrase func(context.Context) ([]byte, error)) (ssh.Signer, error) {
+	_, signer, err := p.open(ctx, passphrase)
+	return signer, err
+}
+
+// open returns the private key, and what signs with it.
+func (p *Pair) open(ctx context.Context, passphrase func(context.Context) ([]byte, error)) (any, ssh.Signer, error) {
 	if p.contents == nil {
 		for _, f := range p.Faults {
 			if f.Path == p.Path {
-				return nil, fmt.Errorf("%s: %s: %s", p.Path, f.Cause, f.Detail)
+				return nil, nil, fmt.Errorf("%s: %s: %s", p.Path, f.Cause, f.Detail)
 			}
 		}
-		return nil, fmt.Errorf("%s: the private half is missing: %w", p.Path, fs.ErrNotExist)
+		return nil, nil, fmt.Errorf("%s: the private half is missing: %w", p.Path, fs.ErrNotExist)
 	}
 	if err := p.supported(); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	var secret []byte
 	if p.Private.Encrypted {
 		if passphrase == nil {
-			return nil, fmt.Errorf("%s: %w", p.Path, ErrPassphraseNeeded)
+			return nil, nil, fmt.Errorf("%s: %w", p.Path, ErrPassphraseNeeded)
 		}
 		var err error
 		secret, err = passphrase(ctx)
 		defer clear(secret)
 		if err != nil {
-			return nil, fmt.Errorf("%s: %w", p.Path, err)
+			return nil, nil, fmt.Errorf("%s: %w", p.Path, err)
 		}
 		if len(secret) == 0 { // x/crypto would take it for none
-			return nil, fmt.Errorf("%s: %w", p.Path, ErrPassphraseWrong)
+			return nil, nil, fmt.Errorf("%s: %w", p.Path, ErrPassphraseWrong)
 		}
 	}
-	signer, err := parse(p.contents, secret)
+	key, signer, err := parse(p.contents, secret)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", p.Path, err)
+		return nil, nil, fmt.Errorf("%s: %w", p.Path, err)
 	}
 	// As sshkey.c does. A file put together from two would log in with one key
 	// and be known by the other.
 	if got := signer.PublicKey().Marshal(); len(p.Private.Public.Blob) > 0 && !bytes.Equal(got, p.Private.Public.Blob) {
-		return nil, fmt.Errorf("%s: the public key in its header is not that of the private key in it", p.Path)
+		return nil, nil, fmt.Errorf("%s: the public key in its header is not that of the private key in it", p.Path)
 	}
-	return signer, nil
+	return key, signer, nil
 }
 
 // supported says whether parse can open the private half at all, so that
@@ -115,8 +121,9 @@ func (p *Pair) supported() error {
 // signingTypes are the types that x/crypto reads from OpenSSH's format.
 var signingTypes = []string{ssh.KeyAlgoED25519, ssh.KeyAlgoRSA, ssh.KeyAlgoECDSA256, ssh.KeyAlgoECDSA384, ssh.KeyAlgoECDSA521}
 
-// parse opens a private key file, with the passphrase if it is encrypted.
-func parse(data, passphrase []byte) (ssh.Signer, error) {
+// parse opens a private key file, with the passphrase if it is encrypted, and
+// returns the key and what signs with it.
+func parse(data, passphrase []byte) (any, ssh.Signer, error) {
 	var key any
 	var err error
 	if passphrase == nil {
@@ -131,20 +138,20 @@ func parse(data, passphrase []byte) (ssh.Signer, error) {
 		}
 	}
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	signer, err := ssh.NewSignerFromKey(key)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if signer.PublicKey().Type() != ssh.KeyAlgoRSA {
-		return signer, nil
+		return key, signer, nil
 	}
 	sha2, err := ssh.NewSignerWithAlgorithms(signer.(ssh.AlgorithmSigner), rsaAlgorithms)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return rsaSigner{sha2}, nil
+	return key, rsaSigner{sha2}, nil
 }
 
 // rsaAlgorithms are how an RSA key signs, best first: as ssh since OpenSSH

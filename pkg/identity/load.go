@@ -1,0 +1,132 @@
+package identity
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math"
+	"time"
+
+	"golang.org/x/crypto/ssh"
+	"golang.org/x/crypto/ssh/agent"
+
+	"pi-key-tools/pkg/sshkey"
+)
+
+// A Loading is how an agent is to hold a key, ssh-add(1) -t and -c.
+type Loading struct {
+	Life    time.Duration // after which the agent forgets it; 0: it does not
+	Confirm bool          // a person confirms each use
+}
+
+// Check says what is wrong with it: PROTOCOL.agent has 32 bits of seconds.
+func (l Loading) Check() error {
+	if l.Life < 0 || l.Life > math.MaxUint32*time.Second || l.Life%time.Second != 0 {
+		return fmt.Errorf("%v is no time that an agent can keep a key for", l.Life)
+	}
+	return nil
+}
+
+// Load puts a pair into the agent, and with it the certificate that is beside
+// it in FILE-cert.pub, as ssh-add(1) does. It returns what was put there, in
+// that order; beside an error that is what came before it. passphrase is as for
+// Pair.Signer, and so are the errors; ErrAgentWillNot means that the agent would
+// not take it.
+func (a *Agent) Load(ctx context.Context, p *Pair, passphrase func(context.Context) ([]byte, error), how Loading) ([]sshkey.Public, error) {
+	key, signer, err := p.open(ctx, passphrase)
+	if err != nil {
+		return nil, err
+	}
+	add := agent.AddedKey{PrivateKey: key, Comment: p.Public.Comment, LifetimeSecs: uint32(how.Life / time.Second), ConfirmBeforeUse: how.Confirm}
+	if add.Comment == "" {
+		add.Comment = p.Path
+	}
+	public := publicOf(signer.PublicKey())
+	public.Comment = add.Comment
+	if err := a.add(ctx, add); err != nil {
+		return nil, fmt.Errorf("%s: %w", p.Path, err)
+	}
+	loaded := []sshkey.Public{public}
+
+	cert, err := p.Certificate()
+	if errors.Is(err, fs.ErrNotExist) {
+		return loaded, nil
+	}
+	if err != nil {
+		return loaded, err
+	}
+	add.Certificate = cert
+	if err := a.add(ctx, add); err != nil {
+		return loaded, fmt.Errorf("%s: %w", p.CertificatePath(), err)
+	}
+	public = publicOf(cert)
+	public.Comment = add.Comment
+	return append(loaded, public), nil
+}
+
+func (a *Agent) add(ctx context.Context, key agent.AddedKey) error {
+	return a.do(ctx, func() error { return a.client.Add(key) })
+}
+
+// ErrAgentWillNot means that the agent was asked for something other than to
+// sign, and answered that it failed. It tells no reason.
+var ErrAgentWillNot = errors.New("the agent will not do it")
+
+// do asks the agent to do something.
+func (a *Agent) do(ctx context.Context, what func() error) error {
+	_, err := ask(ctx, func() (struct{}, error) { return struct{}{}, what() })
+	if err != nil && ctx.Err() == nil {
+		err = fmt.Errorf("%w: %w", ErrAgentWillNot, err)
+	}
+	return err
+}
+
+// Remove has the agent forget a key. One that it does not hold is ErrAgentWillNot.
+func (a *Agent) Remove(ctx context.Context, key sshkey.Public) error {
+	return a.do(ctx, func() error { return a.client.Remove(&agent.Key{Format: key.Type, Blob: key.Blob}) })
+}
+
+// RemoveAll has the agent forget every key.
+func (a *Agent) RemoveAll(ctx context.Context) error { return a.do(ctx, a.client.RemoveAll) }
+
+// Lock has the agent list and use no key until it is unlocked with the same
+// passphrase.
+func (a *Agent) Lock(ctx context.Context, passphrase []byte) error {
+	return a.do(ctx, func() error { return a.client.Lock(passphrase) })
+}
+
+// Unlock ends what Lock began. The error is ErrAgentWillNot if the passphrase
+// is another, and if the agent is not locked.
+func (a *Agent) Unlock(ctx context.Context, passphrase []byte) error {
+	return a.do(ctx, func() error { return a.client.Unlock(passphrase) })
+}
+
+// CertificatePath is where ssh and ssh-add look for the pair's certificate.
+func (p *Pair) CertificatePath() string { return p.Path + "-cert.pub" }
+
+// Certificate returns the certificate of the pair that is beside it. The error
+// is fs.ErrNotExist if there is none, and says so if it is of another key.
+func (p *Pair) Certificate() (*ssh.Certificate, error) {
+	path := p.CertificatePath()
+	data, _, err := readKey(path)
+	if err != nil {
+		return nil, err
+	}
+	keys, err := sshkey.ReadPublic(data)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	public, err := ssh.ParsePublicKey(keys[0].Blob)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	cert, ok := public.(*ssh.Certificate)
+	if !ok {
+		return nil, fmt.Errorf("%s: it holds a key and no certificate", path)
+	}
+	if !publicOf(cert.Key).Equal(p.Public) {
+		return nil, fmt.Errorf("%s: it certifies %s, and the key beside it is %s", path, publicOf(cert.Key).Fingerprint(), p.Public.Fingerprint())
+	}
+	return cert, nil
+}

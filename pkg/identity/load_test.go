@@ -1,0 +1,140 @@
+package identity_test
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"pi-key-tools/pkg/identity"
+	"pi-key-tools/pkg/sshkey"
+	"pi-key-tools/pkg/sshtest"
+)
+
+// What Load puts into OpenSSH's agent, ssh-add lists.
+func TestLoad(t *testing.T) {
+	socket := sshtest.StartAgent(t)
+	ctx := t.Context()
+	a := dial(t, ctx, socket)
+	held := func() string {
+		cmd := sshtest.Command(t, t.TempDir(), "ssh-add", "-L")
+		cmd.Env = append(cmd.Env, "SSH_AUTH_SOCK="+socket)
+		out, err := cmd.Output()
+		if err != nil { // of an empty agent, which says so
+			return ""
+		}
+		return string(out)
+	}
+	load := func(file string, passphrase string, how identity.Loading) ([]sshkey.Public, error) {
+		p, err := identity.Load(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return a.Load(ctx, p, func(context.Context) ([]byte, error) { return []byte(passphrase), nil }, how)
+	}
+	dir := t.TempDir()
+	for _, keytype := range []string{"ed25519", "rsa", "ecdsa"} {
+		k := sshtest.NewKey(t, dir, keytype)
+		keys, err := load(k.File, "", identity.Loading{})
+		if err != nil || len(keys) != 1 || keys[0].Line() != k.Line || !strings.Contains(held(), k.Line+"\n") {
+			t.Errorf("%s: %v, %v; the agent has %s", keytype, keys, err, held())
+		}
+		if err := a.TestSign(ctx, keys[0]); err != nil {
+			t.Errorf("%s does not sign: %v", keytype, err)
+		}
+		if err := a.Remove(ctx, keys[0]); err != nil || strings.Contains(held(), k.Line) {
+			t.Errorf("%s is still there: %v", keytype, err)
+		}
+		if err := a.Remove(ctx, keys[0]); !errors.Is(err, identity.ErrAgentWillNot) {
+			t.Errorf("removed twice: %v", err)
+		}
+	}
+
+	k := sshtest.NewKey(t, t.TempDir(), "ed25519")
+	cmd := sshtest.Command(t, t.TempDir(), "ssh-keygen", "-q", "-p", "-N", "open sesame", "-f", k.File)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	if _, err := load(k.File, "wrong", identity.Loading{}); !errors.Is(err, identity.ErrPassphraseWrong) || held() != "" {
+		t.Errorf("with the wrong passphrase: %v; the agent has %s", err, held())
+	}
+	if _, err := load(k.File, "open sesame", identity.Loading{Life: time.Second}); err != nil || held() == "" {
+		t.Errorf("with the passphrase: %v", err)
+	}
+	for deadline := time.Now().Add(10 * time.Second); held() != "" && time.Now().Before(deadline); time.Sleep(100 * time.Millisecond) {
+	}
+	if held() != "" {
+		t.Error("the agent keeps a key longer than it was to")
+	}
+
+	// Nobody can confirm here, so a key that needs it does not sign.
+	keys, err := load(k.File, "open sesame", identity.Loading{Confirm: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := a.TestSign(ctx, keys[0]); !errors.Is(err, identity.ErrAgentRefused) {
+		t.Errorf("signed without being confirmed: %v", err)
+	}
+
+	if err := a.Lock(ctx, []byte("x")); err != nil || held() != "" {
+		t.Errorf("locked: %v, and it lists %s", err, held())
+	}
+	if err := a.Unlock(ctx, []byte("y")); !errors.Is(err, identity.ErrAgentWillNot) || held() != "" {
+		t.Errorf("unlocked with another passphrase: %v", err)
+	}
+	if err := a.Unlock(ctx, []byte("x")); err != nil || held() == "" {
+		t.Errorf("unlocked: %v", err)
+	}
+	if err := a.RemoveAll(ctx); err != nil || held() != "" {
+		t.Errorf("all removed: %v, and it lists %s", err, held())
+	}
+}
+
+// The certificate beside a key goes along, if it is this key's.
+func TestLoadCertificate(t *testing.T) {
+	socket := sshtest.StartAgent(t)
+	ctx := t.Context()
+	a := dial(t, ctx, socket)
+	dir := t.TempDir()
+	k, ca, other := sshtest.NewKey(t, dir, "ed25519"), sshtest.NewKey(t, t.TempDir(), "ed25519"), sshtest.NewKey(t, t.TempDir(), "ed25519")
+	sign := func(public string) string {
+		cmd := sshtest.Command(t, t.TempDir(), "ssh-keygen", "-q", "-s", ca.File, "-I", "someone", "-n", "pi", public)
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("%v: %s", err, out)
+		}
+		return strings.TrimSuffix(public, ".pub") + "-cert.pub"
+	}
+	cert := sign(k.File + ".pub")
+	p, err := identity.Load(k.File)
+	if err != nil {
+		t.Fatal(err)
+	}
+	keys, err := a.Load(ctx, p, nil, identity.Loading{})
+	if err != nil || len(keys) != 2 || keys[1].Type != "ssh-ed25519-cert-v01@openssh.com" {
+		t.Fatalf("%v, %v", keys, err)
+	}
+	listed, err := a.Keys(ctx)
+	if err != nil || !slices.ContainsFunc(listed, keys[1].Equal) {
+		t.Errorf("%v, %v", listed, err)
+	}
+	if err := a.TestSign(ctx, keys[1]); err != nil {
+		t.Error(err)
+	}
+
+	text, err := os.ReadFile(sign(other.File + ".pub"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, wrong := range []string{string(text), k.Line, "nothing\n"} {
+		if err := os.WriteFile(filepath.Clean(cert), []byte(wrong), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if keys, err := a.Load(ctx, p, nil, identity.Loading{}); err == nil || len(keys) != 1 {
+			t.Errorf("%q is taken for the certificate: %v, %v", wrong, keys, err)
+		}
+	}
+}
