@@ -8,7 +8,6 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"syscall"
 
 	"pi-key-tools/pkg/record"
 	"pi-key-tools/pkg/strictmodes"
@@ -52,19 +51,15 @@ func (f *far) ask(ctx context.Context, script string) (string, error) {
 		return "", err
 	}
 	if _, answer, ok := strings.Cut(string(stdout), begin); ok {
-		if answer, _, ok := strings.Cut(answer, finish); ok {
-			return answer, nil
+		if end := strings.LastIndex(answer, finish); end >= 0 { // a file may hold the mark too
+			return answer[:end], nil
 		}
 	}
 	said := strings.TrimSpace(string(stdout) + "\n" + string(stderr))
 	if said == "" {
 		return "", fmt.Errorf("%w: status %d, and it said nothing", ErrNoShell, status)
 	}
-	const most = 200
-	if len(said) > most {
-		said = said[:most] + "…"
-	}
-	return "", fmt.Errorf("%w: status %d, and it said \"%s\"", ErrNoShell, status, record.Escape(said))
+	return "", fmt.Errorf("%w: status %d, and it said \"%s\"", ErrNoShell, status, record.Escape(cut(said)))
 }
 
 // script gives a script the path as $p, and functions: look prints what ls(1)
@@ -74,7 +69,10 @@ func script(p, body string) (string, error) {
 	if !path.IsAbs(p) || strings.ContainsRune(p, 0) {
 		return "", fmt.Errorf("%q is not an absolute path", p)
 	}
-	return "p=" + Quote(p) + `
+	return "p=" + Quote(p) + "\n" + looking + Compact(body), nil
+}
+
+var looking = Compact(`
 look() { ls -ldn "$p" 2>/dev/null; }
 why() {
 	d=$p
@@ -87,8 +85,7 @@ why() {
 	done
 	echo missing
 }
-` + body, nil
-}
+`)
 
 // errorOf returns the error of a word that why printed.
 func errorOf(op, p, word string) error {
@@ -99,9 +96,18 @@ func errorOf(op, p, word string) error {
 	case "denied":
 		err = fs.ErrPermission
 	default:
-		err = fmt.Errorf("no answer that is understood: \"%s\"", record.Escape(word))
+		err = fmt.Errorf("no answer that is understood: \"%s\"", record.Escape(cut(word)))
 	}
 	return &fs.PathError{Op: op, Path: p, Err: err}
+}
+
+// cut shortens what a peer said.
+func cut(said string) string {
+	const most = 200
+	if len(said) > most {
+		return said[:most] + "…"
+	}
+	return said
 }
 
 func (f *far) Lstat(ctx context.Context, p string) (strictmodes.Stat, error) {
@@ -176,104 +182,4 @@ printf '%s\n' "$name" "$HOME"`)
 		}
 	}
 	return strictmodes.Account{}, fmt.Errorf("asking who we are there: id and $HOME said \"%s\"", record.Escape(out))
-}
-
-func (f *far) Chmod(ctx context.Context, p string, was strictmodes.Stat, mode fs.FileMode) error {
-	octal := strictmodes.Octal(mode)
-	now, err := f.change(ctx, p, was, "chmod "+octal)
-	if err == nil && strictmodes.Permissions(now.Mode) != strictmodes.Permissions(mode) {
-		err = fmt.Errorf("%w: the mode is %s", ErrModesIgnored, strictmodes.Octal(now.Mode))
-	}
-	if err != nil {
-		return fmt.Errorf("changing the mode of %s to %s: %w", p, octal, err)
-	}
-	return nil
-}
-
-func (f *far) Chown(ctx context.Context, p string, was strictmodes.Stat, uid int) error {
-	now, err := f.change(ctx, p, was, "chown "+strconv.Itoa(uid))
-	if err == nil && now.UID != uid {
-		err = fmt.Errorf("%w: the owner is uid %d", ErrModesIgnored, now.UID)
-	}
-	if err != nil {
-		return fmt.Errorf("changing the owner of %s to uid %d: %w", p, uid, err)
-	}
-	return nil
-}
-
-// change runs a command on what is still as it was, and returns how it is then.
-func (f *far) change(ctx context.Context, p string, was strictmodes.Stat, command string) (strictmodes.Stat, error) {
-	if err := same(was, was); err != nil { // of what kind it may be at all
-		return was, err
-	}
-	s, err := script(p, `set -- $(look)
-now="$1 $2 $3 $4"
-case $1 in
-`+lsMode(was.Mode)+`|`+lsMode(was.Mode)+`[+.@]) same=$3:$4 ;;
-*) same= ;;
-esac
-case $1,$2 in
--*,1|d*) ;;
--*) same=linked ;;
-esac
-if [ "$same" = linked ]; then
-	echo linked
-elif [ "$same" != `+fmt.Sprintf("%d:%d", was.UID, was.GID)+` ]; then
-	echo "changed $now"
-elif said=$(`+command+` "$p" 2>&1); then
-	look || why
-else
-	printf 'failed %s\n' "$said"
-fi`)
-	if err != nil {
-		return was, err
-	}
-	out, err := f.ask(ctx, s)
-	if err != nil {
-		return was, err
-	}
-	word, rest, _ := strings.Cut(strings.TrimSuffix(out, "\n"), " ")
-	switch word {
-	case "linked":
-		return was, ErrLinked
-	case "changed":
-		return was, fmt.Errorf("%w: it is \"%s\" now", ErrChanged, record.Escape(rest))
-	case "failed":
-		return was, saidBy(rest)
-	}
-	if st, ok := parseLs(out); ok {
-		return st, nil
-	}
-	return was, errorOf("look", p, out)
-}
-
-// saidBy returns the error of what a command said in the C locale. The words
-// are those of strerror(3), alike in every libc; they are all there is.
-func saidBy(text string) error {
-	for end, err := range map[string]error{
-		"Operation not permitted": syscall.EPERM,
-		"Permission denied":       syscall.EACCES,
-		"Read-only file system":   syscall.EROFS,
-	} {
-		if strings.HasSuffix(text, end) {
-			return err
-		}
-	}
-	return fmt.Errorf("it said \"%s\"", record.Escape(text))
-}
-
-func (f *far) Attributes(context.Context, string) (strictmodes.Attributes, error) {
-	panic("unwritten")
-}
-
-func (f *far) ReadFile(context.Context, string) ([]byte, error) { panic("unwritten") }
-
-func (f *far) Glob(context.Context, string) ([]string, error) { panic("unwritten") }
-
-func (f *far) Rename(context.Context, string, strictmodes.Stat, string) error { panic("unwritten") }
-
-func (f *far) Mkdir(context.Context, string, fs.FileMode) error { panic("unwritten") }
-
-func (f *far) Copy(context.Context, string, strictmodes.Stat, string, fs.FileMode) error {
-	panic("unwritten")
 }

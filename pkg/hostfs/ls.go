@@ -63,8 +63,22 @@ func parseLs(line string) (strictmodes.Stat, bool) {
 // lsMode is the first word of "ls -ldn" without its eleventh letter.
 func lsMode(mode fs.FileMode) string {
 	m := []byte("----------")
-	if mode.IsDir() {
+	switch mode.Type() {
+	case 0:
+	case fs.ModeDir:
 		m[0] = 'd'
+	case fs.ModeSymlink:
+		m[0] = 'l'
+	case fs.ModeNamedPipe:
+		m[0] = 'p'
+	case fs.ModeSocket:
+		m[0] = 's'
+	case fs.ModeDevice:
+		m[0] = 'b'
+	case fs.ModeDevice | fs.ModeCharDevice:
+		m[0] = 'c'
+	default:
+		m[0] = '?'
 	}
 	for i := range 9 {
 		if mode&(1<<(8-i)) != 0 {

@@ -1,0 +1,196 @@
+package hostfs
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+
+	"pi-key-tools/pkg/strictmodes"
+)
+
+// chunk is how much of a file one command returns, in bytes: a Runner may keep
+// no more than the last 1 MiB.
+const chunk = 512 << 10
+
+func (f *far) ReadFile(ctx context.Context, p string) ([]byte, error) {
+	fail := func(err error) ([]byte, error) { return nil, fmt.Errorf("reading %s: %w", p, err) }
+	var data []byte
+	var first string
+	for {
+		s, err := script(p, fmt.Sprintf(`
+			if ! seen=$(ls -ldnL "$p" 2>&1); then
+				printf '%%s\n' "failed $seen"
+			elif [ ! -f "$p" ]; then
+				echo irregular
+			elif [ ! -r "$p" ]; then
+				echo denied
+			else
+				printf '%%s\n' "regular $seen"
+				dd bs=%d skip=%d count=1 <"$p" 2>/dev/null
+			fi
+			`, chunk, len(data)/chunk))
+		if err != nil {
+			return nil, err
+		}
+		out, err := f.ask(ctx, s)
+		if err != nil {
+			return fail(err)
+		}
+		line, part, _ := strings.Cut(out, "\n")
+		word, seen, _ := strings.Cut(line, " ")
+		switch word {
+		case "regular":
+		case "irregular":
+			return fail(ErrNotRegular)
+		default:
+			return fail(outcome(p, strings.TrimSuffix(out, "\n")))
+		}
+		if first == "" {
+			first = seen
+		}
+		w := strings.Fields(seen)
+		size := 0
+		if len(w) > 5 {
+			size, err = strconv.Atoi(w[4])
+		}
+		switch want := min(size-len(data), chunk); {
+		case len(w) <= 5 || err != nil || size < 0:
+			return fail(errorOf("look", p, line))
+		case size > maxRead:
+			return fail(fmt.Errorf("%w: %d bytes", ErrTooLarge, size))
+		case seen != first || len(part) != want:
+			return fail(fmt.Errorf("%w while it was read", ErrChanged))
+		}
+		if data = append(data, part...); len(data) == size {
+			return bytes.Clone(data), nil
+		}
+	}
+}
+
+func (f *far) Glob(ctx context.Context, pattern string) ([]string, error) {
+	dir := globDir(pattern)
+	s, err := script(dir, "pattern="+Quote(pattern)+"\n"+Compact(`
+		IFS=
+		set +f
+		set -- $pattern
+		set -f
+		if [ -e "$1" ] || [ -h "$1" ]; then
+			printf '%s\000' "$@"
+		elif [ -d "$p" ] && { [ ! -r "$p" ] || [ ! -x "$p" ]; }; then
+			echo denied
+		elif [ "$(why)" = denied ]; then
+			echo denied
+		fi
+		`))
+	if err != nil {
+		return nil, err
+	}
+	out, err := f.ask(ctx, s)
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("looking for %s: %w", pattern, err)
+	case out == "":
+		return nil, nil
+	case !strings.HasSuffix(out, "\x00"):
+		return nil, fmt.Errorf("looking for %s: %w", pattern, errorOf("glob", dir, out))
+	}
+	names := strings.Split(strings.TrimSuffix(out, "\x00"), "\x00")
+	slices.Sort(names)
+	return names, nil
+}
+
+// globDir returns the folder that a pattern is searched in: what is before
+// its first wildcard.
+func globDir(pattern string) string {
+	if i := strings.IndexAny(pattern, `*?[\`); i >= 0 {
+		pattern = pattern[:i] + "x"
+	}
+	return path.Dir(pattern)
+}
+
+func (f *far) Attributes(ctx context.Context, p string) (strictmodes.Attributes, error) {
+	s, err := script(p, `
+		PATH=$PATH:/usr/sbin:/sbin
+		if look; then
+			mark next
+			getfacl -cnp "$p" 2>/dev/null
+			mark next
+			lsattr -d "$p" 2>/dev/null
+			mark next
+			cat /proc/mounts 2>/dev/null
+		else
+			why
+		fi
+		`)
+	if err != nil {
+		return strictmodes.Attributes{}, err
+	}
+	out, err := f.ask(ctx, s)
+	if err != nil {
+		return strictmodes.Attributes{}, fmt.Errorf("looking at %s: %w", p, err)
+	}
+	said := strings.Split(out, middle)
+	st, ok := parseLs(said[0])
+	if !ok || len(said) != 4 {
+		return strictmodes.Attributes{}, errorOf("look", p, out)
+	}
+	a := attributesOf(mountOf(said[3], p))
+	a.ACL = letsOthersWrite(said[1], st)
+	flags, _, _ := strings.Cut(said[2], " ")
+	a.Immutable = strings.ContainsAny(flags, "ia")
+	return a, nil
+}
+
+// letsOthersWrite reports whether an ACL as "getfacl -cn" prints it lets a
+// user or a group write that are not those of st, nor root.
+func letsOthersWrite(acl string, st strictmodes.Stat) bool {
+	mask, named := true, false
+	for line := range strings.Lines(acl) {
+		line, _, _ = strings.Cut(line, "#")
+		e := strings.Split(strings.TrimSpace(line), ":")
+		if len(e) != 3 { // those of "default:" have four words
+			continue
+		}
+		id, err := strconv.Atoi(e[1])
+		writes := strings.Contains(e[2], "w")
+		switch {
+		case e[0] == "mask":
+			mask = writes
+		case err != nil: // the owner, the group, others: what the mode tells
+		case e[0] == "user" && id != 0 && id != st.UID, e[0] == "group" && id != 0 && id != st.GID:
+			named = named || writes
+		}
+	}
+	return named && mask
+}
+
+// A mountPoint is a line of /proc/mounts.
+type mountPoint struct{ point, kind, options string }
+
+// mountOf returns the mount that a path is in, by the lines of /proc/mounts: the
+// deepest, and of several at one place the last. p holds no link.
+func mountOf(table, p string) mountPoint {
+	var found mountPoint
+	for line := range strings.Lines(table) {
+		w := strings.Fields(line)
+		if len(w) < 4 {
+			continue
+		}
+		m := mountPoint{mountNames.Replace(w[1]), w[2], w[3]}
+		if (p == m.point || strings.HasPrefix(p, strings.TrimSuffix(m.point, "/")+"/")) && len(m.point) >= len(found.point) {
+			found = m
+		}
+	}
+	return found
+}
+
+// mountNames are the bytes that the kernel writes in octal.
+var mountNames = strings.NewReplacer(`\040`, " ", `\011`, "\t", `\012`, "\n", `\134`, `\`)
+
+func attributesOf(m mountPoint) strictmodes.Attributes {
+	return strictmodes.Attributes{FS: m.kind, ReadOnly: slices.Contains(strings.Split(m.options, ","), "ro")}
+}
