@@ -35,6 +35,8 @@ import (
 //	lines N FILE
 //	    wants that many lines.
 //	appendline FILE LINE
+//	agent
+//	    starts an ssh-agent, and sets SSH_AUTH_SOCK.
 func TestScripts(t *testing.T) {
 	bin := binaries(t)
 	scripts, err := filepath.Abs(filepath.Join(root, "scripts"))
@@ -82,6 +84,9 @@ func TestScripts(t *testing.T) {
 			},
 			"appendline": func(ts *testscript.TestScript, _ bool, args []string) {
 				appendTo(ts, ts.MkAbs(args[0]), args[1]+"\n")
+			},
+			"agent": func(ts *testscript.TestScript, _ bool, _ []string) {
+				ts.Setenv("SSH_AUTH_SOCK", sshtest.StartAgent(t))
 			},
 			"lines": func(ts *testscript.TestScript, _ bool, args []string) {
 				want(ts, "lines", strings.Count(ts.ReadFile(args[1]), "\n"), args[0])

@@ -12,21 +12,37 @@ import (
 
 const synopsis = `pikeycheck [options] target ...
 pikeycheck [options] --hosts file
-pikeycheck [options]`
+pikeycheck [options]
+pikeycheck -a [-t life] [-c] [--passphrase-file file] [file ...]
+pikeycheck -d [file ... | -]
+pikeycheck -D | -l | -L | -x | -X
+pikeycheck -K [file ...]`
 
 func run(ctx context.Context, env *cli.Env) error {
 	var opt targets.Options
 	fs := env.Flags(synopsis)
 	opt.Flags(fs)
+	job := agentJob{Env: env, opt: &opt}
+	job.flags(fs)
+	env.Args = lone(env.Args)
 	operands, err := env.Parse(fs)
 	if err != nil {
+		return err
+	}
+	if job.given() {
+		job.files, operands = operands, nil
+	}
+	if err := job.check(); err != nil {
 		return err
 	}
 	list, err := opt.Check(operands)
 	if err != nil {
 		return err
 	}
-	if len(list) == 0 && opt.Hosts == "" {
+	switch {
+	case job.given():
+		return job.run(ctx)
+	case len(list) == 0 && opt.Hosts == "":
 		return opt.Here(ctx, env, diagnose.Local)
 	}
 	return opt.Run(ctx, env, list, func(ctx context.Context, host *connect.Host) []record.Record {

@@ -54,6 +54,26 @@ var outcomes = []Entry{
 		Meaning:  "The agent holds the key and signs with it.",
 		Evidence: "The agent signed a random challenge, and the signature was verified.",
 	}, {
+		Word:     "agent-key",
+		Meaning:  "The agent lists the key.",
+		Evidence: "The agent was asked for its list, and not to sign.",
+	}, {
+		Word:     "agent-added",
+		Meaning:  "The agent holds the key now, and signs with it.",
+		Evidence: "The agent lists it, and signed a random challenge, unless each use has to be confirmed.",
+	}, {
+		Word:     "agent-removed",
+		Meaning:  "The agent held the key and has forgotten it.",
+		Evidence: "The agent said so; after -D it was asked for its list.",
+	}, {
+		Word:     "agent-locked",
+		Meaning:  "The agent lists and uses no key until it is unlocked.",
+		Evidence: "The agent said so.",
+	}, {
+		Word:     "agent-unlocked",
+		Meaning:  "The agent uses its keys again.",
+		Evidence: "The agent took the password.",
+	}, {
 		Word:     "config",
 		Meaning:  "The configuration of ssh can be read and allows a login by key.",
 		Evidence: "The files that ssh would read were read by the same rules.",

@@ -1,0 +1,400 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"pi-key-tools/pkg/cli"
+	"pi-key-tools/pkg/cli/targets"
+	"pi-key-tools/pkg/confline"
+	"pi-key-tools/pkg/connect"
+	"pi-key-tools/pkg/hostfs"
+	"pi-key-tools/pkg/identity"
+	"pi-key-tools/pkg/record"
+	"pi-key-tools/pkg/secret"
+	"pi-key-tools/pkg/sshkey"
+)
+
+// An agentJob is what to do with the agent, in the letters of ssh-add(1).
+type agentJob struct {
+	add, remove, removeAll, list, public, lock, unlock, keychain bool
+
+	life    string
+	confirm bool
+
+	// What the job works with.
+	*cli.Env
+	opt   *targets.Options
+	files []string
+	agent *identity.Agent
+}
+
+func (j *agentJob) flags(fs *pflag.FlagSet) {
+	fs.BoolVarP(&j.add, "add", "a", false, "add keys to the agent: the files named, or ssh's default ones")
+	fs.StringVarP(&j.life, "life", "t", "", "with -a: the agent forgets the keys after this `time`, such as 8h")
+	fs.BoolVarP(&j.confirm, "confirm", "c", false, "with -a: each use of the keys has to be confirmed")
+	fs.BoolVarP(&j.remove, "delete", "d", false, "remove keys from the agent; -: the public keys of standard input")
+	fs.BoolVarP(&j.removeAll, "delete-all", "D", false, "remove every key from the agent")
+	fs.BoolVar(&j.list, "list", false, "list the keys of the agent, as -l without a user does")
+	fs.BoolVarP(&j.public, "list-public", "L", false, "print the public keys that the agent holds")
+	fs.BoolVarP(&j.lock, "lock", "x", false, "lock the agent with a password")
+	fs.BoolVarP(&j.unlock, "unlock", "X", false, "unlock the agent")
+	fs.BoolVarP(&j.keychain, "keychain", "K", false, "add keys, and their passphrases to the keychain of macOS")
+}
+
+// lone turns an -l that no user follows into --list: it is ssh-add's letter
+// then, and ssh's else.
+func lone(args []string) []string {
+	args = slices.Clone(args)
+	for i, arg := range args {
+		switch {
+		case arg == "--":
+			return args
+		case arg == "-l" && (i+1 == len(args) || len(args[i+1]) > 1 && args[i+1][0] == '-'):
+			args[i] = "--list"
+		}
+	}
+	return args
+}
+
+// given reports whether there is anything to do.
+func (j *agentJob) given() bool { return len(j.letters()) > 0 }
+
+func (j *agentJob) letters() []string {
+	var letters []string
+	for _, l := range []struct {
+		letter string
+		on     bool
+	}{
+		{"-a", j.add}, {"-d", j.remove}, {"-D", j.removeAll}, {"-l", j.list}, {"-L", j.public},
+		{"-x", j.lock}, {"-X", j.unlock}, {"-K", j.keychain},
+	} {
+		if l.on {
+			letters = append(letters, l.letter)
+		}
+	}
+	return letters
+}
+
+func (j *agentJob) check() error {
+	letters := j.letters()
+	switch {
+	case len(letters) > 1:
+		return cli.Usagef("%s cannot go together", strings.Join(letters, " and "))
+	case (j.life != "" || j.confirm) && !j.add:
+		return cli.Usagef("-t and -c are for -a")
+	case len(letters) == 0:
+		return nil
+	case j.opt.Hosts != "":
+		return cli.Usagef("%s takes no --hosts", letters[0])
+	case len(j.files) > 0 && !j.add && !j.remove && !j.keychain:
+		return cli.Usagef("%s takes no operand, but there is %q", letters[0], j.files[0])
+	}
+	return nil
+}
+
+func (j *agentJob) run(ctx context.Context) error {
+	if j.keychain {
+		return j.toKeychain(ctx)
+	}
+	var how identity.Loading
+	if j.life != "" {
+		seconds, err := confline.Seconds(j.life)
+		if err != nil || seconds == 0 {
+			return cli.Usagef("-t %s: a time such as 8h, 30m or 3600", j.life)
+		}
+		how.Life = time.Duration(seconds) * time.Second
+	}
+	how.Confirm = j.confirm
+	socket := ""
+	if err := j.opt.Side(ctx, j.Env, func(_ context.Context, host *connect.Host) error {
+		socket = host.Config.IdentityAgent
+		return nil
+	}); err != nil {
+		return err
+	}
+	var err error
+	if j.agent, err = identity.DialAgent(ctx, socket); err != nil {
+		return cli.WithHint(err, `start one in this shell: eval "$(ssh-agent -s)"`)
+	}
+	defer j.agent.Close()
+	switch {
+	case j.add:
+		return j.addKeys(ctx, how)
+	case j.remove:
+		return j.removeKeys(ctx)
+	case j.removeAll:
+		return j.clear(ctx)
+	case j.lock, j.unlock:
+		return j.turnLock(ctx)
+	}
+	return j.show(ctx)
+}
+
+// pairs are those of the files named, or those of ssh's default ones that are
+// there.
+func (j *agentJob) pairs() ([]*identity.Pair, error) {
+	var pairs []*identity.Pair
+	for _, file := range j.files {
+		p, err := identity.Load(file)
+		if errors.Is(err, fs.ErrNotExist) {
+			j.Emit(record.Record{Verdict: record.Fail, Cause: "key-missing", Subject: file, Detail: "there is no such file"})
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		pairs = append(pairs, p)
+	}
+	if len(j.files) > 0 {
+		return pairs, nil
+	}
+	folder := filepath.Join(j.opt.Connect.Home, ".ssh")
+	for _, name := range identity.DefaultNames {
+		p, err := identity.Load(filepath.Join(folder, name))
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, err
+		}
+		if err == nil {
+			pairs = append(pairs, p)
+		}
+	}
+	if len(pairs) == 0 {
+		j.Emit(record.Record{Verdict: record.Fail, Cause: "key-missing", Subject: folder,
+			Detail: "none of ssh's default key files is there", Hint: "pikeygen"})
+	}
+	return pairs, nil
+}
+
+// refusals are the faults for which ssh-add would not take a key either.
+var refusals = []string{"key-mode", "key-damaged", "key-format", "key-unreadable"}
+
+func (j *agentJob) addKeys(ctx context.Context, how identity.Loading) error {
+	pairs, err := j.pairs()
+	if err != nil {
+		return err
+	}
+	phrases := &secret.Source{File: j.opt.Connect.PassphraseFile, Getenv: j.Getenv}
+	for _, p := range pairs {
+		if i := slices.IndexFunc(p.Faults, func(f identity.Fault) bool { return f.Path == p.Path && slices.Contains(refusals, f.Cause) }); i >= 0 {
+			f := p.Faults[i]
+			j.Emit(record.Record{Verdict: record.Fail, Cause: f.Cause, Subject: f.Path, Detail: f.Detail, Hint: f.Hint})
+			continue
+		}
+		keys, err := j.agent.Load(ctx, p, func(ctx context.Context) ([]byte, error) {
+			return phrases.Get(ctx, fmt.Sprintf("Enter passphrase for %s: ", p.Path))
+		}, how)
+		for _, k := range keys {
+			j.Emit(j.added(ctx, p, k, how))
+		}
+		if err != nil {
+			j.Emit(notAdded(p, err))
+		}
+	}
+	return nil
+}
+
+// added is the record of a key that the agent took, if it shows that it did.
+func (j *agentJob) added(ctx context.Context, p *identity.Pair, key sshkey.Public, how identity.Loading) record.Record {
+	r := record.Record{Verdict: record.Done, Cause: "agent-added", Subject: key.Fingerprint(), Detail: fmt.Sprintf("%s %s", key.Name(), p.Path)}
+	held, err := j.agent.Keys(ctx)
+	if err == nil && !slices.ContainsFunc(held, key.Equal) {
+		err = errors.New("the agent took it and does not list it")
+	}
+	if err == nil && !how.Confirm { // a test would ask somebody
+		err = j.agent.TestSign(ctx, key)
+	}
+	if err != nil {
+		r.Verdict, r.Cause, r.Detail = record.Fail, "agent-refused", fmt.Sprintf("%s: %v", p.Path, err)
+		return r
+	}
+	if how.Life > 0 {
+		r.Detail += fmt.Sprintf(", for %v", how.Life)
+	}
+	if how.Confirm {
+		r.Detail += ", to be confirmed at each use"
+	}
+	return r
+}
+
+func notAdded(p *identity.Pair, err error) record.Record {
+	r := record.Record{Verdict: record.Fail, Cause: "key-damaged", Subject: p.Path, Detail: err.Error()}
+	var unsupported *identity.UnsupportedError
+	switch {
+	case errors.As(err, &unsupported):
+		r.Cause, r.Hint = "key-format", unsupported.Hint()
+	case errors.Is(err, identity.ErrAgentWillNot):
+		r.Cause, r.Hint = "agent-refused", "it may be locked (pikeycheck -X), or take no keys of this type"
+	case p.Private.Encrypted:
+		r.Cause, r.Hint = "key-encrypted", "pikeycheck -a --passphrase-file FILE "+hostfs.Quote(p.Path)
+	case errors.Is(err, fs.ErrNotExist):
+		r.Cause = "key-missing"
+	}
+	return r
+}
+
+func (j *agentJob) removeKeys(ctx context.Context) error {
+	var keys []sshkey.Public
+	if slices.Equal(j.files, []string{"-"}) {
+		data, err := io.ReadAll(io.LimitReader(j.Stdin, 16<<20))
+		if err != nil {
+			return fmt.Errorf("standard input: %w", err)
+		}
+		if keys, err = sshkey.ReadPublic(data); err != nil {
+			return fmt.Errorf("standard input: %w", err)
+		}
+	} else {
+		pairs, err := j.pairs()
+		if err != nil {
+			return err
+		}
+		for _, p := range pairs {
+			if len(p.Public.Blob) == 0 {
+				f := p.Faults[0] // without any, there would be a key
+				j.Emit(record.Record{Verdict: record.Fail, Cause: f.Cause, Subject: f.Path, Detail: f.Detail, Hint: f.Hint})
+				continue
+			}
+			keys = append(keys, p.Public)
+		}
+	}
+	held, err := j.agent.Keys(ctx)
+	if err != nil {
+		return err
+	}
+	for _, key := range keys {
+		// With it goes its certificate, as ssh-add does.
+		found := false
+		for _, h := range held {
+			if !h.Plain().Equal(key.Plain()) {
+				continue
+			}
+			found = true
+			r := record.Record{Verdict: record.Done, Cause: "agent-removed", Subject: h.Fingerprint(), Detail: h.Name() + " " + h.Comment}
+			if err := j.agent.Remove(ctx, h); err != nil {
+				r.Verdict, r.Cause, r.Detail = record.Fail, "agent-refused", err.Error()
+			}
+			j.Emit(r)
+		}
+		if !found {
+			j.Emit(record.Record{Verdict: record.OK, Cause: "key-absent", Subject: key.Fingerprint(), Detail: "the agent does not hold it"})
+		}
+	}
+	return nil
+}
+
+func (j *agentJob) clear(ctx context.Context) error {
+	held, err := j.agent.Keys(ctx)
+	if err != nil {
+		return err
+	}
+	if err := j.agent.RemoveAll(ctx); err != nil {
+		return err
+	}
+	left, err := j.agent.Keys(ctx)
+	if err != nil {
+		return err
+	}
+	for _, key := range held {
+		r := record.Record{Verdict: record.Done, Cause: "agent-removed", Subject: key.Fingerprint(), Detail: key.Name() + " " + key.Comment}
+		if slices.ContainsFunc(left, key.Equal) {
+			r.Verdict, r.Cause, r.Detail = record.Fail, "agent-refused", "the agent says that it removed all keys, and lists it"
+		}
+		j.Emit(r)
+	}
+	if len(held) == 0 {
+		j.Emit(record.Record{Verdict: record.OK, Cause: "agent-empty", Subject: j.agent.Socket, Detail: "the agent holds no key"})
+	}
+	return nil
+}
+
+func (j *agentJob) show(ctx context.Context) error {
+	held, err := j.agent.Keys(ctx)
+	if err != nil {
+		return err
+	}
+	for _, key := range held {
+		if j.public {
+			j.Print([]byte(key.Line() + "\n"))
+			continue
+		}
+		j.Emit(record.Record{Verdict: record.OK, Cause: "agent-key", Subject: key.Fingerprint(),
+			Detail: fmt.Sprintf("%d %s %s", key.Bits(), key.Name(), key.Comment)})
+	}
+	if len(held) > 0 {
+		return nil
+	}
+	// A locked agent looks so too.
+	const hint = "pikeycheck -a; or, if it is locked: pikeycheck -X"
+	if j.public {
+		return cli.WithHint(errors.New("the agent holds no key"), hint)
+	}
+	j.Emit(record.Record{Verdict: record.Fail, Cause: "agent-empty", Subject: j.agent.Socket, Detail: "the agent holds no key", Hint: hint})
+	return nil
+}
+
+func (j *agentJob) turnLock(ctx context.Context) error {
+	source := &secret.Source{File: j.opt.Connect.PassphraseFile, Getenv: j.Getenv}
+	word, err := source.Get(ctx, "Enter lock password: ")
+	if err != nil {
+		return err
+	}
+	defer secret.Wipe(word)
+	if j.lock && source.File == "" { // nobody sees what is typed
+		again, err := source.Get(ctx, "Again: ")
+		defer secret.Wipe(again)
+		switch {
+		case err != nil:
+			return err
+		case string(again) != string(word):
+			return errors.New("the two passwords differ")
+		}
+	}
+	r := record.Record{Verdict: record.Done, Cause: "agent-locked", Subject: j.agent.Socket, Detail: "it lists and uses no key until pikeycheck -X"}
+	do := j.agent.Lock
+	if j.unlock {
+		r.Cause, r.Detail, do = "agent-unlocked", "", j.agent.Unlock
+	}
+	if err := do(ctx, word); err != nil {
+		r.Verdict, r.Cause, r.Detail = record.Fail, "agent-refused", err.Error()
+		r.Hint = "is it locked already?"
+		if j.unlock {
+			r.Hint = "the password is another, or it is not locked"
+		}
+	}
+	j.Emit(r)
+	return nil
+}
+
+// appleAdd is the only program that can put a passphrase where macOS's ssh
+// looks for it.
+const appleAdd = "/usr/bin/ssh-add"
+
+// toKeychain has Apple's ssh-add do it, which asks for passphrases itself.
+func (j *agentJob) toKeychain(ctx context.Context) error {
+	if runtime.GOOS != "darwin" {
+		return cli.WithHint(errors.New("the keychain is one of macOS"),
+			"GNOME: its keyring keeps a passphrase when the box in its prompt is ticked\n"+
+				"hint: KDE: SSH_ASKPASS=ksshaskpass SSH_ASKPASS_REQUIRE=prefer pikeycheck -a\n"+
+				"hint: without a desktop: pikeycheck -a --passphrase-file <(pass show NAME)")
+	}
+	cmd := exec.CommandContext(ctx, appleAdd, append([]string{"--apple-use-keychain", "--"}, j.files...)...)
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, j.Stderr, j.Stderr // its words are no records
+	r := record.Record{Verdict: record.Done, Cause: "agent-added", Subject: strings.Join(j.files, " "), Detail: "by " + appleAdd + ", with the passphrase in the keychain"}
+	if err := cmd.Run(); err != nil {
+		r.Verdict, r.Cause, r.Detail = record.Fail, "agent-refused", fmt.Sprintf("%s: %v", appleAdd, err)
+	}
+	j.Emit(r)
+	return nil
+}
