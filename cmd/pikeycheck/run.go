@@ -16,7 +16,8 @@ pikeycheck [options]
 pikeycheck -a [-t life] [-c] [--passphrase-file file] [file ...]
 pikeycheck -d [file ... | -]
 pikeycheck -D | -l | -L | -x | -X
-pikeycheck -K [file ...]`
+pikeycheck -K [file ...]
+pikeycheck --explain word`
 
 func run(ctx context.Context, env *cli.Env) error {
 	var opt targets.Options
@@ -24,10 +25,17 @@ func run(ctx context.Context, env *cli.Env) error {
 	opt.Flags(fs)
 	job := agentJob{Env: env, opt: &opt}
 	job.flags(fs)
+	word := fs.String("explain", "", "say what the cause `word` of a record means, how it is known and what cures it")
 	env.Args = lone(env.Args)
 	operands, err := env.Parse(fs)
 	if err != nil {
 		return err
+	}
+	if fs.Changed("explain") {
+		if len(operands) > 0 || job.given() || opt.Hosts != "" {
+			return cli.Usagef("--explain takes one word, and nothing else")
+		}
+		return explain(env, *word)
 	}
 	if job.given() {
 		job.files, operands = operands, nil
