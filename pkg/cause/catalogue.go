@@ -183,6 +183,11 @@ var thisSide = []Entry{
 		Meaning:  "The configuration file of ssh holds a line that ssh does not take.",
 		Evidence: "The file was read by the rules of ssh_config(5), or ssh -G was asked.",
 		Cure:     "Correct the line that the detail names.",
+	}, {
+		Word:     "known-hosts-unreadable",
+		Meaning:  "We may not read a known_hosts file, so ssh trusts no server whose key it would look up there.",
+		Evidence: `Owner and mode were looked at; ssh says "Host key verification failed".`,
+		Cure:     "Run pikeyfix; if the file belongs to another, most often root: sudo chown USER FILE.",
 	},
 }
 
@@ -439,6 +444,11 @@ var farFiles = []Entry{
 		Evidence: "Its mode was looked at, or the server told it.",
 		Cure:     "Run pikeyfix, or chmod go-w ~/.ssh/authorized_keys there.",
 	}, {
+		Word:     "acl-writable",
+		Meaning:  "An access list lets others write home, the authorized keys or a folder between, so sshd ignores the keys.",
+		Evidence: "The list shows as the group's permission to write, and was looked at.",
+		Cure:     "Run pikeyfix, which takes that away with chmod g-w; setfacl -b PATH takes off the whole list.",
+	}, {
 		Word:     "parent-writable",
 		Meaning:  "Others may write a folder on the way to the authorized keys, so sshd ignores them.",
 		Evidence: "The mode of each folder up to home was looked at, or up to the root when the file is outside home.",
@@ -459,6 +469,11 @@ var farFiles = []Entry{
 		Evidence: "It is a folder, a FIFO or a device.",
 		Cure:     "Move it aside there, and install the key again with pikeycopy.",
 	}, {
+		Word:     "keys-misnamed",
+		Meaning:  "The authorized keys are in a file of nearly the right name, which sshd does not look at.",
+		Evidence: "There is no authorized_keys, and a file such as authorised_keys or authorized_keys.pub is there.",
+		Cure:     "Run pikeyfix, or give the file the name authorized_keys.",
+	}, {
 		Word:     "keys-symlink",
 		Meaning:  "The name authorized_keys is a link that does not lead to a file, or leads out of the home folder to what belongs to another.",
 		Evidence: "The links were followed: there were too many of them, one could not be read, or the owner at their end is another.",
@@ -473,6 +488,11 @@ var farFiles = []Entry{
 		Meaning:  "The home folder of the account does not exist.",
 		Evidence: "The path that the account names was looked up.",
 		Cure:     "Mount it, or make it on the console with sudo mkhomedir_helper USER.",
+	}, {
+		Word:     "home-encrypted",
+		Meaning:  "The home folder is encrypted and not open, so sshd cannot see the authorized keys in it.",
+		Evidence: "What ecryptfs or systemd-homed leaves in its place is there.",
+		Cure:     "Log in by password first, which opens it, or keep the keys outside home: AuthorizedKeysFile /etc/ssh/authorized_keys.d/%u in sshd_config.",
 	}, {
 		Word:     "key-not-installed",
 		Meaning:  "The authorized keys of the account do not hold the key.",

@@ -85,7 +85,7 @@ func (in *inside) gather(ctx context.Context, run hostfs.Runner) error {
 	if in.account.Home == "" { // passwd(5) does not know the account
 		in.account.Home = path.Dir(path.Dir(in.path))
 	}
-	if in.server == strictmodes.Dropbear {
+	if in.server.IsDropbear() {
 		if name, _ := in.dropbearFile(); name != in.path {
 			return in.ask(ctx, run, question{keys: in.path, same: name})
 		}
@@ -144,7 +144,7 @@ func (in *inside) gather(ctx context.Context, run hostfs.Runner) error {
 
 // judge goes the way of a key through the server (auth2.c, auth2-pubkey.c).
 func (in *inside) judge(ctx context.Context, fsys hostfs.FS) error {
-	if in.server == strictmodes.Dropbear {
+	if in.server.IsDropbear() {
 		if name, ok := in.dropbearReads(); ok {
 			if err := in.modes(ctx, fsys, name, ""); err != nil {
 				return err
@@ -413,7 +413,7 @@ func (in *inside) modes(ctx context.Context, fsys hostfs.FS, name, unless string
 	}
 	strict := in.config == nil || !in.config.Is("StrictModes", "no")
 	for _, f := range findings {
-		if strict || f.Cause == "keys-unreadable" || f.Cause == "keys-not-a-file" {
+		if strict || !strings.HasSuffix(f.Cause, "-writable") && f.Cause != "wrong-owner" {
 			in.find(unless, f.Cause, f.Path, in.host.Again("pikeyfix"), "%s", f.Detail)
 		}
 	}
@@ -627,7 +627,7 @@ func dropbearFault(n numbered, typ, version string) string {
 // unexplained is the record of a key that nothing found speaks against.
 func (in *inside) unexplained() record.Record {
 	detail := "the key is in " + in.path + ", and its line, owners and modes are good"
-	if in.server == strictmodes.Dropbear {
+	if in.server.IsDropbear() {
 		return failure("key-refused", in.key.Fingerprint(), "look in the log there: logread | grep dropbear, or journalctl -t dropbear", "%s", detail)
 	}
 	if !in.openSSH() {

@@ -69,7 +69,7 @@ func title(s strictmodes.Server) string {
 		return "OpenSSH"
 	case strictmodes.Debian:
 		return "OpenSSH of Debian"
-	case strictmodes.Dropbear:
+	case strictmodes.Dropbear, strictmodes.Dropbear2025:
 		return "dropbear"
 	}
 	return "any server"

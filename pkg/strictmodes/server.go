@@ -10,26 +10,32 @@ type Server int
 
 // The servers whose rules differ.
 const (
-	All      Server = iota // unknown: what satisfies every server
-	OpenSSH                // upstream, and every distribution that does not patch it
-	Debian                 // Debian, Ubuntu, Raspberry Pi OS: a private group may write
-	Dropbear               // the rules up to 2024; later ones are more lenient
+	All          Server = iota // unknown: what satisfies every server
+	OpenSSH                    // upstream, and every distribution that does not patch it
+	Debian                     // Debian, Ubuntu, Raspberry Pi OS: a private group may write
+	Dropbear                   // up to 2024.86, and any that does not tell its version
+	Dropbear2025               // dropbear from 2025.87 on judges the folders, and no longer the file
 )
 
-// String returns the word that names the server on a command line.
+// IsDropbear reports whether it is dropbear, of whatever version.
+func (s Server) IsDropbear() bool { return s == Dropbear || s == Dropbear2025 }
+
+// String returns the word that names the server on a command line, where
+// there is one for all versions of dropbear.
 func (s Server) String() string {
 	switch s {
 	case OpenSSH:
 		return "openssh"
 	case Debian:
 		return "debian"
-	case Dropbear:
+	case Dropbear, Dropbear2025:
 		return "dropbear"
 	}
 	return "all"
 }
 
-// ParseServer is the reverse of String. For "", which names none, known is false.
+// ParseServer is the reverse of String; "dropbear" is the one that is stricter.
+// For "", which names none, known is false.
 func ParseServer(word string) (s Server, known bool, err error) {
 	for _, s := range []Server{All, OpenSSH, Debian, Dropbear} {
 		if word == s.String() {
@@ -49,6 +55,12 @@ func ServerOf(version string) Server {
 	v := strings.ToLower(version)
 	switch {
 	case strings.Contains(v, "dropbear"):
+		// "SSH-2.0-dropbear_2025.89"; "Dropbear v2025.89" is what dropbear -V prints.
+		_, v, _ = strings.Cut(v, "dropbear")
+		v = strings.TrimLeft(v, "_ v")
+		if len(v) >= len("2025.87") && "2025.87" <= v && v[4] == '.' {
+			return Dropbear2025
+		}
 		return Dropbear
 	case !strings.Contains(v, "openssh"):
 		return All

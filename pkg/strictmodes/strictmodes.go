@@ -56,13 +56,14 @@ type Account struct {
 
 // A Finding is one thing that the server, or ssh for its own files, refuses.
 type Finding struct {
-	Cause  string      // home-writable, dir-writable, keys-writable, parent-writable, wrong-owner, keys-not-a-file, keys-unreadable, home-missing, key-mode, config-writable
+	Cause  string      // a word of pi-key-causes(7)
 	Path   string      // of the real file, not of a link to it
 	Stat   Stat        // as it is; zero if it cannot be looked at
 	Mode   fs.FileMode // the permissions that cure it, if Repair is Chmod
 	Repair Repair
 	To     string // the new name in the same folder, a whole path, if Repair is Rename
 	Detail string // "mode 0775: the group may write", for a person
+	Note   string // what to know of the Repair besides; "" for nothing
 }
 
 // A Repair is the kind of change that cures a finding.
@@ -102,12 +103,18 @@ func Octal(mode fs.FileMode) string {
 // keysFiles are absolute, in the order that the server looks for them; nil
 // means what it has by default, which is ~/.ssh/authorized_keys, and but for
 // dropbear ~/.ssh/authorized_keys2 if that is there. A missing keys file is no
-// finding of modes, and not reported; the folders that it would be in are
-// judged. What is on the way to several files is judged once.
+// finding of modes; the folders that it would be in are judged. If all are
+// missing, that is reported only where something tells why: a file of nearly
+// that name, or a home that is encrypted or not mounted. What is on the way to
+// several files is judged once.
 //
 // Only what is in the home, by its real path, gets a Repair: a link may lead
-// to what others need as it is. Nothing with further hard links does, nor a
-// folder like /tmp, and the home itself is never given away by Chown.
+// to what others need as it is. Nothing with further hard links does, nor what
+// is setuid or a device, nor a folder like /tmp, and the home itself is never
+// given away by Chown.
+//
+// An Examiner is asked about what has a Repair, and about nothing else: where
+// the change cannot be made, the Cause says why and the Repair is None.
 //
 // POSIX ACLs count as far as they show in the group bits, as for sshd. One
 // corner of Debian's rule is taken too kindly: a file of root's, writable by
@@ -124,7 +131,7 @@ func Judge(ctx context.Context, tree Tree, who Account, keysFiles []string, serv
 	}
 	if keysFiles == nil {
 		keysFiles = []string{path.Join(homeName, ".ssh/authorized_keys")}
-		if second := keysFiles[0] + "2"; server != Dropbear {
+		if second := keysFiles[0] + "2"; !server.IsDropbear() {
 			switch keys, err := w.walk(second); {
 			case err != nil:
 				return nil, err
@@ -133,7 +140,7 @@ func Judge(ctx context.Context, tree Tree, who Account, keysFiles []string, serv
 			}
 		}
 	}
-	j := judge{ctx: ctx, tree: tree, who: who, server: server, home: home.real}
+	j := judge{ctx: ctx, tree: tree, walker: w, who: who, server: server, home: home.real}
 	homeMissing := home.end == missing || home.end == stuck || home.end == found && !home.last.Mode.IsDir()
 	var findings []Finding
 	var ways []way
@@ -144,8 +151,11 @@ func Judge(ctx context.Context, tree Tree, who Account, keysFiles []string, serv
 		name = path.Clean(name)
 		if homeMissing && within(homeName, name) {
 			if len(findings) == 0 {
-				findings = append(findings, Finding{Cause: "home-missing", Path: home.real, Stat: home.last.Stat,
-					Detail: home.describe("there is no such folder")})
+				f, err := j.homeless(home)
+				if err != nil {
+					return nil, err
+				}
+				findings = append(findings, f)
 			}
 			continue
 		}
@@ -157,17 +167,23 @@ func Judge(ctx context.Context, tree Tree, who Account, keysFiles []string, serv
 		if err != nil {
 			return nil, err
 		}
-		f := keysFile{dir: dir.real, real: keys.real}
-		if server == Dropbear || server == All {
-			if f.named, err = w.named(name, homeName); err != nil {
-				return nil, err
-			}
+		f := keysFile{name: name, dir: dir.real, real: keys.real}
+		switch server {
+		case Dropbear, All:
+			f.named, err = w.named(name, homeName)
+		case Dropbear2025:
+			f.named, err = w.named(path.Dir(name), homeName)
+		}
+		if err != nil {
+			return nil, err
 		}
 		j.files, ways = append(j.files, f), append(ways, keys)
 	}
 
 	seen := make(map[string]bool)
+	gone := len(ways) > 0
 	for _, keys := range ways {
+		gone = gone && keys.end == missing
 		for _, n := range keys.passed {
 			if seen[n.path] {
 				continue
@@ -191,7 +207,11 @@ func Judge(ctx context.Context, tree Tree, who Account, keysFiles []string, serv
 			}
 			findings = append(findings, f...)
 		case stuck:
-			findings = append(findings, Finding{Cause: "keys-not-a-file", Path: keys.real, Stat: keys.last.Stat, Detail: keys.describe("")})
+			f := Finding{Cause: "keys-not-a-file", Path: keys.real, Stat: keys.last.Stat, Detail: keys.describe("")}
+			if keys.last.path != "" { // else there is but a circle of links
+				j.propose(&f, Aside)
+			}
+			findings = append(findings, f)
 		case denied:
 			explained := slices.ContainsFunc(findings, func(f Finding) bool { return f.Cause == "keys-unreadable" || f.Cause == "wrong-owner" })
 			if !explained {
@@ -199,6 +219,14 @@ func Judge(ctx context.Context, tree Tree, who Account, keysFiles []string, serv
 			}
 		}
 	}
+	if gone && !homeMissing {
+		f, err := j.absent()
+		if err != nil {
+			return nil, err
+		}
+		findings = append(findings, f...)
+	}
+	j.examine(findings)
 	return findings, nil
 }
 
@@ -206,6 +234,7 @@ func Judge(ctx context.Context, tree Tree, who Account, keysFiles []string, serv
 type judge struct {
 	ctx    context.Context
 	tree   Tree
+	walker walker
 	who    Account
 	server Server
 	home   string // real path
@@ -214,6 +243,7 @@ type judge struct {
 
 // A keysFile is where the server looks for keys.
 type keysFile struct {
+	name  string
 	real  string   // real path
 	dir   string   // real path of the folder that it is in by name
 	named []string // real paths of what dropbear looks at
@@ -225,14 +255,16 @@ type keysFile struct {
 func (j *judge) sees(p string) bool {
 	return slices.ContainsFunc(j.files, func(f keysFile) bool {
 		return slices.Contains(f.named, p) ||
-			j.server != Dropbear && within(p, f.real) && (!within(j.home, f.real) || within(j.home, p))
+			!j.server.IsDropbear() && within(p, f.real) && (!within(j.home, f.real) || within(j.home, p))
 	})
 }
 
 // node judges one folder on the way, or the keys file at its end.
 func (j *judge) node(n node, isKeys bool) ([]Finding, error) {
 	if isKeys && !n.Mode.IsRegular() {
-		return []Finding{{Cause: "keys-not-a-file", Path: n.path, Stat: n.Stat, Detail: "it is " + kind(n.Mode)}}, nil
+		f := Finding{Cause: "keys-not-a-file", Path: n.path, Stat: n.Stat, Detail: "it is " + kind(n.Mode)}
+		j.propose(&f, Aside)
+		return []Finding{f}, nil
 	}
 	finding := Finding{Path: n.path, Stat: n.Stat}
 	var findings []Finding
@@ -295,7 +327,10 @@ func (j *judge) propose(f *Finding, r Repair) {
 		f.Detail += "; it is outside the home"
 	case several(f.Stat):
 		f.Detail += fmt.Sprintf("; it has %d hard links", f.Stat.Nlink)
-	case r == Chmod && f.Stat.Mode&fs.ModeSticky != 0 && f.Stat.Mode&0002 != 0:
+	case f.Stat.Mode.IsRegular() && f.Stat.Mode&(fs.ModeSetuid|fs.ModeSetgid) != 0:
+		f.Detail += "; it is setuid or setgid"
+	case f.Stat.Mode&(fs.ModeDevice|fs.ModeIrregular) != 0: // as Detail says
+	case r == Chmod && f.Stat.Mode&fs.ModeSticky != 0 && f.Stat.Mode&0002 != 0 && f.Path != path.Join(j.home, ".ssh"):
 		f.Detail += "; it is shared on purpose, like /tmp"
 	case r == Chown && f.Path == j.home:
 		f.Detail += "; whether to give a home away is for you to decide"
@@ -355,7 +390,7 @@ func (j *judge) permits(st Stat, isKeys bool) bool {
 		need = 4
 	}
 	groups := j.who.Groups
-	if len(groups) > 0 && (j.server == Dropbear || j.server == All) {
+	if len(groups) > 0 && (j.server.IsDropbear() || j.server == All) {
 		groups = groups[:1]
 	}
 	switch {
@@ -383,9 +418,29 @@ func JudgePrivateKey(path string, st Stat, uid int) (Finding, bool) {
 	return f, true
 }
 
+// JudgeKnownHosts says whether ssh, run by the account, could not read a
+// known_hosts file, and so would refuse every server whose key is asked for in
+// it; st is of the real file.
+func JudgeKnownHosts(path string, st Stat, who Account) (Finding, bool) {
+	j := judge{who: who, server: OpenSSH}
+	if j.permits(st, true) {
+		return Finding{}, false
+	}
+	f := Finding{Cause: "known-hosts-unreadable", Path: path, Stat: st,
+		Detail: fmt.Sprintf("owner uid %d, mode %s: %s may not read it", st.UID, Octal(st.Mode), who.Name)}
+	if st.UID == who.UID {
+		f.Repair, f.Mode = Chmod, Permissions(st.Mode)|0400
+	} else {
+		f.Repair = Chown
+	}
+	refuseLinked(&f)
+	return f, true
+}
+
 // JudgeConfig says whether ssh, as client has it, would refuse to run for the
 // user uid because of the owner or mode of ~/.ssh/config, or of a file that it
-// includes; st is of the real file.
+// includes; st is of the real file. /etc/ssh/ssh_config and what -F names are
+// not judged, but what they include is.
 func JudgeConfig(ctx context.Context, tree Tree, path string, st Stat, uid int, client Server) (Finding, bool, error) {
 	f := Finding{Cause: "config-writable", Path: path, Stat: st}
 	if st.UID != 0 && st.UID != uid {

@@ -71,6 +71,8 @@ func parse(s string) Stat {
 		mode |= fs.ModeDir
 	case 'p':
 		mode |= fs.ModeNamedPipe
+	case 'c':
+		mode |= fs.ModeDevice | fs.ModeCharDevice
 	}
 	st := Stat{Mode: mode, Nlink: 1}
 	st.UID, _ = strconv.Atoi(f[1])
@@ -111,6 +113,10 @@ func brief(f Finding) string {
 		return f.Cause + " " + f.Path + " " + Octal(f.Mode)
 	case Chown:
 		return f.Cause + " " + f.Path + " chown"
+	case Rename:
+		return f.Cause + " " + f.Path + " to " + f.To
+	case Aside:
+		return f.Cause + " " + f.Path + " aside"
 	}
 	return f.Cause + " " + f.Path + " none"
 }
@@ -143,6 +149,12 @@ func TestJudge(t *testing.T) {
 		{"private group and others", good(home, "d0777 1000 1000"), everywhere, []string{"home-writable /home/pi 0755"}},
 		{"never wider", good(dir, "d0720 1000 44", keys, "f0602 1000 1000"), everywhere,
 			[]string{"dir-writable /home/pi/.ssh 0700", "keys-writable /home/pi/.ssh/authorized_keys 0600"}},
+		{"sticky .ssh for all", good(dir, "d1777 1000 1000"), everywhere, []string{"dir-writable /home/pi/.ssh 1755"}},
+		{"setuid", good(keys, "f4666 1000 1000"), everywhere, []string{"keys-writable /home/pi/.ssh/authorized_keys none"}},
+		{"setuid, another's", good(keys, "f4755 7 7"), everywhere, []string{"wrong-owner /home/pi/.ssh/authorized_keys none"}},
+		{"dropbear's later rules", good(home, "d0775 1000 1000", dir, "d0770 7 7", keys, "f0666 7 7"), []Server{Dropbear2025},
+			[]string{"home-writable /home/pi 0755", "wrong-owner /home/pi/.ssh chown", "dir-writable /home/pi/.ssh 0750"}},
+		{"dropbear's later rules", good(keys, "f0600 0 0"), []Server{Dropbear2025}, []string{"keys-unreadable /home/pi/.ssh/authorized_keys chown"}},
 		{"sticky home for all", good(home, "d1777 1000 1000"), everywhere, []string{"home-writable /home/pi none"}},
 		{"hard links", good(keys, "f0666 1000 1000 2"), everywhere, []string{"keys-writable /home/pi/.ssh/authorized_keys none"}},
 
@@ -166,12 +178,33 @@ func TestJudge(t *testing.T) {
 		{"closed parent", good("/home", "d0700 0 0 denied"), everywhere, []string{"keys-unreadable /home none"}},
 		{"denied for no visible reason", good(dir, "d0700 1000 1000 denied"), everywhere, []string{"keys-unreadable /home/pi/.ssh/authorized_keys none"}},
 
-		{"keys is a folder", good(keys, "d0755 1000 1000"), everywhere, []string{"keys-not-a-file /home/pi/.ssh/authorized_keys none"}},
-		{"keys is a pipe", good(keys, "p0644 1000 1000"), everywhere, []string{"keys-not-a-file /home/pi/.ssh/authorized_keys none"}},
-		{".ssh is a file", good(dir, "f0644 1000 1000", keys, ""), everywhere, []string{"keys-not-a-file /home/pi/.ssh none"}},
+		{"keys is a folder", good(keys, "d0755 1000 1000"), everywhere, []string{"keys-not-a-file /home/pi/.ssh/authorized_keys aside"}},
+		{"keys is a pipe", good(keys, "p0644 1000 1000"), everywhere, []string{"keys-not-a-file /home/pi/.ssh/authorized_keys aside"}},
+		{".ssh is a file", good(dir, "f0644 1000 1000", keys, ""), everywhere, []string{"keys-not-a-file /home/pi/.ssh aside"}},
+		{"keys is a device", good(keys, "c0644 1000 1000"), everywhere, []string{"keys-not-a-file /home/pi/.ssh/authorized_keys none"}},
 		{"links in a circle", good(keys, "-> a", dir+"/a", "-> authorized_keys"), everywhere, []string{"keys-not-a-file /home/pi/.ssh/authorized_keys none"}},
 		{"dangling link", good(keys, "-> none"), everywhere, nil},
 
+		{"two files", good(dir, "d0777 1000 1000", keys+"2", "f0666 1000 1000"), []Server{OpenSSH, Debian, All},
+			[]string{"dir-writable /home/pi/.ssh 0755", "keys-writable /home/pi/.ssh/authorized_keys2 0644"}},
+		{"two files", good(keys+"2", "f0666 1000 1000"), []Server{Dropbear, Dropbear2025}, nil},
+		{"the second only", good(keys, "", keys+"2", "f0644 1000 1000"), []Server{OpenSSH, Debian}, nil},
+		{"the second only", good(keys, "", keys+"2", "f0644 1000 1000"), []Server{Dropbear}, []string{"keys-misnamed /home/pi/.ssh/authorized_keys2 to /home/pi/.ssh/authorized_keys"}},
+		{"British", good(keys, "", dir+"/authorised_keys", "f0644 1000 1000"), everywhere, []string{"keys-misnamed /home/pi/.ssh/authorised_keys to /home/pi/.ssh/authorized_keys"}},
+		{"copied with its name", good(dir, "d0770 1000 44", keys, "", keys+".pub", "f0644 1000 1000"), everywhere,
+			[]string{"dir-writable /home/pi/.ssh 0750", "keys-misnamed /home/pi/.ssh/authorized_keys.pub to /home/pi/.ssh/authorized_keys"}},
+		{"misnamed, but another has the name", good(dir+"/authorised_keys", "f0644 1000 1000"), everywhere, nil},
+		{"misnamed, a folder", good(keys, "", dir+"/authorised_keys", "d0755 1000 1000"), everywhere, nil},
+		{"misnamed, and another's", good(keys, "", dir+"/authorised_keys", "f0644 0 0"), everywhere, []string{"keys-misnamed /home/pi/.ssh/authorised_keys none"}},
+		{"misnamed, and others may write", good(keys, "", dir+"/authorised_keys", "f0646 1000 1000"), everywhere, []string{"keys-misnamed /home/pi/.ssh/authorised_keys none"}},
+		{"misnamed, and linked", good(keys, "", dir+"/authorised_keys", "f0644 1000 1000 2"), everywhere, []string{"keys-misnamed /home/pi/.ssh/authorised_keys none"}},
+		{"misnamed twice", good(keys, "", dir+"/authorised_keys", "f0644 1000 1000", dir+"/authorized-keys", "f0644 1000 1000"), everywhere,
+			[]string{"keys-misnamed /home/pi/.ssh/authorised_keys none", "keys-misnamed /home/pi/.ssh/authorized-keys none"}},
+		{"keys in the home", good(keys, "", home+"/authorized_keys", "f0644 1000 1000"), everywhere, []string{"keys-misnamed /home/pi/authorized_keys none"}},
+		{"a dangling link to where they are misnamed", good(keys, "-> ../dot/authorized_keys", home+"/dot", "d0755 1000 1000", home+"/dot/authorised_keys", "f0644 1000 1000"),
+			everywhere, []string{"keys-misnamed /home/pi/dot/authorised_keys to /home/pi/dot/authorized_keys"}},
+		{"ecryptfs", good(dir, "", keys, "", home, "d0500 1000 1000", home+"/Access-Your-Private-Data.desktop", "-> /usr/share/x"), everywhere, []string{"home-encrypted /home/pi none"}},
+		{"homed", good(home, "", dir, "", keys, "", home+".home", "f0600 0 0"), everywhere, []string{"home-encrypted /home/pi none"}},
 		{"no home", good(home, "", dir, "", keys, ""), everywhere, []string{"home-missing /home/pi none"}},
 		{"home is a file", good(home, "f0644 0 0"), everywhere, []string{"home-missing /home/pi none"}},
 		{"home is a dangling link", good(home, "-> /mnt/pi"), everywhere, []string{"home-missing /mnt/pi none"}},
@@ -233,6 +266,21 @@ func TestJudgeElsewhere(t *testing.T) {
 	if findings, err := Judge(t.Context(), good(home, "d0000 0 0", dir, "d0000 0 0", keys, "f0000 0 0"), root, nil, All); err != nil || findings != nil {
 		t.Errorf("root reads everything, but: %v, %v", findings, err)
 	}
+	// Several files: what is on the way to both comes once, what is missing does not matter.
+	many := []string{"/etc/ssh/keys/pi", "/etc/ssh/keys/both", keys, home + "/.ssh/more"}
+	findings, err := Judge(t.Context(), good("/etc", "d0755 0 0", "/etc/ssh", "d0775 0 0", "/etc/ssh/keys", "d0755 0 0", "/etc/ssh/keys/pi", "f0644 0 0",
+		"/etc/ssh/keys/both", "f0646 0 0", dir, "d0777 1000 1000", dir+"/more", "f0622 1000 1000"), pi, many, OpenSSH)
+	var got []string
+	for _, f := range findings {
+		got = append(got, brief(f))
+	}
+	if want := []string{"parent-writable /etc/ssh none", "keys-writable /etc/ssh/keys/both none", "dir-writable /home/pi/.ssh 0755",
+		"keys-writable /home/pi/.ssh/more 0600"}; err != nil || !slices.Equal(got, want) {
+		t.Errorf("several files: %q, %v; want %q", got, err, want)
+	}
+	if findings, err := Judge(t.Context(), good(home, "d0777 1000 1000"), pi, []string{}, All); err != nil || findings != nil {
+		t.Errorf("no file at all: %v, %v", findings, err)
+	}
 	for _, bad := range []Account{{Name: "x", Home: ""}, {Name: "x", Home: "home/pi"}} {
 		if _, err := Judge(t.Context(), good(), bad, nil, All); err == nil {
 			t.Errorf("home %q was taken", bad.Home)
@@ -251,7 +299,7 @@ func FuzzRepairHolds(f *testing.F) {
 		f.Add(uint32(0755), m, m, byte(2))
 	}
 	f.Fuzz(func(t *testing.T, h, d, k uint32, server byte) {
-		h, d, k = h&06777, d&06777, k&06777 // a sticky folder for all is not repaired
+		h, d, k = h&06777, d&06777, k&0777 // a sticky home and a setuid file are not repaired
 		tr := good(home, fmt.Sprintf("d%04o 1000 1000", h), dir, fmt.Sprintf("d%04o 1000 1000", d), keys, fmt.Sprintf("f%04o 1000 1000", k))
 		s := everywhere[int(server)%len(everywhere)]
 		findings, err := Judge(t.Context(), tr, pi, nil, s)
@@ -316,6 +364,73 @@ func TestJudgeConfig(t *testing.T) {
 	}
 }
 
+// An examined tree is one whose every file has these attributes, but for home.
+type examined struct {
+	tree
+	a     Attributes
+	err   error
+	asked []string
+}
+
+func (e *examined) Attributes(_ context.Context, p string) (Attributes, error) {
+	e.asked = append(e.asked, p)
+	return e.a, e.err
+}
+
+func TestExamine(t *testing.T) {
+	open := good(dir, "d0770 1000 44", keys, "p0644 1000 1000")
+	plain := []string{"dir-writable /home/pi/.ssh 0750", "keys-not-a-file /home/pi/.ssh/authorized_keys aside"}
+	for _, c := range []struct {
+		name string
+		tree tree
+		a    Attributes
+		err  error
+		want []string
+	}{
+		{"nothing found, nothing asked", good(), Attributes{ACL: true, Immutable: true}, nil, nil},
+		{"nothing to repair, nothing asked", good(home, "d1777 1000 1000"), Attributes{Immutable: true}, nil, []string{"home-writable /home/pi none"}},
+		{"nothing special", open, Attributes{FS: "ext4"}, nil, plain},
+		{"an error", open, Attributes{Immutable: true}, errors.New("no lsattr"), plain},
+		{"ACL", open, Attributes{ACL: true}, nil, []string{"acl-writable /home/pi/.ssh 0750", plain[1]}},
+		{"ACL, and others may write", good(home, "d0777 1000 1000"), Attributes{ACL: true}, nil, []string{"home-writable /home/pi 0755"}},
+		{"read-only", open, Attributes{ReadOnly: true, ACL: true, FS: "vfat"}, nil, []string{"read-only-fs /home/pi/.ssh none", "read-only-fs /home/pi/.ssh/authorized_keys none"}},
+		{"immutable", open, Attributes{Immutable: true}, nil, []string{"immutable /home/pi/.ssh none", "immutable /home/pi/.ssh/authorized_keys none"}},
+		{"a card for cameras", open, Attributes{FS: "vfat"}, nil, []string{"modes-unsupported /home/pi/.ssh none", plain[1]}},
+		{"overlay", open, Attributes{FS: "overlay"}, nil, plain},
+	} {
+		x := &examined{tree: c.tree, a: c.a, err: c.err}
+		findings, err := Judge(t.Context(), x, pi, nil, All)
+		var got []string
+		for _, f := range findings {
+			got = append(got, brief(f))
+			if (f.Note != "") != (c.a.FS == "overlay") {
+				t.Errorf("%s: note %q", c.name, f.Note)
+			}
+		}
+		if err != nil || !slices.Equal(got, c.want) {
+			t.Errorf("%s: %q, %v; want %q", c.name, got, err, c.want)
+		}
+		if strings.Contains(c.name, "nothing asked") && x.asked != nil {
+			t.Errorf("%s: %q", c.name, x.asked)
+		}
+	}
+}
+
+func TestJudgeKnownHosts(t *testing.T) {
+	for mode, want := range map[string]string{
+		"f0644 1000 1000":   "",
+		"f0666 7 7":         "",
+		"f0640 0 44":        "",
+		"f0600 0 0":         "known-hosts-unreadable /k chown",
+		"f0044 1000 1000":   "known-hosts-unreadable /k 0444",
+		"f0044 1000 1000 2": "known-hosts-unreadable /k none",
+	} {
+		if f, refused := JudgeKnownHosts("/k", parse(mode), pi); refused != (want != "") || refused && brief(f) != want {
+			t.Errorf("%s: %v %s; want %q", mode, refused, brief(f), want)
+		}
+	}
+}
+
 func TestServerOf(t *testing.T) {
 	for version, want := range map[string]Server{
 		"SSH-2.0-OpenSSH_9.2p1 Debian-2+deb12u10":               Debian,
@@ -325,6 +440,11 @@ func TestServerOf(t *testing.T) {
 		"SSH-2.0-OpenSSH_10.0":                                  OpenSSH,
 		"SSH-2.0-OpenSSH_for_Windows_9.5":                       OpenSSH,
 		"SSH-2.0-dropbear_2022.83":                              Dropbear,
+		"SSH-2.0-dropbear_2024.86":                              Dropbear,
+		"SSH-2.0-dropbear":                                      Dropbear,
+		"SSH-2.0-dropbear_2025.87":                              Dropbear2025,
+		"SSH-2.0-dropbear_2026.94":                              Dropbear2025,
+		"Dropbear v2025.89":                                     Dropbear2025,
 		"SSH-2.0-Go":                                            All,
 		"":                                                      All,
 		"SSH-2.0-AsyncSSH_2.14 (a Debian package, says nobody)": All,

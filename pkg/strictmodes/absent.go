@@ -1,0 +1,162 @@
+package strictmodes
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"slices"
+	"strings"
+)
+
+// misspelt are names that guides, editors and copying a .pub file give to
+// authorized_keys.
+var misspelt = []string{"authorised_keys", "authorized-keys", "authorized_key", "authorized_keys.pub", "authorized_keys.txt"}
+
+// homeless says why there is no home.
+func (j *judge) homeless(home way) (Finding, error) {
+	f := Finding{Cause: "home-missing", Path: home.real, Stat: home.last.Stat, Detail: home.describe("there is no such folder")}
+	if home.end != missing {
+		return f, nil
+	}
+	// systemd-homed(8) keeps the home in one of these until it is activated.
+	for _, image := range []string{home.real + ".home", home.real + ".homedir"} {
+		switch _, ok, err := j.look(image); {
+		case err != nil:
+			return f, err
+		case ok:
+			f.Cause, f.Detail = "home-encrypted", "it is locked in "+image+": homectl activate opens it"
+			return f, nil
+		}
+	}
+	return f, nil
+}
+
+// absent says why none of the keys files is there, where something tells it.
+func (j *judge) absent() ([]Finding, error) {
+	// ecryptfs-setup-private(1) leaves this where the home is not mounted.
+	switch _, ok, err := j.look(path.Join(j.home, "Access-Your-Private-Data.desktop")); {
+	case err != nil:
+		return nil, err
+	case ok:
+		return []Finding{{Cause: "home-encrypted", Path: j.home,
+			Detail: "it is encrypted, and not open until its owner logs in by password"}}, nil
+	}
+	var findings []Finding
+	for _, file := range j.files {
+		if path.Base(file.name) != "authorized_keys" || !within(j.home, file.real) {
+			continue
+		}
+		var candidates []string
+		for _, name := range misspelt {
+			candidates = append(candidates, path.Join(path.Dir(file.real), name))
+		}
+		second := file.real + "2"
+		if !slices.ContainsFunc(j.files, func(f keysFile) bool { return f.real == second }) {
+			candidates = append(candidates, second)
+		}
+		candidates = append(candidates, path.Join(j.home, "authorized_keys"))
+		for _, p := range candidates {
+			f, ok, err := j.misnamed(p, file.real)
+			if err != nil {
+				return nil, err
+			}
+			if ok && p != file.real {
+				findings = append(findings, f)
+			}
+		}
+	}
+	if len(findings) > 1 { // which is meant?
+		for i := range findings {
+			findings[i].Repair, findings[i].To = None, ""
+			findings[i].Detail += "; there are others like it"
+		}
+	}
+	return findings, nil
+}
+
+// misnamed says whether p seems to have been meant for the keys file, which is
+// not there.
+func (j *judge) misnamed(p, keys string) (Finding, bool, error) {
+	st, ok, err := j.look(p)
+	if err != nil || !ok || !st.Mode.IsRegular() {
+		return Finding{}, false, err
+	}
+	f := Finding{Cause: "keys-misnamed", Path: p, Stat: st, Detail: "the server looks for " + keys}
+	reason, err := j.writable(st)
+	switch {
+	case err != nil:
+		return f, false, fmt.Errorf("looking up the group of %s: %w", p, err)
+	case path.Dir(p) != path.Dir(keys):
+		f.Detail += ", not in this folder"
+	case st.UID != j.who.UID:
+		f.Detail += fmt.Sprintf("; this one belongs to uid %d", st.UID)
+	case reason != "":
+		f.Detail += fmt.Sprintf("; mode %s: %s, so see what is in it", Octal(st.Mode), reason)
+	default:
+		if j.propose(&f, Rename); f.Repair == Rename {
+			f.To = keys
+		}
+	}
+	return f, true, nil
+}
+
+// look is Lstat, for what may be missing, or hidden.
+func (j *judge) look(p string) (st Stat, there bool, err error) {
+	st, err = j.walker.lstat(p)
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) {
+		return Stat{}, false, nil
+	}
+	if err != nil {
+		return Stat{}, false, fmt.Errorf("looking at %s: %w", p, err)
+	}
+	return st, true, nil
+}
+
+// modeless are the file systems that keep no owners and modes. There are more
+// that may or may not, by how they are mounted.
+var modeless = []string{"vfat", "msdos", "exfat", "ntfs", "fuseblk"}
+
+// examine asks about what is to be repaired whether it can be.
+func (j *judge) examine(findings []Finding) {
+	tree, ok := j.tree.(Examiner)
+	if !ok {
+		return
+	}
+	for i := range findings {
+		f := &findings[i]
+		if f.Repair == None {
+			continue
+		}
+		a, err := tree.Attributes(j.ctx, f.Path)
+		if err != nil {
+			continue
+		}
+		if f.Repair == Rename || f.Repair == Aside { // which changes the folder too
+			if dir, err := tree.Attributes(j.ctx, path.Dir(f.Path)); err == nil {
+				a.Immutable = a.Immutable || dir.Immutable
+			}
+		}
+		modes := f.Repair == Chmod || f.Repair == Chown
+		switch {
+		case a.ReadOnly:
+			f.cannot("read-only-fs", "its file system is mounted read-only")
+		case modes && slices.Contains(modeless, a.FS):
+			f.cannot("modes-unsupported", "a file system of the kind "+a.FS+" keeps no owners and modes")
+		case a.Immutable:
+			f.cannot("immutable", "it is marked immutable or append-only: sudo chattr -i -a takes that off")
+		case a.ACL && f.Stat.Mode&0022 == 0020 && strings.HasSuffix(f.Cause, "-writable"):
+			f.Cause, f.Detail = "acl-writable", f.Detail+"; its ACL lets others write, which setfacl -b takes off"
+		}
+		if a.FS == "overlay" && f.Repair != None {
+			f.Note = "it is on an overlay, which may forget the change at a reboot"
+		}
+	}
+}
+
+// cannot turns a finding into one that its file system keeps from being
+// repaired.
+func (f *Finding) cannot(cause, why string) {
+	f.Cause, f.Repair, f.Mode, f.To = cause, None, 0, ""
+	f.Detail += "; " + why
+}
