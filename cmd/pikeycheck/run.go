@@ -51,7 +51,9 @@ func run(ctx context.Context, env *cli.Env) error {
 	case job.given():
 		return job.run(ctx)
 	case len(list) == 0 && opt.Hosts == "":
-		return opt.Here(ctx, env, diagnose.Local)
+		return opt.Here(ctx, env, func(ctx context.Context, host *connect.Host, home string) []record.Record {
+			return diagnose.Local(ctx, host, home, env.Getenv)
+		})
 	}
 	return opt.Run(ctx, env, list, func(ctx context.Context, host *connect.Host) []record.Record {
 		keys := host.Keys(ctx)

@@ -552,7 +552,7 @@ func TestLocal(t *testing.T) {
 			}
 			host := resolve(t, connector(t, connect.Options{Home: home,
 				Getenv: func(name string) string { return map[string]string{"SSH_AUTH_SOCK": socket}[name] }}), "host.invalid")
-			records := Local(t.Context(), host, home)
+			records := Local(t.Context(), host, home, func(string) string { return t.TempDir() })
 			if len(records) != len(tt.want) {
 				t.Fatalf("%d records, want %d: %+v", len(records), len(tt.want), records)
 			}

@@ -8,14 +8,16 @@ import (
 	"path/filepath"
 
 	"pi-key-tools/pkg/connect"
+	"pi-key-tools/pkg/hostfs"
 	"pi-key-tools/pkg/identity"
 	"pi-key-tools/pkg/record"
 )
 
 // Local judges this side without a target: the configuration, the key pairs
 // that ssh would use for any host, and each key of the agent by having it
-// sign. host is what holds for a host that nobody has configured.
-func Local(ctx context.Context, host *connect.Host, home string) []record.Record {
+// sign. host is what holds for a host that nobody has configured; getenv tells
+// where other agents may be, if the one that ssh would ask does not answer.
+func Local(ctx context.Context, host *connect.Host, home string, getenv func(string) string) []record.Record {
 	var records []record.Record
 	if path := filepath.Join(home, ".ssh", "config"); exists(path) {
 		records = append(records, record.Record{Verdict: record.OK, Cause: "config", Subject: path, Detail: "ssh reads it"})
@@ -38,7 +40,7 @@ func Local(ctx context.Context, host *connect.Host, home string) []record.Record
 	if pairs == 0 && keys.AgentKeys <= 0 {
 		records = append(records, failure("key-missing", filepath.Join(home, ".ssh"), "pikeygen", "none of ssh's key files is there"))
 	}
-	return append(records, agent(ctx, host, keys, encrypted)...)
+	return append(records, agent(ctx, host, keys, encrypted, home, getenv)...)
 }
 
 func pair(p *identity.Pair) []record.Record {
@@ -56,13 +58,18 @@ func pair(p *identity.Pair) []record.Record {
 	return records
 }
 
-func agent(ctx context.Context, host *connect.Host, keys connect.Keys, encrypted bool) []record.Record {
+func agent(ctx context.Context, host *connect.Host, keys connect.Keys, encrypted bool, home string, getenv func(string) string) []record.Record {
 	if e := keys.AgentErr; e != nil {
 		// Doing without an agent is no fault, unless a passphrase needs one.
 		if e.Socket == "" && !encrypted {
 			return nil
 		}
-		return []record.Record{failure("agent-absent", e.Socket, `eval "$(ssh-agent)" && ssh-add`, "%v", e)}
+		r := failure("agent-absent", e.Socket, `eval "$(ssh-agent -s)" && pikeycheck -a`, "%v", e)
+		if found := identity.FindAgents(ctx, home, getenv, e.Socket); len(found) > 0 {
+			r.Detail += fmt.Sprintf("; but one with %d keys answers at %s", found[0].Keys, found[0].Socket)
+			r.Hint = "export SSH_AUTH_SOCK=" + hostfs.Quote(found[0].Socket)
+		}
+		return []record.Record{r}
 	}
 	if keys.AgentKeys == 0 {
 		if !encrypted {

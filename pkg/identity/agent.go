@@ -188,3 +188,9 @@ func (s *agentSigner) SignWithAlgorithm(_ io.Reader, data []byte, algorithm stri
 	}
 	return signature, nil
 }
+
+// A FoundAgent is one that answers though nothing names it.
+type FoundAgent struct {
+	Socket string
+	Keys   int // that it holds
+}
