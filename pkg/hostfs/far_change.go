@@ -139,7 +139,7 @@ fi
 
 // change runs a script in the folder of what is still as it was; see enter.
 func (f *far) change(ctx context.Context, p string, was strictmodes.Stat, body string) (strictmodes.Stat, error) {
-	return f.enter(ctx, p, fmt.Sprintf("was='%s %d:%d'\nif same; then\n%s\nfi", lsMode(was.Mode), was.UID, was.GID, body))
+	return f.enter(ctx, p, fmt.Sprintf("was='%s %d:%d'\nif same; then\n%s\nfi", LsMode(was.Mode), was.UID, was.GID, body))
 }
 
 // enter runs a script in the folder of p, where no link led, with the name as

@@ -446,7 +446,7 @@ func FuzzParseLs(f *testing.F) {
 		if !ok || st.Mode&fs.ModeIrregular != 0 {
 			return
 		}
-		again, ok := parseLs(fmt.Sprintf("%s %d %d %d x", lsMode(st.Mode), st.Nlink, st.UID, st.GID))
+		again, ok := parseLs(fmt.Sprintf("%s %d %d %d x", LsMode(st.Mode), st.Nlink, st.UID, st.GID))
 		if !ok || again != st {
 			t.Errorf("%q: %+v became %+v", s, st, again)
 		}

@@ -60,8 +60,9 @@ func parseLs(line string) (strictmodes.Stat, bool) {
 	return st, errors.Join(errs[:]...) == nil
 }
 
-// lsMode is the first word of "ls -ldn" without its eleventh letter.
-func lsMode(mode fs.FileMode) string {
+// LsMode is the first word of what "ls -ldn" prints, without its eleventh
+// letter.
+func LsMode(mode fs.FileMode) string {
 	m := []byte("----------")
 	switch mode.Type() {
 	case 0:
