@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
-	"strconv"
 	"strings"
 	"sync"
 
@@ -19,20 +18,33 @@ import (
 // started; status is its exit status.
 type Runner func(ctx context.Context, command string) (stdout, stderr []byte, status int, err error)
 
-// Far is the files of the machine at the other end of run, by one command for
-// each method and nothing but a POSIX shell and ls, chmod, chown and id there.
+// Far is the files of the machine at the other end of run, by nothing but a
+// POSIX shell and the usual programs there: ls, chmod, chown, mv, ln, sync, id.
+// likely are files that are going to be asked about.
 //
-// Chmod and Chown look again right before they change anything, but by name: to
-// root there, whoever owns a home could still show another file in between. So
-// log in as the owner where you can.
-func Far(run Runner) FS { return &far{run: run} }
+// Every method is one command, and looking is less: the first look brings
+// everything on the way to the account's keys files and to what is likely. What
+// was seen is remembered until something is changed through this FS; then all
+// of it is forgotten, and the next look brings again what was ever asked for.
+// So it serves one judgement and its repairs, not a watch. A look that is out
+// of date changes nothing by mistake: each change looks again on the far side
+// right before, and fails with ErrChanged.
+//
+// It does that in the folder of the thing, where no link led, and then by name.
+// To root there, whoever owns a home could still show another file in between.
+// So log in as the owner where you can.
+func Far(run Runner, likely ...string) FS { return &far{run: run, asked: likely} }
 
 type far struct {
 	run Runner
 
-	once          sync.Once
-	passwd, group string
-	err           error
+	mu            sync.Mutex
+	asked         []string          // whose ways the first look brings
+	seen          map[string]sight  // by path; nil before the first look, and after a change
+	names         map[string]string // of what is in a folder, each ended by "/"; by its real path
+	attributes    map[string]strictmodes.Attributes
+	id            string // what id(1) says, and $HOME
+	passwd, group string // passwd(5) and group(5), if they were needed
 }
 
 // What a login shell prints before and after is not ours. The marks hold a
@@ -108,78 +120,4 @@ func cut(said string) string {
 		return said[:most] + "…"
 	}
 	return said
-}
-
-func (f *far) Lstat(ctx context.Context, p string) (strictmodes.Stat, error) {
-	s, err := script(p, "look || why")
-	if err != nil {
-		return strictmodes.Stat{}, err
-	}
-	out, err := f.ask(ctx, s)
-	if err != nil {
-		return strictmodes.Stat{}, fmt.Errorf("looking at %s: %w", p, err)
-	}
-	if st, ok := parseLs(out); ok {
-		return st, nil
-	}
-	return strictmodes.Stat{}, errorOf("lstat", p, out)
-}
-
-func (f *far) Readlink(ctx context.Context, p string) (string, error) {
-	s, err := script(p, `if [ -h "$p" ] && t=$(readlink "$p" && echo .); then
-	printf '%s' "to $t"
-elif [ -h "$p" ]; then
-	t=$(ls -ldn "$p" && echo .)
-	t=${t#*" $p -> "}
-	printf '%s' "to $t"
-else
-	why
-fi
-echo`)
-	if err != nil {
-		return "", err
-	}
-	out, err := f.ask(ctx, s)
-	if err != nil {
-		return "", fmt.Errorf("reading the link %s: %w", p, err)
-	}
-	if target, ok := strings.CutPrefix(out, "to "); ok {
-		return strings.TrimSuffix(target, "\n.\n"), nil
-	}
-	return "", errorOf("readlink", p, strings.TrimSuffix(out, "\n"))
-}
-
-func (f *far) PrivateGroup(ctx context.Context, gid, owner int) (bool, error) {
-	f.once.Do(func() {
-		var out string
-		out, f.err = f.ask(ctx, "getent passwd 2>/dev/null || cat /etc/passwd\nmark next\ngetent group 2>/dev/null || cat /etc/group")
-		f.passwd, f.group, _ = strings.Cut(out, middle)
-	})
-	if f.err != nil {
-		return false, fmt.Errorf("reading the groups there: %w", f.err)
-	}
-	return privateGroup(f.passwd, f.group, gid, owner), nil
-}
-
-func (f *far) Account(ctx context.Context) (strictmodes.Account, error) {
-	var who strictmodes.Account
-	out, err := f.ask(ctx, `id -u; id -g; id -G
-name=$(id -un 2>/dev/null) || name= # GNU's prints the number when there is no name
-printf '%s\n' "$name" "$HOME"`)
-	if err != nil {
-		return who, fmt.Errorf("asking who we are there: %w", err)
-	}
-	w := strings.SplitN(strings.TrimSuffix(out, "\n"), "\n", 5)
-	if len(w) == 5 {
-		who.Name, who.Home = w[3], w[4]
-		if who.UID, err = strconv.Atoi(w[0]); err == nil && path.IsAbs(who.Home) {
-			for _, g := range strings.Fields(w[1] + " " + w[2]) {
-				if gid, err := strconv.Atoi(g); err == nil {
-					who.Groups = append(who.Groups, gid)
-				}
-			}
-			return who, nil
-		}
-	}
-	return strictmodes.Account{}, fmt.Errorf("asking who we are there: id and $HOME said \"%s\"", record.Escape(out))
 }

@@ -155,6 +155,7 @@ func (f *far) enter(ctx context.Context, p, body string) (strictmodes.Stat, erro
 	if err != nil {
 		return strictmodes.Stat{}, err
 	}
+	defer f.forget()
 	s += "d=" + Quote(path.Dir(p)) + "\nn=" + Quote("./"+path.Base(p)) + "\n" + changing
 	out, err := f.ask(ctx, s+"if into \"$d\"; then\n"+body+"\nfi")
 	if err != nil {

@@ -112,37 +112,51 @@ func globDir(pattern string) string {
 	return path.Dir(pattern)
 }
 
+// Attributes asks about everything that was looked at, since more questions of
+// the kind will come.
 func (f *far) Attributes(ctx context.Context, p string) (strictmodes.Attributes, error) {
-	s, err := script(p, `
-		PATH=$PATH:/usr/sbin:/sbin
-		if look; then
-			mark next
-			getfacl -cnp "$p" 2>/dev/null
-			mark next
-			lsattr -d "$p" 2>/dev/null
-			mark next
-			cat /proc/mounts 2>/dev/null
-		else
-			why
-		fi
-		`)
+	s, err := f.look(ctx, p)
 	if err != nil {
-		return strictmodes.Attributes{}, err
+		return strictmodes.Attributes{}, fmt.Errorf("looking at %s: %w", p, err)
 	}
-	out, err := f.ask(ctx, s)
+	if _, ok := parseLs(s.line); !ok {
+		return strictmodes.Attributes{}, errorOf("look", p, s.line)
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if a, ok := f.attributes[p]; ok {
+		return a, nil
+	}
+	asked := []string{p}
+	for other, s := range f.seen {
+		if st, ok := parseLs(s.line); ok && (st.Mode.IsDir() || st.Mode.IsRegular()) && other != p && len(asked) < 30 {
+			asked = append(asked, other)
+		}
+	}
+	script := "PATH=$PATH:/usr/sbin:/sbin\ncat /proc/mounts 2>/dev/null\n"
+	for _, p := range asked {
+		script += "p=" + Quote(p) + "\nmark next\ngetfacl -cnp \"$p\" 2>/dev/null\nmark next\nlsattr -d \"$p\" 2>/dev/null | cut -c -40\n"
+	}
+	out, err := f.ask(ctx, script)
 	if err != nil {
 		return strictmodes.Attributes{}, fmt.Errorf("looking at %s: %w", p, err)
 	}
 	said := strings.Split(out, middle)
-	st, ok := parseLs(said[0])
-	if !ok || len(said) != 4 {
+	if len(said) != 1+2*len(asked) {
 		return strictmodes.Attributes{}, errorOf("look", p, out)
 	}
-	a := attributesOf(mountOf(said[3], p))
-	a.ACL = letsOthersWrite(said[1], st)
-	flags, _, _ := strings.Cut(said[2], " ")
-	a.Immutable = strings.ContainsAny(flags, "ia")
-	return a, nil
+	if f.attributes == nil {
+		f.attributes = make(map[string]strictmodes.Attributes)
+	}
+	for i, p := range asked {
+		st, _ := parseLs(f.seen[p].line)
+		a := attributesOf(mountOf(said[0], p))
+		a.ACL = letsOthersWrite(said[1+2*i], st)
+		flags, _, _ := strings.Cut(said[2+2*i], " ")
+		a.Immutable = strings.ContainsAny(flags, "ia")
+		f.attributes[p] = a
+	}
+	return f.attributes[p], nil
 }
 
 // letsOthersWrite reports whether an ACL as "getfacl -cn" prints it lets a

@@ -403,13 +403,13 @@ func TestFarReadDenied(t *testing.T) {
 
 func TestFarAttributes(t *testing.T) {
 	need(t, os.Geteuid() == 0, "only root mounts")
-	far := Far(with("/usr/bin:/bin", "/bin/sh"))
 	dir := mount(t, "tmpfs", "size=64k")
 	home := filepath.Join(dir, "home")
 	must(t, os.Mkdir(home, 0o755))
+	fresh := func() FS { return Far(with("/usr/bin:/bin", "/bin/sh")) } // which remembers nothing
 	check := func(p string, want strictmodes.Attributes) {
 		t.Helper()
-		if a, err := far.Attributes(t.Context(), p); err != nil || a != want {
+		if a, err := fresh().Attributes(t.Context(), p); err != nil || a != want {
 			t.Errorf("%+v, %v; want %+v", a, err, want)
 		}
 	}
@@ -431,7 +431,7 @@ func TestFarAttributes(t *testing.T) {
 	}
 	run(t, "mount", "-o", "remount,ro", dir)
 	check(home, strictmodes.Attributes{FS: "tmpfs", ReadOnly: true})
-	if _, err := far.Attributes(t.Context(), home+"/none"); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := fresh().Attributes(t.Context(), home+"/none"); !errors.Is(err, fs.ErrNotExist) {
 		t.Error(err)
 	}
 
@@ -442,7 +442,7 @@ func TestFarAttributes(t *testing.T) {
 		return
 	}
 	defer run(t, "chattr", "-i", f)
-	if a, err := far.Attributes(t.Context(), f); err != nil || !a.Immutable {
+	if a, err := fresh().Attributes(t.Context(), f); err != nil || !a.Immutable {
 		t.Errorf("%+v, %v", a, err)
 	}
 }
@@ -492,5 +492,106 @@ func TestFarHostileAnswers(t *testing.T) {
 				t.Errorf("%.60q: %s: %.200v", said, what, err)
 			}
 		}
+	}
+}
+
+// A judgement costs one command whatever is on the way, and one if there is
+// something to repair; each repair costs one, and one to judge again. At 200 ms
+// a command, all else is waiting.
+func TestFarRoundTrips(t *testing.T) {
+	need(t, os.Geteuid() == 0, "only root can be somebody else")
+	top := realDir(t)
+	for d := top; d != "/tmp" && d != "/"; d = filepath.Dir(d) {
+		must(t, os.Chmod(d, 0o755))
+	}
+	const uid = 12345
+	for name, c := range map[string]struct {
+		make    func(home string)
+		likely  string // a keys file that is not the usual one
+		looks   int    // commands for the first judgement
+		repairs int
+	}{
+		"good":           {make: func(string) {}, looks: 1},
+		"no .ssh":        {make: func(home string) { must(t, os.RemoveAll(home+"/.ssh")) }, looks: 1},
+		"misnamed":       {make: func(home string) { must(t, os.Rename(home+"/.ssh/authorized_keys", home+"/.ssh/authorized_key")) }, looks: 3},
+		"no home":        {make: func(home string) { must(t, os.RemoveAll(home)) }, looks: 1},
+		"group":          {make: func(home string) { must(t, os.Chmod(home, 0o775)) }, looks: 2, repairs: 1},
+		"all":            {make: func(home string) { chmod(t, 0o777, home, home+"/.ssh", home+"/.ssh/authorized_keys") }, looks: 2, repairs: 3},
+		"closed .ssh":    {make: func(home string) { chmod(t, 0o677, home+"/.ssh"); chmod(t, 0o666, home+"/.ssh/authorized_keys") }, looks: 2, repairs: 2},
+		"keys elsewhere": {make: func(home string) { must(t, os.MkdirAll(home+"/etc/ssh/keys", 0o777)) }, likely: "etc/ssh/keys/pi", looks: 1},
+		"link in .ssh": {make: func(home string) {
+			must(t, os.Mkdir(home+"/dotfiles", 0o777))
+			must(t, os.Rename(home+"/.ssh/authorized_keys", home+"/dotfiles/keys"))
+			must(t, os.Symlink("../dotfiles/keys", home+"/.ssh/authorized_keys"))
+		}, looks: 1},
+		"link to .ssh": {make: func(home string) {
+			must(t, os.Rename(home+"/.ssh", home+"/dot ssh"))
+			must(t, os.Symlink(home+"/dot ssh", home+"/.ssh"))
+			chmod(t, 0o775, home+"/dot ssh")
+		}, looks: 2, repairs: 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			home := filepath.Join(top, strings.ReplaceAll(name, ".", ""))
+			must(t, os.MkdirAll(home+"/.ssh", 0o755))
+			put(t, home+"/.ssh/authorized_keys", "")
+			c.make(home)
+			filepath.Walk(home, func(p string, _ fs.FileInfo, _ error) error { return os.Lchown(p, uid, uid) })
+			var keys []string
+			if c.likely != "" {
+				keys = []string{filepath.Join(home, c.likely)}
+			}
+			commands := 0
+			shell := shellAs(uid, "sh")
+			far := Far(func(ctx context.Context, command string) ([]byte, []byte, int, error) {
+				commands++
+				return shell(ctx, strings.Replace(command, "exec ", "HOME="+Quote(home)+"; exec ", 1))
+			}, keys...)
+			judge := func() []strictmodes.Finding {
+				t.Helper()
+				who, err := far.Account(t.Context())
+				must(t, err)
+				if who.Home != home || who.UID != uid {
+					t.Fatalf("%+v", who)
+				}
+				findings, err := strictmodes.Judge(t.Context(), far, who, keys, strictmodes.Debian)
+				must(t, err)
+				want, err := strictmodes.Judge(t.Context(), struct{ strictmodes.Tree }{Local()}, who, keys, strictmodes.Debian)
+				must(t, err)
+				for i := range findings {
+					findings[i].Note = "" // of the file system
+				}
+				if !slices.Equal(findings, want) && name != "closed .ssh" { // which is not closed to us
+					t.Errorf("%+v, and from here %+v", findings, want)
+				}
+				return findings
+			}
+			findings := judge()
+			if commands != c.looks {
+				t.Errorf("%d commands to look, want %d", commands, c.looks)
+			}
+			repairs := 0
+			for range 3 {
+				for _, f := range findings {
+					if f.Repair == strictmodes.Chmod {
+						must(t, far.Chmod(t.Context(), f.Path, f.Stat, f.Mode))
+						repairs++
+					}
+				}
+				commands = 0
+				if findings = judge(); repairs > 0 && commands > 1+min(len(findings), 1) {
+					t.Errorf("%d commands to look again", commands)
+				}
+			}
+			if repairs != c.repairs {
+				t.Errorf("%d repairs, want %d", repairs, c.repairs)
+			}
+		})
+	}
+}
+
+func chmod(t *testing.T, mode fs.FileMode, paths ...string) {
+	t.Helper()
+	for _, p := range paths {
+		must(t, os.Chmod(p, mode))
 	}
 }
