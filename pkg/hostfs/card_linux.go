@@ -151,11 +151,6 @@ func id(s string) (int, error) {
 	return int(n), err
 }
 
-const (
-	maxConfig = 4 << 20   // of passwd, sshd_config and their like
-	maxKeys   = 128 << 20 // more than 100,000 long RSA keys
-)
-
 // ReadFile reads a file of the card's configuration, of 4 MiB at most.
 func (c *Card) ReadFile(name string) ([]byte, error) {
 	h, err := c.look(name, 0)
@@ -169,34 +164,6 @@ func (c *Card) ReadFile(name string) ([]byte, error) {
 	}
 	defer f.Close()
 	return readAtMost(f, maxConfig)
-}
-
-// regular opens a handle of O_PATH for reading, if it is of a regular file and
-// no larger than that: opening a device may do something, and a pipe waits.
-func (h handle) regular(most int64) (*os.File, error) {
-	var st unix.Stat_t
-	if err := unix.Fstat(int(h), &st); err != nil {
-		return nil, err
-	}
-	if st.Mode&unix.S_IFMT != unix.S_IFREG {
-		return nil, ErrNotRegular
-	}
-	if st.Size > most {
-		return nil, fmt.Errorf("%w: %d bytes", ErrTooLarge, st.Size)
-	}
-	f, err := os.Open("/proc/self/fd/" + strconv.Itoa(int(h)))
-	if err != nil {
-		return nil, plain(err)
-	}
-	return f, nil
-}
-
-func readAtMost(f io.Reader, most int64) ([]byte, error) {
-	data, err := io.ReadAll(io.LimitReader(f, most+1))
-	if err == nil && int64(len(data)) > most {
-		err = ErrTooLarge
-	}
-	return data, err
 }
 
 // Glob returns what a pattern of an absolute path leads to on the card, sorted,
@@ -646,8 +613,6 @@ func (s spot) unchanged(dir int, old *os.File, content []byte) error {
 	}
 	return nil
 }
-
-const accessACL = "system.posix_acl_access"
 
 // keepAttributes gives a new file the ACL, the SELinux label and the user
 // attributes of the old one, and no ACL that its folder has for new files.

@@ -3,39 +3,46 @@ package hostfs
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"os/exec"
 	"os/user"
+	"path"
 	"path/filepath"
+	"slices"
+	"strings"
 	"sync"
+	"syscall"
 
 	"pi-key-tools/pkg/strictmodes"
 )
 
-// Local is the files of this machine. Chmod and Chown are safe on Linux when
-// root works in the home of a user who swaps files and links meanwhile: every
-// component is opened from the root without following links, and what was
+// Local is the files of this machine. What changes something is safe on Linux
+// when root works in the home of a user who swaps files and links meanwhile:
+// every component is opened from the root without following links, and what was
 // looked at is what is changed. Elsewhere only the last component is guarded so.
+//
+// Renaming and copying replace nothing by the word of the kernel on Linux and
+// macOS; where neither it nor the file system knows that, by looking first.
+// Attributes are complete on Linux; macOS tells no ACL, and others nothing.
 //
 // The home of its Account is $HOME, as everywhere on Unix, or else that of
 // passwd(5), which is the one that sshd takes. On Windows, where files have no
-// modes, its Chmod and Chown fail with errors.ErrUnsupported.
-func Local() FS { return &local{} }
+// modes, whatever has to do with them fails with errors.ErrUnsupported.
+func Local() FS { return &local{files: here} }
 
 type local struct {
+	files
 	once          sync.Once
 	passwd, group string
 	err           error
 }
 
 func (l *local) Lstat(_ context.Context, path string) (strictmodes.Stat, error) {
-	info, err := os.Lstat(path)
-	if err != nil {
-		return strictmodes.Stat{}, err
-	}
-	return StatOf(info), nil
+	return look(path)
 }
 
 func (l *local) Readlink(_ context.Context, path string) (string, error) { return os.Readlink(path) }
@@ -80,75 +87,73 @@ func (l *local) Account(context.Context) (strictmodes.Account, error) {
 	return who, nil
 }
 
-func (l *local) Chmod(_ context.Context, path string, was strictmodes.Stat, mode fs.FileMode) error {
-	mode = strictmodes.Permissions(mode)
-	now, err := change(path, was, func(h handle) error { return h.chmod(mode) })
-	if err == nil && strictmodes.Permissions(now.Mode) != mode {
-		err = fmt.Errorf("%w: the mode is %s", ErrModesIgnored, strictmodes.Octal(now.Mode))
-	}
+func (l *local) ReadFile(_ context.Context, path string) ([]byte, error) {
+	f, err := openRegular(path)
 	if err != nil {
-		return fmt.Errorf("changing the mode of %s to %s: %w", path, strictmodes.Octal(mode), plain(err))
+		return nil, &fs.PathError{Op: "opening", Path: path, Err: plain(err)}
 	}
-	return nil
+	defer f.Close()
+	return readAtMost(f, maxConfig)
 }
 
-func (l *local) Chown(_ context.Context, path string, was strictmodes.Stat, uid int) error {
-	now, err := change(path, was, func(h handle) error { return h.chown(uid) })
-	if err == nil && now.UID != uid {
-		err = fmt.Errorf("%w: the owner is uid %d", ErrModesIgnored, now.UID)
-	}
-	if err != nil {
-		return fmt.Errorf("changing the owner of %s to uid %d: %w", path, uid, plain(err))
-	}
-	return nil
+func (l *local) Glob(ctx context.Context, pattern string) ([]string, error) {
+	return glob(ctx, l, pattern, func(dir string) ([]string, error) {
+		d, err := os.Open(dir + "/.") // so that a pipe is no folder, and not waited for
+		if err != nil {
+			return nil, err
+		}
+		defer d.Close()
+		return d.Readdirnames(-1)
+	})
 }
 
-// change opens path, does what is to be done to what is open if that is still
-// as it was, and returns how it is then.
-func change(path string, was strictmodes.Stat, do func(handle) error) (strictmodes.Stat, error) {
-	h, err := open(path)
-	if err != nil {
-		return strictmodes.Stat{}, err
+const (
+	maxConfig = 4 << 20   // of passwd, sshd_config and their like
+	maxKeys   = 128 << 20 // more than 100,000 long RSA keys
+)
+
+func readAtMost(f io.Reader, most int64) ([]byte, error) {
+	data, err := io.ReadAll(io.LimitReader(f, most+1))
+	if err == nil && int64(len(data)) > most {
+		err = ErrTooLarge
 	}
-	defer h.close()
-	is, err := h.stat()
-	if err != nil {
-		return is, err
-	}
-	if err := same(was, is); err != nil {
-		return is, err
-	}
-	if err := do(h); err != nil {
-		return is, err
-	}
-	return h.stat()
+	return data, err
 }
 
-// same says whether what is there may be changed as what was judged.
-func same(was, is strictmodes.Stat) error {
-	switch {
-	case !is.Mode.IsDir() && !is.Mode.IsRegular():
-		return fmt.Errorf("%w: it is neither a file nor a folder", ErrChanged)
-	case was.Mode != is.Mode || was.UID != is.UID || was.GID != is.GID:
-		return fmt.Errorf("%w: it is %v of uid %d, gid %d now", ErrChanged, is.Mode, is.UID, is.GID)
-	case is.Mode.IsRegular() && is.Nlink > 1:
-		return ErrLinked
+// glob returns what a pattern of an absolute path leads to, sorted, by the
+// rules of glob(3): a leading dot is matched by a dot alone, and what has no
+// special character need not be in a folder that can be read. names lists one.
+func glob(ctx context.Context, tree strictmodes.Tree, pattern string, names func(dir string) ([]string, error)) ([]string, error) {
+	missing := func(err error) bool { return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) }
+	found := []string{""}
+	for _, c := range components(strings.ReplaceAll(pattern, "[!", "[^")) {
+		var next []string
+		for _, dir := range found {
+			if !strings.ContainsAny(c, `*?[\`) {
+				_, err := tree.Lstat(ctx, dir+"/"+c)
+				if err == nil {
+					next = append(next, dir+"/"+c)
+				} else if !missing(err) {
+					return nil, err
+				}
+				continue
+			}
+			all, err := names(dir + "/")
+			if err != nil && !missing(err) {
+				return nil, err
+			}
+			for _, name := range all {
+				ok, err := path.Match(c, name)
+				if err != nil {
+					return nil, fmt.Errorf("%s: %w", pattern, err)
+				}
+				if ok && (c[0] == '.' || name[0] != '.') {
+					next = append(next, dir+"/"+name)
+				}
+			}
+		}
+		found = next
 	}
-	return nil
-}
-
-func (l *local) Attributes(context.Context, string) (strictmodes.Attributes, error) {
-	panic("unwritten")
-}
-
-func (l *local) ReadFile(context.Context, string) ([]byte, error) { panic("unwritten") }
-
-func (l *local) Glob(context.Context, string) ([]string, error) { panic("unwritten") }
-
-func (l *local) Rename(context.Context, string, strictmodes.Stat, string) error { panic("unwritten") }
-
-func (l *local) Mkdir(context.Context, string, fs.FileMode) error { panic("unwritten") }
-
-func (l *local) Copy(context.Context, string, strictmodes.Stat, string, fs.FileMode) error {
-	panic("unwritten")
+	slices.Sort(found)
+	return found, nil
 }

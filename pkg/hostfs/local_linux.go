@@ -1,11 +1,18 @@
 package hostfs
 
 import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
 	"io/fs"
+	"os"
 	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"pi-key-tools/pkg/strictmodes"
 )
 
 // open opens a path one component after another, following no link. O_PATH
@@ -34,12 +41,30 @@ func open(path string) (handle, error) {
 	return handle(fd), nil
 }
 
-func openat(dir int, name string, flags int, mode uint32) (fd int, err error) {
-	for {
-		if fd, err = unix.Openat(dir, name, flags, mode); err != unix.EINTR {
-			return fd, err
-		}
+// openRegular opens a regular file for reading, through links, and nothing else.
+func openRegular(path string) (*os.File, error) {
+	fd, err := openat(unix.AT_FDCWD, path, unix.O_PATH|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, err
 	}
+	defer unix.Close(fd)
+	return handle(fd).regular(maxConfig)
+}
+
+// name is a path that leads to what is open, and to nothing else.
+func (h handle) name() string { return "/proc/self/fd/" + strconv.Itoa(int(h)) }
+
+// regular opens a handle of O_PATH for reading, if it is of a regular file and
+// no larger than that: opening a device may do something, and a pipe waits.
+func (h handle) regular(most int64) (*os.File, error) {
+	if err := h.small(most); err != nil {
+		return nil, err
+	}
+	f, err := os.Open(h.name())
+	if err != nil {
+		return nil, plain(err)
+	}
+	return f, nil
 }
 
 // chmod uses fchmodat2(2), of Linux 6.6. Before, and in sandboxes that do not
@@ -48,7 +73,7 @@ func (h handle) chmod(mode fs.FileMode) error {
 	err := unix.Fchmodat(int(h), "", bitsOf(mode), unix.AT_EMPTY_PATH)
 	switch err {
 	case unix.ENOSYS, unix.EOPNOTSUPP, unix.EINVAL, unix.EPERM:
-		if perr := unix.Chmod("/proc/self/fd/"+strconv.Itoa(int(h)), bitsOf(mode)); perr != unix.ENOENT {
+		if perr := unix.Chmod(h.name(), bitsOf(mode)); perr != unix.ENOENT {
 			return perr
 		}
 	}
@@ -56,3 +81,91 @@ func (h handle) chmod(mode fs.FileMode) error {
 }
 
 func (h handle) chown(uid int) error { return unix.Fchownat(int(h), "", uid, -1, unix.AT_EMPTY_PATH) }
+
+// renameNew fails with errors.ErrUnsupported where the file system, the kernel
+// or a sandbox cannot rename without replacing.
+func renameNew(dir int, from, to string) error {
+	err := unix.Renameat2(dir, from, dir, to, unix.RENAME_NOREPLACE)
+	if err == unix.EINVAL || err == unix.ENOSYS {
+		return errors.ErrUnsupported
+	}
+	return err
+}
+
+// attributes tells what is known. A kernel or a file system that has no such
+// thing does not fail.
+func (h handle) attributes() (a strictmodes.Attributes, err error) {
+	st, err := h.stat()
+	if err != nil {
+		return a, err
+	}
+	var sys unix.Statfs_t
+	if err := unix.Fstatfs(int(h), &sys); err != nil {
+		return a, err
+	}
+	a.ReadOnly = sys.Flags&unix.ST_RDONLY != 0
+	a.FS = h.kind()
+	var more unix.Statx_t
+	if err := unix.Statx(int(h), "", unix.AT_EMPTY_PATH, unix.STATX_TYPE, &more); err == nil {
+		a.Immutable = more.Attributes&(unix.STATX_ATTR_IMMUTABLE|unix.STATX_ATTR_APPEND) != 0
+	}
+	b := make([]byte, 64<<10) // XATTR_SIZE_MAX
+	n, err := unix.Getxattr(h.name(), accessACL, b)
+	switch err {
+	case nil:
+		a.ACL, err = moreWrite(b[:n], st)
+	case unix.ENODATA, unix.EOPNOTSUPP, unix.ENOENT:
+		err = nil
+	}
+	return a, err
+}
+
+const accessACL = "system.posix_acl_access"
+
+// moreWrite reports whether an access ACL lets somebody write who is not root,
+// nor the owner, nor of the group of the file: by an entry for a user or a
+// group, within the mask (acl(5); linux/posix_acl_xattr.h).
+func moreWrite(acl []byte, st strictmodes.Stat) (bool, error) {
+	const (
+		version                    = 2
+		user, group, mask   uint16 = 0x02, 0x08, 0x10
+		header, each, write        = 4, 8, 2
+	)
+	if len(acl) < header || (len(acl)-header)%each != 0 || binary.LittleEndian.Uint32(acl) != version {
+		return false, fmt.Errorf("its access list is not understood: %d bytes", len(acl))
+	}
+	named, limit := uint16(0), uint16(7)
+	for e := acl[header:]; len(e) > 0; e = e[each:] {
+		tag, perm, id := binary.LittleEndian.Uint16(e), binary.LittleEndian.Uint16(e[2:]), int(binary.LittleEndian.Uint32(e[4:]))
+		switch {
+		case tag == mask:
+			limit = perm
+		case tag == user && id != 0 && id != st.UID, tag == group && id != st.GID:
+			named |= perm
+		}
+	}
+	return named&limit&write != 0, nil
+}
+
+// kind returns the kind of the file system that a handle is on, or "".
+func (h handle) kind() string {
+	info, err := os.ReadFile("/proc/self/fdinfo/" + strconv.Itoa(int(h)))
+	if err != nil {
+		return ""
+	}
+	_, id, _ := bytes.Cut(info, []byte("mnt_id:"))
+	id, _, _ = bytes.Cut(bytes.TrimSpace(id), []byte("\n"))
+	mounts, err := os.ReadFile("/proc/self/mountinfo")
+	if err != nil {
+		return ""
+	}
+	for line := range strings.Lines(string(mounts)) {
+		// ID PARENT MAJOR:MINOR ROOT POINT OPTIONS [TAG]... - KIND SOURCE OPTIONS
+		mount, what, ok := strings.Cut(line, " - ")
+		if ok && strings.HasPrefix(mount, string(id)+" ") {
+			kind, _, _ := strings.Cut(what, " ")
+			return kind
+		}
+	}
+	return ""
+}

@@ -28,6 +28,35 @@ func StatOf(info fs.FileInfo) strictmodes.Stat {
 	return strictmodes.Stat{Mode: info.Mode(), UID: int(sys.Uid), GID: int(sys.Gid), Nlink: int(sys.Nlink)}
 }
 
+// look is lstat(2).
+func look(path string) (strictmodes.Stat, error) {
+	var st unix.Stat_t
+	for {
+		switch err := unix.Lstat(path, &st); err {
+		case nil:
+			return statOf(&st), nil
+		case unix.EINTR:
+		default:
+			return strictmodes.Stat{}, &fs.PathError{Op: "lstat", Path: path, Err: err}
+		}
+	}
+}
+
+func statOf(st *unix.Stat_t) strictmodes.Stat {
+	return strictmodes.Stat{Mode: modeOf(uint32(st.Mode)), UID: int(st.Uid), GID: int(st.Gid), Nlink: int(st.Nlink)}
+}
+
+// here is the files of this machine.
+var here = files{open}
+
+func openat(dir int, name string, flags int, mode uint32) (fd int, err error) {
+	for {
+		if fd, err = unix.Openat(dir, name, flags, mode); err != unix.EINTR {
+			return fd, err
+		}
+	}
+}
+
 // A handle is a file or a folder that is open, whatever its name leads to by
 // now.
 type handle int
@@ -37,19 +66,37 @@ func (h handle) stat() (strictmodes.Stat, error) {
 	if err := unix.Fstat(int(h), &st); err != nil {
 		return strictmodes.Stat{}, err
 	}
-	return strictmodes.Stat{Mode: modeOf(uint32(st.Mode)), UID: int(st.Uid), GID: int(st.Gid), Nlink: int(st.Nlink)}, nil
+	return statOf(&st), nil
+}
+
+// small says whether a handle is of a regular file and no larger than that.
+func (h handle) small(most int64) error {
+	var st unix.Stat_t
+	if err := unix.Fstat(int(h), &st); err != nil {
+		return err
+	}
+	if st.Mode&unix.S_IFMT != unix.S_IFREG {
+		return ErrNotRegular
+	}
+	if st.Size > most {
+		return fmt.Errorf("%w: %d bytes", ErrTooLarge, st.Size)
+	}
+	return nil
 }
 
 func (h handle) close() { unix.Close(int(h)) }
 
 // The bits of stat(2) beside Go's.
-var modeBits = map[uint32]fs.FileMode{unix.S_ISUID: fs.ModeSetuid, unix.S_ISGID: fs.ModeSetgid, unix.S_ISVTX: fs.ModeSticky}
+var modeBits = [...]struct {
+	bit   uint32
+	value fs.FileMode
+}{{unix.S_ISUID, fs.ModeSetuid}, {unix.S_ISGID, fs.ModeSetgid}, {unix.S_ISVTX, fs.ModeSticky}}
 
 func modeOf(m uint32) fs.FileMode {
 	mode := fs.FileMode(m & 0777)
-	for bit, value := range modeBits {
-		if m&bit != 0 {
-			mode |= value
+	for _, b := range modeBits {
+		if m&b.bit != 0 {
+			mode |= b.value
 		}
 	}
 	switch m & unix.S_IFMT {
@@ -58,6 +105,14 @@ func modeOf(m uint32) fs.FileMode {
 		mode |= fs.ModeDir
 	case unix.S_IFLNK:
 		mode |= fs.ModeSymlink
+	case unix.S_IFIFO:
+		mode |= fs.ModeNamedPipe
+	case unix.S_IFSOCK:
+		mode |= fs.ModeSocket
+	case unix.S_IFCHR:
+		mode |= fs.ModeDevice | fs.ModeCharDevice
+	case unix.S_IFBLK:
+		mode |= fs.ModeDevice
 	default:
 		mode |= fs.ModeIrregular
 	}
@@ -66,9 +121,9 @@ func modeOf(m uint32) fs.FileMode {
 
 func bitsOf(mode fs.FileMode) uint32 {
 	m := uint32(mode.Perm())
-	for bit, value := range modeBits {
-		if mode&value != 0 {
-			m |= bit
+	for _, b := range modeBits {
+		if mode&b.value != 0 {
+			m |= b.bit
 		}
 	}
 	return m

@@ -1,6 +1,7 @@
 package hostfs
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -15,13 +16,38 @@ func StatOf(info fs.FileInfo) strictmodes.Stat {
 	return strictmodes.Stat{Mode: info.Mode().Type() | 0700, UID: os.Getuid(), GID: os.Getgid(), Nlink: 1}
 }
 
-// A handle is never open here: modes are not how Windows guards its files.
-type handle struct{}
+func look(path string) (strictmodes.Stat, error) {
+	info, err := os.Lstat(path)
+	if err != nil {
+		return strictmodes.Stat{}, err
+	}
+	return StatOf(info), nil
+}
 
-var errModes = fmt.Errorf("access lists guard files on Windows, not modes: see icacls: %w", errors.ErrUnsupported)
+func openRegular(path string) (*os.File, error) {
+	if info, err := os.Stat(path); err != nil {
+		return nil, err
+	} else if !info.Mode().IsRegular() {
+		return nil, ErrNotRegular
+	}
+	return os.Open(path)
+}
 
-func open(string) (handle, error)              { return handle{}, errModes }
-func (handle) stat() (strictmodes.Stat, error) { return strictmodes.Stat{}, errModes }
-func (handle) chmod(fs.FileMode) error         { return errModes }
-func (handle) chown(int) error                 { return errModes }
-func (handle) close()                          {}
+// files has nothing here: modes are not how Windows guards its files.
+type files struct{}
+
+var (
+	here     files
+	errModes = fmt.Errorf("access lists guard files on Windows, not modes: see icacls: %w", errors.ErrUnsupported)
+)
+
+func (files) Chmod(context.Context, string, strictmodes.Stat, fs.FileMode) error { return errModes }
+func (files) Chown(context.Context, string, strictmodes.Stat, int) error         { return errModes }
+func (files) Rename(context.Context, string, strictmodes.Stat, string) error     { return errModes }
+func (files) Mkdir(context.Context, string, fs.FileMode) error                   { return errModes }
+func (files) Copy(context.Context, string, strictmodes.Stat, string, fs.FileMode) error {
+	return errModes
+}
+func (files) Attributes(context.Context, string) (strictmodes.Attributes, error) {
+	return strictmodes.Attributes{}, errModes
+}
