@@ -17,7 +17,7 @@ _pi_key_tools() {
 		mapfile -t COMPREPLY < <(compgen -W 'ed25519 rsa ecdsa' -- "$current")
 		return
 		;;
-	--expires | --explain | --options | -o | --option | -p | --port | -l | --login | --life | -j | --jobs | --timeout | --host-key | -C | --comment | -b | --bits)
+	--expires | --explain | --options | -o | --option | -p | --port | -l | --login | --life | -j | --jobs | --timeout | --wait | --host-key | -C | --comment | -b | --bits)
 		return
 		;;
 	--server)

@@ -449,7 +449,11 @@ func (h *Host) Login(ctx context.Context, plan Plan) (*session.Client, *session.
 	client, rep, err := session.Login(ctx, cfg)
 	if h.trying {
 		h.trying = false
-		h.c.tries.end(rep.Password)
+		answer := rep.Password
+		if rep.Booting() { // which says nothing of the password
+			answer = ""
+		}
+		h.c.tries.end(answer)
 	}
 	if jump != nil {
 		err = jump

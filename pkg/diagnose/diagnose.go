@@ -153,7 +153,7 @@ func contextEnd(ctx context.Context, step string) (record.Record, bool) {
 // EnableSSH is how SSH is switched on, on a Raspberry Pi.
 const EnableSSH = "SSH is off on a new Raspberry Pi; switch it on there: sudo raspi-config nonint do_ssh 0\n" +
 	"hint: or put an empty file named ssh on the boot partition of its card, or choose it in Raspberry Pi Imager\n" +
-	"hint: in its first boot a Pi refuses for some minutes"
+	"hint: in its first boot a Pi refuses for some minutes: --wait 5m"
 
 func unreachable(host *connect.Host, cause, format string, args ...any) record.Record {
 	hints := map[string]string{
@@ -234,8 +234,8 @@ func authentication(host *connect.Host, keys connect.Keys, rep *session.Report, 
 	case strings.Contains(rep.Banner, "SSH may not work until a valid user has been set up"):
 		return failure("no-user-yet", "", "put userconf.txt (NAME:HASH) on the boot partition, or set the user in Raspberry Pi Imager",
 			"the Pi has no user yet: %s", cut(rep.Banner))
-	case strings.Contains(rep.Banner, "System is booting up"):
-		return failure("booting", "", "try again in a minute", "the server says: %s", cut(rep.Banner))
+	case rep.Booting():
+		return failure("booting", "", "wait for it: --wait 5m", "the server says: %s", cut(rep.Banner))
 	case strings.Contains(strings.ToLower(rep.Disconnect), "too many authentication failures"):
 		return failure("too-many-tries", "", "offer the right key alone: -o IdentitiesOnly=yes -o IdentityFile=KEY",
 			"the server hung up after %d keys: %s", len(rep.Offers), cut(rep.Disconnect))

@@ -212,7 +212,7 @@ func TestLoginWords(t *testing.T) {
 		{name: "booting", rep: auth(func(r *session.Report) {
 			r.Banner = "\"System is booting up. Unprivileged users are not permitted to log in yet.\"\n"
 		}), err: session.ErrDenied,
-			want: record.Record{Cause: "booting", Detail: "the server says: \"System is booting up. Unprivileged users are not permitted to log in yet.\"", Hint: "try again in a minute"}},
+			want: record.Record{Cause: "booting", Detail: "the server says: \"System is booting up. Unprivileged users are not permitted to log in yet.\"", Hint: "wait for it: --wait 5m"}},
 		{name: "too many tries", rep: auth(func(r *session.Report) { r.Disconnect = "Too many authentication failures" }), err: io.EOF,
 			want: record.Record{Cause: "too-many-tries", Detail: "the server hung up after 1 keys: Too many authentication failures",
 				Hint: "offer the right key alone: -o IdentitiesOnly=yes -o IdentityFile=KEY"}},

@@ -115,6 +115,11 @@ type Report struct {
 	Disconnect    string // the server's own words at the end of authentication
 }
 
+// Booting reports whether the server lets nobody in because the machine is not
+// up yet: pam_nologin(8) shows what systemd-user-sessions(8) writes meanwhile. A
+// right password is refused as well then.
+func (r *Report) Booting() bool { return strings.Contains(r.Banner, "System is booting up") }
+
 // LoginKey returns the key that let us in.
 func (r *Report) LoginKey() (Key, bool) {
 	for _, o := range r.Offers {

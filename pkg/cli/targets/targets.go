@@ -29,6 +29,7 @@ type Options struct {
 	Hosts     string
 	Jobs      int
 	KeepOrder bool
+	Wait      time.Duration // how long a target may take to be up; 0: not at all
 	Connect   connect.Options
 
 	portGiven func() bool
@@ -47,6 +48,7 @@ func (o *Options) Flags(fs *pflag.FlagSet) {
 	fs.StringVar(&o.Connect.PasswordFile, "password-file", "", "first line of `file` is the password")
 	fs.StringVar(&o.Connect.PassphraseFile, "passphrase-file", "", "first line of `file` is the passphrase of the private keys")
 	fs.DurationVar(&o.Connect.Timeout, "timeout", 30*time.Second, "at most this long for one target")
+	fs.DurationVar(&o.Wait, "wait", 0, "wait up to this long for a target to be up, such as 5m for a first boot")
 	fs.IntVarP(&o.Jobs, "jobs", "j", 32, "work on `n` targets at once")
 	fs.BoolVar(&o.KeepOrder, "keep-order", false, "records in the order of the targets")
 }
@@ -82,6 +84,8 @@ func (o *Options) Check(operands []string) ([]Target, error) {
 		return nil, cli.Usagef("-j %d: at least 1", o.Jobs)
 	case o.Connect.Timeout <= 0:
 		return nil, cli.Usagef("--timeout %v: more than 0, such as 30s or 2m", o.Connect.Timeout)
+	case o.Wait < 0:
+		return nil, cli.Usagef("--wait %v: more than 0, such as 5m", o.Wait)
 	case o.portGiven() && (o.Connect.Port < 1 || o.Connect.Port > 65535):
 		return nil, cli.Usagef("-p %d: between 1 and 65535", o.Connect.Port)
 	case o.Connect.HostKey != "" && !fingerprint.MatchString(o.Connect.HostKey):
@@ -101,8 +105,9 @@ func (o *Options) Check(operands []string) ([]Target, error) {
 }
 
 // Run works on every target and emits the records that work returns for it.
-// The time of work is bounded; its context ends with ErrTooSlow. The records'
-// Target and Seconds are filled in.
+// The time of work is bounded; its context ends with ErrTooSlow. With --wait it
+// is called again until the target is up. The records' Target and Seconds are
+// filled in.
 func (o *Options) Run(ctx context.Context, env *cli.Env, operands []Target, work func(context.Context, *connect.Host) []record.Record) error {
 	connector, err := o.connector(env)
 	if err != nil {
@@ -118,7 +123,7 @@ func (o *Options) Run(ctx context.Context, env *cli.Env, operands []Target, work
 	started := 0
 	fleet.Run(all(ctx, operands, list, &readErr), o.Jobs, o.KeepOrder, func(line destination.Line) []record.Record {
 		seconds := cli.Stopwatch()
-		records := o.one(ctx, connector, line, work)
+		records := o.one(ctx, env, connector, line, work)
 		target := line.Text
 		if line.Err != nil {
 			target = password.ReplaceAllString(target, ":...@") // ssh://user:password@host
@@ -185,7 +190,7 @@ func (o *Options) connector(env *cli.Env) (*connect.Connector, error) {
 	return connect.New(o.Connect), nil
 }
 
-func (o *Options) one(ctx context.Context, connector *connect.Connector, line destination.Line, work func(context.Context, *connect.Host) []record.Record) []record.Record {
+func (o *Options) one(ctx context.Context, env *cli.Env, connector *connect.Connector, line destination.Line, work func(context.Context, *connect.Host) []record.Record) []record.Record {
 	if line.Err != nil {
 		return []record.Record{{Verdict: record.Fail, Cause: "target-invalid",
 			Subject: fmt.Sprintf("line %d", line.Number), Detail: line.Err.Error()}}
@@ -193,14 +198,23 @@ func (o *Options) one(ctx context.Context, connector *connect.Connector, line de
 	if err := context.Cause(ctx); err != nil {
 		return []record.Record{{Verdict: record.Fail, Cause: "interrupted", Detail: "not begun"}}
 	}
-	ctx, cancel := connector.Deadline(ctx)
-	defer cancel()
-	host, err := connector.Host(ctx, line.Text, line.Destination)
-	if err != nil {
-		return []record.Record{diagnose.Config(ctx, err)}
-	}
-	defer host.Forget()
-	return work(ctx, host)
+	var host *connect.Host
+	defer func() {
+		if host != nil {
+			host.Forget()
+		}
+	}()
+	return o.patiently(ctx, env, line.Text, func() []record.Record {
+		ctx, cancel := connector.Deadline(ctx)
+		defer cancel()
+		if host == nil {
+			var err error
+			if host, err = connector.Host(ctx, line.Text, line.Destination); err != nil {
+				return []record.Record{diagnose.Config(ctx, err)}
+			}
+		}
+		return work(ctx, host)
+	})
 }
 
 func (o *Options) open(env *cli.Env) (io.Reader, func(), error) {
