@@ -263,10 +263,8 @@ func isDigit(c byte) bool { return c >= '0' && c <= '9' }
 
 // cutWord cuts at the first blank, which belongs to neither part.
 func cutWord(b []byte) (word, rest []byte) {
-	for i, c := range b {
-		if c == ' ' {
-			return b[:i], b[i+1:]
-		}
+	if at := bytes.IndexByte(b, ' '); at >= 0 {
+		return b[:at], b[at+1:]
 	}
 	return b, b[len(b):]
 }

@@ -11,13 +11,14 @@ type form struct {
 	pattern *pattern
 	prefix  string
 	params  []param
-	last    int // the last parameter that is free text, or the last of all
+	suffix  []byte // after the last parameter
+	last    int    // the last parameter that is free text, or the last of all
 }
 
 type param struct {
 	field field
 	class class
-	after string // the literal that follows
+	after []byte // the literal that follows
 }
 
 // A field is where a parameter goes in an Event.
@@ -82,71 +83,78 @@ func compile(p *pattern, s string) *form {
 		if !ok || !known {
 			panic("sshdlog: " + p.name + ": no parameter {" + name + "}")
 		}
-		kind.after, s, _ = strings.Cut(rest, "{")
-		if s != "" && kind.after == "" {
+		rest, s, _ = strings.Cut(rest, "{")
+		kind.after = []byte(rest)
+		if s != "" && rest == "" {
 			panic("sshdlog: " + p.name + ": two parameters without a literal between them")
 		}
 		f.params = append(f.params, kind)
 	}
 	f.last = len(f.params) - 1
+	if f.last >= 0 {
+		f.suffix = f.params[f.last].after
+	}
 	for f.last > 0 && (f.params[f.last].class == word || f.params[f.last].class == digits || f.params[f.last].class == peer) {
 		f.last--
 	}
 	return f
 }
 
-// match reports whether the message is of this form, and where its parameters
-// stand. What stands before the last free text is found from the left, what
-// stands after it from the right: a free text that looks like the rest of the
-// line deceives nobody.
-func (f *form) match(m []byte) (found spans, ok bool) {
-	if len(f.params) == 0 {
-		return found, string(m) == f.prefix
+// match reports whether the message is of this form, and notes where its
+// parameters stand. What stands before the last free text is found from the
+// left, what stands after it from the right: a free text that looks like the
+// rest of the line deceives nobody.
+func (f *form) match(m []byte, found *spans) bool {
+	lo, hi := len(f.prefix), len(m)-len(f.suffix)
+	if hi < lo || !bytes.HasSuffix(m, f.suffix) || string(m[:lo]) != f.prefix {
+		return false
 	}
-	suffix := f.params[len(f.params)-1].after
-	lo, hi := len(f.prefix), len(m)-len(suffix)
-	if hi < lo || string(m[:lo]) != f.prefix || string(m[hi:]) != suffix {
-		return found, false
+	*found = spans{}
+	if len(f.params) == 0 {
+		return hi == lo
 	}
 	for i := len(f.params) - 1; i > f.last; i-- {
 		before := f.params[i-1].after
 		at := lastIndex(m[lo:hi], before)
 		if at < 0 || !found.set(f.params[i], m, lo+at+len(before), hi) {
-			return found, false
+			return false
 		}
 		hi = lo + at
 	}
 	for _, p := range f.params[:f.last] {
 		at := index(m[lo:hi], p.after)
 		if at < 0 || !found.set(p, m, lo, lo+at) {
-			return found, false
+			return false
 		}
 		lo += at + len(p.after)
 	}
-	return found, found.set(f.params[f.last], m, lo, hi)
+	return found.set(f.params[f.last], m, lo, hi)
 }
 
 // matchCut is match for a message whose end is missing: the parameter in which
-// it breaks off takes what is left.
-func (f *form) matchCut(m []byte) (found spans, ok bool) {
+// it breaks off takes what is left. It returns how many parameters it found.
+func (f *form) matchCut(m []byte, found *spans) int {
 	lo := len(f.prefix)
 	if lo == 0 || len(m) < lo || string(m[:lo]) != f.prefix {
-		return found, false
+		return 0
 	}
-	for _, p := range f.params {
+	for i, p := range f.params {
 		at := -1
-		if p.after != "" {
+		if len(p.after) > 0 {
 			at = index(m[lo:], p.after)
 		}
 		if at < 0 {
-			return found, (p.class == free || p.class == some) && found.set(p, m, lo, len(m))
+			if (p.class == free || p.class == some) && found.set(p, m, lo, len(m)) {
+				return i + 1
+			}
+			return 0
 		}
 		if !found.set(p, m, lo, lo+at) {
-			return found, false
+			return 0
 		}
 		lo += at + len(p.after)
 	}
-	return found, false
+	return 0
 }
 
 // set notes a parameter if it is of its class.
@@ -204,79 +212,157 @@ func isDigits(b []byte) bool {
 }
 
 // index is bytes.Index, quick for a literal of one byte.
-func index(b []byte, s string) int {
-	if len(s) == 1 {
-		return bytes.IndexByte(b, s[0])
+func index(b, literal []byte) int {
+	if len(literal) == 1 {
+		return bytes.IndexByte(b, literal[0])
 	}
-	return bytes.Index(b, []byte(s)) // does not escape
+	return bytes.Index(b, literal)
 }
 
-func lastIndex(b []byte, s string) int {
-	for i := len(b) - len(s); i >= 0; i-- {
-		if b[i] == s[0] && string(b[i:i+len(s)]) == s {
+// lastIndex is bytes.LastIndex, quick for what stands near the end.
+func lastIndex(b, literal []byte) int {
+	for i := len(b) - len(literal); i >= 0; i-- {
+		if b[i] == literal[0] && string(b[i:i+len(literal)]) == string(literal) {
 			return i
 		}
 	}
 	return -1
 }
 
-// The forms of all patterns, in the order of the table, by the first bytes of
-// the message; those that start with a parameter stand apart.
+// services are what {service} of a form stands for: the names that the servers
+// have for PAM.
+var services = []string{"sshd", "dropbear"}
+
+// The forms of all patterns: by the text before their first parameter, and
+// those that start with one. Forms with the same text are in the order of the
+// table, and a longer text goes first.
 var (
-	byPrefix [256][]*form
+	byPrefix node
 	byRest   []*form
 )
 
-// prefixMin is how many bytes of a message choose its patterns.
-const prefixMin = 3
-
-func bucket[T string | []byte](s T) byte { return s[0] + s[1]*5 + s[2]*25 }
+// A node is a place in the tree of the prefixes.
+type node struct {
+	text  string // to get here, from the node above
+	below [256]*node
+	forms []*form              // whose prefix ends here, and then those of the nodes above
+	most  [client + 1]Severity // of the forms, for a text of each program
+}
 
 func init() {
 	for i := range patterns {
 		p := &patterns[i]
 		for s := range strings.SplitSeq(p.forms, " | ") {
-			switch f := compile(p, s); {
-			case f.prefix == "":
-				byRest = append(byRest, f)
-			case len(f.prefix) < prefixMin:
-				panic("sshdlog: " + p.name + ": the text before its first parameter is too short")
-			default:
-				b := bucket(f.prefix)
-				byPrefix[b] = append(byPrefix[b], f)
+			if before, after, ok := strings.Cut(s, "{service}"); ok {
+				for _, service := range services {
+					enter(compile(p, before+service+after))
+				}
+				continue
 			}
+			enter(compile(p, s))
+		}
+	}
+	byPrefix.finish(nil)
+}
+
+func enter(f *form) {
+	if f.prefix == "" {
+		byRest = append(byRest, f)
+		return
+	}
+	n := byPrefix.grow(f.prefix)
+	n.forms = append(n.forms, f)
+}
+
+// grow returns the node of a prefix below n, and makes it if need be.
+func (n *node) grow(prefix string) *node {
+	if prefix == "" {
+		return n
+	}
+	next := n.below[prefix[0]]
+	if next == nil {
+		next = &node{text: prefix}
+		n.below[prefix[0]] = next
+		return next
+	}
+	same := 0
+	for same < len(prefix) && same < len(next.text) && prefix[same] == next.text[same] {
+		same++
+	}
+	if same < len(next.text) { // part it
+		upper := &node{text: next.text[:same]}
+		next.text = next.text[same:]
+		upper.below[next.text[0]] = next
+		n.below[prefix[0]] = upper
+		next = upper
+	}
+	return next.grow(prefix[same:])
+}
+
+// finish gives each node the forms of those above.
+func (n *node) finish(above []*form) {
+	n.forms = append(n.forms, above...)
+	for _, f := range n.forms {
+		for w := range n.most {
+			if program(w).writes(f.pattern) {
+				n.most[w] = max(n.most[w], f.pattern.severity)
+			}
+		}
+	}
+	for _, next := range n.below {
+		if next != nil {
+			next.finish(n.forms)
 		}
 	}
 }
 
-// match finds the pattern of a text, or nil.
-func (t *text) match() (*pattern, spans) {
-	if len(t.msg) < prefixMin {
-		return nil, spans{}
+// find returns the node of the longest prefix that the message has.
+func (n *node) find(m []byte) *node {
+	for len(m) > 0 {
+		next := n.below[m[0]]
+		if next == nil || len(m) < len(next.text) || string(m[:len(next.text)]) != next.text {
+			break
+		}
+		n, m = next, m[len(next.text):]
 	}
-	forms := byPrefix[bucket(t.msg)]
-	for _, f := range forms {
-		if t.program.writes(f.pattern) {
-			if found, ok := f.match(t.msg); ok {
-				return f.pattern, found
-			}
+	return n
+}
+
+// unwanted is the pattern of what nobody asks for.
+var unwanted pattern
+
+// match finds the pattern of a text, or nil. A text that begins as only those
+// of a severity below want do is taken for known, and not looked at further.
+func (t *text) match(want Severity, found *spans) *pattern {
+	n := byPrefix.find(t.msg)
+	if len(n.forms) > 0 && n.most[t.program] < want {
+		return &unwanted
+	}
+	for _, f := range n.forms {
+		if t.program.writes(f.pattern) && f.match(t.msg, found) {
+			return f.pattern
 		}
 	}
 	for _, f := range byRest {
-		if t.program.writes(f.pattern) {
-			if found, ok := f.match(t.msg); ok {
-				return f.pattern, found
-			}
+		if t.program.writes(f.pattern) && f.match(t.msg, found) {
+			return f.pattern
 		}
 	}
-	if t.cut {
-		for _, f := range forms {
-			if t.program.writes(f.pattern) {
-				if found, ok := f.matchCut(t.msg); ok {
-					return f.pattern, found
-				}
-			}
+	if !t.cut {
+		return nil
+	}
+	// Of the forms that fit as far as it goes the last says the least, and
+	// without the end no more is known.
+	var p *pattern
+	most := 1
+	for _, f := range n.forms {
+		var part spans
+		if !t.program.writes(f.pattern) {
+			continue
+		}
+		if fits := f.matchCut(t.msg, &part); fits >= most {
+			p, most, *found = f.pattern, fits, part
 		}
 	}
-	return nil, spans{}
+	return p
 }

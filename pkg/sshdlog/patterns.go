@@ -181,17 +181,17 @@ var patterns = []pattern{
 	{"pam-session", sshd, Refusal, "session-failed", "", "PAM: pam_open_session(): {reason}"},
 	{"pam-setcred", sshd, Context, "", "", "PAM: pam_setcred(): {reason}"},
 	{"pam-error", sshd, Symptom, "", "", "PAM: {reason} for illegal user {user} from {addr} | PAM: {reason} for {user} from {addr}"},
-	{"pam-unix-expired", pam, Refusal, "account-expired", "", "pam_unix({-}:account): account {user} has expired (account expired)"},
-	{"pam-unix-root", pam, Refusal, "password-expired", "", "pam_unix({-}:account): expired password for user {user} (root enforced)"},
-	{"pam-unix-aged", pam, Refusal, "password-expired", "", "pam_unix({-}:account): expired password for user {user} (password aged)"},
-	{"pam-unix-failedchange", pam, Refusal, "password-expired", "", "pam_unix({-}:account): account {user} has expired (failed to change password)"},
-	{"pam-unix-warn", pam, Context, "", "", "pam_unix({-}:account): password for user {user} will expire in {#} days"},
-	{"pam-unix-noid", pam, Refusal, "pam-refused", "See that getent passwd USER finds the account there: nsswitch.conf(5).", "pam_unix({-}:account): could not identify user (from uid={#})"},
-	{"session-opened", pam, Accepted, "", "", "pam_unix({-}:session): session opened for user {user}(uid={#}) by {*} | pam_unix({-}:session): session opened for user {user} by {*}"},
-	{"session-closed", pam, Context, "", "", "pam_unix({-}:session): session closed for user {user}"},
-	{"pam-unix-fail", pam, Symptom, "", "", "pam_unix({-}:auth): authentication failure; {*} rhost={addr}  user={user} | pam_unix({-}:auth): authentication failure; {*} rhost={addr} | " +
-		"pam_unix({-}:auth): authentication failure; {*}"},
-	{"pam-unix-unknown", pam, Symptom, "", "", "pam_unix({-}:auth): check pass; user unknown"},
+	{"pam-unix-expired", pam, Refusal, "account-expired", "", "pam_unix({service}:account): account {user} has expired (account expired)"},
+	{"pam-unix-root", pam, Refusal, "password-expired", "", "pam_unix({service}:account): expired password for user {user} (root enforced)"},
+	{"pam-unix-aged", pam, Refusal, "password-expired", "", "pam_unix({service}:account): expired password for user {user} (password aged)"},
+	{"pam-unix-failedchange", pam, Refusal, "password-expired", "", "pam_unix({service}:account): account {user} has expired (failed to change password)"},
+	{"pam-unix-warn", pam, Context, "", "", "pam_unix({service}:account): password for user {user} will expire in {#} days"},
+	{"pam-unix-noid", pam, Refusal, "pam-refused", "See that getent passwd USER finds the account there: nsswitch.conf(5).", "pam_unix({service}:account): could not identify user (from uid={#})"},
+	{"session-opened", pam, Accepted, "", "", "pam_unix({service}:session): session opened for user {user}(uid={#}) by {*} | pam_unix({service}:session): session opened for user {user} by {*}"},
+	{"session-closed", pam, Context, "", "", "pam_unix({service}:session): session closed for user {user}"},
+	{"pam-unix-fail", pam, Symptom, "", "", "pam_unix({service}:auth): authentication failure; {*} rhost={addr}  user={user} | pam_unix({service}:auth): authentication failure; {*} rhost={addr} | " +
+		"pam_unix({service}:auth): authentication failure; {*}"},
+	{"pam-unix-unknown", pam, Symptom, "", "", "pam_unix({service}:auth): check pass; user unknown"},
 	{"pam-more", pam, Symptom, "", "", "PAM {#} more authentication failures; {*} rhost={addr}  user={user} | PAM {#} more authentication failure; {*} rhost={addr}  user={user} | " +
 		"PAM {#} more authentication failures; {*} | PAM {#} more authentication failure; {*}"},
 	{"pam-maxretries", pam, Context, "", "", "PAM service({-}) ignoring max retries; {#} > {#}"},
@@ -207,7 +207,7 @@ var patterns = []pattern{
 	{"pam-dlopen", pam, Refusal, "session-failed", moduleMissing, "PAM unable to dlopen({path}): {reason}"},
 	{"pam-faulty", pam, Refusal, "session-failed", moduleMissing, "PAM adding faulty module: {path}"},
 	{"pam-nomodules", pam, Refusal, "session-failed", "Install openssh-server there again: /etc/pam.d/sshd is missing.", "PAM no modules loaded for `{reason}' service | PAM no modules loaded for '{reason}' service"},
-	{"pam-sss", pam, Refusal, "pam-refused", "See the access rules of sssd.conf(5), or of the directory.", "pam_sss({-}:account): Access denied for user {user}: {#} ({reason})"},
+	{"pam-sss", pam, Refusal, "pam-refused", "See the access rules of sssd.conf(5), or of the directory.", "pam_sss({service}:account): Access denied for user {user}: {#} ({reason})"},
 
 	// What became of it. A line that names no cause is a symptom.
 	{"failed-publickey", sshd, Symptom, "", "", "Failed publickey for invalid user {user} from {addr} port {port} ssh2: {type} {key} | Failed publickey for {user} from {addr} port {port} ssh2: {type} {key}"},
@@ -353,10 +353,10 @@ var patterns = []pattern{
 	{"c-skipping", client, Refusal, "key-type-refused", "", "Skipping {type} key {path} - corresponding algorithm not supported by server | Skipping {type} key {path} - corresponding algorithm not in PubkeyAcceptedAlgorithms | " +
 		"Skipping {type} key {path} - not in PubkeyAcceptedKeyTypes"},
 	{"c-nosuchid", client, Refusal, "key-missing", "Correct the path of -i or IdentityFile, or make the key with pikeygen.", "no such identity: {path}: {reason}"},
-	{"c-offering", client, Context, "", "", "Offering public key: {path} {type} {key} | Offering public key: {path} {type} {key} agent | Offering public key: {path} {type} {key} explicit | " +
-		"Offering public key: {path} {type} {key} explicit agent | Offering {type} public key: {path}"},
-	{"c-accepts", client, Accepted, "", "", "Server accepts key: {path} {type} {key} | Server accepts key: {path} {type} {key} agent | Server accepts key: {path} {type} {key} explicit | " +
-		"Server accepts key: {path} {type} {key} explicit agent | Server accepts key: pkalg {type} blen {#}"},
+	{"c-offering", client, Context, "", "", "Offering public key: {path} {type} {key} explicit agent | Offering public key: {path} {type} {key} agent | Offering public key: {path} {type} {key} explicit | " +
+		"Offering public key: {path} {type} {key} | Offering {type} public key: {path}"},
+	{"c-accepts", client, Accepted, "", "", "Server accepts key: {path} {type} {key} explicit agent | Server accepts key: {path} {type} {key} agent | Server accepts key: {path} {type} {key} explicit | " +
+		"Server accepts key: {path} {type} {key} | Server accepts key: pkalg {type} blen {#}"},
 	{"c-continue", client, Context, "", "", "Authentications that can continue: {reason}"},
 	{"c-nomore", client, Symptom, "", "", "No more authentication methods to try."},
 	{"c-authenticated", client, Accepted, "", "", `Authenticated to {-} ([{addr}]:{#}) using "{reason}". | Authenticated to {addr} (via proxy) using "{reason}".`},

@@ -20,12 +20,14 @@ type Scanner struct {
 	from, to int // what is unread in buf
 	err      error
 
+	usual   head
 	event   Event
 	ready   []Event // to be yielded
 	waiting waiting
 	last    conn // that told which line of the keys refused; what follows repeats it
 
 	record record // of journalctl -o export
+	found  spans
 }
 
 // Stats count the lines that were read. A record of the journal is one line.
@@ -62,6 +64,7 @@ func (s *Scanner) Scan() bool {
 		return false
 	}
 	s.event, s.ready = s.ready[0], s.ready[1:]
+	s.event.settle()
 	return true
 }
 
@@ -142,14 +145,19 @@ func (s *Scanner) read(line []byte, cut bool) {
 			return
 		}
 	}
-	t := text{times: 1, cut: cut}
 	s.stats.Lines++
+	if s.skim(line) {
+		s.stats.Known++
+		return
+	}
+	t := text{times: 1, cut: cut}
 	ours, structured := false, false
 	if len(line) > 0 && (line[0] == '{' || line[0] == 0x1e || line[0] == 'd') {
 		ours, structured = t.json(line)
 	}
 	if !structured {
 		ours = t.parse(line)
+		s.usual.learn(line, &t)
 	}
 	if !ours {
 		s.stats.Foreign++
@@ -158,22 +166,79 @@ func (s *Scanner) read(line []byte, cut bool) {
 	s.text(&t)
 }
 
+// A head is what the lines before have begun with: a time of some length, then
+// the host. Most lines are by the same writer, and most of no interest.
+type head struct {
+	host []byte // and the blank after it
+	at   int    // where it starts; 0 if nothing is known
+}
+
+// learn notes the head of a line that names sshd after a time and a host.
+func (h *head) learn(line []byte, t *text) {
+	n := len(t.time) + 1
+	if t.program != sshd || len(t.host) == 0 || !bytes.HasPrefix(line, t.time) || len(line) < n || !bytes.HasPrefix(line[n:], t.host) || plainStamp(line) != n {
+		return
+	}
+	h.at, h.host = n, append(append(h.host[:0], t.host...), ' ')
+}
+
+// plainStamp is stamp for the two formats in files that are long.
+func plainStamp(line []byte) int {
+	if len(line) > 20 && line[4] == '-' && line[7] == '-' && line[10] == 'T' {
+		return bytes.IndexByte(line, ' ') + 1
+	}
+	return traditional(line)
+}
+
+// skim reports whether the line has the usual head, is of sshd, and begins as
+// only lines that nobody asks for do: it is known then.
+func (s *Scanner) skim(line []byte) bool {
+	const tag = "sshd["
+	at := s.usual.at + len(s.usual.host)
+	if s.usual.at == 0 || len(line) < at+len(tag)+4 || string(line[s.usual.at:at]) != string(s.usual.host) || plainStamp(line) != s.usual.at {
+		return false
+	}
+	line = line[at:]
+	if string(line[:len(tag)]) != tag {
+		const newer = "sshd-session["
+		if len(line) < len(newer) || string(line[:len(newer)]) != newer {
+			return false
+		}
+		line = line[len(newer)-len(tag):]
+	}
+	end := len(tag)
+	for end < len(line) && isDigit(line[end]) {
+		end++
+	}
+	if end+3 > len(line) || line[end] != ']' || line[end+1] != ':' || line[end+2] != ' ' ||
+		len(s.waiting.pids) > 0 && s.waiting.pids[string(line[len(tag):end])] > 0 {
+		return false
+	}
+	n := byPrefix.find(line[end+3:])
+	return len(n.forms) > 0 && n.most[sshd] < s.want
+}
+
 // text takes a line of ours.
 func (s *Scanner) text(t *text) {
 	t.clean()
-	p, found := t.match()
+	want := s.want
+	waited := s.waiting.pids[string(t.pid)] > 0
+	if waited {
+		want = Context
+	}
+	p := t.match(want, &s.found)
 	if p == nil {
 		s.stats.Unknown++
 		return
 	}
 	s.stats.Known++
-	if s.waiting.len() > 0 {
-		s.ready = append(s.ready, s.waiting.tell(t, p, &found)...)
+	if waited {
+		s.ready = append(s.ready, s.waiting.tell(t, p, &s.found)...)
 	}
 	if p.severity < s.want {
 		return
 	}
-	e := t.event(p, found)
+	e := t.event(p, &s.found)
 	switch p.cause {
 	case "entry-from", "entry-expired":
 		s.last = e.conn()
@@ -213,8 +278,6 @@ type waiting struct {
 	pids   map[string]int // how many events wait for the process
 }
 
-func (w *waiting) len() int { return len(w.events) }
-
 // add lets an event wait. It returns the oldest if there are too many.
 func (w *waiting) add(e Event) (done []Event) {
 	if w.pids == nil {
@@ -240,10 +303,10 @@ func (w *waiting) remove(i int) Event {
 // tell gives the events of the same connection what a line knows, and returns
 // those that know all then.
 func (w *waiting) tell(t *text, p *pattern, found *spans) (done []Event) {
-	if found[user].to == 0 && found[addr].to == 0 || w.pids[string(t.pid)] == 0 {
+	if found[user].to == 0 && found[addr].to == 0 {
 		return nil
 	}
-	told := t.event(p, *found)
+	told := t.event(p, found)
 	for i := 0; i < len(w.events); {
 		e := &w.events[i]
 		if e.conn() != told.conn() {

@@ -61,11 +61,14 @@ type Event struct {
 func Parse(message string) (Event, bool) {
 	t := text{msg: []byte(message), times: 1}
 	t.clean()
-	p, found := t.match()
+	var found spans
+	p := t.match(Context, &found)
 	if p == nil {
 		return Event{}, false
 	}
-	return t.event(p, found), true
+	e := t.event(p, &found)
+	e.settle()
+	return e, true
 }
 
 // A text is a line whose head is parsed.
@@ -85,13 +88,15 @@ const (
 	userMax    = 100
 )
 
-// event returns what a pattern has found in the text.
-func (t *text) event(p *pattern, found spans) Event {
-	e := Event{
-		Name: p.name, Severity: p.severity, Cause: p.cause, Cure: p.cure,
-		Time: string(t.time), Host: string(t.host), Tag: string(t.tag), PID: string(t.pid),
-		Message: string(t.msg), Times: t.times, Cut: t.cut,
-	}
+// event returns what a pattern has found in the text; settle completes it.
+func (t *text) event(p *pattern, found *spans) Event {
+	e := Event{Name: p.name, Severity: p.severity, Cause: p.cause, Cure: p.cure, Times: t.times, Cut: t.cut}
+	// One piece of memory for all.
+	rest := string(append(append(append(append(append(make([]byte, 0, 256), t.time...), t.host...), t.tag...), t.pid...), t.msg...))
+	e.Time, rest = rest[:len(t.time)], rest[len(t.time):]
+	e.Host, rest = rest[:len(t.host)], rest[len(t.host):]
+	e.Tag, rest = rest[:len(t.tag)], rest[len(t.tag):]
+	e.PID, e.Message = rest[:len(t.pid)], rest[len(t.pid):]
 	value := func(f field) string { return e.Message[found[f].from:found[f].to] }
 	e.User, e.Path, e.Reason = value(user), value(file), value(reason)
 	e.Addr, e.Port, e.KeyType, e.Key = value(addr), value(port), value(keyType), value(key)
@@ -102,7 +107,6 @@ func (t *text) event(p *pattern, found spans) Event {
 		e.User, e.Path, e.Reason = unvis(e.User), unvis(e.Path), unvis(e.Reason)
 		e.Cut = e.Cut || len(e.User) >= userMax
 	}
-	e.settle()
 	return e
 }
 
