@@ -28,7 +28,7 @@ type Tree interface {
 	Lstat(ctx context.Context, path string) (Stat, error)
 	Readlink(ctx context.Context, path string) (string, error)
 	// PrivateGroup reports whether only the user owner can act by the group,
-	// by the rule of Debian's secure_permissions().
+	// by the rule of Debian's secure_permissions() for a file of that user's.
 	PrivateGroup(ctx context.Context, gid, owner int) (bool, error)
 }
 
@@ -118,7 +118,7 @@ func Octal(mode fs.FileMode) string {
 //
 // POSIX ACLs count as far as they show in the group bits, as for sshd. One
 // corner of Debian's rule is taken too kindly: a file of root's, writable by
-// the account's private group, when that group also lists the account by name.
+// the account's primary group, when that group also lists the account by name.
 func Judge(ctx context.Context, tree Tree, who Account, keysFiles []string, server Server) ([]Finding, error) {
 	if !path.IsAbs(who.Home) {
 		return nil, fmt.Errorf("the home of %s is %q: not an absolute path", who.Name, who.Home)
@@ -360,14 +360,19 @@ func (j *judge) writableCause(p string, isKeys bool) string {
 
 // writable says who may write though he must not, or "".
 func (j *judge) writable(st Stat) (string, error) {
-	return writable(j.ctx, j.tree, st, j.who.UID, j.server)
+	return writable(j.ctx, j.tree, st, j.who, j.server)
 }
 
-func writable(ctx context.Context, tree Tree, st Stat, uid int, server Server) (string, error) {
+func writable(ctx context.Context, tree Tree, st Stat, who Account, server Server) (string, error) {
 	if server == Debian && st.Mode&0022 == 0020 {
-		private, err := tree.PrivateGroup(ctx, st.GID, uid)
-		if private || err != nil {
+		private, err := tree.PrivateGroup(ctx, st.GID, who.UID)
+		if err != nil {
 			return "", err
+		}
+		// The one member that group(5) names must be the owner of the file, so
+		// that a private group which is not the primary one does not do for root's.
+		if private && (st.UID == who.UID || who.Groups == nil || who.Groups[0] == st.GID) {
+			return "", nil
 		}
 	}
 	switch st.Mode & 0022 {
@@ -449,7 +454,7 @@ func JudgeConfig(ctx context.Context, tree Tree, path string, st Stat, uid int, 
 		refuseLinked(&f)
 		return f, true, nil
 	}
-	reason, err := writable(ctx, tree, st, uid, client)
+	reason, err := writable(ctx, tree, st, Account{UID: uid}, client)
 	if err != nil {
 		return Finding{}, false, fmt.Errorf("looking up the group of %s: %w", path, err)
 	}

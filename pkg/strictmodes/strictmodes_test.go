@@ -16,7 +16,7 @@ import (
 // "f0644 0 0", "f0644 0 0 2" with two hard links, "-> target", "denied".
 type tree map[string]string
 
-var private = map[[2]int]bool{{1000, 1000}: true, {1001, 1001}: true}
+var private = map[[2]int]bool{{1000, 1000}: true, {1001, 1001}: true, {1003, 1000}: true}
 
 func (t tree) Lstat(_ context.Context, p string) (Stat, error) {
 	if p != "/" {
@@ -143,6 +143,9 @@ func TestJudge(t *testing.T) {
 		{"private group writes all", good(home, "d0775 1000 1000", dir, "d0770 1000 1000", keys, "f0664 1000 1000"), []Server{Debian}, nil},
 		{"group writes all", good(home, "d0775 1000 1000", dir, "d2770 1000 1000", keys, "f0664 1000 1000"), []Server{All, OpenSSH, Dropbear},
 			[]string{"home-writable /home/pi 0755", "dir-writable /home/pi/.ssh 2750", "keys-writable /home/pi/.ssh/authorized_keys 0644"}},
+		{"private, by group(5) alone", good(home, "d0775 1000 1003"), []Server{Debian}, nil},
+		{"root's, for the private group", good(home, "d0775 0 1000"), []Server{Debian}, nil},
+		{"root's, for a group that is private by group(5) alone", good(home, "d0775 0 1003"), []Server{Debian}, []string{"home-writable /home/pi 0755"}},
 		{"shared group", good(home, "d0775 1000 44"), everywhere, []string{"home-writable /home/pi 0755"}},
 		{"private group of another", good(home, "d0775 1000 1001"), everywhere, []string{"home-writable /home/pi 0755"}},
 		{"others write", good(home, "d0757 1000 1000"), everywhere, []string{"home-writable /home/pi 0755"}},
