@@ -7,15 +7,38 @@ import (
 	"os/exec"
 	"os/user"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
+
+	"pi-key-tools/pkg/sshkey"
 )
 
-// sshd itself says which of the odd lines let their keys in. All lines are one
-// file; ssh offers the keys one after the other, and sshd accepts a key or
-// does not without the private half that neither has.
+// sshd itself says which of the odd lines let their keys in.
 func TestAgreesWithSSHD(t *testing.T) {
+	var file strings.Builder
+	var keys []sshkey.Public
+	for n, o := range oddLines {
+		line, p := o.fill(n)
+		file.WriteString(line + "\n")
+		if p.Blob != nil { // RSA too short: ssh would not offer it
+			keys = append(keys, p)
+		}
+	}
+	taken := acceptedBySSHD(t, keys, file.String())
+	for n, o := range oddLines {
+		if _, p := o.fill(n); p.Blob != nil && taken[p.Fingerprint()] != (o.dead == "") {
+			t.Errorf("%q: accepted by sshd: %v; we say dead: %q", o.line, o.dead != "", o.dead)
+		}
+	}
+}
+
+// acceptedBySSHD has ssh offer the keys one after the other to an sshd that
+// reads these files, and returns the fingerprints of those that sshd accepts:
+// it does, or does not, without the private halves that nobody has.
+func acceptedBySSHD(t *testing.T, keys []sshkey.Public, files ...string) map[string]bool {
+	t.Helper()
 	sshd := lookPath(t, "sshd", "/usr/sbin/sshd")
 	ssh := lookPath(t, "ssh", "")
 	keygen := lookPath(t, "ssh-keygen", "")
@@ -39,21 +62,21 @@ func TestAgreesWithSSHD(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-
-	var file strings.Builder
-	want := map[int]string{}
-	for n, o := range oddLines {
-		line, _ := o.fill(n)
-		file.WriteString(line + "\n")
-		want[n] = o.dead
+	var paths []string
+	for i, file := range files {
+		paths = append(paths, write(fmt.Sprint("authorized_keys", i), file))
 	}
-	control := len(oddLines) // after all of them, so that none takes it along
-	file.WriteString(key(control))
-	want[control] = ""
+	control, err := sshkey.ParsePublic(key(1 << 30))
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Behind all the others, so that none takes it along.
+	paths = append(paths, write("control", control.Line()+"\n"))
+	keys = append(slices.Clone(keys), control)
 
 	config := write("sshd_config", strings.Join([]string{
 		"HostKey " + hostKey,
-		"AuthorizedKeysFile " + write("authorized_keys", file.String()),
+		"AuthorizedKeysFile " + strings.Join(paths, " "),
 		"StrictModes no", "UsePAM no", "PermitRootLogin yes", "MaxAuthTries 1000",
 		"PasswordAuthentication no", "KbdInteractiveAuthentication no", "LogLevel DEBUG", "",
 	}, "\n"))
@@ -62,28 +85,15 @@ func TestAgreesWithSSHD(t *testing.T) {
 		"-o", "UserKnownHostsFile=" + write("known_hosts", "pi "+string(hostLine)), "-o", "StrictHostKeyChecking=yes",
 		"-o", "HostKeyAlias=pi", "-p", serve(t, sshd, "-i", "-f", config, "-E", filepath.Join(dir, "log")),
 	}
-	accepted := map[string]int{} // by fingerprint
-	var batches [][]string
-	for n := 0; n <= control; n++ {
-		o := oddLine{"KEY", ""}
-		if n < control {
-			o = oddLines[n]
+	taken := map[string]bool{}
+	n := 0
+	for batch := range slices.Chunk(keys, 50) { // ssh takes 100 at most
+		offers := slices.Clone(args)
+		for _, p := range batch {
+			n++
+			offers = append(offers, "-i", write(fmt.Sprint("key", n, ".pub"), p.Line()+"\n"))
 		}
-		_, p := o.fill(n)
-		if p.Blob == nil { // RSA too short: ssh would not offer it
-			continue
-		}
-		accepted[p.Fingerprint()] = n
-		path := write(fmt.Sprint("key", n, ".pub"), p.Line()+"\n")
-		if last := len(batches) - 1; last >= 0 && len(batches[last]) < 2*50 { // ssh takes 100 at most
-			batches[last] = append(batches[last], "-i", path)
-		} else {
-			batches = append(batches, []string{"-i", path})
-		}
-	}
-	got := map[int]bool{}
-	for _, batch := range batches {
-		cmd := exec.Command(ssh, append(append(args, batch...), me.Username+"@127.0.0.1", "true")...)
+		cmd := exec.Command(ssh, append(offers, me.Username+"@127.0.0.1", "true")...)
 		cmd.Env = []string{"HOME=" + dir, "PATH=" + os.Getenv("PATH")}
 		cmd.Dir = dir
 		out, _ := cmd.CombinedOutput() // the login itself must fail
@@ -92,24 +102,20 @@ func TestAgreesWithSSHD(t *testing.T) {
 				continue
 			}
 			for word := range strings.FieldsSeq(line) {
-				if n, ok := accepted[word]; ok {
-					got[n] = true
+				if strings.HasPrefix(word, "SHA256:") {
+					taken[word] = true
 				}
 			}
 		}
 	}
-	if !got[control] {
+	if !taken[control.Fingerprint()] {
 		if os.Geteuid() == 0 {
 			log, _ := os.ReadFile(filepath.Join(dir, "log"))
 			t.Fatalf("sshd lets us in with no key at all:\n%s", log)
 		}
 		t.Skipf("sshd, run by %s, lets %[1]s in with no key at all", me.Username) // such as nobody
 	}
-	for n, dead := range want {
-		if n < control && got[n] != (dead == "") {
-			t.Errorf("%q: accepted by sshd: %v; we say dead: %q", oddLines[n].line, got[n], dead)
-		}
-	}
+	return taken
 }
 
 // serve listens on loopback, starts a program for each connection, as inetd
