@@ -13,8 +13,10 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
+	"github.com/pkg/sftp"
 	"golang.org/x/sys/unix"
 
 	"pi-key-tools/pkg/strictmodes"
@@ -71,7 +73,40 @@ func everyWay(t *testing.T) map[string]FS {
 	if path, program := busybox(t); program != "" {
 		ways["sh busybox"] = Far(with(path, program, "ash"))
 	}
+	if client := sftpServer(t, 0); client != nil {
+		ways["sftp"] = SFTP(client, "root")
+	}
 	return ways
+}
+
+// sftpServer starts OpenSSH's sftp-server on this machine; uid 0 is whoever we
+// are. It is nil where there is none.
+func sftpServer(t *testing.T, uid int) *sftp.Client {
+	t.Helper()
+	for _, program := range []string{"/usr/lib/openssh/sftp-server", "/usr/libexec/openssh/sftp-server", "/usr/lib/ssh/sftp-server", "/usr/libexec/sftp-server"} {
+		if _, err := os.Stat(program); err != nil {
+			continue
+		}
+		cmd := exec.Command(program, "-e")
+		cmd.Dir = "/"
+		cmd.Env = []string{"PATH=/usr/bin:/bin"}
+		if uid != 0 {
+			cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(uid), Gid: uint32(uid)}}
+		}
+		in, err := cmd.StdinPipe()
+		must(t, err)
+		out, err := cmd.StdoutPipe()
+		must(t, err)
+		must(t, cmd.Start())
+		client, err := sftp.NewClientPipe(out, in)
+		must(t, err)
+		t.Cleanup(func() {
+			client.Close()
+			cmd.Wait()
+		})
+		return client
+	}
+	return nil
 }
 
 // realDir is a folder whose name holds no link.
