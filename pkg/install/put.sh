@@ -165,90 +165,140 @@ if [ -n "$piece" ]; then
 	exit 0
 fi
 
-# started tells when a process began, which makes its number a name.
+# started sets $began: when a process began, which makes its number a name.
 started() {
+	began=
 	if [ -r "/proc/$1/stat" ]; then
-		read -r stat <"/proc/$1/stat"
+		{ read -r stat <"/proc/$1/stat"; } 2>/dev/null || stat=
 		set -- ${stat##*) }
-		printf '%s' "${20}"
+		began=${20-}
 	else
-		ps -o lstart= -p "$1" 2>/dev/null | tr ' ' -
+		began=$(ps -o lstart= -p "$1" 2>/dev/null | tr ' ' -)
 	fi
 }
 
 # pause waits for less than a second, each process for another while.
-pause() { sleep "0.$((tries * $$ % 9 + 1))" 2>/dev/null || sleep 1; }
+pause() {
+	tenths=$((($$ + waited) % 9 + 1))
+	sleep "0.$tenths" 2>/dev/null || { sleep 1 && tenths=10; }
+	waited=$((waited + tenths))
+}
 
-# byFolder takes turns by a lock on the folder, which the kernel gives back
-# whatever kills us.
-byFolder() {
-	command -v flock >/dev/null || return
-	[ -r "$dir" ] && command exec 9<"$dir" || return
-	flock -n 9 && return
-	[ $? -eq 1 ] || return # this file system has no such locks
-	flock -w 15 9 2>/dev/null && return
-	tries=0
-	until flock -n 9; do # BusyBox has no -w
-		tries=$((tries + 1))
-		[ "$tries" -le 10 ] || fail busy "$dir"
-		pause
+# All writers, by sftp too, take turns by one folder: whoever is alone in it has
+# the turn. A shell is in it as a folder that names it, with its new file in
+# that. Who died there is taken out of it, and need not be dead for certain:
+# without its new file nobody can put that in place, or harm another's.
+turn=$dir/.authorized_keys.turn
+claim=
+
+# others sets $there to those who are in the turn beside us, and $here to us.
+others() {
+	there=
+	here=
+	set +f
+	for one in "$turn"/*; do
+		if [ "$one" = "$claim" ]; then
+			here=yes
+		elif [ -e "$one" ]; then
+			there="$there ${one##*/}"
+		fi
+	done
+	set -f
+}
+
+# dead tells whether they were processes of this machine that are gone.
+dead() {
+	for one in $there; do
+		pid=${one%%.*}
+		since=${one#*.}
+		[ "${since#*.}" = "$host" ] || return
+		started "$pid"
+		[ "$began" != "${since%%.*}" ] || { [ -z "$began" ] && ! kill -0 "$pid" 2>/dev/null; } || return
 	done
 }
 
-# byLink takes turns by a link that names its holder: made in one step, with
-# its content, and known to be left by a killed one when that process is gone.
-byLink() {
-	lock=$dir/.${file##*/}.lock
-	self=$$.$(started $$).$(uname -n)
-	tries=0
-	until ln -s "$self" "$lock" 2>/dev/null; do
-		tries=$((tries + 1))
-		[ "$tries" -le 40 ] || fail busy "$lock"
-		if ! holder=$(readlink "$lock"); then
-			# Just gone; or nothing can be made here, which the file to
-			# be written will tell.
-			[ "$tries" -lt 5 ] || [ -e "$lock" ] || {
-				lock=
-				return
+# queue has shells wait for one another at a lock on the folder, which spares
+# them to ask again and again. Where there is none, they do.
+queue() {
+	command -v flock >/dev/null && [ -r "$dir" ] && command exec 9<"$dir" || return
+	flock -w 15 9 2>/dev/null
+}
+
+# evict takes those out of the turn who are there.
+evict() {
+	for one in $there; do
+		rm -rf "${turn:?}/$one" || fail write-failed "$turn/$one"
+	done
+}
+
+# tidy removes what killed ones have left here: their part of the turn; and what
+# one by sftp had ready for it, when it can no longer be waiting.
+tidy() {
+	if [ -d "$turn" ]; then
+		others
+		! dead || evict
+		rmdir "$turn" 2>/dev/null
+	fi
+	set +f
+	for one in "$dir"/.authorized_keys.??????????????????????????; do
+		case ${one##*.} in
+		*[!A-Z2-7]*) continue ;;
+		esac
+		[ -z "$(find "$one" -prune -type d -mmin +2 2>/dev/null)" ] || {
+			rm -f "$one"/??????????????????????????
+			rmdir "$one"
+		} 2>/dev/null
+	done
+	set -f
+}
+
+# take waits for the turn. It returns 1 if that took any time.
+take() {
+	started $$
+	claim=$turn/$$.$began.$host
+	waited=0
+	calm=0
+	failed=0
+	seen=
+	queued=
+	while :; do
+		others
+		if [ -z "$there" ]; then
+			if said=$(mkdir -p "$claim" 2>&1); then
+				others
+				[ -z "$here" ] || [ -n "$there" ] || break
+				rmdir "$claim" "$turn" 2>/dev/null
+			fi
+			# Perhaps it was given back between two steps of mkdir.
+			[ -n "$there" ] || [ "$((failed += 1))" -le 5 ] || {
+				because "${said:-$turn cannot be listed}"
+				fail write-failed "$turn"
 			}
+			[ -n "$there" ] || continue
+		fi
+		[ "$there" = "$seen" ] || calm=$waited
+		seen=$there
+		if dead || [ "$((waited - calm))" -ge 100 ]; then
+			evict
 			continue
 		fi
-		pid=${holder%%.*}
-		began=${holder#*.}
-		if [ "${began#*.}" = "$(uname -n)" ] && [ "$(started "$pid")" != "${began%%.*}" ] &&
-			[ "$(readlink "$lock")" = "$holder" ]; then
-			# Gone, and it did not take the link away itself. Only one
-			# can rename it; if that was somebody's who was quicker, he
-			# gets it back, and does not write if he missed it.
-			if mv "$lock" "$lock.$$" 2>/dev/null; then
-				moved=$(readlink "$lock.$$")
-				[ "$moved" = "$holder" ] || ln -s "$moved" "$lock"
-				rm -f "$lock.$$"
-			fi
-		else
-			pause
+		[ "$waited" -le 200 ] || fail busy "$turn"
+		if [ -z "$queued" ]; then
+			queued=yes
+			waited=$((waited + 1))
+			queue && continue
 		fi
-	done
-}
-
-# Writers by sftp know no locks: their turn is a folder. A killed one leaves it,
-# and does not hold us for ever.
-turn=$dir/.authorized_keys.turn
-waited=0
-taken() { [ -d "$turn" ] && [ "$waited" -lt 25 ]; }
-await() {
-	while taken; do
-		waited=$((waited + 1))
 		pause
 	done
+	[ "$waited" -eq 0 ]
 }
 
 tmp=
-lock=
 leave() {
-	[ ! -e "${tmp:-/-}" ] && [ ! -e "$tmp.old" ] || rm -f "$tmp" "$tmp.old" 2>/dev/null
-	[ -z "$lock" ] || [ "$(readlink "$lock")" != "$self" ] || rm -f "$lock" 2>/dev/null
-}
+	[ -n "$claim" ] || return
+	[ ! -e "$tmp" ] && [ ! -e "$tmp.old" ] || rm -f "$tmp" "$tmp.old"
+	rmdir "$claim" "$turn"
+} 2>/dev/null
 
 # present finds which keys the file holds and which are to be added.
 present() {
@@ -260,8 +310,8 @@ present() {
 	found=
 	if [ -n "$was" ] && [ -z "$force" ] && [ -n "$blobs" ]; then
 		# Without -a, GNU's takes a file with a NUL for no text; others may not know it.
-		found=$(grep -a -n -F -e "$blobs" "$file" 2>/dev/null || [ $? -eq 1 ]) ||
-			found=$(grep -n -F -e "$blobs" "$file" || [ $? -eq 1 ]) || fail keys-unreadable "$file"
+		found=$(grep -a -n -F -e "$blobs" "$file" 2>/dev/null)
+		[ $? -le 1 ] || found=$(grep -n -F -e "$blobs" "$file") || [ $? -eq 1 ] || fail keys-unreadable "$file"
 	fi
 	add=
 	added=
@@ -317,12 +367,8 @@ without() {
 	tail -n "+$from" "$file"
 }
 
-# twin makes a copy of the old file, with all that it has but its time; what
-# is read-only gets that last. What the shell itself writes there a subshell
-# does, so that no mishap in taking its output back lets our answer follow into
-# the file.
+# twin makes a copy of the old file, with all that it has but its time.
 twin() {
-	fresh "$1"
 	cp -p "$file" "$1" || fail write-failed "$1"
 	case $kind in
 	*+) # an ACL, which BusyBox's cp does not know
@@ -333,19 +379,15 @@ twin() {
 		chcon --reference="$file" "$1" || fail write-failed "$1"
 	fi
 }
-fresh() {
-	(
-		set -C
-		printf '' >"$1"
-	) || fail write-failed "$1"
-}
 
-# compose makes the new file beside the old one.
+# compose makes the new file. What the shell itself writes there a subshell
+# does, so that no mishap in taking its output back lets our answer follow into
+# the file.
 compose() {
 	glue=
-	if [ -z "$was" ]; then
-		fresh "$tmp"
-	else
+	if [ -n "$was" ]; then
+		# Two eyes on the old file, for what comes to it from now on.
+		command exec 7<"$file" 8<"$file" || fail keys-unreadable "$file"
 		twin "$tmp"
 		case $kind in
 		-r-*) chmod u+w "$tmp" || fail write-failed "$tmp" ;; # only until it is written
@@ -384,7 +426,6 @@ preserve() {
 # check wants the new file to be what it should, and the old one to be what it
 # was: somebody who takes no turns may have written meanwhile. Then it returns 1.
 check() {
-	[ -z "$lock" ] || [ "$(readlink "$lock")" = "$self" ] || fail busy "$lock"
 	both=$(ls -ldin "$tmp" ${was:+"$file"}) || fail write-failed "$tmp"
 	again=
 	IFS=$newline
@@ -418,21 +459,20 @@ check() {
 
 # publish gives the new file the name.
 publish() {
-	if [ -n "$was" ]; then
-		# Two eyes on the old file, for what comes to it from now on.
-		command exec 7<"$file" 8<"$file" || fail keys-unreadable "$file"
-	fi
 	failing=unsure
 	if [ -z "$was" ] && ln "$tmp" "$file" 2>/dev/null; then
 		# Unlike a renaming, that never takes the place of what somebody
 		# else has just made.
 		rm -f "$tmp"
-		tmp=
 	elif [ -z "$was" ] && [ -e "$file" ]; then
 		return 1
-	fi
-	if [ -n "$tmp" ] && ! mv -f "$tmp" "$file"; then
+	elif ! said=$(mv -f "$tmp" "$file" 2>&1); then
+		set -- $(ls -ldin "$file" 2>/dev/null)
+		if [ ! -e "$tmp" ] && [ "${1-}" != "$inode" ]; then
+			return 1 # our turn was taken away
+		fi
 		[ ! -e "$tmp" ] || failing=fail
+		because "$said"
 		fail write-failed "$file"
 	fi
 	if [ -e /sys/fs/selinux/enforce ] && [ -z "$was" ] && command -v restorecon >/dev/null; then
@@ -484,18 +524,10 @@ if [ ! -d "$dir" ]; then
 	mkdir "$dir" || [ -d "$dir" ] || fail write-failed "$dir"
 	flush "$home" || fail write-failed "$home"
 fi
-# A link is there when somebody could not lock the folder, or left it.
-byFolder && [ ! -L "$dir/.${file##*/}.lock" ] || byLink
-# Whoever has the turn is the only one with a file of this name: what is there
-# was left by a killed one.
-set +f
-for left in "$dir/.${file##*/}.pikeycopy."*; do
-	[ ! -f "$left" ] || rm -f "$left" || fail write-failed "$left"
-done
-set -f
+{ read -r host </proc/sys/kernel/hostname; } 2>/dev/null || host=$(uname -n)
+tidy
 tries=0
 while :; do
-	await
 	look
 	present
 	if [ -z "$add$drop" ]; then
@@ -505,9 +537,13 @@ while :; do
 		because "the file has other names, which would keep the old content"
 		fail keys-linked "$file"
 	fi
-	tmp=$dir/.${file##*/}.pikeycopy.$$
+	if [ ! -d "${claim:-/-}" ] && ! take; then
+		say file "$file" # and look again
+		continue
+	fi
+	tmp=$claim/new
 	compose
-	if check && ! taken && preserve && publish; then
+	if check && preserve && publish; then
 		readBack
 		break
 	fi

@@ -38,9 +38,9 @@ import (
 //   - Hard links and access lists cannot be seen. The new file has the old
 //     one's owner, group and mode, or nothing is written; an access list stays
 //     with the old file.
-//   - There are no locks. Writers of this kind take turns by a folder (see
-//     hold), and lose nothing. One of another kind, such as a shell, is noticed
-//     unless it writes between our last look and our rename, a round trip.
+//   - There are no locks. Writers by sftp and by Shell take turns by a folder
+//     (see hold), and lose nothing. Another, such as an editor, is noticed unless
+//     it writes between our last look and our rename, a round trip.
 //   - In an account that is shut into a folder (ChrootDirectory), that file may
 //     not be the one that sshd reads. The login that follows tells.
 //
@@ -389,6 +389,10 @@ func (e overSFTP) sync(dir string) (unsynced string) {
 // over nothing or over an empty folder. The new file then goes from there to
 // its place, and so the turn is over in the same step.
 //
+// A far shell (see take in put.sh) makes that folder, if there is none, and a
+// folder of its own in it, in which its new file is; and has the turn if nothing
+// else is there.
+//
 // A writer that died leaves its turn behind. Whoever has watched it for so long
 // that nothing moved renames it away, and need not be sure: a writer that lives
 // after all has lost its new file with its folder, cannot put it in its place,
@@ -419,6 +423,9 @@ func (e overSFTP) hold(ctx context.Context, dir string, deadline time.Time) (_ *
 		case ctx.Err() != nil:
 			return nil, context.Cause(ctx)
 		case errors.Is(err, fs.ErrNotExist): // it was given back just now, or something else is in the way
+			if _, err := e.client.Lstat(own); errors.Is(err, fs.ErrNotExist) {
+				return nil, errOvertaken // somebody took us for dead
+			}
 			if free++; free > 10 {
 				return nil, fmt.Errorf("taking %s: %w", turn, refused)
 			}
@@ -440,15 +447,16 @@ func (e overSFTP) hold(ctx context.Context, dir string, deadline time.Time) (_ *
 	}
 }
 
-// holder returns what is in the folder of the turn; "" if nothing is.
+// holder returns what is in the folder of the turn, and how that looks; "" if
+// nothing is.
 func (e overSFTP) holder(turn string) (string, error) {
 	entries, err := e.client.ReadDir(turn)
-	var names []string
+	var signs []string
 	for _, f := range entries {
-		names = append(names, f.Name())
+		signs = append(signs, fmt.Sprintf("%s/%d/%d", f.Name(), f.Size(), f.ModTime().Unix()))
 	}
-	slices.Sort(names)
-	return strings.Join(names, "/"), err
+	slices.Sort(signs)
+	return strings.Join(signs, "/"), err
 }
 
 // clear takes a turn away and removes what was left in it.
@@ -458,7 +466,16 @@ func (e overSFTP) clear(turn, aside string) {
 	}
 	entries, _ := e.client.ReadDir(aside)
 	for _, f := range entries {
-		e.client.Remove(path.Join(aside, f.Name()))
+		left := path.Join(aside, f.Name())
+		if f.IsDir() { // a shell's
+			files, _ := e.client.ReadDir(left)
+			for _, f := range files {
+				e.client.Remove(path.Join(left, f.Name()))
+			}
+			e.client.RemoveDirectory(left)
+			continue
+		}
+		e.client.Remove(left)
 	}
 	e.client.RemoveDirectory(aside)
 }

@@ -3,8 +3,10 @@ package install
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"errors"
 	"io"
+	"io/fs"
 	"net"
 	"os"
 	"os/exec"
@@ -793,39 +795,83 @@ func (c readCutter) Read(b []byte) (int, error) {
 	return 0, io.ErrUnexpectedEOF
 }
 
-// Writers of both kinds at once: a shell waits while a writer by sftp has its
-// turn, and a writer by sftp looks again before it publishes.
+// Writers of both kinds at once take turns, and lose nothing.
 func TestSFTPAndShellAtOnce(t *testing.T) {
 	home := sftpHome(t)
 	write(t, home, "# mine\n")
 	run := account(t, "sh", home)
 	var all sync.WaitGroup
-	var mu sync.Mutex
-	var placed []sshkey.Public
-	for i := range 8 {
+	var keys []sshkey.Public
+	for i := range 16 {
 		key := newKey(t)
+		keys = append(keys, key)
 		engine := Shell(run, "")
 		if i%2 == 0 {
 			engine = SFTP(overPipe(t, home), "", "")
 		}
 		all.Go(func() {
-			if _, _, err := Put(t.Context(), engine, lines(key), false, false); err == nil {
-				mu.Lock()
-				defer mu.Unlock()
-				placed = append(placed, key)
-			} else {
-				t.Logf("not placed: %v", err)
+			if _, _, err := Put(t.Context(), engine, lines(key), false, false); err != nil {
+				t.Error(err)
 			}
 		})
 	}
 	all.Wait()
-	got := content(t, home)
-	for _, k := range placed {
-		if !strings.Contains(got, k.Line()+"\n") {
-			t.Errorf("a key is said to be there, and is not")
+	allThere(t, home, keys, 1)
+}
+
+// A shell clears up after a writer by sftp that was killed as it waited, and
+// keeps off what is not provably such a one's.
+func TestShellCleansUpAfterTheKilledBySFTP(t *testing.T) {
+	home := sftpHome(t)
+	write(t, home, "# mine\n")
+	old := time.Now().Add(-10 * time.Minute)
+	folder := func(name, file string, made time.Time) string {
+		dir := filepath.Join(home, ".ssh", name)
+		if err := errors.Join(os.Mkdir(dir, 0o700), os.WriteFile(filepath.Join(dir, file), nil, 0o600), os.Chtimes(dir, made, made)); err != nil {
+			t.Fatal(err)
+		}
+		return dir
+	}
+	left := folder(".authorized_keys."+rand.Text(), rand.Text(), old)
+	keep := []string{
+		folder(".authorized_keys."+rand.Text(), rand.Text(), time.Now()), // it may be waiting
+		folder(".authorized_keys."+rand.Text(), "notes", old),
+		folder(".authorized_keys.of-the-machines-at-home", rand.Text(), old),
+		folder(".authorized_keys.d", rand.Text(), old),
+	}
+	if _, _, err := Put(t.Context(), Shell(account(t, "sh", home), ""), lines(newKey(t)), false, false); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(left); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("%s is still there: %v", left, err)
+	}
+	for _, dir := range keep {
+		if files, err := os.ReadDir(dir); err != nil || len(files) != 1 {
+			t.Errorf("%s: %v %v", dir, files, err)
 		}
 	}
-	if len(placed) < 4 {
-		t.Errorf("%d of 8 were placed", len(placed))
+}
+
+// A writer by sftp that is killed in its turn does not stop a shell, nor a
+// killed shell one by sftp.
+func TestSFTPAfterAKilledShell(t *testing.T) {
+	home := sftpHome(t)
+	write(t, home, "# mine\n")
+	bin := t.TempDir()
+	program(t, bin, "sync", "kill -KILL $PPID")
+	if _, _, err := Put(t.Context(), Shell(account(t, "sh", home, "PATH="+bin+":"+os.Getenv("PATH")), ""), lines(newKey(t)), false, false); err == nil {
+		t.Fatal("it was not killed")
 	}
+	if left, err := filepath.Glob(filepath.Join(home, ".ssh/.authorized_keys.turn/*/new")); err != nil || len(left) != 1 {
+		t.Fatalf("what is left: %q %v", left, err)
+	}
+	key := newKey(t)
+	next := overSFTP{client: overPipe(t, home), patience: 200 * time.Millisecond}
+	if _, err := next.Edit(t.Context(), add(key)); err != nil {
+		t.Fatal(err)
+	}
+	if got := content(t, home); got != "# mine\n"+key.Line()+"\n" {
+		t.Errorf("file %q", got)
+	}
+	noLeftovers(t, home)
 }

@@ -277,7 +277,7 @@ func readAnswer(mark string, stdout, stderr []byte) (said, error) {
 
 // noShell names why the script was not run, by what was said in its place.
 func noShell(stdout, stderr []byte) error {
-	e := &PutError{Cause: "no-shell", Said: firstWords(stdout, stderr)}
+	e := &PutError{Cause: "no-shell", Said: lastWords(stdout, stderr)}
 	switch {
 	case strings.Contains(e.Said, "Password change required"): // sshd(8), with PAM
 		e.Cause = "password-expired"
@@ -297,7 +297,7 @@ var errnoCauses = []struct{ words, cause string }{
 }
 
 func putError(cause, path string, stderr []byte) *PutError {
-	e := &PutError{Cause: cause, Path: path, Said: firstWords(nil, stderr)}
+	e := &PutError{Cause: cause, Path: path, Said: lastWords(nil, stderr)}
 	e.denied = strings.HasSuffix(e.Said, "Permission denied")
 	if cause == "write-failed" {
 		for _, c := range errnoCauses {
@@ -312,13 +312,17 @@ func putError(cause, path string, stderr []byte) *PutError {
 	return e
 }
 
-// firstWords is the last line that somebody who cannot run the script said,
+// lastWords is the last line that somebody who cannot run the script said,
 // such as nologin's "This account is currently not available."
-func firstWords(stdout, stderr []byte) string {
+func lastWords(stdout, stderr []byte) string {
 	for _, b := range [][]byte{stderr, stdout} {
 		if lines := strings.Split(strings.TrimSpace(string(b)), "\n"); lines[len(lines)-1] != "" {
+			// Why it went wrong comes last.
 			last := strings.TrimSpace(lines[len(lines)-1])
-			return last[:min(len(last), 200)]
+			if len(last) > 300 {
+				last = "..." + last[len(last)-300:]
+			}
+			return last
 		}
 	}
 	return ""

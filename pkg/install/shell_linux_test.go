@@ -3,9 +3,10 @@ package install
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
-	"math/rand/v2"
+	mathrand "math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -264,7 +265,7 @@ func TestShellReadsAllBytes(t *testing.T) {
 	}
 	random := make([]byte, 3*pieceSize+17)
 	for i := range random {
-		random[i] = byte(rand.IntN(5) * 10) // NULs and newlines among them
+		random[i] = byte(mathrand.IntN(5) * 10) // NULs and newlines among them
 	}
 	for _, want := range [][]byte{{}, []byte("\x00"), random[:pieceSize], random} {
 		write(t, home, string(want))
@@ -431,8 +432,8 @@ func TestShellWithAForeignAppender(t *testing.T) {
 	}
 }
 
-// A lock of a killed one is taken away, that of a living one is not.
-func TestShellLockByLink(t *testing.T) {
+// A turn of a killed one is taken away, that of a living one is not.
+func TestShellTurnOfAnother(t *testing.T) {
 	host, err := os.Hostname()
 	if err != nil {
 		t.Fatal(err)
@@ -444,31 +445,42 @@ func TestShellLockByLink(t *testing.T) {
 	began := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')'):]))[20]
 	for _, c := range []struct {
 		holder string
+		moves  bool // gives signs of life
 		free   bool
 	}{
-		{fmt.Sprintf("%d.%s.%s", os.Getpid(), began, host), false},
-		{fmt.Sprintf("%d.1.%s", os.Getpid(), host), true}, // the number is another's now
-		{"999999999.5." + host, true},
-		{"999999999.5.elsewhere", false},
+		{fmt.Sprintf("%d.%s.%s", os.Getpid(), began, host), true, false},
+		{fmt.Sprintf("%d.1.%s", os.Getpid(), host), false, true}, // the number is another's now
+		{"999999999.5." + host, false, true},
+		{"999999999.5.elsewhere", false, true},
+		{rand.Text(), false, true}, // by sftp
 	} {
 		t.Run(c.holder, func(t *testing.T) {
 			t.Parallel()
 			home := t.TempDir()
 			write(t, home, "# mine\n")
 			bin := t.TempDir()
-			program(t, bin, "flock", "exit 71")
+			turn := filepath.Join(home, ".ssh", ".authorized_keys.turn")
 			program(t, bin, "sleep", "exec /bin/sleep 0.01")
-			link := filepath.Join(home, ".ssh", ".authorized_keys.lock")
-			if err := os.Symlink(c.holder, link); err != nil {
+			if c.moves {
+				program(t, bin, "sleep", fmt.Sprintf("mkdir '%s/'$$; exec /bin/sleep 0.01", turn))
+			}
+			claim := filepath.Join(turn, c.holder)
+			if err := os.MkdirAll(claim, 0o700); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(filepath.Join(claim, "new"), []byte("half"), 0o600); err != nil {
 				t.Fatal(err)
 			}
 			_, _, err := Put(t.Context(), Shell(account(t, "sh", home, "PATH="+bin+":"+os.Getenv("PATH")), ""), lines(newKey(t)), false, false)
 			var put *PutError
-			if errors.As(err, &put); c.free != (err == nil) || err != nil && (put == nil || put.Cause != "busy") {
+			if errors.As(err, &put); c.free != (err == nil) || err != nil && (put == nil || put.Cause != "busy" || put.Unsure) {
 				t.Errorf("error %v", err)
 			}
-			if _, err := os.Lstat(link); c.free != (err != nil) {
-				t.Errorf("the lock: %v", err)
+			if _, err := os.Lstat(claim); c.free != (err != nil) {
+				t.Errorf("the other's new file: %v", err)
+			}
+			if c.free {
+				noLeftovers(t, home)
 			}
 		})
 	}
@@ -587,7 +599,12 @@ func TestShellKilledInTheMiddle(t *testing.T) {
 func TestShellCleansUpAfterTheKilled(t *testing.T) {
 	home := t.TempDir()
 	write(t, home, "old\n")
-	if err := os.WriteFile(filepath.Join(home, ".ssh", ".authorized_keys.pikeycopy.123"), []byte("x"), 0o600); err != nil {
+	host, err := os.Hostname()
+	if err != nil {
+		t.Fatal(err)
+	}
+	claim := filepath.Join(home, ".ssh", ".authorized_keys.turn", "999999999.5."+host)
+	if err := errors.Join(os.MkdirAll(claim, 0o700), os.WriteFile(filepath.Join(claim, "new"), []byte("x"), 0o600)); err != nil {
 		t.Fatal(err)
 	}
 	if _, _, err := Put(t.Context(), Shell(account(t, "sh", home), ""), lines(newKey(t)), false, false); err != nil {
