@@ -243,6 +243,10 @@ var patterns = []pattern{
 	{"methods-none", sshd, Refusal, "pubkey-disabled", "Let AuthenticationMethods of the server name methods that are switched on.", "No AuthenticationMethods left after eliminating disabled methods"},
 	{"session-start", sshd, Accepted, "", "", "Starting session: {*} for {user} from {addr} port {port} id {#}"},
 	{"conn-from", sshd, Context, "", "", `Connection from {addr} port {port} on {-} port {#} rdomain "{*}" | Connection from {addr} port {port} on {-} port {#} | Connection from {addr} port {port}`},
+	{"session-end", sshd, Context, "", "", "Close session: user {user} from {addr} port {port} id {#}"},
+	{"child", sshd, Context, "", "", "User child is on pid {#}"},
+	{"transferred", sshd, Context, "", "", "Transferred: sent {#}, received {#} bytes | Closing connection to {addr} port {port}"},
+	{"stopped", sshd, Context, "", "", "Received signal {#}; terminating. | Received SIGHUP; restarting."},
 
 	// The connection, before any key is looked at.
 	{"grace", sshd, Hint, "", "", "Timeout before authentication for connection from {addr} to {-}, pid = {#} | Timeout before authentication for {*}, pid = {#} | " +

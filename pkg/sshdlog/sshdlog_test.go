@@ -474,7 +474,7 @@ func FuzzScanner(f *testing.F) {
 		got, _ := scan(t, string(log), Context)
 		for _, e := range got {
 			for _, v := range []string{e.User, e.Addr, e.Port, e.Path, e.KeyType, e.Key, e.Reason} {
-				if !strings.Contains(e.Message, v) && !strings.Contains(unvis(e.Message), v) && strings.Contains(e.Message, e.Addr+e.Port) {
+				if !strings.Contains(e.Message, v) && !strings.Contains(unvis(e.Message), v) {
 					t.Errorf("%q is not in %q", v, e.Message)
 				}
 			}
