@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"os"
 	"path/filepath"
@@ -217,10 +218,15 @@ func (k Keys) Find(public sshkey.Public) (Candidate, bool) {
 	return k.Candidates[i], true
 }
 
+// IsCertificate reports whether it is a certificate rather than a key.
+func (c Candidate) IsCertificate() bool { return sshkey.PlainType(c.Public.Type) != c.Public.Type }
+
 // Keys collects the keys that ssh would offer to the host, in its order
-// (sshconnect2.c pubkey_prepare): those of the agent that identity files name,
-// the agent's others unless IdentitiesOnly, then the files that no agent holds.
-// extra files go before those of the configuration, as with ssh -i.
+// (sshconnect2.c pubkey_prepare): the certificates of CertificateFile, keys of
+// the agent that identity files name, the agent's others unless IdentitiesOnly,
+// then the files that no agent holds. Without a CertificateFile, the one in
+// FILE-cert.pub goes after its key (ssh.c load_public_identity_files). extra
+// files go before those of the configuration, as with ssh -i.
 func (h *Host) Keys(ctx context.Context, extra ...string) Keys {
 	keys := Keys{AgentKeys: -1}
 	var files []Candidate
@@ -243,6 +249,12 @@ func (h *Host) Keys(ctx context.Context, extra ...string) Keys {
 			continue
 		}
 		files = append(files, c)
+		if cert, err := p.Certificate(); err == nil && len(h.Config.CertificateFiles) == 0 {
+			c.Public = identity.PublicOf(cert)
+			files = append(files, c)
+		} else if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			h.c.opt.Trace(1, h.Target, "%v", err)
+		}
 	}
 	var both, agentOnly []Candidate
 	agent, held, err := h.c.agent(ctx, h.Config.IdentityAgent)
@@ -262,7 +274,8 @@ func (h *Host) Keys(ctx context.Context, extra ...string) Keys {
 			agentOnly = append(agentOnly, Candidate{Key: key, Agent: true})
 		}
 	}
-	for _, c := range slices.Concat(both, agentOnly, files) {
+	certified := h.certificates(&keys, slices.Concat(both, agentOnly, files))
+	for _, c := range slices.Concat(certified, both, agentOnly, files) {
 		if h.accepts(c.Public.Type) {
 			keys.Candidates = append(keys.Candidates, c)
 		} else {
@@ -272,10 +285,39 @@ func (h *Host) Keys(ctx context.Context, extra ...string) Keys {
 	return keys
 }
 
+// certificates are those of CertificateFile, each with what signs for the key in
+// it (sshconnect2.c sign_and_send_pubkey).
+func (h *Host) certificates(keys *Keys, candidates []Candidate) []Candidate {
+	var list []Candidate
+	for _, path := range h.Config.CertificateFiles {
+		keys.Looked = append(keys.Looked, path)
+		cert, err := identity.LoadCertificate(path)
+		if err != nil {
+			h.c.opt.Trace(1, h.Target, "%v", err)
+			continue
+		}
+		c := Candidate{Key: session.Key{Public: identity.PublicOf(cert), Name: path}}
+		plain := c.Public.Plain()
+		signs := func(k Candidate) bool { return k.Public.Equal(plain) && k.HasPrivate() }
+		if i := slices.IndexFunc(candidates, signs); i >= 0 {
+			c.Key.Signer, c.Pair, c.Agent, c.Faults = candidates[i].Signer, candidates[i].Pair, candidates[i].Agent, candidates[i].Faults
+		} else {
+			c.Key.Signer = func(context.Context) (ssh.Signer, error) {
+				return nil, &FaultError{path, identity.Fault{Cause: "key-missing", Path: path, Detail: "the private key that it certifies is not here"}}
+			}
+		}
+		list = append(list, c)
+	}
+	return list
+}
+
 // accepts reports whether ssh_config lets a key of this type be used. An RSA
 // key signs by other names than its own.
 func (h *Host) accepts(keyType string) bool {
 	list := h.Config.PubkeyAcceptedAlgorithms
+	if keyType == ssh.CertAlgoRSAv01 {
+		return list == nil || slices.Contains(list, ssh.CertAlgoRSASHA512v01) || slices.Contains(list, ssh.CertAlgoRSASHA256v01)
+	}
 	if keyType == ssh.KeyAlgoRSA {
 		return list == nil || slices.Contains(list, ssh.KeyAlgoRSASHA512) || slices.Contains(list, ssh.KeyAlgoRSASHA256)
 	}

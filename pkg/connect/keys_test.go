@@ -15,7 +15,7 @@ import (
 	"pi-key-tools/pkg/sshtest"
 )
 
-var attempt = regexp.MustCompile(`(?m)^debug1: Will attempt key: .*(SHA256:\S+)`)
+var attempt = regexp.MustCompile(`(?m)^debug1: Will attempt key: .* (\S+ SHA256:\S+)`)
 
 // sshOrder is the order in which ssh says that it will try its keys.
 func (s *side) sshOrder(t *testing.T, args ...string) []string {
@@ -46,12 +46,25 @@ func TestKeyOrderAgreesWithSSH(t *testing.T) {
 	for name, keyType := range map[string]string{"a": "ed25519", "b": "ecdsa", "c": "ed25519", "d": "rsa"} {
 		pairs[name] = sshtest.NewKey(t, t.TempDir(), keyType)
 	}
+	certs := map[string]sshkey.Public{}
+	ca := sshtest.NewKey(t, t.TempDir(), "ed25519")
+	for name, k := range pairs {
+		if out, err := sshtest.Command(t, t.TempDir(), "ssh-keygen", "-q", "-s", ca.File, "-I", name, "-n", "pi", k.File+".pub").CombinedOutput(); err != nil {
+			t.Fatalf("%v: %s", err, out)
+		}
+		cert, err := identity.LoadCertificate(k.File + "-cert.pub")
+		if err != nil {
+			t.Fatal(err)
+		}
+		certs[name] = identity.PublicOf(cert)
+	}
+	describe := func(k sshkey.Public) string { return k.Name() + " " + k.Fingerprint() }
 	for _, tt := range []struct {
 		name   string
-		files  string // IdentityFile lines: a pair, "x.pub" for its public half alone, "X.pub" for the same named with its .pub
-		agent  string // its keys in order; "-" for no agent
-		config string
-		want   string
+		files  string // IdentityFile lines: a pair, "x+" with its certificate, "x.pub" for its public half alone, "X.pub" for the same named with its .pub
+		agent  string // its keys in order, "x+" with the certificate; "-" for no agent
+		config string // "%h/x-cert.pub" is the certificate of a pair
+		want   string // "X" is the certificate of the pair x
 	}{
 		{"files only", "a d b", "-", "", "adb"},
 		{"files, an empty agent", "a d b", "", "", "adb"},
@@ -69,6 +82,14 @@ func TestKeyOrderAgreesWithSSH(t *testing.T) {
 		{"no agent by IdentityAgent", "a b", "b c", "IdentityAgent none", "ab"},
 		{"types kept back", "a b", "c d", "PubkeyAcceptedAlgorithms -ssh-ed25519", "db"},
 		{"RSA by its signatures", "a d", "", "PubkeyAcceptedAlgorithms rsa-sha2-256", "d"},
+		{"a certificate beside a key", "b+ a", "", "", "bBa"},
+		{"beside one that the agent holds", "b+ a", "a b", "", "abB"},
+		{"in the agent", "b a", "c b+", "", "bcBa"},
+		{"in the agent and beside", "b+", "c b+", "", "bBc"},
+		{"named", "a b", "c", "CertificateFile %h/b-cert.pub", "Bcab"},
+		{"named, and others are beside", "a+ b", "a", "CertificateFile %h/b-cert.pub", "Bab"},
+		{"named, and the agent has the key", "a", "b", "IdentitiesOnly yes\nCertificateFile %h/b-cert.pub", "Ba"},
+		{"certificates kept back", "a+ b", "", "PubkeyAcceptedAlgorithms -*-cert-*", "ab"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -76,6 +97,7 @@ func TestKeyOrderAgreesWithSSH(t *testing.T) {
 			lines := []string{fmt.Sprintf("Host pi\nHostName 127.0.0.1\nPort %d\nUser nobody-here", pi.Port), tt.config, "GlobalKnownHostsFile none",
 				"UserKnownHostsFile " + pi.KnownHostsFile(t)}
 			for name := range strings.FieldsSeq(tt.files) {
+				name, certified := strings.CutSuffix(name, "+")
 				path := name
 				if name != "none" {
 					path = filepath.Join(s.home, name)
@@ -91,24 +113,42 @@ func TestKeyOrderAgreesWithSSH(t *testing.T) {
 					default:
 						copyFile(t, key.File, path)
 						copyFile(t, key.File+".pub", path+".pub")
+						if certified {
+							copyFile(t, key.File+"-cert.pub", path+"-cert.pub")
+						}
 					}
 				}
 				lines = append(lines, "IdentityFile "+path)
+			}
+			for name, k := range pairs {
+				if named := "%h/" + name + "-cert.pub"; strings.Contains(tt.config, named) {
+					lines[1] = strings.ReplaceAll(tt.config, named, k.File+"-cert.pub")
+				}
 			}
 			s.file(".ssh/config", strings.Join(append(lines, ""), "\n"))
 			if tt.agent != "-" {
 				s.env["SSH_AUTH_SOCK"] = sshtest.StartAgent(t)
 				for name := range strings.FieldsSeq(tt.agent) {
-					sshtest.AddToAgent(t, s.env["SSH_AUTH_SOCK"], pairs[name].File)
+					name, certified := strings.CutSuffix(name, "+")
+					file := filepath.Join(t.TempDir(), "k")
+					copyFile(t, pairs[name].File, file)
+					if certified {
+						copyFile(t, pairs[name].File+"-cert.pub", file+"-cert.pub")
+					}
+					sshtest.AddToAgent(t, s.env["SSH_AUTH_SOCK"], file)
 				}
 			}
 			keys := s.resolve(s.connector(Options{}), "pi").Keys(t.Context())
 			var got, want []string
 			for _, c := range keys.Candidates {
-				got = append(got, c.Public.Fingerprint())
+				got = append(got, describe(c.Public))
 			}
 			for _, name := range tt.want {
-				want = append(want, opaque(pairs[string(name)].Signer.PublicKey()).Fingerprint())
+				if cert, ok := certs[strings.ToLower(string(name))]; ok && name < 'a' {
+					want = append(want, describe(cert))
+				} else {
+					want = append(want, describe(opaque(pairs[string(name)].Signer.PublicKey())))
+				}
 			}
 			if !slices.Equal(got, want) {
 				t.Errorf("we offer\n%q, want\n%q", got, want)
@@ -118,7 +158,7 @@ func TestKeyOrderAgreesWithSSH(t *testing.T) {
 			}
 			held := -1
 			if tt.agent != "-" && tt.config != "IdentityAgent none" {
-				held = len(strings.Fields(tt.agent))
+				held = len(strings.Fields(tt.agent)) + strings.Count(tt.agent, "+")
 			}
 			if keys.AgentKeys != held || (keys.AgentErr != nil) != (held < 0) {
 				t.Errorf("the agent holds %d, %v; want %d", keys.AgentKeys, keys.AgentErr, held)

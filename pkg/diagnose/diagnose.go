@@ -10,6 +10,7 @@ import (
 	"net"
 	"slices"
 	"strings"
+	"time"
 
 	"golang.org/x/crypto/ssh"
 
@@ -273,6 +274,9 @@ func authentication(host *connect.Host, keys connect.Keys, rep *session.Report, 
 		k := rep.Offers[0].Key.Public
 		return failure("key-type-refused", k.Fingerprint(), "make a key that it takes: pikeygen -t ed25519 -f FILE",
 			"the server takes no signature that a %s key makes here (its server-sig-algs)", k.Name())
+	}
+	if r, found := certificate(host, asked, time.Now()); found {
+		return r
 	}
 	return refused(host, rep, asked)
 }

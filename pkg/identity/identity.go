@@ -143,7 +143,7 @@ func (p *Pair) loadPrivate() (sshkey.Public, error) {
 		p.unread(p.Path, err)
 		return none, nil
 	}
-	return publicOf(signer.PublicKey()), nil
+	return PublicOf(signer.PublicKey()), nil
 }
 
 // loadPublic returns what .pub holds.
@@ -224,7 +224,9 @@ func readKey(path string) ([]byte, strictmodes.Stat, error) {
 	return data, hostfs.StatOf(info), nil
 }
 
-func publicOf(k ssh.PublicKey) sshkey.Public {
+// PublicOf returns a key, or a certificate, of x/crypto's as ours, without a
+// comment.
+func PublicOf(k ssh.PublicKey) sshkey.Public {
 	return sshkey.Public{Type: k.Type(), Blob: k.Marshal()}
 }
 

@@ -42,7 +42,7 @@ func (a *Agent) Load(ctx context.Context, p *Pair, passphrase func(context.Conte
 	if add.Comment == "" {
 		add.Comment = p.Path
 	}
-	public := publicOf(signer.PublicKey())
+	public := PublicOf(signer.PublicKey())
 	public.Comment = add.Comment
 	if err := a.add(ctx, add); err != nil {
 		return nil, fmt.Errorf("%s: %w", p.Path, err)
@@ -60,7 +60,7 @@ func (a *Agent) Load(ctx context.Context, p *Pair, passphrase func(context.Conte
 	if err := a.add(ctx, add); err != nil {
 		return loaded, fmt.Errorf("%s: %w", p.CertificatePath(), err)
 	}
-	public = publicOf(cert)
+	public = PublicOf(cert)
 	public.Comment = add.Comment
 	return append(loaded, public), nil
 }
@@ -109,6 +109,15 @@ func (p *Pair) CertificatePath() string { return p.Path + "-cert.pub" }
 // is fs.ErrNotExist if there is none, and says so if it is of another key.
 func (p *Pair) Certificate() (*ssh.Certificate, error) {
 	path := p.CertificatePath()
+	cert, err := LoadCertificate(path)
+	if err == nil && !PublicOf(cert.Key).Equal(p.Public) {
+		return nil, fmt.Errorf("%s: it certifies %s, and the key beside it is %s", path, PublicOf(cert.Key).Fingerprint(), p.Public.Fingerprint())
+	}
+	return cert, err
+}
+
+// LoadCertificate reads a file that holds a certificate.
+func LoadCertificate(path string) (*ssh.Certificate, error) {
 	data, _, err := readKey(path)
 	if err != nil {
 		return nil, err
@@ -124,9 +133,6 @@ func (p *Pair) Certificate() (*ssh.Certificate, error) {
 	cert, ok := public.(*ssh.Certificate)
 	if !ok {
 		return nil, fmt.Errorf("%s: it holds a key and no certificate", path)
-	}
-	if !publicOf(cert.Key).Equal(p.Public) {
-		return nil, fmt.Errorf("%s: it certifies %s, and the key beside it is %s", path, publicOf(cert.Key).Fingerprint(), p.Public.Fingerprint())
 	}
 	return cert, nil
 }

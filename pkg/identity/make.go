@@ -141,7 +141,7 @@ func Make(ctx context.Context, path string, spec Spec) (*Pair, error) {
 	if err != nil {
 		return nil, fmt.Errorf("encoding the key: %w", err)
 	}
-	public := publicOf(sshPublic)
+	public := PublicOf(sshPublic)
 	public.Comment = spec.Comment
 
 	if err := context.Cause(ctx); err != nil { // a signal: nothing is written yet

@@ -97,13 +97,13 @@ var ErrNoKey = errors.New("no key to install: ssh's key files are not there, and
 // that ssh would use by itself, else the keys of the agent.
 func (n *Input) Default(keys connect.Keys) error {
 	for _, c := range keys.Candidates {
-		if c.Pair != nil && c.HasPrivate() && len(c.Faults) == 0 {
+		if c.Pair != nil && c.HasPrivate() && len(c.Faults) == 0 && !c.IsCertificate() {
 			n.add(c.Public)
 			return nil
 		}
 	}
 	for _, c := range keys.Candidates {
-		if c.Agent {
+		if c.Agent && !c.IsCertificate() {
 			n.add(c.Public)
 		}
 	}

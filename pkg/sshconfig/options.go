@@ -53,8 +53,6 @@ func CheckOption(option string) error {
 		return &SyntaxError{At: d.at, Reason: errFdpass.Error()}
 	case d.keyword.kind == takesAlgorithms && d.unsure != "":
 		return &SyntaxError{At: d.at, Reason: fmt.Sprintf("%s: unknown algorithm in %q", d.word, d.args[0])}
-	case d.keyword.name == "certificatefile":
-		return &SyntaxError{At: d.at, Reason: d.word + " is not honoured here"}
 	case d.keyword.decides:
 		return nil
 	}
