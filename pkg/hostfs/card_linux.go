@@ -11,7 +11,6 @@ import (
 	"os"
 	"path"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -24,10 +23,13 @@ import (
 // an SD card, and that may have been made to harm whoever looks into it. Paths
 // are the card's own: every link, absolute or not, means a place on the card, and
 // ".." of its root is its root (openat2(2), RESOLVE_IN_ROOT). Nothing but
-// regular files is ever opened. It is a strictmodes.Tree.
+// regular files and folders is ever opened. It is a Machine, whose accounts are
+// numbers: ours are the card's of the same number. Who is not root can work on
+// what is his.
 type Card struct {
-	root          handle
-	passwd, group string
+	files
+	root     handle
+	accounts *accounts
 }
 
 // OpenCard opens the card that is mounted at dir. The caller closes it.
@@ -37,13 +39,17 @@ func OpenCard(dir string) (*Card, error) {
 		return nil, &fs.PathError{Op: "opening", Path: dir, Err: err}
 	}
 	c := &Card{root: handle(fd)}
-	data, err := c.ReadFile("/etc/passwd")
+	c.files.open = func(name string) (handle, error) {
+		h, err := resolve(c.root, name, unix.O_PATH|unix.O_NOFOLLOW, unix.RESOLVE_IN_ROOT|unix.RESOLVE_NO_SYMLINKS)
+		return h, notReal(err)
+	}
+	passwd, err := c.ReadFile(context.Background(), "/etc/passwd")
 	if err == nil {
-		c.passwd = string(data)
-		if data, err = c.ReadFile("/etc/group"); errors.Is(err, fs.ErrNotExist) {
+		var groups []byte
+		if groups, err = c.ReadFile(context.Background(), "/etc/group"); errors.Is(err, fs.ErrNotExist) {
 			err = nil
 		}
-		c.group = string(data)
+		c.accounts = readAccounts(string(passwd), string(groups))
 	}
 	if err != nil {
 		c.Close()
@@ -101,58 +107,41 @@ func (c *Card) Readlink(_ context.Context, name string) (string, error) {
 
 // PrivateGroup is strictmodes.Tree's, by the accounts of the card.
 func (c *Card) PrivateGroup(_ context.Context, gid, owner int) (bool, error) {
-	return privateGroup(c.passwd, c.group, gid, owner), nil
+	return c.accounts.privateGroup(gid, owner), nil
 }
 
-// Account returns an account of the card, by its passwd(5) and group(5), and
-// the names of its groups.
-func (c *Card) Account(name string) (who strictmodes.Account, groups []string, err error) {
-	var names []string
-	for line := range strings.Lines(c.passwd) {
-		f := strings.Split(strings.TrimRight(line, "\n"), ":")
-		if len(f) < 6 || f[0] == "" {
-			continue
-		}
-		if names = append(names, f[0]); f[0] != name {
-			continue
-		}
-		uid, uerr := id(f[2])
-		gid, gerr := id(f[3])
-		if uerr != nil || gerr != nil || !path.IsAbs(f[5]) {
-			return who, nil, fmt.Errorf("the card's /etc/passwd has a line for %s that says nothing: uid %q, gid %q, home %q", name, f[2], f[3], f[5])
-		}
-		who = strictmodes.Account{Name: name, UID: uid, Home: path.Clean(f[5]), Groups: []int{gid}}
-		for line := range strings.Lines(c.group) {
-			f := strings.Split(strings.TrimRight(line, "\n"), ":")
-			if len(f) < 4 {
-				continue
-			}
-			g, err := id(f[2])
-			member := slices.Contains(strings.Split(f[3], ","), name)
-			if err != nil || g != gid && !member {
-				continue
-			}
-			groups = append(groups, f[0])
-			if g != gid {
-				who.Groups = append(who.Groups, g)
-			}
-		}
-		return who, groups, nil
+// Account is who works on the card: our uid and groups, which are all that its
+// file system knows of us, with what the card's passwd(5) calls that uid.
+func (c *Card) Account(context.Context) (strictmodes.Account, error) {
+	who := strictmodes.Account{UID: os.Geteuid()}
+	if names := c.accounts.names[who.UID]; len(names) > 0 {
+		who = c.accounts.list[c.accounts.named[names[0]]]
 	}
-	return who, nil, fmt.Errorf("the card has no user %q; it has %s", name, strings.Join(names, ", "))
-}
-
-// id reads a uid or gid. The highest is none: chown(2) takes it for "as it is".
-func id(s string) (int, error) {
-	n, err := strconv.ParseUint(s, 10, 32)
-	if err == nil && (n == 1<<32-1 || n > 1<<31-1 && strconv.IntSize == 32) {
-		err = strconv.ErrRange
+	groups, err := os.Getgroups()
+	if err != nil {
+		return who, fmt.Errorf("looking up our groups: %w", err)
 	}
-	return int(n), err
+	who.Groups = append([]int{os.Getegid()}, groups...)
+	return who, nil
 }
 
-// ReadFile reads a file of the card's configuration, of 4 MiB at most.
-func (c *Card) ReadFile(name string) ([]byte, error) {
+// Lookup is Machine's, by the passwd(5) and group(5) of the card.
+func (c *Card) Lookup(_ context.Context, name string) (strictmodes.Account, error) {
+	return c.accounts.lookup(name)
+}
+
+// Accounts is Machine's.
+func (c *Card) Accounts(context.Context) ([]strictmodes.Account, error) {
+	return c.accounts.sensible(), nil
+}
+
+// GroupNames is Machine's.
+func (c *Card) GroupNames(_ context.Context, who strictmodes.Account) ([]string, error) {
+	return c.accounts.groupNames(who.Groups), nil
+}
+
+// ReadFile is FS's.
+func (c *Card) ReadFile(_ context.Context, name string) ([]byte, error) {
 	h, err := c.look(name, 0)
 	if err != nil {
 		return nil, &fs.PathError{Op: "opening", Path: name, Err: err}
@@ -166,34 +155,17 @@ func (c *Card) ReadFile(name string) ([]byte, error) {
 	return readAtMost(f, maxConfig)
 }
 
-// Glob returns what a pattern of an absolute path leads to on the card, sorted,
-// as glob(7) has it; only its last component may be a pattern.
-func (c *Card) Glob(pattern string) ([]string, error) {
-	dir, last := path.Split(pattern)
-	h, err := resolve(c.root, dir, unix.O_RDONLY|unix.O_DIRECTORY, unix.RESOLVE_IN_ROOT)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, &fs.PathError{Op: "opening", Path: dir, Err: err}
-	}
-	d := os.NewFile(uintptr(h), dir)
-	defer d.Close()
-	names, err := d.Readdirnames(-1)
-	if err != nil {
-		return nil, err
-	}
-	var found []string
-	for _, name := range names {
-		hidden := strings.HasPrefix(name, ".") && !strings.HasPrefix(last, ".")
-		if ok, err := path.Match(last, name); err != nil {
-			return nil, err
-		} else if ok && !hidden {
-			found = append(found, path.Join(dir, name))
+// Glob is FS's.
+func (c *Card) Glob(ctx context.Context, pattern string) ([]string, error) {
+	return glob(ctx, c, pattern, func(dir string) ([]string, error) {
+		h, err := resolve(c.root, dir, unix.O_RDONLY|unix.O_DIRECTORY, unix.RESOLVE_IN_ROOT)
+		if err != nil {
+			return nil, &fs.PathError{Op: "opening", Path: dir, Err: err}
 		}
-	}
-	slices.Sort(found)
-	return found, nil
+		d := os.NewFile(uintptr(h), dir)
+		defer d.Close()
+		return d.Readdirnames(-1)
+	})
 }
 
 // ReadKeys reads a file of an account, as Replace would see it; nil if there is

@@ -45,6 +45,23 @@ type FS interface {
 	Copy(ctx context.Context, from string, was strictmodes.Stat, to string, mode fs.FileMode) error
 }
 
+// A Machine is an FS that knows everybody who has an account there: this
+// machine, or a card.
+type Machine interface {
+	FS
+	// Lookup returns an account by its name, with all of its groups. The error
+	// is ErrNoAccount if nobody has it.
+	Lookup(ctx context.Context, name string) (strictmodes.Account, error)
+	// Accounts returns those that a person or a program can log in to, in the
+	// order of passwd(5): with an absolute home other than /nonexistent, and a
+	// shell that is neither nologin, false, true, sync, halt nor shutdown, in
+	// whatever folder; none at all is sh.
+	Accounts(ctx context.Context) ([]strictmodes.Account, error)
+	// GroupNames returns the names of an account's groups, for Match Group of
+	// sshd_config.
+	GroupNames(ctx context.Context, who strictmodes.Account) ([]string, error)
+}
+
 // ErrChanged means that a file is no longer what it was judged to be, or is
 // reached through a link by now; nothing was changed.
 var ErrChanged = errors.New("it has changed underneath")

@@ -32,13 +32,13 @@ import (
 // The home of its Account is $HOME, as everywhere on Unix, or else that of
 // passwd(5), which is the one that sshd takes. On Windows, where files have no
 // modes, whatever has to do with them fails with errors.ErrUnsupported.
-func Local() FS { return &local{files: here} }
+func Local() Machine { return &local{files: here} }
 
 type local struct {
 	files
-	once          sync.Once
-	passwd, group string
-	err           error
+	once     sync.Once
+	accounts *accounts
+	err      error
 }
 
 func (l *local) Lstat(_ context.Context, path string) (strictmodes.Stat, error) {
@@ -48,15 +48,63 @@ func (l *local) Lstat(_ context.Context, path string) (strictmodes.Stat, error) 
 func (l *local) Readlink(_ context.Context, path string) (string, error) { return os.Readlink(path) }
 
 func (l *local) PrivateGroup(ctx context.Context, gid, owner int) (bool, error) {
-	l.once.Do(func() {
-		if l.passwd, l.err = database(ctx, "passwd"); l.err == nil {
-			l.group, l.err = database(ctx, "group")
-		}
-	})
-	if l.err != nil {
-		return false, l.err
+	a, err := l.known(ctx)
+	if err != nil {
+		return false, err
 	}
-	return privateGroup(l.passwd, l.group, gid, owner), nil
+	return a.privateGroup(gid, owner), nil
+}
+
+// Lookup asks for what a directory service knows and does not list, too.
+func (l *local) Lookup(ctx context.Context, name string) (strictmodes.Account, error) {
+	a, err := l.known(ctx)
+	if err != nil {
+		return strictmodes.Account{}, err
+	}
+	who, err := a.lookup(name)
+	if !errors.Is(err, ErrNoAccount) {
+		return who, err
+	}
+	line, _ := exec.CommandContext(ctx, "getent", "passwd", "--", name).Output()
+	one, lerr := readAccounts(string(line), "").lookup(name) // not whose uid is that name
+	if lerr != nil {
+		return strictmodes.Account{}, err
+	}
+	groups, _ := exec.CommandContext(ctx, "getent", "initgroups", "--", name).Output()
+	for _, word := range strings.Fields(strings.TrimPrefix(string(groups), name)) {
+		if gid, err := id(word); err == nil && !slices.Contains(one.Groups, gid) {
+			one.Groups = append(one.Groups, gid)
+		}
+	}
+	return one, nil
+}
+
+func (l *local) Accounts(ctx context.Context) ([]strictmodes.Account, error) {
+	a, err := l.known(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return a.sensible(), nil
+}
+
+func (l *local) GroupNames(ctx context.Context, who strictmodes.Account) ([]string, error) {
+	a, err := l.known(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return a.groupNames(who.Groups), nil
+}
+
+// known reads the accounts once.
+func (l *local) known(ctx context.Context) (*accounts, error) {
+	l.once.Do(func() {
+		var passwd, groups string
+		if passwd, l.err = database(ctx, "passwd"); l.err == nil {
+			groups, l.err = database(ctx, "group")
+		}
+		l.accounts = readAccounts(passwd, groups)
+	})
+	return l.accounts, l.err
 }
 
 // database returns passwd(5) or group(5) with what getent(1) knows besides, as

@@ -97,7 +97,8 @@ func (f files) Attributes(_ context.Context, path string) (a strictmodes.Attribu
 // A folder is what names are made and changed in.
 type folder struct{ *os.File }
 
-// above opens the folder that a path is in.
+// above opens the folder that a path is in. It must be readable: what cannot be
+// read cannot be brought to the disk.
 func (f files) above(name string) (folder, string, error) {
 	dir, base := path.Split(name)
 	if base == "" || base == "." || base == ".." {
@@ -110,7 +111,7 @@ func (f files) above(name string) (folder, string, error) {
 	defer h.close()
 	d, err := openat(int(h), ".", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return folder{}, "", err
+		return folder{}, "", notReal(err)
 	}
 	return folder{os.NewFile(uintptr(d), dir)}, base, nil
 }

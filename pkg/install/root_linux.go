@@ -45,7 +45,8 @@ func Root(dir, user, file string) (*Mounted, error) {
 		return nil, err
 	}
 	defer card.Close()
-	who, groups, err := card.Account(user)
+	ctx := context.Background() // which nothing here waits for
+	who, err := card.Lookup(ctx, user)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", dir, err)
 	}
@@ -54,6 +55,10 @@ func Root(dir, user, file string) (*Mounted, error) {
 	}
 	m := &Mounted{dir: dir, who: who, file: file}
 	if file == "" {
+		groups, err := card.GroupNames(ctx, who)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", dir, err)
+		}
 		m.file, m.Note = keysFileOf(card, who, groups)
 	}
 	return m, nil
@@ -131,7 +136,7 @@ func (m *Mounted) Findings(ctx context.Context) ([]strictmodes.Finding, error) {
 // it is what every server takes.
 func serverOf(card *hostfs.Card) strictmodes.Server {
 	for _, name := range []string{"/etc/os-release", "/usr/lib/os-release"} {
-		data, err := card.ReadFile(name)
+		data, err := card.ReadFile(context.Background(), name)
 		if err != nil {
 			continue
 		}
@@ -190,7 +195,7 @@ func keysFileOf(card *hostfs.Card, who strictmodes.Account, groups []string) (fi
 		}
 	}
 	if len(files[sshdconfig.DefaultFile]) == 0 {
-		if _, err := card.ReadFile("/etc/openwrt_release"); err == nil && who.UID == 0 {
+		if _, err := card.ReadFile(context.Background(), "/etc/openwrt_release"); err == nil && who.UID == 0 {
 			return "/etc/dropbear/authorized_keys", "" // OpenWrt's dropbear has root's there
 		}
 		return defaultFile, ""
@@ -220,13 +225,13 @@ const maxIncluded = 200
 
 // lookUp reads the files that a pattern of Include leads to.
 func lookUp(card *hostfs.Card, pattern string) []sshdconfig.File {
-	names, err := card.Glob(pattern)
+	names, err := card.Glob(context.Background(), pattern)
 	if err != nil || len(names) > maxIncluded {
 		return []sshdconfig.File{{Path: pattern, Unread: true}}
 	}
 	var files []sshdconfig.File
 	for _, name := range names {
-		data, err := card.ReadFile(name)
+		data, err := card.ReadFile(context.Background(), name)
 		files = append(files, sshdconfig.File{Path: name, Text: string(data), Unread: err != nil})
 	}
 	return files

@@ -128,7 +128,7 @@ func TestRootAddsToNothing(t *testing.T) {
 
 func TestRootTellsWhoIsThere(t *testing.T) {
 	c := newCard(t, t.TempDir())
-	for user, want := range map[string]string{"nobody-here": "pi", "bad": "4294967295", "": "no user"} {
+	for user, want := range map[string]string{"nobody-here": "pi", "bad": "4294967295", "": "no such account"} {
 		if _, err := Root(c.dir, user, ""); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("user %q: %v", user, err)
 		}

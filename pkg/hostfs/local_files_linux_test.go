@@ -1,0 +1,552 @@
+package hostfs
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"pi-key-tools/pkg/strictmodes"
+)
+
+const cardPasswd = `root:x:0:0::/root:/bin/bash
+daemon:x:1:1::/usr/sbin:/usr/sbin/nologin
+pi:x:1000:1000:,,,:/home/pi:/bin/bash
+ann:x:1001:1001::/home/ann/:
+gone:x:1002:1002::/nonexistent:/bin/sh
+homeless:x:1003:1003:::/bin/sh
+nfs:x:4294967295:1::/:/bin/sh
+sync:x:4:65534::/bin:/bin/sync
+pi:x:1005:1005::/home/other:/bin/sh
++::::::
+`
+
+const cardGroup = `root:x:0:
+adm:x:4:pi,ann
+pi:x:1000:
+ann:x:1001:
+both:x:1010:pi
+both2:x:1010:pi
+`
+
+// makeCard makes a root file system that has little but accounts.
+func makeCard(t *testing.T) (*Card, string) {
+	t.Helper()
+	dir, err := filepath.EvalSymlinks(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range map[string]string{"passwd": cardPasswd, "group": cardGroup} {
+		if err := os.MkdirAll(dir+"/etc", 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(dir+"/etc/"+name, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	card, err := OpenCard(dir)
+	if errors.Is(err, unix.ENOSYS) {
+		t.Skip(err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(card.Close)
+	return card, dir
+}
+
+// onBoth runs the same body on this machine and on a card: dir is the folder as
+// fsys has it, real as the test has it.
+func onBoth(t *testing.T, body func(t *testing.T, fsys Machine, dir, real string)) {
+	t.Run("local", func(t *testing.T) {
+		dir, err := filepath.EvalSymlinks(t.TempDir())
+		if err != nil {
+			t.Fatal(err)
+		}
+		body(t, Local(), dir, dir)
+	})
+	t.Run("card", func(t *testing.T) {
+		card, dir := makeCard(t)
+		if err := os.Mkdir(dir+"/d", 0o755); err != nil {
+			t.Fatal(err)
+		}
+		body(t, card, "/d", dir+"/d")
+	})
+}
+
+func ok(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func is(t *testing.T, what string, err, want error) {
+	t.Helper()
+	if !errors.Is(err, want) {
+		t.Errorf("%s: %v; want %v", what, err, want)
+	}
+}
+
+func TestLocalRename(t *testing.T) {
+	onBoth(t, func(t *testing.T, fsys Machine, dir, real string) {
+		ctx := t.Context()
+		ok(t, os.WriteFile(real+"/file", []byte("one"), 0o600))
+		ok(t, os.Mkdir(real+"/keys", 0o700))
+		ok(t, os.WriteFile(real+"/keys/in", nil, 0o600))
+		ok(t, unix.Mkfifo(real+"/fifo", 0o600))
+		ok(t, os.Symlink("file", real+"/link"))
+		for _, name := range []string{"file", "keys", "fifo", "link"} {
+			was := lstat(t, fsys, dir+"/"+name)
+			ok(t, fsys.Rename(ctx, dir+"/"+name, was, dir+"/"+name+".aside"))
+			if got := lstat(t, fsys, dir+"/"+name+".aside"); got != was {
+				t.Errorf("%s became %+v, was %+v", name, got, was)
+			}
+			_, err := os.Lstat(real + "/" + name)
+			is(t, name, err, fs.ErrNotExist)
+		}
+		contentIs(t, real+"/file.aside", "one")
+
+		was := lstat(t, fsys, dir+"/file.aside")
+		ok(t, os.WriteFile(real+"/taken", []byte("two"), 0o600))
+		ok(t, os.Symlink("nowhere", real+"/dangling"))
+		ok(t, os.Mkdir(real+"/empty", 0o700))
+		for _, to := range []string{"taken", "dangling", "empty", "file.aside"} {
+			is(t, "over "+to, fsys.Rename(ctx, dir+"/file.aside", was, dir+"/"+to), fs.ErrExist)
+		}
+		keys := lstat(t, fsys, dir+"/keys.aside")
+		is(t, "a folder over an empty one", fsys.Rename(ctx, dir+"/keys.aside", keys, dir+"/empty"), fs.ErrExist)
+		is(t, "what was another's", fsys.Rename(ctx, dir+"/file.aside", keys, dir+"/x"), ErrChanged)
+		is(t, "what is not there", fsys.Rename(ctx, dir+"/none", was, dir+"/x"), fs.ErrNotExist)
+		if err := fsys.Rename(ctx, dir+"/file.aside", was, dir+"/keys.aside/x"); err == nil {
+			t.Error("it went to another folder")
+		}
+		for _, bad := range []string{"", "/", dir + "/", dir + "/.."} {
+			if err := fsys.Rename(ctx, bad, was, bad+"x"); err == nil {
+				t.Errorf("%q was renamed", bad)
+			}
+		}
+		ok(t, os.Symlink("keys.aside", real+"/way"))
+		in := lstat(t, fsys, dir+"/keys.aside/in")
+		is(t, "through a link", fsys.Rename(ctx, dir+"/way/in", in, dir+"/way/out"), ErrChanged)
+		ok(t, os.Link(real+"/taken", real+"/taken too"))
+		is(t, "linked", fsys.Rename(ctx, dir+"/taken", lstat(t, fsys, dir+"/taken"), dir+"/x"), ErrLinked)
+	})
+}
+
+func TestLocalMkdir(t *testing.T) {
+	onBoth(t, func(t *testing.T, fsys Machine, dir, real string) {
+		defer unix.Umask(unix.Umask(0o077))
+		for name, mode := range map[string]fs.FileMode{"a": 0o700, "b": 0o755, "c": 0o777 | fs.ModeSticky, "d": 0o500} {
+			ok(t, fsys.Mkdir(t.Context(), dir+"/"+name, mode))
+			if got := lstat(t, fsys, dir+"/"+name); strictmodes.Permissions(got.Mode) != mode || !got.Mode.IsDir() || got.UID != os.Geteuid() {
+				t.Errorf("%s is %+v", name, got)
+			}
+		}
+		ok(t, os.WriteFile(real+"/file", nil, 0o600))
+		ok(t, os.Symlink("nowhere", real+"/dangling"))
+		ok(t, os.Symlink("a", real+"/link"))
+		for _, name := range []string{"a", "file", "dangling", "link"} {
+			is(t, name, fsys.Mkdir(t.Context(), dir+"/"+name, 0o700), fs.ErrExist)
+		}
+		is(t, "through a link", fsys.Mkdir(t.Context(), dir+"/link/x", 0o700), ErrChanged)
+		is(t, "without the folder", fsys.Mkdir(t.Context(), dir+"/none/x", 0o700), fs.ErrNotExist)
+		ok(t, os.Mkdir(real+"/set", 0o700))
+		ok(t, unix.Chmod(real+"/set", 0o2775))
+		ok(t, fsys.Mkdir(t.Context(), dir+"/set/in", 0o700))
+		modeIs(t, real+"/set/in", fs.ModeDir|0o700)
+	})
+}
+
+func TestLocalCopy(t *testing.T) {
+	onBoth(t, func(t *testing.T, fsys Machine, dir, real string) {
+		ctx := t.Context()
+		ok(t, os.WriteFile(real+"/file", []byte("one\x00\n"), 0o644))
+		ok(t, unix.Chmod(real+"/file", 0o4755))
+		was := lstat(t, fsys, dir+"/file")
+		ok(t, fsys.Copy(ctx, dir+"/file", was, dir+"/file.old", 0o640))
+		contentIs(t, real+"/file.old", "one\x00\n")
+		modeIs(t, real+"/file.old", 0o640)
+		if got := lstat(t, fsys, dir+"/file"); got != was {
+			t.Errorf("the old one is %+v now", got)
+		}
+		ok(t, os.Symlink("nowhere", real+"/dangling"))
+		for _, to := range []string{"file.old", "dangling", "file"} {
+			is(t, "over "+to, fsys.Copy(ctx, dir+"/file", was, dir+"/"+to, 0o600), fs.ErrExist)
+		}
+		ok(t, unix.Mkfifo(real+"/fifo", 0o600))
+		ok(t, os.Mkdir(real+"/folder", 0o700))
+		ok(t, os.Symlink("file", real+"/link"))
+		for _, name := range []string{"fifo", "folder", "link"} {
+			is(t, name, fsys.Copy(ctx, dir+"/"+name, lstat(t, fsys, dir+"/"+name), dir+"/x", 0o600), ErrNotRegular)
+		}
+		is(t, "changed", fsys.Copy(ctx, dir+"/file.old", was, dir+"/x", 0o600), ErrChanged)
+		ok(t, os.WriteFile(real+"/big", make([]byte, maxConfig+1), 0o600))
+		is(t, "too large", fsys.Copy(ctx, dir+"/big", lstat(t, fsys, dir+"/big"), dir+"/x", 0o600), ErrTooLarge)
+		ok(t, os.Link(real+"/big", real+"/big too"))
+		is(t, "linked", fsys.Copy(ctx, dir+"/big", lstat(t, fsys, dir+"/big"), dir+"/x", 0o600), ErrLinked)
+		if got := names(t, real); strings.Contains(got, ".new-") || strings.Contains(got, " x") {
+			t.Errorf("left in the folder: %s", got)
+		}
+	})
+}
+
+func TestLocalReadAndGlob(t *testing.T) {
+	onBoth(t, func(t *testing.T, fsys Machine, dir, real string) {
+		ctx := t.Context()
+		ok(t, os.Mkdir(real+"/conf.d", 0o755))
+		ok(t, os.Mkdir(real+"/other.d", 0o711))
+		for _, name := range []string{"conf.d/b.conf", "conf.d/a.conf", "conf.d/.hidden.conf", "conf.d/c.conf~", "other.d/a.conf"} {
+			ok(t, os.WriteFile(filepath.Join(real, name), []byte(name), 0o644))
+		}
+		ok(t, unix.Mkfifo(real+"/fifo", 0o600))
+		ok(t, os.Symlink("conf.d/a.conf", real+"/link"))
+		ok(t, os.Symlink(dir+"/conf.d", real+"/abs"))
+		ok(t, os.Symlink("fifo", real+"/to fifo"))
+		for pattern, want := range map[string]string{
+			"conf.d/*.conf":       "conf.d/a.conf conf.d/b.conf",
+			"conf.d/.*.conf":      "conf.d/.hidden.conf",
+			"conf.d/[!a].conf":    "conf.d/b.conf",
+			"*.d/a.conf":          "conf.d/a.conf other.d/a.conf",
+			"conf.d/./a.conf":     "conf.d/a.conf",
+			"abs/?.conf":          "abs/a.conf abs/b.conf",
+			"conf.d/none":         "",
+			"none/*":              "",
+			"fifo/*":              "",
+			"conf.d/a.conf/*":     "",
+			"conf.d/a.conf/x":     "",
+			"conf.d/..conf.d/*.c": "",
+		} {
+			found, err := fsys.Glob(ctx, dir+"/"+pattern)
+			if err != nil || strings.ReplaceAll(strings.Join(found, " "), dir+"/", "") != want {
+				t.Errorf("%s: %q, %v; want %s", pattern, found, err, want)
+			}
+		}
+		if _, err := fsys.Glob(ctx, dir+"/conf.d/[a"); err == nil {
+			t.Error("a pattern without an end was taken")
+		}
+		for _, name := range []string{"conf.d/a.conf", "link", "abs/a.conf"} {
+			if data, err := fsys.ReadFile(ctx, dir+"/"+name); err != nil || string(data) != "conf.d/a.conf" {
+				t.Errorf("%s: %q, %v", name, data, err)
+			}
+		}
+		for name, want := range map[string]error{"fifo": ErrNotRegular, "to fifo": ErrNotRegular, "conf.d": ErrNotRegular, "none": fs.ErrNotExist} {
+			_, err := fsys.ReadFile(ctx, dir+"/"+name)
+			is(t, name, err, want)
+		}
+		ok(t, os.WriteFile(real+"/big", make([]byte, maxConfig+1), 0o600))
+		_, err := fsys.ReadFile(ctx, dir+"/big")
+		is(t, "big", err, ErrTooLarge)
+	})
+}
+
+func TestLocalAttributes(t *testing.T) {
+	onBoth(t, func(t *testing.T, fsys Machine, dir, real string) {
+		attributes := func(name string) strictmodes.Attributes {
+			t.Helper()
+			a, err := fsys.Attributes(t.Context(), dir+"/"+name)
+			ok(t, err)
+			return a
+		}
+		ok(t, os.WriteFile(real+"/file", nil, 0o600))
+		ok(t, unix.Mkfifo(real+"/fifo", 0o600))
+		attributes("fifo")
+		plain := attributes("file")
+		if plain.FS == "" || plain.ACL || plain.Immutable || plain.ReadOnly {
+			t.Errorf("a plain file: %+v", plain)
+		}
+		_, err := fsys.Attributes(t.Context(), dir+"/none")
+		is(t, "none", err, fs.ErrNotExist)
+
+		t.Run("acl", func(t *testing.T) {
+			_, err := exec.LookPath("setfacl")
+			need(t, err == nil, "setfacl is missing")
+			owner, group := strconv.Itoa(os.Getuid()), strconv.Itoa(os.Getgid())
+			for _, c := range []struct {
+				acl  string
+				want bool
+			}{
+				{"u:12345:rwx", true}, {"u:12345:r-x", false}, {"g:12345:-w-", true}, {"u:12345:rwx,m::r-x", false},
+				{"u:" + owner + ":rwx", false}, {"g:" + group + ":rwx", false}, {"m::rwx", false},
+			} {
+				ok(t, os.RemoveAll(real+"/guarded"))
+				ok(t, os.Mkdir(real+"/guarded", 0o755))
+				if out, err := exec.Command("setfacl", "-m", c.acl, real+"/guarded").CombinedOutput(); err != nil {
+					t.Skipf("setfacl: %s", out)
+				}
+				if got := attributes("guarded").ACL; got != c.want {
+					t.Errorf("%s: %v", c.acl, got)
+				}
+			}
+		})
+		t.Run("immutable", func(t *testing.T) {
+			need(t, os.Geteuid() == 0, "only root can")
+			for _, flag := range []string{"i", "a"} {
+				if out, err := exec.Command("chattr", "+"+flag, real+"/file").CombinedOutput(); err != nil {
+					t.Skipf("chattr: %v: %s", err, out)
+				}
+				a := attributes("file")
+				st := lstat(t, fsys, dir+"/file")
+				cerr := fsys.Chmod(t.Context(), dir+"/file", st, 0o400)
+				rerr := fsys.Rename(t.Context(), dir+"/file", st, dir+"/x")
+				run(t, "chattr", "-"+flag, real+"/file")
+				if !a.Immutable {
+					t.Errorf("+%s: %+v", flag, a)
+				}
+				is(t, "chmod", cerr, fs.ErrPermission)
+				is(t, "rename", rerr, fs.ErrPermission)
+			}
+		})
+		t.Run("mounts", func(t *testing.T) {
+			need(t, os.Geteuid() == 0, "only root can mount")
+			for name, options := range map[string][]string{
+				"tmpfs":   {"-t", "tmpfs", "none"},
+				"overlay": {"-t", "overlay", "-o", "lowerdir=" + real + "/low,upperdir=" + real + "/up,workdir=" + real + "/work", "none"},
+				"bind":    {"--bind", "-o", "ro", real + "/low"},
+			} {
+				for _, d := range []string{"low", "up", "work", name} {
+					ok(t, os.MkdirAll(real+"/"+d, 0o755))
+				}
+				if name != "overlay" {
+					ok(t, os.WriteFile(real+"/low/f", nil, 0o644))
+				}
+				if out, err := exec.Command("mount", append(options, real+"/"+name)...).CombinedOutput(); err != nil {
+					t.Logf("%s: not tried: %s", name, out)
+					continue
+				}
+				a := attributes(name)
+				want := strictmodes.Attributes{FS: name}
+				if name == "bind" {
+					want = strictmodes.Attributes{FS: plain.FS, ReadOnly: true}
+					st := lstat(t, fsys, dir+"/bind/f")
+					is(t, "chmod", fsys.Chmod(t.Context(), dir+"/bind/f", st, 0o600), syscall.EROFS)
+					is(t, "rename", fsys.Rename(t.Context(), dir+"/bind/f", st, dir+"/bind/g"), syscall.EROFS)
+					is(t, "mkdir", fsys.Mkdir(t.Context(), dir+"/bind/d", 0o700), syscall.EROFS)
+					is(t, "copy", fsys.Copy(t.Context(), dir+"/bind/f", st, dir+"/bind/g", 0o600), syscall.EROFS)
+				} else {
+					ok(t, os.WriteFile(real+"/"+name+"/new", nil, 0o644))
+					st := lstat(t, fsys, dir+"/"+name+"/new")
+					ok(t, fsys.Copy(t.Context(), dir+"/"+name+"/new", st, dir+"/"+name+"/copy", 0o600))
+					ok(t, fsys.Rename(t.Context(), dir+"/"+name+"/new", st, dir+"/"+name+"/aside"))
+					ok(t, fsys.Mkdir(t.Context(), dir+"/"+name+"/made", 0o700))
+				}
+				run(t, "umount", real+"/"+name)
+				if a != want {
+					t.Errorf("%s: %+v, want %+v", name, a, want)
+				}
+			}
+		})
+	})
+}
+
+func FuzzMoreWrite(f *testing.F) {
+	entry := func(tag, perm uint16, id uint32) []byte {
+		b := binary.LittleEndian.AppendUint16(nil, tag)
+		return binary.LittleEndian.AppendUint32(binary.LittleEndian.AppendUint16(b, perm), id)
+	}
+	f.Add(slices.Concat([]byte{2, 0, 0, 0}, entry(2, 7, 12345), entry(0x10, 5, 1<<32-1)), false)
+	f.Add(slices.Concat([]byte{2, 0, 0, 0}, entry(8, 2, 12345), entry(0x10, 7, 1<<32-1)), true)
+	f.Add([]byte{2, 0, 0}, false)
+	f.Fuzz(func(t *testing.T, acl []byte, _ bool) {
+		got, err := moreWrite(acl, strictmodes.Stat{})
+		if got && (err != nil || len(acl) < 12) {
+			t.Errorf("%x: %v, %v", acl, got, err)
+		}
+	})
+}
+
+func TestAccounts(t *testing.T) {
+	card, _ := makeCard(t)
+	list, err := card.Accounts(t.Context())
+	ok(t, err)
+	var got []string
+	for _, who := range list {
+		got = append(got, who.Name+" "+who.Home)
+	}
+	if want := []string{"root /root", "pi /home/pi", "ann /home/ann"}; !slices.Equal(got, want) {
+		t.Errorf("accounts: %q, want %q", got, want)
+	}
+	pi, err := card.Lookup(t.Context(), "pi")
+	if err != nil || pi.UID != 1000 || pi.Home != "/home/pi" || !slices.Equal(pi.Groups, []int{1000, 4, 1010}) {
+		t.Errorf("pi: %+v, %v", pi, err)
+	}
+	if groups, err := card.GroupNames(t.Context(), pi); err != nil || !slices.Equal(groups, []string{"pi", "adm", "both"}) {
+		t.Errorf("pi's groups: %q, %v", groups, err)
+	}
+	for _, name := range []string{"none", "", "+"} {
+		_, err := card.Lookup(t.Context(), name)
+		is(t, name, err, ErrNoAccount)
+	}
+	for _, name := range []string{"homeless", "nfs"} {
+		if _, err := card.Lookup(t.Context(), name); err == nil || errors.Is(err, ErrNoAccount) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if me, err := card.Account(t.Context()); err != nil || me.UID != os.Geteuid() || me.UID == 0 && me.Name != "root" {
+		t.Errorf("who works: %+v, %v", me, err)
+	}
+	root, err := Local().Lookup(t.Context(), "root")
+	if err != nil || root.UID != 0 || len(root.Groups) == 0 || root.Groups[0] != 0 {
+		t.Errorf("root: %+v, %v", root, err)
+	}
+	_, err = Local().Lookup(t.Context(), "-x")
+	is(t, "-x", err, ErrNoAccount)
+}
+
+// Ten thousand accounts are read and looked up in a moment.
+func TestManyAccounts(t *testing.T) {
+	var passwd, groups strings.Builder
+	for i := range 10_000 {
+		n := strconv.Itoa(i + 1000)
+		passwd.WriteString("u" + n + ":x:" + n + ":" + n + "::/home/u" + n + ":/bin/sh\n")
+		groups.WriteString("u" + n + ":x:" + n + ":\n")
+	}
+	start := time.Now()
+	a := readAccounts(passwd.String(), groups.String())
+	for _, who := range a.sensible() {
+		if _, err := a.lookup(who.Name); err != nil || !a.privateGroup(who.UID, who.UID) {
+			t.Fatal(who, err)
+		}
+	}
+	if took := time.Since(start); took > time.Second { // 20 ms without the race detector
+		t.Errorf("it took %v", took)
+	}
+}
+
+// Root works in the home of somebody who swaps files and folders with links to
+// what is not his, and makes hard links, as fast as he can. With
+// HOSTFS_TEST_TRIES that many tries are made on this machine and on a card each.
+func TestSwapRace(t *testing.T) {
+	tries := 4000
+	if n, err := strconv.Atoi(os.Getenv("HOSTFS_TEST_TRIES")); err == nil {
+		tries = n
+	}
+	onBoth(t, func(t *testing.T, fsys Machine, dir, real string) {
+		// The attacker needs no root for what he does to names in his home;
+		// where we are root, all that is in it and not of root is his.
+		const eve = 12345
+		mine := func(path string) {
+			if os.Geteuid() == 0 {
+				ok(t, os.Lchown(path, eve, eve))
+			}
+		}
+		for _, d := range []string{"/etc", "/etc/ssh", "/home", "/home/ssh"} {
+			ok(t, os.Mkdir(real+d, 0o755))
+		}
+		for _, p := range []string{"/etc/ssh/f", "/etc/secret", "/home/ssh/f"} {
+			ok(t, os.WriteFile(real+p, []byte(p), 0o600))
+			ok(t, os.Chmod(real+p, 0o666))
+		}
+		links := map[string]string{"/home/evil": dir + "/etc/ssh", "/home/ssh/evil": dir + "/etc/ssh/f", "/home/up": "../etc/ssh"}
+		for link, target := range links {
+			ok(t, os.Symlink(target, real+link))
+			mine(real + link)
+		}
+		mine(real + "/home")
+		mine(real + "/home/ssh")
+		mine(real + "/home/ssh/f")
+		snapshot := func() string {
+			out, err := exec.Command("find", real+"/etc", "-printf", "%P %M %U %G %n %i %l\n").Output()
+			ok(t, err)
+			for _, p := range []string{"/etc/ssh/f", "/etc/secret"} {
+				contentIs(t, real+p, p)
+			}
+			return string(out)
+		}
+		before := snapshot()
+
+		var stop atomic.Bool
+		swaps := make(chan int)
+		go func() {
+			n := 0
+			ssh, home := real+"/home/ssh", real+"/home"
+			for ; !stop.Load(); n++ {
+				unix.Link(ssh+"/f", home+"/hard")
+				swap(ssh, home+"/evil")
+				swap(ssh, home+"/evil")
+				unix.Unlink(home + "/hard")
+				swap(ssh+"/f", ssh+"/evil")
+				swap(ssh+"/f", ssh+"/evil")
+				swap(ssh, home+"/up")
+				swap(ssh, home+"/up")
+			}
+			swaps <- n
+		}()
+		own, err := os.Open(real + "/home/ssh/f")
+		for err != nil {
+			own, err = os.Open(real + "/home/ssh/f")
+		}
+		defer own.Close()
+		var changed, refused int
+		count := func(err error) bool {
+			if err != nil {
+				refused++
+				return false
+			}
+			changed++
+			return true
+		}
+		ctx := context.Background()
+		f, aside := dir+"/home/ssh/f", dir+"/home/ssh/aside"
+		// As of the file of his own, and as of the victim's.
+		st := lstat(t, fsys, dir+"/etc/ssh/f")
+		if os.Geteuid() == 0 {
+			st.UID, st.GID = eve, eve
+		}
+		for i := range tries {
+			was := st
+			if i%5 == 4 {
+				was.UID, was.GID = os.Geteuid(), os.Getegid()
+			}
+			switch i % 6 {
+			case 0:
+				if count(fsys.Chmod(ctx, f, was, 0o600)) {
+					ok(t, own.Chmod(0o666))
+				}
+			case 1:
+				if os.Geteuid() == 0 && count(fsys.Chown(ctx, f, was, 54321)) {
+					ok(t, own.Chown(eve, eve))
+				}
+			case 2:
+				if count(fsys.Rename(ctx, f, was, aside)) {
+					for fsys.Rename(ctx, aside, was, f) != nil {
+					}
+				}
+			case 3:
+				if count(fsys.Copy(ctx, f, was, aside, 0o600)) {
+					unix.Unlink(real + "/home/ssh/aside")
+				}
+			case 4:
+				if count(fsys.Mkdir(ctx, aside, 0o711)) {
+					unix.Rmdir(real + "/home/ssh/aside")
+				}
+			case 5:
+				_, err := fsys.Attributes(ctx, f)
+				count(err)
+			}
+			unix.Rmdir(real + "/home/ssh/aside")
+			unix.Unlink(real + "/home/ssh/aside")
+		}
+		stop.Store(true)
+		n := <-swaps
+		t.Logf("%d tries: %d carried out, %d refused, %d rounds of swaps meanwhile", tries, changed, refused, n)
+		if after := snapshot(); after != before {
+			t.Errorf("what is not his is now\n%s, was\n%s", after, before)
+		}
+		if changed == 0 || refused == 0 || n == 0 {
+			t.Error("there was no race")
+		}
+	})
+}
