@@ -264,7 +264,7 @@ func TestDefaultKeysAgreeWithSSH(t *testing.T) {
 	}
 	var got []string
 	for _, candidate := range h.Keys(t.Context()).Candidates {
-		got = append(got, candidate.Public.Fingerprint())
+		got = append(got, candidate.Public.Name()+" "+candidate.Public.Fingerprint())
 	}
 	cmd := sshtest.Command(t, u.Home, "ssh", "-v", "-F", "none", "-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=accept-new",
 		"-p", fmt.Sprint(pi.Port), "127.0.0.1", "true")
