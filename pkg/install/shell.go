@@ -221,7 +221,8 @@ type said struct {
 func readAnswer(mark string, stdout, stderr []byte) (said, error) {
 	a := said{}
 	a.Have = map[string][]Numbered{}
-	if _, ours, ok := bytes.Cut(stderr, []byte(mark+"\n")); ok {
+	_, ours, began := bytes.Cut(stderr, []byte(mark+"\n"))
+	if began {
 		stderr = ours
 	}
 	for rest := stdout; len(rest) > 0; {
@@ -264,7 +265,7 @@ func readAnswer(mark string, stdout, stderr []byte) (said, error) {
 			return a, nil
 		}
 	}
-	if a.Path == "" {
+	if !began && !bytes.Contains(stdout, []byte(mark)) {
 		return a, noShell(stdout, stderr)
 	}
 	err := putError("write-failed", a.Path, stderr)

@@ -596,6 +596,30 @@ func TestShellKilledInTheMiddle(t *testing.T) {
 	}
 }
 
+// Of an answer that ends too early, wherever that is, it is not believed that
+// nothing was done.
+func TestShellTornAnswers(t *testing.T) {
+	home := t.TempDir()
+	run := account(t, "sh", home)
+	key := newKey(t)
+	for n, whole := 0, 1; n < whole; n += 7 {
+		write(t, home, "old\n")
+		torn := func(ctx context.Context, command string) ([]byte, []byte, int, error) {
+			stdout, stderr, status, err := run(ctx, command)
+			whole = len(stdout) - len("done\n")
+			return stdout[:n], stderr, status, err
+		}
+		_, _, err := Put(t.Context(), Shell(torn, ""), lines(key), false, false)
+		var put *PutError
+		if !errors.As(err, &put) || !put.Unsure {
+			t.Errorf("after %d bytes: %v", n, err)
+		}
+		if got := content(t, home); got != "old\n"+key.Line()+"\n" {
+			t.Errorf("after %d bytes: file %q", n, got)
+		}
+	}
+}
+
 func TestShellCleansUpAfterTheKilled(t *testing.T) {
 	home := t.TempDir()
 	write(t, home, "old\n")
