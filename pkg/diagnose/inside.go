@@ -21,25 +21,34 @@ import (
 	"pi-key-tools/pkg/strictmodes"
 )
 
-// Inside finds out, through a session that is still open and runs a POSIX
-// shell, why the server refuses a key that is in the file path there. It only
-// reads. rep is of the fresh connection that refused the key. The records are
-// failures, at least one, and what must be cured first comes first.
+// Inside finds out, through a session that is still open, why the server
+// refuses a key that is in the file path there: by its POSIX shell, or by sftp
+// where the account runs none. It only reads. rep is of the fresh connection
+// that refused the key. The records are failures, at least one, and what must
+// be cured first comes first.
 //
 // A detail says how it is known: "seen" is what was looked at; "likely" is what
 // follows from what was looked at, if what could not be is as it usually is.
 // Where that names no cause, the record is key-refused and lists what remains.
-func Inside(ctx context.Context, run hostfs.Runner, host *connect.Host, rep *session.Report, key sshkey.Public, path string) []record.Record {
+func Inside(ctx context.Context, s Session, host *connect.Host, rep *session.Report, key sshkey.Public, path string) []record.Record {
 	in := &inside{host: host, rep: rep, key: key, path: path, server: strictmodes.ServerOf(rep.ServerVersion)}
-	err := in.gather(ctx, run)
+	fsys := hostfs.Far(s.Run, path)
+	err := in.gather(ctx, s.Run)
+	hint := ""
+	if noShell(err) {
+		hint = sshdLog
+		if fsys, err = overSFTP(ctx, s, host.Config.User, err); err == nil {
+			err = in.gatherFiles(ctx, fsys)
+		}
+	}
 	if err == nil {
-		err = in.judge(ctx, hostfs.Far(run))
+		err = in.judge(ctx, fsys)
 	}
 	switch {
 	case len(in.seen)+len(in.likely) > 0:
 		return append(in.seen, in.likely...)
 	case err != nil:
-		return []record.Record{failure("key-refused", "", "", "the key is in %s and the server refuses it; looking for the cause failed: %v", path, err)}
+		return []record.Record{failure("key-refused", "", hint, "the key is in %s and the server refuses it; looking for the cause failed: %v", path, err)}
 	}
 	return []record.Record{in.unexplained()}
 }
@@ -470,6 +479,10 @@ func (in *inside) entry(n numbered) (tell func()) {
 			if permits {
 				continue
 			}
+			if in.conn.Address == "" {
+				in.undecided(at, o.Name, o.Value)
+				continue
+			}
 			unless := ""
 			if !sure {
 				unless = "the name that the server finds for this address is in it"
@@ -481,6 +494,9 @@ func (in *inside) entry(n numbered) (tell func()) {
 			}
 		case "expiry-time":
 			now, over := expired(o.Value, in.utc, in.local)
+			if in.utc == "" {
+				in.undecided(at, o.Name, o.Value)
+			}
 			if !over {
 				continue
 			}
@@ -624,6 +640,9 @@ func dropbearFault(n numbered, typ, version string) string {
 	return ""
 }
 
+// sshdLog is where sshd says what nobody else is told.
+const sshdLog = "look in the log there: sudo journalctl -u ssh --since -10min"
+
 // unexplained is the record of a key that nothing found speaks against.
 func (in *inside) unexplained() record.Record {
 	detail := "the key is in " + in.path + ", and its line, owners and modes are good"
@@ -634,7 +653,7 @@ func (in *inside) unexplained() record.Record {
 		return failure("key-refused", in.key.Fingerprint(), "look in the log of the server there",
 			"the key is in %s, with owners and modes that OpenSSH and dropbear take; where %s reads keys is not known here", in.path, cut(in.rep.ServerVersion))
 	}
-	hint := "look in the log there: sudo journalctl -u ssh --since -10min"
+	hint := sshdLog
 	if in.config != nil && len(in.config.Unread) > 0 {
 		in.remains = append(in.remains, "AuthorizedKeysFile, AllowUsers or the like in "+in.unread())
 		hint = fmt.Sprintf("there: sudo sshd -T -C user=%s,host=%s,addr=%[2]s | grep -E '^(authorized|pubkey|revoked|allow|deny|authentication)'",

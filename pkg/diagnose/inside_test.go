@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pkg/sftp"
 	"golang.org/x/crypto/ssh"
 
 	"pi-key-tools/pkg/connect"
@@ -102,17 +103,34 @@ func look(t *testing.T, server sshtest.Endpoint, user *sshtest.User, in *sshtest
 	if a := rep.Answer(key.Public); a != session.Refused && (a != "" || slices.Contains(rep.Methods, "publickey")) {
 		t.Fatalf("the key is not refused: %q, %v", a, err)
 	}
-	execs := 0
-	records := Inside(ctx, func(ctx context.Context, command string) ([]byte, []byte, int, error) {
-		execs++
-		return acting.Run(ctx, command)
-	}, host, rep, key.Public, path)
-	t.Logf("%d commands", execs)
+	counted := &counting{Session: acting}
+	records := Inside(ctx, counted, host, rep, key.Public, path)
+	t.Logf("%d commands", counted.commands)
 	for _, r := range records {
 		t.Logf("%s %s: %s\nhint: %s", r.Cause, r.Subject, r.Detail, r.Hint)
 	}
 	return records
 }
+
+// counting counts the commands of a session.
+type counting struct {
+	Session
+	commands int
+}
+
+func (c *counting) Run(ctx context.Context, command string) ([]byte, []byte, int, error) {
+	c.commands++
+	return c.Session.Run(ctx, command)
+}
+
+// running is a session that runs commands in its own way, and has no sftp.
+type running func(ctx context.Context, command string) ([]byte, []byte, int, error)
+
+func (r running) Run(ctx context.Context, command string) ([]byte, []byte, int, error) {
+	return r(ctx, command)
+}
+
+func (running) SFTP(context.Context) (*sftp.Client, error) { return nil, session.ErrNoSFTP }
 
 // A want is a cause and what its subject, detail and hint hold.
 type want struct{ cause, subject, detail, hint string }
@@ -399,7 +417,7 @@ func TestInsideUnknownServer(t *testing.T) {
 	key := offer(t, sshtest.NewKey(t, t.TempDir(), "ed25519"))
 	rep := &session.Report{ServerVersion: "SSH-2.0-Tailscale", Methods: []string{"publickey"}}
 	host := target(t, sshtest.Endpoint{Addr: "127.0.0.1:1", Port: 1}, &sshtest.User{Name: "pi"})
-	for _, r := range Inside(t.Context(), run, host, rep, key.Public, path) {
+	for _, r := range Inside(t.Context(), running(run), host, rep, key.Public, path) {
 		if r.Cause != "key-refused" && !strings.HasPrefix(r.Detail, "likely: ") || !strings.Contains(r.Detail, "SSH-2.0-Tailscale") {
 			t.Errorf("%s: %s", r.Cause, r.Detail)
 		}
@@ -408,7 +426,7 @@ func TestInsideUnknownServer(t *testing.T) {
 		return nil, []byte("sftp only\x1b[2J"), 1, nil
 	}
 	rep.ServerVersion = "SSH-2.0-OpenSSH_10.0"
-	records := Inside(t.Context(), none, host, rep, key.Public, path)
+	records := Inside(t.Context(), running(none), host, rep, key.Public, path)
 	if len(records) != 1 || records[0].Cause != "key-refused" || !strings.Contains(records[0].Detail, "looking for the cause failed") {
 		t.Errorf("%+v", records)
 	}
@@ -559,4 +577,50 @@ func TestInsideFile(t *testing.T) {
 			want{cause, dotfile + ":1", "seen: ", ""}.check(t, look(t, server(t, name).Endpoint, user, nil, offer(t, key), dotfile, nil))
 		}
 	})
+}
+
+// An account that runs no shell tells by sftp what its files tell.
+func TestInsideSFTP(t *testing.T) {
+	t.Parallel()
+	keys := t.TempDir()
+	key, rsa := sshtest.NewKey(t, keys, "ed25519"), sshtest.NewKey(t, keys, "rsa")
+	user := newUser(t)
+	server := sshtest.StartSSHD(t, sshtest.SSHDConfig{Config: []string{"ForceCommand internal-sftp"}})
+	open(t, server)
+	shut := sshtest.StartSSHD(t, sshtest.SSHDConfig{Config: []string{"ForceCommand internal-sftp", "ChrootDirectory /run"}})
+	for _, c := range []struct {
+		name   string
+		server *sshtest.Daemon
+		lines  []string
+		change func(path string)
+		want   want
+	}{
+		{"home-writable", server, []string{key.Line}, func(string) { os.Chmod(user.Home, 0o777) },
+			want{"home-writable", user.Home, "seen: mode 0777", "pikeyfix -o "}},
+		{"gone", server, []string{rsa.Line}, nil,
+			want{"key-not-installed", "/authorized_keys", "seen: ", "pikeycopy"}},
+		{"comment", server, []string{rsa.Line, "# " + key.Line}, nil,
+			want{"key-not-installed", "/authorized_keys:2", "it is a comment", "pikeycopy"}},
+		{"from", server, []string{`from="10.0.0.0/8" ` + key.Line}, nil,
+			want{"key-refused", "SHA256:", `from="10.0.0.0/8" at ` + user.Home + "/.ssh/authorized_keys:1", ""}},
+		{"expired", server, []string{`expiry-time="20200101" ` + key.Line}, nil,
+			want{"key-refused", "SHA256:", `expiry-time="20200101" at `, ""}},
+		{"shut in", shut, []string{`from="10.0.0.0/8" ` + key.Line}, nil,
+			want{"key-refused", "", "sftp starts in /", ""}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			user.Own(t, user.Home, 0o755)
+			path := user.Authorize(t, c.lines...)
+			if c.change != nil {
+				c.change(path)
+			}
+			records := look(t, c.server.Endpoint, user, nil, offer(t, key), path, nil)
+			c.want.check(t, records)
+			for _, r := range records {
+				if strings.Contains(r.Detail, "status") {
+					t.Errorf("of the shell that there is not: %s", r.Detail)
+				}
+			}
+		})
+	}
 }

@@ -1,0 +1,45 @@
+package diagnose
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/pkg/sftp"
+
+	"pi-key-tools/pkg/hostfs"
+	"pi-key-tools/pkg/session"
+)
+
+// A Session is a connection that is logged in; *session.Client is one.
+type Session interface {
+	Run(ctx context.Context, command string) (stdout, stderr []byte, status int, err error)
+	SFTP(ctx context.Context) (*sftp.Client, error)
+}
+
+// Far returns the files of the machine that user is logged in to: by the shell
+// there, which sees more, or by sftp where the account runs none. Where it runs
+// neither the error is hostfs.ErrNoShell or session.ErrNoCommand. likely are
+// files that are going to be asked about. There is nothing to close but the
+// session.
+func Far(ctx context.Context, s Session, user string, likely ...string) (hostfs.FS, error) {
+	fsys := hostfs.Far(s.Run, likely...)
+	if _, err := fsys.Account(ctx); noShell(err) {
+		return overSFTP(ctx, s, user, err)
+	}
+	return fsys, nil // other errors come again, to whoever asks
+}
+
+// noShell reports whether an error says that a login runs no commands of ours.
+func noShell(err error) bool {
+	return errors.Is(err, hostfs.ErrNoShell) || errors.Is(err, session.ErrNoCommand)
+}
+
+// overSFTP is the second way, after the first has failed with err.
+func overSFTP(ctx context.Context, s Session, user string, err error) (hostfs.FS, error) {
+	client, sftpErr := s.SFTP(ctx)
+	if sftpErr != nil {
+		return nil, fmt.Errorf("%w; and by sftp: %w", err, sftpErr)
+	}
+	return hostfs.SFTP(client, user), nil
+}
