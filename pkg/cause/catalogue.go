@@ -95,7 +95,7 @@ var theRun = []Entry{
 		Cure:     "Run the command again: what is finished is found as it is.",
 	}, {
 		Word:     "write-failed",
-		Meaning:  "A file could not be written. The old content stands, unless the detail says that this is not known.",
+		Meaning:  "A file could not be written; the old content stands, unless the detail says that this is not known.",
 		Evidence: "A system call failed; the detail holds its error.",
 		Cure:     "Mend what the error names, and run the command again.",
 	}, {
@@ -366,7 +366,7 @@ var theAccount = []Entry{
 	}, {
 		Word:     "account-expired",
 		Meaning:  "The account on the server has expired.",
-		Evidence: "The log of the server says so.",
+		Evidence: "The server said so, or its log does.",
 		Cure:     "As root there: chage -E -1 USER.",
 	}, {
 		Word:     "pam-refused",
