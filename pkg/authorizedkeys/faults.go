@@ -398,14 +398,14 @@ func shown(line string, e Entry) (Fault, bool) {
 	}
 	found := keysIn(text)
 	word, _ := cutWord(text)
-	_, rest, _ := cutOptions(text)
-	after, _ := cutWord(strings.TrimLeft(rest, " \t"))
+	options, rest, _ := cutOptions(text)
+	_, optionsErr := parseOptions(options)
 	switch {
 	case e.Key.Blob != nil && sshkey.IsCertificate(e.Key.Type):
 		f.Cause = "entry-dead"
 	case e.Key.Blob != nil || len(found) > 0:
 		f.Cause = "entry-options-bad"
-	case isType(word), isType(after):
+	case isType(word), optionsErr == nil && isType(firstWord(rest)):
 		f.Cause = "entry-truncated"
 	default:
 		return Fault{}, false // words without a key

@@ -559,6 +559,61 @@ var farFiles = []Entry{
 		Evidence: "The line that begins such a file was found; nothing of it was kept or sent.",
 		Cure:     "Take it out, make a new key pair with pikeygen, and remove the old public key wherever it is: who could read the file has the key.",
 	}, {
+		Word:     "entry-encoding",
+		Meaning:  "Characters of authorized_keys are not what they look like.",
+		Evidence: "The file was read byte by byte: a byte order mark, UTF-16, a no-break space, or lines that end with CR alone; CR before a newline is no fault.",
+		Cure:     "Have it rewritten with pikeyfix --rewrite, which keeps a copy.",
+	}, {
+		Word:     "entry-glued",
+		Meaning:  "Two keys stand on one line, and the server takes the second for the comment of the first.",
+		Evidence: "A whole key with its type word follows another one on the line, as after a file without a newline at its end.",
+		Cure:     "Have it rewritten with pikeyfix --rewrite, which keeps a copy; it leaves a line with options alone, since it cannot know whose they are.",
+	}, {
+		Word:     "entry-wrapped",
+		Meaning:  "One key stands on several lines.",
+		Evidence: "Joined, the lines hold exactly one whole key.",
+		Cure:     "Have it rewritten with pikeyfix --rewrite, which keeps a copy.",
+	}, {
+		Word:     "entry-quoted",
+		Meaning:  "Quotes, or words of a shell or a mail, stand around an entry.",
+		Evidence: "Without them the line is one that the server takes.",
+		Cure:     "Have it rewritten with pikeyfix --rewrite, which keeps a copy.",
+	}, {
+		Word:     "entry-type-mismatch",
+		Meaning:  "The word before the key is not its type, or is missing.",
+		Evidence: "The key says its type itself, inside its base64.",
+		Cure:     "Have it rewritten with pikeyfix --rewrite, which keeps a copy.",
+	}, {
+		Word:     "entry-format",
+		Meaning:  "The key is in the format of another program.",
+		Evidence: "The line that begins such a block was found: RFC 4716, which PuTTY and ssh.com write, or PEM.",
+		Cure:     "Have RFC 4716 rewritten with pikeyfix --rewrite; of PEM, ssh-keygen -i -m PKCS8 -f FILE prints the line.",
+	}, {
+		Word:     "entry-nul",
+		Meaning:  "NUL bytes stand in authorized_keys, as a power cut leaves them.",
+		Evidence: "The file was read byte by byte; the server reads a line to its first NUL.",
+		Cure:     "Have it rewritten with pikeyfix --rewrite, which keeps a copy; install with pikeycopy what is missing.",
+	}, {
+		Word:     "entry-truncated",
+		Meaning:  "The key of a line is damaged.",
+		Evidence: "Its base64 is broken, or ends in the middle of the key.",
+		Cure:     "Install the key again with pikeycopy, and take the line out.",
+	}, {
+		Word:     "entry-options-bad",
+		Meaning:  "The server does not know what stands before the key.",
+		Evidence: "The line was read by the rules of sshd; the detail says which option it is.",
+		Cure:     "Mend the options as sshd(8) has them, or take them out.",
+	}, {
+		Word:     "entry-commented",
+		Meaning:  "The file lets no key in, and one stands in a comment.",
+		Evidence: "The line begins with #, and no other line is live.",
+		Cure:     "Take the # away if the key shall log in.",
+	}, {
+		Word:     "entry-private-key",
+		Meaning:  "A private key stands in authorized_keys.",
+		Evidence: "The line that begins such a file was found; nothing of it was kept or sent.",
+		Cure:     "Take it out, make a new key pair with pikeygen, and remove the old public key wherever it is: who could read the file has the key.",
+	}, {
 		Word:     "key-in-use",
 		Meaning:  "The key that was to be removed is the one that made this login.",
 		Evidence: "The server let us in by it.",

@@ -99,7 +99,7 @@ func TestList(t *testing.T) {
 	for _, r := range records {
 		got = append(got, string(r.Verdict)+" "+r.Cause+" "+r.Subject)
 	}
-	want := []string{"ok entry " + a.Fingerprint(), "ok entry-restricted " + b.Fingerprint(), "fail entry-dead " + a.Fingerprint(), "fail entry-dead keys line 5"}
+	want := []string{"ok entry " + a.Fingerprint(), "ok entry-restricted " + b.Fingerprint(), "fail entry-options-bad " + a.Fingerprint(), "fail entry-truncated keys line 5"}
 	if !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
 	}

@@ -102,7 +102,9 @@ func (j Job) failure(ctx context.Context, host *connect.Host, client *session.Cl
 	var put *PutError
 	if !errors.As(err, &put) {
 		r := diagnose.Ended(ctx, "the authorized keys", err)
-		r.Hint = "whether the file was changed is not known; run it again, with more --timeout if it was slow: nothing is done twice"
+		if r.Cause != "no-shell" { // which changes nothing
+			r.Hint = "whether the file was changed is not known; run it again, with more --timeout if it was slow: nothing is done twice"
+		}
 		return r
 	}
 	r := record.Record{Verdict: record.Fail, Cause: put.Cause, Subject: put.Path, Detail: err.Error(), Hint: wayOn(put.Cause, host)}
@@ -173,13 +175,19 @@ func (j Job) Here(ctx context.Context, engine Engine, remove, list bool) []recor
 		path, placed, err = Put(ctx, engine, j.Lines(), j.Force, j.DryRun)
 		records = j.places(path, placed)
 	}
-	var put *PutError
-	if errors.As(err, &put) {
-		records = append(records, record.Record{Verdict: record.Fail, Cause: put.Cause, Subject: put.Path, Detail: err.Error()})
-	} else if err != nil {
-		records = append(records, record.Record{Verdict: record.Fail, Cause: "write-failed", Detail: err.Error()})
+	if err != nil {
+		records = append(records, failureHere(err))
 	}
 	return records
+}
+
+// failureHere is the record of a file at hand that could not be worked on.
+func failureHere(err error) record.Record {
+	var put *PutError
+	if errors.As(err, &put) {
+		return record.Record{Verdict: record.Fail, Cause: put.Cause, Subject: put.Path, Detail: err.Error()}
+	}
+	return record.Record{Verdict: record.Fail, Cause: "write-failed", Detail: err.Error()}
 }
 
 // places are the records of where the keys are.

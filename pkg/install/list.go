@@ -3,6 +3,8 @@ package install
 import (
 	"context"
 	"fmt"
+	"math"
+	"slices"
 	"strings"
 	"time"
 
@@ -11,14 +13,31 @@ import (
 )
 
 // List returns a record for each entry of the file, with sshd's view of it:
-// live, live with options that restrict it, or passed by and why.
+// live, live with options that restrict it, or passed by and why; several lines
+// that are one broken entry have one record.
 func List(ctx context.Context, engine Engine) ([]record.Record, error) {
 	path, data, err := engine.Read(ctx)
 	if err != nil {
 		return nil, err
 	}
+	faults := slices.DeleteFunc(authorizedkeys.Faults(data), func(f authorizedkeys.Fault) bool { return f.Cause == "entry-commented" })
 	var records []record.Record
+	broken := func(before int) {
+		for len(faults) > 0 && faults[0].First < before {
+			records = append(records, listed(path, faults[0]))
+			faults = faults[1:]
+		}
+	}
+	told := 0 // the last line of the faults that have a record
 	for _, e := range authorizedkeys.Entries(data) {
+		if len(faults) > 0 && faults[0].First <= e.Line {
+			told = faults[0].Last
+		}
+		if e.Dead == "" {
+			broken(e.Line) // what is glued to a live entry comes behind it
+		} else if broken(e.Line + 1); e.Line <= told {
+			continue
+		}
 		place := fmt.Sprintf("%s line %d", path, e.Line)
 		r := record.Record{Verdict: record.OK, Cause: "entry", Detail: place}
 		if e.Key.Blob == nil {
@@ -41,10 +60,21 @@ func List(ctx context.Context, engine Engine) ([]record.Record, error) {
 		}
 		records = append(records, r)
 	}
+	broken(math.MaxInt)
 	if len(records) == 0 {
 		records = []record.Record{{Verdict: record.OK, Cause: "key-absent", Subject: path, Detail: "no entries"}}
 	}
 	return records, nil
+}
+
+// listed is the record of a broken entry: of its key, if it is one.
+func listed(path string, f authorizedkeys.Fault) record.Record {
+	place := path + " " + linesOf(f)
+	r := record.Record{Verdict: record.Fail, Cause: f.Cause, Subject: place, Detail: place + ": sshd passes it by: " + f.Why, Hint: remedy(f)}
+	if len(f.Keys) == 1 {
+		r.Subject = f.Keys[0].Fingerprint()
+	}
+	return r
 }
 
 // expired reports whether the time of an entry is over (sshd(8) expiry-time=).

@@ -1,0 +1,181 @@
+package install
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"pi-key-tools/pkg/authorizedkeys"
+	"pi-key-tools/pkg/connect"
+	"pi-key-tools/pkg/record"
+	"pi-key-tools/pkg/session"
+)
+
+// Faults returns a record for each piece of the file that plainly was meant to
+// let a key in and does not: see authorizedkeys.Faults. Nothing is changed.
+// There is none for what keeps nobody out, since another line of the key is
+// live; keys that are commented out where no other is live are not a failure.
+func Faults(ctx context.Context, engine Engine) ([]record.Record, error) {
+	path, data, err := engine.Read(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return shown(path, authorizedkeys.Faults(data), func(authorizedkeys.Fault) bool { return true }), nil
+}
+
+// Rewrite cures the faults of the file that can be cured without guessing, in
+// their places and in one change, and keeps a copy of the file as it was. The
+// other faults have the records that Faults returns. Without faults there are
+// no records, and nothing is written.
+func Rewrite(ctx context.Context, engine Engine, dryRun bool) ([]record.Record, error) {
+	path, data, err := engine.Read(ctx)
+	if err != nil {
+		return nil, err
+	}
+	faults := authorizedkeys.Faults(data)
+	lines := strings.Split(string(data), "\n")
+	change := Change{With: map[int][]string{}, Backup: true}
+	var cured []record.Record
+	for _, f := range faults {
+		if f.Cure == nil {
+			continue
+		}
+		for n := f.First; n <= f.Last; n++ {
+			change.Drop = append(change.Drop, Numbered{n, lines[n-1]})
+		}
+		change.With[f.First] = f.Cure
+		r := record.Record{Verdict: record.Todo, Cause: f.Cause, Subject: at(path, f), Detail: f.Why + describeCure(f)}
+		if !dryRun {
+			r.Verdict = record.Done
+		}
+		cured = append(cured, r)
+	}
+	if len(cured) > 0 && !dryRun {
+		a, err := engine.Edit(ctx, change)
+		if err != nil {
+			return nil, err
+		}
+		for i := range cured {
+			cured[i].Detail += "; the old file is " + a.Backup
+			if a.Unsynced != "" {
+				cured[i].Detail += "; a power cut may still undo it: " + a.Unsynced
+			}
+		}
+	}
+	return append(cured, shown(path, faults, func(f authorizedkeys.Fault) bool { return f.Cure == nil })...), nil
+}
+
+// shown are the records of faults that stay.
+func shown(path string, faults []authorizedkeys.Fault, such func(authorizedkeys.Fault) bool) []record.Record {
+	var records []record.Record
+	for _, f := range faults {
+		if !such(f) || f.Spare {
+			continue
+		}
+		r := record.Record{Verdict: record.Fail, Cause: f.Cause, Subject: at(path, f), Detail: f.Why + keysOf(f), Hint: remedy(f)}
+		if f.Cause == "entry-commented" {
+			r.Verdict = record.OK // it may be meant so
+		}
+		records = append(records, r)
+	}
+	return records
+}
+
+// at is the place of a fault as compilers write it.
+func at(path string, f authorizedkeys.Fault) string { return fmt.Sprintf("%s:%d", path, f.First) }
+
+func linesOf(f authorizedkeys.Fault) string {
+	if f.First == f.Last {
+		return fmt.Sprintf("line %d", f.First)
+	}
+	return fmt.Sprintf("lines %d to %d", f.First, f.Last)
+}
+
+// describeCure says what a cure makes of a fault.
+func describeCure(f authorizedkeys.Fault) string {
+	switch n := len(f.Cure); {
+	case n == 0:
+		return ": " + linesOf(f) + " taken out"
+	case n == 1:
+		return keysOf(f)
+	default:
+		return fmt.Sprintf(": made %d lines of it", n) + keysOf(f)
+	}
+}
+
+func keysOf(f authorizedkeys.Fault) string {
+	var prints []string
+	for _, key := range f.Keys {
+		prints = append(prints, key.Fingerprint())
+	}
+	switch {
+	case len(prints) == 0:
+		return ""
+	case len(prints) > 3:
+		return fmt.Sprintf(": %s and %d more", strings.Join(prints[:3], ", "), len(prints)-3)
+	}
+	return ": " + strings.Join(prints, ", ")
+}
+
+// remedy is the way on from a fault.
+func remedy(f authorizedkeys.Fault) string {
+	if f.Cure != nil {
+		return "have it cured: pikeyfix --rewrite"
+	}
+	switch f.Cause {
+	case "entry-private-key":
+		return "take it out there, and make a new key pair: this one is not secret any more"
+	case "entry-truncated":
+		return "add the key again from its .pub file with pikeycopy, and take the line out"
+	case "entry-options-bad":
+		return "mend what stands before the key there: sshd(8), AUTHORIZED_KEYS FILE FORMAT"
+	case "entry-glued":
+		return "put each key on a line of its own, with the options that it shall have"
+	case "entry-commented":
+		return "take the # away there if the key shall log in"
+	}
+	return "mend it there in an editor, or add the key again with pikeycopy and take it out"
+}
+
+// Faults tells what is wrong in the file on the host.
+func (j Job) Faults(ctx context.Context, host *connect.Host) []record.Record {
+	return j.mend(ctx, host, Faults)
+}
+
+// Rewrite cures what is wrong in the file on the host.
+func (j Job) Rewrite(ctx context.Context, host *connect.Host) []record.Record {
+	return j.mend(ctx, host, func(ctx context.Context, e Engine) ([]record.Record, error) { return Rewrite(ctx, e, j.DryRun) })
+}
+
+func (j Job) mend(ctx context.Context, host *connect.Host, do func(context.Context, Engine) ([]record.Record, error)) []record.Record {
+	records := j.enter(ctx, host, connect.Keys.Offers, func(client *session.Client, rep *session.Report) ([]record.Record, error) {
+		var records []record.Record
+		err := j.through(ctx, client, rep, func(e Engine) (err error) {
+			records, err = do(ctx, e)
+			return err
+		})
+		return records, err
+	})
+	for i, r := range records {
+		records[i].Hint = strings.Replace(r.Hint, "pikeyfix --rewrite", host.Again("pikeyfix --rewrite"), 1)
+	}
+	return records
+}
+
+// FaultsHere and RewriteHere do the same to a file that is at hand.
+func (j Job) FaultsHere(ctx context.Context, engine Engine) []record.Record {
+	records, err := Faults(ctx, engine)
+	if err != nil {
+		records = append(records, failureHere(err))
+	}
+	return records
+}
+
+// RewriteHere cures what is wrong in a file that is at hand.
+func (j Job) RewriteHere(ctx context.Context, engine Engine) []record.Record {
+	records, err := Rewrite(ctx, engine, j.DryRun)
+	if err != nil {
+		records = append(records, failureHere(err))
+	}
+	return records
+}
