@@ -3,6 +3,8 @@ package sshdlog
 import (
 	"bytes"
 	"strings"
+
+	"pi-key-tools/pkg/cause"
 )
 
 // A form is the text of a pattern, compiled: literals with parameters between
@@ -247,11 +249,16 @@ type node struct {
 	below [256]*node
 	forms []*form              // whose prefix ends here, and then those of the nodes above
 	most  [client + 1]Severity // of the forms, for a text of each program
+	any   [client + 1]Severity // of the forms here and in the nodes below
 }
 
 func init() {
 	for i := range patterns {
 		p := &patterns[i]
+		if p.cure == "" {
+			entry, _ := cause.Lookup(p.cause)
+			p.cure = entry.Cure
+		}
 		for s := range strings.SplitSeq(p.forms, " | ") {
 			if before, after, ok := strings.Cut(s, "{service}"); ok {
 				for _, service := range services {
@@ -309,16 +316,22 @@ func (n *node) finish(above []*form) {
 			}
 		}
 	}
+	n.any = n.most
 	for _, next := range n.below {
-		if next != nil {
-			next.finish(n.forms)
+		if next == nil {
+			continue
+		}
+		next.finish(n.forms)
+		for w, s := range next.any {
+			n.any[w] = max(n.any[w], s)
 		}
 	}
 }
 
-// find returns the node of the longest prefix that the message has.
-func (n *node) find(m []byte) *node {
-	for len(m) > 0 {
+// find returns the node of the longest prefix that the message has, or one
+// above it that has forms, when none below is of the severity want.
+func (n *node) find(m []byte, w program, want Severity) *node {
+	for len(m) > 0 && (len(n.forms) == 0 || n.any[w] >= want) {
 		next := n.below[m[0]]
 		if next == nil || len(m) < len(next.text) || string(m[:len(next.text)]) != next.text {
 			break
@@ -334,7 +347,7 @@ var unwanted pattern
 // match finds the pattern of a text, or nil. A text that begins as only those
 // of a severity below want do is taken for known, and not looked at further.
 func (t *text) match(want Severity, found *spans) *pattern {
-	n := byPrefix.find(t.msg)
+	n := byPrefix.find(t.msg, t.program, want)
 	if len(n.forms) > 0 && n.most[t.program] < want {
 		return &unwanted
 	}

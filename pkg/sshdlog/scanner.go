@@ -21,8 +21,8 @@ type Scanner struct {
 	err      error
 
 	usual   head
-	event   Event
-	ready   []Event // to be yielded
+	ready   []Event // to be yielded, from next on
+	next    int
 	waiting waiting
 	last    conn // that told which line of the keys refused; what follows repeats it
 
@@ -49,6 +49,10 @@ func NewScanner(r io.Reader, want Severity) *Scanner {
 // Scan goes on to the next event. It returns false at the end of the log, and
 // after an error.
 func (s *Scanner) Scan() bool {
+	if s.next++; s.next < len(s.ready) {
+		return true
+	}
+	s.next, s.ready = 0, s.ready[:0]
 	for len(s.ready) == 0 {
 		line, cut, ok := s.line()
 		if !ok {
@@ -56,20 +60,19 @@ func (s *Scanner) Scan() bool {
 				s.endRecord()
 			}
 			s.ready = append(s.ready, s.waiting.drain()...)
-			break
+			return len(s.ready) > 0
 		}
 		s.read(line, cut)
 	}
-	if len(s.ready) == 0 {
-		return false
-	}
-	s.event, s.ready = s.ready[0], s.ready[1:]
-	s.event.settle()
 	return true
 }
 
-// Event returns what Scan has found.
-func (s *Scanner) Event() Event { return s.event }
+// Event returns what Scan has found, after it has returned true.
+func (s *Scanner) Event() Event {
+	e := s.ready[s.next]
+	e.settle()
+	return e
+}
 
 // Stats counts what was read so far.
 func (s *Scanner) Stats() Stats { return s.stats }
@@ -214,7 +217,7 @@ func (s *Scanner) skim(line []byte) bool {
 		len(s.waiting.pids) > 0 && s.waiting.pids[string(line[len(tag):end])] > 0 {
 		return false
 	}
-	n := byPrefix.find(line[end+3:])
+	n := byPrefix.find(line[end+3:], sshd, s.want)
 	return len(n.forms) > 0 && n.most[sshd] < s.want
 }
 

@@ -110,15 +110,11 @@ func (t *text) event(p *pattern, found *spans) Event {
 	return e
 }
 
-// settle fills what follows from the parameters.
+// settle names the cause where the path decides, now that the user is known if
+// he ever will be.
 func (e *Event) settle() {
-	if e.Severity != Refusal {
-		return
-	}
 	if e.Cause == byPath {
 		e.Cause = writable(e.Path, e.User)
-	}
-	if e.Cure == "" {
 		entry, _ := cause.Lookup(e.Cause)
 		e.Cure = entry.Cure
 	}

@@ -72,7 +72,7 @@ func TestExamples(t *testing.T) {
 func TestPatterns(t *testing.T) {
 	for _, p := range patterns {
 		_, known := cause.Lookup(p.cause)
-		if (p.severity == Refusal) != (known || p.cause == byPath) || p.severity != Refusal && (p.cause != "" || p.cure != "") {
+		if (p.severity == Refusal) != (known || p.cause == byPath) || (p.severity != Refusal || p.cause == byPath) != (p.cure == "") {
 			t.Errorf("%s: severity %d with cause %q", p.name, p.severity, p.cause)
 		}
 	}
