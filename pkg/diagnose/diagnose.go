@@ -120,6 +120,10 @@ func Ended(ctx context.Context, step string, err error) record.Record {
 	if r, ended := contextEnd(ctx, step); ended {
 		return r
 	}
+	var closed *ssh.OpenChannelError
+	if errors.As(err, &closed) {
+		return failure("no-shell", "", "there: MaxSessions in sshd_config must not be 0", "it was at: %s; the server opens no session: %s", step, cut(closed.Message))
+	}
 	var exit *ssh.ExitError
 	if errors.Is(err, session.ErrNoCommand) || errors.Is(err, hostfs.ErrNoShell) || errors.As(err, &exit) {
 		return failure("no-shell", "", "the account must run a POSIX shell for this", "it was at: %s; %s", step, cut(err.Error()))
@@ -237,9 +241,10 @@ func authentication(host *connect.Host, keys connect.Keys, rep *session.Report, 
 			"the Pi has no user yet: %s", cut(rep.Banner))
 	case rep.Booting():
 		return failure("booting", "", "wait for it: --wait 5m", "the server says: %s", cut(rep.Banner))
+	case strings.Contains(rep.Banner, "account has expired"): // as pam_unix(8) says it
+		return failure("account-expired", "", "as root there: chage -E -1 "+hostfs.Quote(host.Config.User), "the server says: %s", cut(rep.Banner))
 	case strings.Contains(strings.ToLower(rep.Disconnect), "too many authentication failures"):
-		return failure("too-many-tries", "", "offer the right key alone: -o IdentitiesOnly=yes -o IdentityFile=KEY",
-			"the server hung up after %d keys: %s", len(rep.Offers), cut(rep.Disconnect))
+		return tooManyTries(host, rep)
 	}
 	if where, off := host.KeysOff(); off && !rep.PasswordSent {
 		return failure("config-elsewhere", "", "", "login by key is switched off on this side: %s", where)
@@ -279,6 +284,19 @@ func authentication(host *connect.Host, keys connect.Keys, rep *session.Report, 
 		return r
 	}
 	return refused(host, rep, asked)
+}
+
+// tooManyTries is the case of a server that hung up before all was tried.
+func tooManyTries(host *connect.Host, rep *session.Report) record.Record {
+	hint := "offer the right key alone: -o IdentitiesOnly=yes -o IdentityFile=KEY"
+	switch {
+	case len(rep.Offers) == 1:
+		hint = "the server allows one try (MaxAuthTries); have the password take it, and prove the key after that: " +
+			host.Again("pikeycopy -o PubkeyAuthentication=no") + "; " + host.Again("pikeycheck")
+	case host.Config.IdentitiesOnly:
+		hint = fmt.Sprintf("the server allows %d tries (MaxAuthTries): name fewer files as IdentityFile, the right one first", len(rep.Offers))
+	}
+	return failure("too-many-tries", "", hint, "the server hung up after %s: %s", plural(len(rep.Offers), "key"), cut(rep.Disconnect))
 }
 
 // signing is the case of a key that the server would take, and that this side
@@ -340,7 +358,11 @@ func password(host *connect.Host, rep *session.Report) (record.Record, bool) {
 	case rep.PasswordErr != nil:
 		return failure("password-needed", "", "", "no key lets %s in, and %v", who, rep.PasswordErr), true
 	case rep.Password == session.Refused && !slices.ContainsFunc(rep.Offers, func(o session.Offer) bool { return o.Answer == session.Partial }):
-		return failure("password-wrong", "", "", "the server refused the password of %s; it was tried once", who), true
+		hint := ""
+		if host.Config.User == "root" {
+			hint = "sshd takes no password for root unless PermitRootLogin is yes: log in as another user, and add the key to /root/.ssh/authorized_keys with sudo"
+		}
+		return failure("password-wrong", "", hint, "the server refused the password of %s; it was tried once", who), true
 	}
 	return record.Record{}, false
 }

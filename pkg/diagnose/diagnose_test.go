@@ -213,9 +213,25 @@ func TestLoginWords(t *testing.T) {
 			r.Banner = "\"System is booting up. Unprivileged users are not permitted to log in yet.\"\n"
 		}), err: session.ErrDenied,
 			want: record.Record{Cause: "booting", Detail: "the server says: \"System is booting up. Unprivileged users are not permitted to log in yet.\"", Hint: "wait for it: --wait 5m"}},
-		{name: "too many tries", rep: auth(func(r *session.Report) { r.Disconnect = "Too many authentication failures" }), err: io.EOF,
-			want: record.Record{Cause: "too-many-tries", Detail: "the server hung up after 1 keys: Too many authentication failures",
+		{name: "one try", rep: auth(func(r *session.Report) { r.Disconnect = "Too many authentication failures" }), err: io.EOF,
+			want: record.Record{Cause: "too-many-tries", Detail: "the server hung up after 1 key: Too many authentication failures",
+				Hint: "the server allows one try (MaxAuthTries); have the password take it, and prove the key after that: " +
+					"pikeycopy -o PubkeyAuthentication=no -F none pi@pi.local; pikeycheck -F none pi@pi.local"}},
+		{name: "too many tries", rep: auth(func(r *session.Report) {
+			r.Disconnect, r.Offers = "Too many authentication failures", append(r.Offers, offerB(session.Refused))
+		}), err: io.EOF,
+			want: record.Record{Cause: "too-many-tries", Detail: "the server hung up after 2 keys: Too many authentication failures",
 				Hint: "offer the right key alone: -o IdentitiesOnly=yes -o IdentityFile=KEY"}},
+		{name: "too many files", opt: connect.Options{Options: []string{"IdentitiesOnly=yes"}}, rep: auth(func(r *session.Report) {
+			r.Disconnect, r.Offers = "Too many authentication failures", append(r.Offers, offerB(session.Refused))
+		}), err: io.EOF,
+			want: record.Record{Cause: "too-many-tries", Detail: "the server hung up after 2 keys: Too many authentication failures",
+				Hint: "the server allows 2 tries (MaxAuthTries): name fewer files as IdentityFile, the right one first"}},
+		{name: "an account that has expired", rep: auth(func(r *session.Report) {
+			r.Banner = "Your account has expired; please contact your system administrator.\n"
+		}), err: io.EOF,
+			want: record.Record{Cause: "account-expired", Detail: "the server says: Your account has expired; please contact your system administrator.",
+				Hint: "as root there: chage -E -1 pi"}},
 		{name: "keys off", opt: connect.Options{Options: []string{"PubkeyAuthentication=no"}}, rep: auth(nothing), err: session.ErrDenied,
 			want: record.Record{Cause: "config-elsewhere", Detail: "login by key is switched off on this side: PubkeyAuthentication no, command line -o"}},
 		{name: "keys not preferred", opt: connect.Options{Options: []string{"PreferredAuthentications=password"}}, rep: auth(nothing), err: session.ErrDenied,

@@ -574,7 +574,7 @@ func (c *Client) Run(ctx context.Context, command string) (stdout, stderr []byte
 	}
 	s, err := within(ctx, c.ssh.NewSession)
 	if refused := (*ssh.OpenChannelError)(nil); errors.As(err, &refused) {
-		return fail(fmt.Errorf("%w: %s", ErrNoCommand, refused.Message))
+		return fail(fmt.Errorf("%w: %w", ErrNoCommand, refused))
 	} else if err != nil {
 		return fail(err)
 	}
