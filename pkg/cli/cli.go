@@ -210,8 +210,7 @@ func (env *Env) stop(err error) {
 	}
 }
 
-// Emit writes a record to standard output, and what failed also to standard
-// error with its hint.
+// Emit writes a record to standard output, and tells it.
 func (env *Env) Emit(r record.Record) {
 	var line []byte
 	if env.JSON {
@@ -220,6 +219,13 @@ func (env *Env) Emit(r record.Record) {
 		line = r.AppendText(nil)
 	}
 	env.Print(line)
+	env.Tell(r)
+}
+
+// Tell counts a record for the exit status, and writes what failed to standard
+// error with its hint. It alone is for a command whose standard output is
+// something else.
+func (env *Env) Tell(r record.Record) {
 	if r.Verdict.Bad() {
 		env.mu.Lock()
 		env.bad = true

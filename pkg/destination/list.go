@@ -16,6 +16,9 @@ type Line struct {
 	Text        string // the target as written
 	Destination Destination
 	Err         error // the target cannot be taken (the list goes on)
+	// Record is what another command has said of the target; nil where the line
+	// is no record.
+	Record *record.Record
 }
 
 const (
@@ -69,8 +72,12 @@ func read(n int, text string) (Line, bool) {
 	case target == "":
 		return Line{}, false
 	}
-	d, err := Parse(target)
-	return Line{n, target, d, err}, true
+	line := Line{Number: n, Text: target}
+	line.Destination, line.Err = Parse(target)
+	if r, ok := record.Parse(text); ok {
+		line.Record = &r
+	}
+	return line, true
 }
 
 // skipLine passes over the rest of a line.

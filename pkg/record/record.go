@@ -114,6 +114,34 @@ func TargetOf(line string) (string, error) {
 	return Unescape(word), nil
 }
 
+// Parse reads a line that AppendText or AppendJSON has written. It reports
+// whether the line is one: a host list has others.
+func Parse(line string) (Record, bool) {
+	line = strings.TrimRight(line, "\r\n")
+	var o object
+	if strings.HasPrefix(line, "{") {
+		if err := json.Unmarshal([]byte(line), &o); err != nil || o.V == 0 {
+			return Record{}, false
+		}
+	} else {
+		f := strings.Split(line, "\t")
+		if len(f) != 5 {
+			return Record{}, false
+		}
+		o = object{Target: f[0], Verdict: Verdict(f[1]), Cause: f[2], Subject: f[3], Detail: f[4]}
+	}
+	switch o.Verdict {
+	case OK, Done, Todo, Fail:
+		hints := strings.Split(o.Hint, "\n")
+		for i := range hints {
+			hints[i] = Unescape(hints[i])
+		}
+		return Record{Target: Unescape(o.Target), Verdict: o.Verdict, Cause: Unescape(o.Cause), Subject: Unescape(o.Subject),
+			Detail: Unescape(o.Detail), Hint: strings.Join(hints, "\n"), Seconds: o.Seconds}, true
+	}
+	return Record{}, false
+}
+
 // Escape makes any bytes safe to print and to keep in one field: TAB, newline,
 // CR and backslash become \t \n \r \\, and every other byte that is not part
 // of a printable UTF-8 character becomes \xNN. That covers C1 controls and the

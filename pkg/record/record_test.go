@@ -58,6 +58,22 @@ func TestTargetOf(t *testing.T) {
 	}
 }
 
+func TestParse(t *testing.T) {
+	r := Record{Target: "a b\t", Verdict: Fail, Cause: "timeout", Subject: "/x\n", Detail: "\x1b ü", Hint: "one\ntwo", Seconds: 1.5}
+	if got, ok := Parse(string(r.AppendJSON(nil))); !ok || got != r {
+		t.Errorf("JSON: %+v, %v", got, ok)
+	}
+	r.Hint, r.Seconds = "", 0
+	if got, ok := Parse(string(r.AppendText(nil))); !ok || got != r {
+		t.Errorf("text: %+v, %v", got, ok)
+	}
+	for _, line := range []string{"", "pi", "pi\tok", "pi\tok\tlogin\t-", "pi\tgood\tlogin\t-\t", "pi\tok\tlogin\t-\t\t", "{}", "{", `{"v":1,"target":"pi"}`} {
+		if got, ok := Parse(line); ok {
+			t.Errorf("%q: %+v", line, got)
+		}
+	}
+}
+
 // A record must survive its own line: whatever the target is, the next command
 // reads the same target back, and no byte of it can move the cursor.
 func FuzzRoundTrip(f *testing.F) {

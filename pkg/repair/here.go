@@ -2,8 +2,11 @@ package repair
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"iter"
 	"os/exec"
-	"path/filepath"
+	"path"
 	"slices"
 
 	"pi-key-tools/pkg/diagnose"
@@ -12,21 +15,72 @@ import (
 	"pi-key-tools/pkg/strictmodes"
 )
 
-// Here repairs, on this machine, what its server and its ssh refuse of the
-// user's own files. The one "ok modes" record stands for both.
-func Here(ctx context.Context, server strictmodes.Server, dryRun bool) []record.Record {
-	fsys := hostfs.Local()
-	records := Account(ctx, fsys, server, dryRun)
+// Login repairs the home of the account that fsys is logged in to, as Home
+// does. What ends the work early is a record too.
+func (j *Job) Login(ctx context.Context, fsys hostfs.FS, server strictmodes.Server) []record.Record {
+	var records []record.Record
 	who, err := fsys.Account(ctx)
-	if err != nil {
-		return records // Account has said it
+	if err == nil {
+		var rules *Rules
+		if rules, err = j.ReadRules(ctx, fsys, server); err == nil {
+			records, err = j.Home(ctx, fsys, who, server, j.keysFiles(rules, who))
+		}
 	}
-	keys, err := PrivateKeys(ctx, fsys, filepath.Join(who.Home, ".ssh"), who.UID, dryRun)
+	if err != nil {
+		records = append(records, diagnose.Ended(ctx, "repairing", err))
+	}
+	return records
+}
+
+// Accounts repairs, on this machine or on a card, what its server refuses of
+// the files of accounts, and what its ssh does. The one "ok modes" record of an
+// account stands for both.
+//
+// With all, those that have neither ~/.ssh nor another keys file are passed by:
+// it is the homes of people that are to be repaired, not the folders that
+// daemons are given for one. Records come as they are made, and are forgotten
+// then.
+func (j *Job) Accounts(ctx context.Context, machine hostfs.FS, accounts []strictmodes.Account, all bool, server, client strictmodes.Server) iter.Seq[record.Record] {
+	return func(yield func(record.Record) bool) {
+		rules, err := j.ReadRules(ctx, machine, server)
+		if err != nil {
+			yield(diagnose.Ended(ctx, "reading the server's configuration", err))
+			return
+		}
+		for _, who := range accounts {
+			for _, r := range j.account(ctx, machine, who, all, rules, client) {
+				if !yield(r) {
+					return
+				}
+			}
+			if context.Cause(ctx) != nil {
+				return
+			}
+		}
+	}
+}
+
+func (j *Job) account(ctx context.Context, machine hostfs.FS, who strictmodes.Account, all bool, rules *Rules, client strictmodes.Server) []record.Record {
+	keysFiles := j.keysFiles(rules, who)
+	if all {
+		switch has, err := hasKeys(ctx, machine, who, keysFiles); {
+		case err != nil:
+			return []record.Record{diagnose.Ended(ctx, "looking for keys of "+who.Name, err)}
+		case !has:
+			j.trace("%s has neither %s nor another file of keys", who.Name, path.Join(who.Home, ".ssh"))
+			return nil
+		}
+	}
+	records, err := j.Home(ctx, machine, who, rules.Server, keysFiles)
+	if err != nil {
+		return append(records, diagnose.Ended(ctx, "repairing", err))
+	}
+	keys, err := j.Client(ctx, machine, who, client)
 	if err != nil {
 		keys = append(keys, diagnose.Ended(ctx, "looking for private keys", err))
 	}
 	if len(keys) > 0 {
-		records = slices.DeleteFunc(records, func(r record.Record) bool { return r.Cause == "modes" })
+		records = slices.DeleteFunc(records, func(r record.Record) bool { return r.Verdict == record.OK })
 	}
 	return append(records, keys...)
 }
@@ -35,24 +89,60 @@ func Here(ctx context.Context, server strictmodes.Server, dryRun bool) []record.
 // there is none, or none that is known.
 func ServerHere(ctx context.Context) strictmodes.Server {
 	// A user's PATH often lacks the sbin folders.
-	installed := func(name string) bool {
+	find := func(name string) string {
 		for _, path := range []string{name, "/usr/sbin/" + name, "/usr/local/sbin/" + name} {
-			if _, err := exec.LookPath(path); err == nil {
-				return true
+			if found, err := exec.LookPath(path); err == nil {
+				return found
 			}
 		}
-		return false
+		return ""
 	}
-	switch {
-	case installed("sshd"):
+	if find("sshd") != "" {
 		// sshd -V leaves out the packager's name; ssh -V, of the same
 		// source, has it.
-		if s := client(ctx); s != strictmodes.All {
+		if s := ClientHere(ctx); s != strictmodes.All {
 			return s
 		}
 		return strictmodes.OpenSSH
-	case installed("dropbear"):
+	}
+	if program := find("dropbear"); program != "" {
+		version, _ := exec.CommandContext(ctx, program, "-V").CombinedOutput()
+		if s := strictmodes.ServerOf(string(version)); s.IsDropbear() {
+			return s
+		}
 		return strictmodes.Dropbear
 	}
 	return strictmodes.All
 }
+
+// ClientHere returns which ssh is installed here, by what "ssh -V" says.
+func ClientHere(ctx context.Context) strictmodes.Server {
+	version, _ := exec.CommandContext(ctx, "ssh", "-V").CombinedOutput() // no ssh, no word: All
+	return strictmodes.ServerOf(string(version))
+}
+
+// Who returns the accounts to work on: the one of that name, all that somebody
+// can log in to, or, with neither, that of our own. The error of what only root
+// can do is ErrNotRoot.
+func Who(ctx context.Context, machine hostfs.Machine, name string, all bool) ([]strictmodes.Account, error) {
+	me, err := machine.Account(ctx)
+	if err != nil {
+		return nil, err
+	}
+	switch {
+	case all && me.UID != 0:
+		return nil, fmt.Errorf("-a: %w", ErrNotRoot)
+	case all:
+		return machine.Accounts(ctx)
+	case name == "":
+		return []strictmodes.Account{me}, nil
+	}
+	who, err := machine.Lookup(ctx, name)
+	if err == nil && me.UID != 0 && me.UID != who.UID {
+		err = fmt.Errorf("-u %s: %w", name, ErrNotRoot)
+	}
+	return []strictmodes.Account{who}, err
+}
+
+// ErrNotRoot means that the files of others are to be repaired.
+var ErrNotRoot = errors.New("only root can repair what is another's: run it with sudo")

@@ -1,6 +1,7 @@
 // Package repair makes acceptable what sshd and ssh refuse, with the least
 // change, and says of each thing what it was and is: it carries out what
-// strictmodes finds, on this machine or through a login.
+// strictmodes finds, on this machine, through a login or on a mounted card, or
+// writes the shell script that does.
 package repair
 
 import (
@@ -8,44 +9,51 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"strconv"
+	"slices"
 	"strings"
 	"syscall"
+	"time"
 
-	"pi-key-tools/pkg/diagnose"
 	"pi-key-tools/pkg/hostfs"
 	"pi-key-tools/pkg/record"
 	"pi-key-tools/pkg/strictmodes"
 )
 
-// Account repairs the home of the account that fsys is logged in to, as Home
-// does. What ends the work early is a record too.
-func Account(ctx context.Context, fsys hostfs.FS, server strictmodes.Server, dryRun bool) []record.Record {
-	var records []record.Record
-	who, err := fsys.Account(ctx)
-	if err == nil {
-		records, err = Home(ctx, fsys, who, server, nil, dryRun)
-	}
-	if err != nil {
-		records = append(records, diagnose.Ended(ctx, "repairing", err))
-	}
-	return records
+// A Job is what to do with what is refused.
+type Job struct {
+	// DryRun changes nothing.
+	DryRun bool
+	// Plan is given every plan of a dry run, and what it is about; nil for
+	// nobody.
+	Plan func(about string, steps []Step)
+	// Undo is told of every step before it is taken; nil for none.
+	Undo *Undo
+	// Root is where a card is mounted, for the hints; "" for none.
+	Root string
+	// Trace is told why; nil for nobody.
+	Trace func(format string, args ...any)
 }
 
-// Home judges home, ~/.ssh and the keys files (nil for those that the server
-// has by default) of an account as it does, changes what is refused, and judges again.
+func (j *Job) trace(format string, args ...any) {
+	if j.Trace != nil {
+		j.Trace(format, args...)
+	}
+}
+
+// Home judges home, ~/.ssh and the keys files (nil for those of the server's
+// default) of an account as the server does, changes what is refused, and
+// judges again.
 //
-// There is a record for each change (done, or todo in a dry run, which changes
-// nothing) and for each thing that could not be changed (fail, with a hint),
-// its subject the real path. If nothing is refused there is one record, "ok
-// modes". Target is left empty. An error means that the files could not be
-// looked at, and comes with the records of what had been done by then.
-func Home(ctx context.Context, fsys hostfs.FS, who strictmodes.Account, server strictmodes.Server, keysFiles []string, dryRun bool) ([]record.Record, error) {
-	me, err := fsys.Account(ctx)
+// There is a record for each change (done, or todo in a dry run) and for each
+// thing that could not be changed (fail, with a hint), its subject the real
+// path. If nothing is refused there is one record, "ok modes". Target is left
+// empty. An error means that the files could not be looked at, and comes with
+// the records of what had been done by then.
+func (j *Job) Home(ctx context.Context, fsys hostfs.FS, who strictmodes.Account, server strictmodes.Server, keysFiles []string) ([]record.Record, error) {
+	r, err := j.repairer(ctx, fsys, who)
 	if err != nil {
 		return nil, err
 	}
-	r := repairer{ctx: ctx, fsys: fsys, me: me, who: who, dryRun: dryRun, seen: make(map[string]bool)}
 	for {
 		// A repair can show what was hidden, or be the first of two for a file.
 		findings, err := strictmodes.Judge(ctx, fsys, who, keysFiles, server)
@@ -77,13 +85,24 @@ func title(s strictmodes.Server) string {
 
 // A repairer carries out findings and keeps the records.
 type repairer struct {
-	ctx     context.Context
-	fsys    hostfs.FS
-	me      strictmodes.Account // who works
-	who     strictmodes.Account // whose files they are
-	dryRun  bool
-	seen    map[string]bool // cause and path of what there is a record of
-	records []record.Record
+	*Job
+	ctx      context.Context
+	fsys     hostfs.FS
+	me       strictmodes.Account         // who works
+	who      strictmodes.Account         // whose files they are
+	seen     map[string]bool             // cause and path of what there is a record of
+	now      map[string]strictmodes.Stat // what a dry run would have made of a path
+	replaced []string                    // in this round: what has another name, or would have in a dry run
+	records  []record.Record
+}
+
+func (j *Job) repairer(ctx context.Context, fsys hostfs.FS, who strictmodes.Account) (*repairer, error) {
+	me, err := fsys.Account(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return &repairer{Job: j, ctx: ctx, fsys: fsys, me: me, who: who,
+		seen: make(map[string]bool), now: make(map[string]strictmodes.Stat)}, nil
 }
 
 // round carries out what is new in the findings, and reports whether that
@@ -91,13 +110,19 @@ type repairer struct {
 // once more after its repair is not repaired twice.
 func (r *repairer) round(findings []strictmodes.Finding) (changed bool) {
 	touched := make(map[string]bool)
+	r.replaced = nil
 	for _, f := range findings {
 		id := f.Cause + " " + f.Path
-		switch {
+		switch st, planned := r.now[f.Path]; {
 		case touched[f.Path]:
 			continue // its Stat is of before
+		case slices.ContainsFunc(r.replaced, func(dir string) bool { return strings.HasPrefix(f.Path, dir+"/") }):
+			continue // it is elsewhere by now
 		case !r.seen[id]:
 			r.seen[id] = true
+			if planned {
+				f.Stat = st
+			}
 			rec := r.one(f)
 			r.records = append(r.records, rec)
 			if rec.Verdict == record.Done {
@@ -125,41 +150,40 @@ func (r *repairer) undone(f strictmodes.Finding) bool {
 // one carries out one finding.
 func (r *repairer) one(f strictmodes.Finding) record.Record {
 	rec := record.Record{Verdict: record.Fail, Cause: f.Cause, Subject: f.Path, Detail: f.Detail}
-	path := hostfs.Quote(f.Path)
-	var plan, command string
-	switch f.Repair {
-	case strictmodes.Chmod:
-		plan = fmt.Sprintf("mode %s -> %s", strictmodes.Octal(f.Stat.Mode), strictmodes.Octal(f.Mode))
-		command = "chmod " + strictmodes.Octal(f.Mode) + " " + path
-	case strictmodes.Chown:
-		plan = fmt.Sprintf("owner uid %d -> %d", f.Stat.UID, r.who.UID)
-		command = "chown " + r.owner() + " " + path
-	default:
+	p, err := r.plan(f)
+	if err != nil {
+		rec.Detail, rec.Hint = err.Error(), "run it again"
+		return rec
+	}
+	if len(p.steps) == 0 {
 		rec.Hint = r.hint(f)
 		return rec
 	}
-	if r.me.UID != 0 && (f.Repair == strictmodes.Chown || f.Stat.UID != r.me.UID) {
-		rec.Hint = "sudo " + command
+	if p.replaces {
+		r.replaced = append(r.replaced, f.Path)
+	}
+	if f.Note != "" {
+		p.detail += "; " + f.Note
+	}
+	if r.DryRun {
+		for _, s := range p.steps {
+			r.now[s.Path] = s.after()
+		}
+		if r.Plan != nil {
+			r.Plan(f.Cause+": "+p.detail, p.steps)
+		}
+		rec.Verdict, rec.Detail, rec.Hint = record.Todo, p.detail, p.hint
 		return rec
 	}
-	if r.dryRun {
-		rec.Verdict, rec.Detail = record.Todo, plan
-		return rec
-	}
-	var err error
-	if f.Repair == strictmodes.Chmod {
-		err = r.fsys.Chmod(r.ctx, f.Path, f.Stat, f.Mode)
-	} else {
-		err = r.fsys.Chown(r.ctx, f.Path, f.Stat, r.who.UID)
-	}
+	err = r.carryOut(p.steps)
 	switch {
 	case err == nil:
-		rec.Verdict, rec.Detail = record.Done, plan
+		rec.Verdict, rec.Detail, rec.Hint = record.Done, p.detail, p.hint
 		return rec
 	case errors.Is(err, syscall.EROFS):
 		rec.Cause, rec.Hint = "read-only-fs", "sudo mount -o remount,rw / there; if it is an overlay, raspi-config switches that off"
-	case errors.Is(err, fs.ErrPermission): // and yet we are root, or its owner
-		rec.Cause, rec.Hint = "immutable", "lsattr -d "+path+"; sudo chattr -i -a "+path
+	case errors.Is(err, fs.ErrPermission) && len(p.steps) == 1: // and yet we are root, or its owner
+		rec.Cause, rec.Hint = "immutable", "lsattr -d "+r.quote(f.Path)+"; sudo chattr -i -a "+r.quote(f.Path)
 	case errors.Is(err, hostfs.ErrModesIgnored):
 		rec.Cause, rec.Hint = "modes-unsupported", "keep the home on a file system such as ext4, or mount this one with options that give the modes"
 	default:
@@ -169,38 +193,49 @@ func (r *repairer) one(f strictmodes.Finding) record.Record {
 	return rec
 }
 
-// owner names the account for chown(1).
-func (r *repairer) owner() string {
-	if r.who.Name == "" {
-		return strconv.Itoa(r.who.UID)
+// carryOut takes the steps. Where the last one fails to fill the place that the
+// one before has made free, what was there goes back.
+func (r *repairer) carryOut(steps []Step) error {
+	for i, s := range steps {
+		if s.Was == (strictmodes.Stat{}) && s.Op == Rename { // of what we have made
+			var err error
+			if s.Was, err = r.fsys.Lstat(r.ctx, s.Path); err != nil {
+				return r.putBack(steps[:i], err)
+			}
+		}
+		if r.Undo != nil {
+			if err := r.Undo.note(s); err != nil {
+				return r.putBack(steps[:i], err)
+			}
+		}
+		if err := s.do(r.ctx, r.fsys); err != nil {
+			return r.putBack(steps[:i], err)
+		}
 	}
-	return hostfs.Quote(r.who.Name)
+	return nil
 }
 
-// hint is the way on where there is no repair to make unasked.
-func (r *repairer) hint(f strictmodes.Finding) string {
-	sudo := "sudo "
-	if r.me.UID == 0 {
-		sudo = ""
+// putBackTime is how long it may take when the time for all the rest is over.
+const putBackTime = 5 * time.Second
+
+// putBack undoes the renaming among the steps that were taken before one failed,
+// even when the time is over, and says what else they have left.
+func (r *repairer) putBack(taken []Step, err error) error {
+	for _, s := range slices.Backward(taken) {
+		switch s.Op {
+		case Rename:
+			ctx, cancel := context.WithTimeout(context.WithoutCancel(r.ctx), putBackTime)
+			defer cancel()
+			for _, back := range s.undo() {
+				if berr := back.do(ctx, r.fsys); berr != nil {
+					return fmt.Errorf("%w; and %s is left as %s: %w", err, s.Path, s.To, berr)
+				}
+			}
+		case Mkdir:
+			err = fmt.Errorf("%w; %s is left and can go", err, s.Path)
+		case Copy:
+			err = fmt.Errorf("%w; %s is left and can go", err, s.To)
+		}
 	}
-	path := hostfs.Quote(f.Path)
-	switch {
-	case f.Cause == "home-missing":
-		return sudo + "mkhomedir_helper " + r.owner()
-	case f.Cause == "keys-not-a-file":
-		return "mv " + path + " " + hostfs.Quote(f.Path+".aside") + ", and then pikeycopy"
-	case f.Stat.Mode.IsRegular() && f.Stat.Nlink > 1:
-		return fmt.Sprintf("cp -p %s %s && mv %[2]s %[1]s makes it a file of its own", path, hostfs.Quote(f.Path+".own"))
-	case f.Stat == strictmodes.Stat{}:
-		return sudo + "namei -l " + path + " shows which folder is closed"
-	case f.Stat.Mode&fs.ModeSticky != 0 && strings.HasSuffix(f.Cause, "-writable"):
-		return "move the file to a folder that only its owner can write, and link it from there"
-	case strings.HasSuffix(f.Cause, "-writable"):
-		return sudo + "chmod go-w " + path
-	case f.Cause == "keys-unreadable" && f.Stat.Mode.IsDir() && f.Path != r.who.Home && strings.HasPrefix(r.who.Home, strings.TrimSuffix(f.Path, "/")+"/"):
-		return sudo + "chmod o+x " + path
-	case f.Cause == "key-mode":
-		return sudo + "chmod go= " + path
-	}
-	return sudo + "chown " + r.owner() + " " + path
+	return err
 }

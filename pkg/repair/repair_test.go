@@ -7,15 +7,12 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
 	"testing"
-
-	"golang.org/x/sys/unix"
 
 	"pi-key-tools/pkg/hostfs"
 	"pi-key-tools/pkg/record"
@@ -25,12 +22,12 @@ import (
 
 // A machine is an FS in memory.
 type machine struct {
-	hostfs.FS // for what the tests do not use
-	me        strictmodes.Account
-	files     map[string]strictmodes.Stat
-	refuse    error // what Chmod and Chown say instead
-	revert    bool  // Chmod works, and somebody undoes it at once
-	writes    int
+	me         strictmodes.Account
+	files      map[string]strictmodes.Stat
+	refuse     error // what Chmod, Chown and the last Rename say instead
+	attributes strictmodes.Attributes
+	revert     bool // Chmod works, and somebody undoes it at once
+	writes     int
 }
 
 func (m *machine) Account(context.Context) (strictmodes.Account, error) { return m.me, nil }
@@ -74,6 +71,57 @@ func (m *machine) Chown(_ context.Context, path string, was strictmodes.Stat, ui
 	return nil
 }
 
+func (m *machine) Attributes(context.Context, string) (strictmodes.Attributes, error) {
+	return m.attributes, nil
+}
+
+func (m *machine) ReadFile(context.Context, string) ([]byte, error) { return nil, fs.ErrNotExist }
+
+func (m *machine) Glob(_ context.Context, pattern string) ([]string, error) {
+	var found []string
+	for p := range m.files {
+		if ok, _ := filepath.Match(pattern, p); ok && (filepath.Base(p)[0] == '.') == (filepath.Base(pattern)[0] == '.') {
+			found = append(found, p)
+		}
+	}
+	slices.Sort(found)
+	return found, nil
+}
+
+func (m *machine) Rename(_ context.Context, from string, was strictmodes.Stat, to string) error {
+	if _, ok := m.files[to]; ok {
+		return fs.ErrExist
+	}
+	if m.files[from] != was {
+		return hostfs.ErrChanged
+	}
+	if m.writes++; m.refuse != nil && strings.HasSuffix(from, ".new") {
+		return m.refuse
+	}
+	for p, st := range m.files {
+		if rest, ok := strings.CutPrefix(p, from); ok && (rest == "" || rest[0] == '/') {
+			delete(m.files, p)
+			m.files[to+rest] = st
+		}
+	}
+	return nil
+}
+
+func (m *machine) Mkdir(_ context.Context, path string, mode fs.FileMode) error {
+	m.writes++
+	m.files[path] = strictmodes.Stat{Mode: fs.ModeDir | mode, UID: m.me.UID, GID: m.me.UID, Nlink: 2}
+	return nil
+}
+
+func (m *machine) Copy(_ context.Context, from string, was strictmodes.Stat, to string, mode fs.FileMode) error {
+	if m.files[from] != was {
+		return hostfs.ErrChanged
+	}
+	m.writes++
+	m.files[to] = strictmodes.Stat{Mode: mode, UID: m.me.UID, GID: m.me.UID, Nlink: 1}
+	return nil
+}
+
 var pi = strictmodes.Account{Name: "pi", UID: 1000, Home: "/home/pi", Groups: []int{1000}}
 
 func newMachine(home, ssh, keys fs.FileMode, sshOwner int) *machine {
@@ -112,9 +160,9 @@ func TestHome(t *testing.T) {
 		{"behind a closed folder", newMachine(0o755, 0o600, 0o666, 1000), nil, strictmodes.All,
 			"-\tdone\tkeys-unreadable\t/home/pi/.ssh\tmode 0600 -> 0700\n-\tdone\tkeys-writable\t/home/pi/.ssh/authorized_keys\tmode 0666 -> 0644\n", ""},
 		{"another's", newMachine(0o755, 0o755, 0o600, 7), nil, strictmodes.All,
-			"-\tfail\twrong-owner\t/home/pi/.ssh\tit belongs to uid 7, neither to pi nor to root\n", "sudo chown pi /home/pi/.ssh"},
+			"-\tdone\twrong-owner\t/home/pi/.ssh\towner uid 7 -> 1000, by a copy; the old one is .ssh.aside\n", ""},
 		{"root's", newMachine(0o755, 0o775, 0o600, 0), nil, strictmodes.All,
-			"-\tfail\tdir-writable\t/home/pi/.ssh\tmode 0775: the group may write\n", "sudo chmod 0755 /home/pi/.ssh"},
+			"-\tdone\tdir-writable\t/home/pi/.ssh\towner uid 0 -> 1000, by a copy; the old one is .ssh.aside\n", ""},
 		{"read-only", newMachine(0o777, 0o700, 0o600, 1000), syscall.EROFS, strictmodes.All,
 			"-\tfail\tread-only-fs\t/home/pi\tchanging the mode of /home/pi: read-only file system\n", "remount,rw"},
 		{"immutable", newMachine(0o777, 0o700, 0o600, 1000), syscall.EPERM, strictmodes.All,
@@ -125,7 +173,7 @@ func TestHome(t *testing.T) {
 			"-\tfail\thome-writable\t/home/pi\tchanging the mode of /home/pi: it has changed underneath\n", "again"},
 	} {
 		c.m.refuse = c.refuse
-		records, err := Home(t.Context(), c.m, pi, c.server, nil, false)
+		records, err := new(Job).Home(t.Context(), c.m, pi, c.server, nil)
 		if got := text(records); got != c.want || err != nil {
 			t.Errorf("%s: %v\n got %q\nwant %q", c.name, err, got, c.want)
 		}
@@ -138,7 +186,7 @@ func TestHome(t *testing.T) {
 func TestHomeUndone(t *testing.T) {
 	m := newMachine(0o777, 0o700, 0o600, 1000)
 	m.revert = true
-	records, err := Home(t.Context(), m, pi, strictmodes.All, nil, false)
+	records, err := new(Job).Home(t.Context(), m, pi, strictmodes.All, nil)
 	if err != nil || brief(records) != "done home-writable, fail home-writable" || m.writes != 1 {
 		t.Errorf("%v, %d writes: %s", err, m.writes, text(records))
 	}
@@ -147,11 +195,11 @@ func TestHomeUndone(t *testing.T) {
 func TestHomeDryRun(t *testing.T) {
 	m := newMachine(0o777, 0o755, 0o666, 7)
 	m.me = strictmodes.Account{Name: "root", UID: 0, Home: "/root"}
-	records, err := Home(t.Context(), m, pi, strictmodes.All, nil, true)
+	records, err := (&Job{DryRun: true}).Home(t.Context(), m, pi, strictmodes.All, nil)
 	if err != nil || brief(records) != "todo home-writable, todo wrong-owner, todo keys-writable" || m.writes != 0 {
 		t.Errorf("%v, %d writes: %s", err, m.writes, text(records))
 	}
-	records, err = Home(t.Context(), m, pi, strictmodes.All, nil, false)
+	records, err = new(Job).Home(t.Context(), m, pi, strictmodes.All, nil)
 	if err != nil || brief(records) != "done home-writable, done wrong-owner, done keys-writable" || m.files["/home/pi/.ssh"].UID != 1000 {
 		t.Errorf("%v: %s", err, text(records))
 	}
@@ -172,7 +220,6 @@ func TestHints(t *testing.T) {
 		want string
 	}{
 		{with("/home/pi", strictmodes.Stat{}), "sudo mkhomedir_helper pi"},
-		{with(keys, strictmodes.Stat{Mode: fs.ModeDir | 0o755, UID: 1000, Nlink: 2}), "mv " + keys + " " + keys + ".aside, and then pikeycopy"},
 		{with(keys, strictmodes.Stat{Mode: 0o666, UID: 1000, Nlink: 2}),
 			"cp -p " + keys + " " + keys + ".own && mv " + keys + ".own " + keys + " makes it a file of its own"},
 		{with("/home", strictmodes.Stat{Mode: fs.ModeDir | 0o700, Nlink: 2}), "sudo chmod o+x /home"},
@@ -181,7 +228,7 @@ func TestHints(t *testing.T) {
 		{with("/home/pi", strictmodes.Stat{Mode: fs.ModeDir | fs.ModeSticky | 0o777, UID: 1000, Nlink: 2}),
 			"move the file to a folder that only its owner can write, and link it from there"},
 	} {
-		records, err := Home(t.Context(), c.m, pi, strictmodes.All, nil, false)
+		records, err := new(Job).Home(t.Context(), c.m, pi, strictmodes.All, nil)
 		if err != nil || len(records) != 1 || records[0].Verdict != record.Fail || records[0].Hint != c.want {
 			t.Errorf("%v: %shint %q, want %q", err, text(records), records[0].Hint, c.want)
 		}
@@ -210,7 +257,7 @@ func TestAccount(t *testing.T) {
 		{t.Context(), lost, "fail connection-dropped"},
 		{cancelled, newMachine(0o777, 0o700, 0o600, 1000), "fail interrupted"},
 	} {
-		if records := Account(c.ctx, c.fsys, strictmodes.All, false); brief(records) != c.want {
+		if records := new(Job).Login(c.ctx, c.fsys, strictmodes.All); brief(records) != c.want {
 			t.Errorf("got %q, want %q", text(records), c.want)
 		}
 	}
@@ -220,7 +267,7 @@ func TestAccount(t *testing.T) {
 func TestFar(t *testing.T) {
 	t.Parallel()
 	u := sshtest.AddUser(t, sshtest.UserConfig{})
-	far := hostfs.Far(func(ctx context.Context, command string) ([]byte, []byte, int, error) {
+	run := hostfs.Runner(func(ctx context.Context, command string) ([]byte, []byte, int, error) {
 		cmd := exec.CommandContext(ctx, "/bin/sh", "-c", command)
 		cmd.Dir = "/"
 		cmd.Env = []string{"PATH=/usr/bin:/bin", "HOME=" + u.Home}
@@ -233,122 +280,15 @@ func TestFar(t *testing.T) {
 		{home: "0775", ssh: "0770", keys: "0664"},
 		{home: "0777", ssh: "0777", keys: "0666", want: "done home-writable, done dir-writable, done keys-writable"},
 		{home: "0600", keys: "0666", want: "done keys-unreadable, done keys-writable"},
-		{ssh: "0700 root root", want: "fail keys-unreadable"},
-		{ssh: "0755 third", keys: "0666", want: "fail wrong-owner, done keys-writable"},
+		{ssh: "0700 root root", want: "done keys-unreadable"},
+		{ssh: "0755 third", keys: "0666", want: "done wrong-owner"},
+		{keys: "0664 root shared", want: "done keys-writable"},
 		{keys: "0660 root shared", want: "fail keys-writable"},
+		{special: folder, want: "done keys-not-a-file"},
 	} {
 		h.set(t, u, "ssh-ed25519 AAAA")
-		if records := Account(t.Context(), far, strictmodes.Debian, false); brief(records) != h.want {
+		if records := new(Job).Login(t.Context(), hostfs.Far(run), strictmodes.Debian); brief(records) != h.want {
 			t.Errorf("%+v: %s", h, text(records))
-		}
-	}
-}
-
-func TestPrivateKeys(t *testing.T) {
-	home, err := filepath.EvalSymlinks(t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
-	dir := filepath.Join(home, "ssh")
-	bin := t.TempDir()
-	write := func(path, data string, mode fs.FileMode) {
-		t.Helper()
-		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(path, []byte(data), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.Chmod(path, mode); err != nil {
-			t.Fatal(err)
-		}
-	}
-	const key = "-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaC1r\n"
-	outside := filepath.Join(t.TempDir(), "key")
-	for name, mode := range map[string]fs.FileMode{"good": 0o600, "open": 0o644, "mine": 0o440, "linked": 0o666, "../keys/inside": 0o640} {
-		write(filepath.Join(dir, name), key, mode)
-	}
-	write(filepath.Join(dir, "old"), "-----BEGIN RSA PRIVATE KEY-----\r\n", 0o604)
-	write(filepath.Join(dir, "short"), "-----BEGIN EC PRIVATE KEY-----", 0o604)
-	write(filepath.Join(dir, "id.pub"), "ssh-ed25519 AAAA\n", 0o644)
-	write(filepath.Join(dir, "notes"), "# "+key, 0o666)
-	write(filepath.Join(dir, "config"), "Host *\n", 0o666)
-	write(filepath.Join(bin, "ssh"), "#!/bin/sh\necho OpenSSH_9.9p1, OpenSSL >&2\n", 0o755)
-	write(outside, key, 0o644)
-	for name, target := range map[string]string{"out": outside, "in": "../keys/inside", "dangling": "none", "loop": "loop"} {
-		if err := os.Symlink(target, filepath.Join(dir, name)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := os.Link(filepath.Join(dir, "linked"), filepath.Join(home, "second")); err != nil {
-		t.Fatal(err)
-	}
-	if err := unix.Mkfifo(filepath.Join(dir, "pipe"), 0o666); err != nil {
-		t.Fatal(err)
-	}
-	t.Setenv("PATH", bin+":/usr/bin:/bin")
-
-	link := filepath.Join(home, "link-to-ssh")
-	if err := os.Symlink("ssh", link); err != nil {
-		t.Fatal(err)
-	}
-	find := func(verdict string) []string {
-		return []string{
-			verdict + " config-writable " + dir + "/config mode 0666 -> 0644",
-			verdict + " key-mode " + home + "/keys/inside mode 0640 -> 0600",
-			"fail key-mode " + dir + "/linked mode 0666: others than the owner have access; it has 2 hard links",
-			verdict + " key-mode " + dir + "/mine mode 0440 -> 0400",
-			verdict + " key-mode " + dir + "/old mode 0604 -> 0600",
-			verdict + " key-mode " + dir + "/open mode 0644 -> 0600",
-			"fail key-mode " + outside + " mode 0644: others than the owner have access; it is outside the home",
-			verdict + " key-mode " + dir + "/short mode 0604 -> 0600",
-		}
-	}
-	for _, c := range []struct {
-		dryRun bool
-		want   []string
-	}{
-		{true, find("todo")},
-		{false, find("done")},
-		{false, slices.DeleteFunc(find("done"), func(s string) bool { return strings.HasPrefix(s, "done") })},
-	} {
-		records, err := PrivateKeys(t.Context(), hostfs.Local(), link, os.Getuid(), c.dryRun)
-		if err != nil {
-			t.Fatal(err)
-		}
-		var got []string
-		for _, r := range records {
-			got = append(got, fmt.Sprintf("%s %s %s %s", r.Verdict, r.Cause, r.Subject, r.Detail))
-			if r.Verdict == record.Fail && r.Hint == "" {
-				t.Errorf("no hint: %+v", r)
-			}
-		}
-		if !slices.Equal(got, c.want) {
-			t.Errorf("dry run %v:\n got %s\nwant %s", c.dryRun, strings.Join(got, "\n     "), strings.Join(c.want, "\n     "))
-		}
-	}
-	if records, err := PrivateKeys(t.Context(), hostfs.Local(), filepath.Join(home, "none"), os.Getuid(), false); err != nil || records != nil {
-		t.Errorf("without ~/.ssh: %v, %v", records, err)
-	}
-}
-
-// What we call refused and repaired, ssh-keygen and ssh call so too.
-func TestPrivateKeysOfSSH(t *testing.T) {
-	sshtest.Need(t, "ssh-keygen")
-	k := sshtest.NewKey(t, t.TempDir(), "ed25519")
-	reads := func() bool {
-		return sshtest.Command(t, t.TempDir(), "ssh-keygen", "-y", "-f", k.File).Run() == nil
-	}
-	for mode, refused := range map[fs.FileMode]bool{0o600: false, 0o700: false, 0o400: false, 0o640: true, 0o601: true, 0o666: true} {
-		if err := os.Chmod(k.File, mode); err != nil {
-			t.Fatal(err)
-		}
-		if reads() == refused {
-			t.Errorf("mode %v: ssh-keygen reads it: %v", mode, !refused)
-		}
-		records, err := PrivateKeys(t.Context(), hostfs.Local(), filepath.Dir(k.File), os.Getuid(), false)
-		if err != nil || (len(records) == 1) != refused || !reads() {
-			t.Errorf("mode %v: %v, %v", mode, records, err)
 		}
 	}
 }

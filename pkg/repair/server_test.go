@@ -119,7 +119,7 @@ func agree(t *testing.T, h home, u *sshtest.User, server strictmodes.Server, log
 	if before != (len(findings) == 0) {
 		t.Errorf("login works: %v, but we say: %+v", before, findings)
 	}
-	dry, err := Home(t.Context(), hostfs.Local(), account(u), server, nil, true)
+	dry, err := (&Job{DryRun: true}).Home(t.Context(), hostfs.Local(), account(u), server, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -127,7 +127,7 @@ func agree(t *testing.T, h home, u *sshtest.User, server strictmodes.Server, log
 	if err != nil || !slices.Equal(findings, again) {
 		t.Errorf("the dry run changed something: %+v, %v", again, err)
 	}
-	records, err := Home(t.Context(), hostfs.Local(), account(u), server, nil, false)
+	records, err := new(Job).Home(t.Context(), hostfs.Local(), account(u), server, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -31,6 +31,12 @@ type Options struct {
 	KeepOrder bool
 	Wait      time.Duration // how long a target may take to be up; 0: not at all
 	Connect   connect.Options
+	// Pass reports of a record in the list whether there is nothing to do about
+	// it here: it is then emitted as it came, so that the records that leave say
+	// of every target what those that came did. nil passes none.
+	Pass func(record.Record) bool
+	// Emit takes the records; nil for the standard output of the command.
+	Emit func(record.Record)
 
 	portGiven func() bool
 }
@@ -121,7 +127,14 @@ func (o *Options) Run(ctx context.Context, env *cli.Env, operands []Target, work
 	defer closeList()
 	var readErr error
 	started := 0
+	emit := o.Emit
+	if emit == nil {
+		emit = env.Emit
+	}
 	fleet.Run(all(ctx, operands, list, &readErr), o.Jobs, o.KeepOrder, func(line destination.Line) []record.Record {
+		if o.Pass != nil && line.Record != nil && o.Pass(*line.Record) {
+			return []record.Record{*line.Record}
+		}
 		seconds := cli.Stopwatch()
 		records := o.one(ctx, env, connector, line, work)
 		target := line.Text
@@ -133,7 +146,7 @@ func (o *Options) Run(ctx context.Context, env *cli.Env, operands []Target, work
 			records[i].Seconds = seconds()
 		}
 		return records
-	}, func(r record.Record) { started++; env.Emit(r) })
+	}, func(r record.Record) { started++; emit(r) })
 	if readErr != nil {
 		return fmt.Errorf("--hosts %s: %w", o.Hosts, readErr)
 	}

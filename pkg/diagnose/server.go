@@ -1,0 +1,42 @@
+package diagnose
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"strings"
+
+	"pi-key-tools/pkg/hostfs"
+	"pi-key-tools/pkg/strictmodes"
+)
+
+// ServerOn says whose rules the SSH server of a machine that is not running
+// has, by what is installed and by os-release(5). Without a word it is All.
+func ServerOn(ctx context.Context, fsys hostfs.FS) strictmodes.Server {
+	installed := func(name string) bool {
+		_, _, err := strictmodes.RealPath(ctx, fsys, "/usr/sbin/"+name)
+		return err == nil
+	}
+	if !installed("sshd") && installed("dropbear") {
+		return strictmodes.Dropbear
+	}
+	for _, name := range []string{"/etc/os-release", "/usr/lib/os-release"} {
+		data, err := fsys.ReadFile(ctx, name)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		for line := range strings.Lines(string(data)) {
+			key, value, _ := strings.Cut(strings.TrimSpace(line), "=")
+			if key != "ID" && key != "ID_LIKE" {
+				continue
+			}
+			for _, word := range strings.Fields(strings.Trim(value, `"'`)) {
+				if word == "debian" || word == "raspbian" || word == "ubuntu" {
+					return strictmodes.Debian
+				}
+			}
+		}
+		break
+	}
+	return strictmodes.All
+}

@@ -1,0 +1,27 @@
+package repair
+
+import (
+	"fmt"
+	"path/filepath"
+
+	"pi-key-tools/pkg/hostfs"
+)
+
+// OpenCard opens the root file system that is mounted at dir, and returns its
+// real path too. The caller calls end.
+func OpenCard(dir string) (card hostfs.Machine, root string, end func(), err error) {
+	if root, err = filepath.Abs(dir); err == nil {
+		root, err = filepath.EvalSymlinks(root)
+	}
+	if err != nil {
+		return nil, "", nil, fmt.Errorf("--root: %w", err)
+	}
+	c, err := hostfs.OpenCard(root)
+	if err != nil {
+		return nil, "", nil, fmt.Errorf("--root: %w", err)
+	}
+	if root == "/" {
+		root = ""
+	}
+	return c, root, c.Close, nil
+}

@@ -1,0 +1,117 @@
+package repair
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"strings"
+
+	"pi-key-tools/pkg/hostfs"
+	"pi-key-tools/pkg/record"
+	"pi-key-tools/pkg/strictmodes"
+)
+
+// Client repairs what ssh itself refuses, for the account who, in ~/.ssh: every
+// private key that others may read and a known_hosts that cannot be read, by
+// ssh's rule for the real file, and a config that others may write, by the rule
+// of that client. The records are as Home's, but none where nothing is refused
+// or there is no ~/.ssh.
+func (j *Job) Client(ctx context.Context, fsys hostfs.FS, who strictmodes.Account, client strictmodes.Server) ([]record.Record, error) {
+	r, err := j.repairer(ctx, fsys, who)
+	if err != nil {
+		return nil, err
+	}
+	dir, st, err := strictmodes.RealPath(ctx, fsys, path.Join(who.Home, ".ssh"))
+	if errors.Is(err, fs.ErrNotExist) || err == nil && !st.Mode.IsDir() {
+		return nil, nil
+	}
+	var files []string
+	if err == nil {
+		files, err = glob(ctx, fsys, dir, "*")
+	}
+	if errors.Is(err, fs.ErrPermission) { // root's, in a home of ours: ssh cannot read it either
+		j.trace("what is in %s cannot be looked at: %v", path.Join(who.Home, ".ssh"), err)
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("looking for private keys: %w", err)
+	}
+	home, _, err := strictmodes.RealPath(ctx, fsys, who.Home)
+	if err != nil {
+		return nil, fmt.Errorf("looking for private keys: %w", err)
+	}
+	var findings []strictmodes.Finding
+	for _, name := range files {
+		file, st, err := strictmodes.RealPath(ctx, fsys, name)
+		if err != nil || !st.Mode.IsRegular() {
+			continue // ssh cannot use it either
+		}
+		var f strictmodes.Finding
+		var refused bool
+		switch path.Base(name) {
+		case "config":
+			if f, refused, err = strictmodes.JudgeConfig(ctx, fsys, file, st, who.UID, client); err != nil {
+				return r.records, err
+			}
+		case "known_hosts":
+			f, refused = strictmodes.JudgeKnownHosts(file, st, who)
+		default:
+			// Most files need no look into them.
+			if f, refused = strictmodes.JudgePrivateKey(file, st, who.UID); refused {
+				refused = isPrivateKey(ctx, fsys, file)
+			}
+		}
+		if !refused {
+			continue
+		}
+		if !strings.HasPrefix(file, strings.TrimSuffix(home, "/")+"/") {
+			f.Repair, f.Detail = strictmodes.None, f.Detail+"; it is outside the home"
+		}
+		findings = append(findings, f)
+	}
+	r.round(findings)
+	return r.records, context.Cause(ctx)
+}
+
+// isPrivateKey reports whether a file starts as one does that ssh can read.
+func isPrivateKey(ctx context.Context, fsys hostfs.FS, file string) bool {
+	data, err := fsys.ReadFile(ctx, file)
+	if err != nil {
+		return false
+	}
+	line, _, _ := bytes.Cut(data[:min(len(data), 64)], []byte("\n"))
+	return bytes.HasPrefix(line, []byte("-----BEGIN ")) && bytes.Contains(line, []byte("PRIVATE KEY-----"))
+}
+
+// glob returns what a pattern leads to in a folder, whose name may hold what
+// patterns are made of.
+func glob(ctx context.Context, fsys hostfs.FS, dir, pattern string) ([]string, error) {
+	plain := strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`).Replace(dir)
+	return fsys.Glob(ctx, path.Join(plain, pattern))
+}
+
+// list returns what is in a folder.
+func list(ctx context.Context, fsys hostfs.FS, dir string) ([]entry, error) {
+	var entries []entry
+	for _, pattern := range []string{"*", ".*"} {
+		found, err := glob(ctx, fsys, dir, pattern)
+		if err != nil {
+			return nil, err
+		}
+		for _, p := range found {
+			name := path.Base(p)
+			if path.Dir(p) != dir || name == "." || name == ".." { // which ".*" leads to as well
+				continue
+			}
+			st, err := fsys.Lstat(ctx, p)
+			if err != nil {
+				return nil, err
+			}
+			entries = append(entries, entry{name, st})
+		}
+	}
+	return entries, nil
+}

@@ -1,0 +1,138 @@
+//go:build unix
+
+package repair
+
+import (
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"pi-key-tools/pkg/hostfs"
+	"pi-key-tools/pkg/record"
+	"pi-key-tools/pkg/sshtest"
+	"pi-key-tools/pkg/strictmodes"
+)
+
+// client repairs our own files in a home.
+func client(t *testing.T, home string, dryRun bool) ([]record.Record, error) {
+	who := strictmodes.Account{Name: "me", UID: os.Getuid(), Home: home}
+	return (&Job{DryRun: dryRun}).Client(t.Context(), hostfs.Local(), who, ClientHere(t.Context()))
+}
+
+func TestClient(t *testing.T) {
+	home, err := filepath.EvalSymlinks(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := filepath.Join(home, "ssh")
+	bin := t.TempDir()
+	write := func(path, data string, mode fs.FileMode) {
+		t.Helper()
+		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(data), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chmod(path, mode); err != nil {
+			t.Fatal(err)
+		}
+	}
+	const key = "-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaC1r\n"
+	outside := filepath.Join(t.TempDir(), "key")
+	for name, mode := range map[string]fs.FileMode{"good": 0o600, "open": 0o644, "mine": 0o440, "linked": 0o666, "../keys/inside": 0o640} {
+		write(filepath.Join(dir, name), key, mode)
+	}
+	write(filepath.Join(dir, "old"), "-----BEGIN RSA PRIVATE KEY-----\r\n", 0o604)
+	write(filepath.Join(dir, "short"), "-----BEGIN EC PRIVATE KEY-----", 0o604)
+	write(filepath.Join(dir, "id.pub"), "ssh-ed25519 AAAA\n", 0o644)
+	write(filepath.Join(dir, "notes"), "# "+key, 0o666)
+	write(filepath.Join(dir, "config"), "Host *\n", 0o666)
+	write(filepath.Join(bin, "ssh"), "#!/bin/sh\necho OpenSSH_9.9p1, OpenSSL >&2\n", 0o755)
+	write(outside, key, 0o644)
+	for name, target := range map[string]string{"out": outside, "in": "../keys/inside", "dangling": "none", "loop": "loop"} {
+		if err := os.Symlink(target, filepath.Join(dir, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Link(filepath.Join(dir, "linked"), filepath.Join(home, "second")); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Mkfifo(filepath.Join(dir, "pipe"), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("PATH", bin+":/usr/bin:/bin")
+
+	if err := os.Symlink("ssh", filepath.Join(home, ".ssh")); err != nil {
+		t.Fatal(err)
+	}
+	find := func(verdict string) []string {
+		return []string{
+			verdict + " config-writable " + dir + "/config mode 0666 -> 0644",
+			verdict + " key-mode " + home + "/keys/inside mode 0640 -> 0600",
+			"fail key-mode " + dir + "/linked mode 0666: others than the owner have access; it has 2 hard links",
+			verdict + " key-mode " + dir + "/mine mode 0440 -> 0400",
+			verdict + " key-mode " + dir + "/old mode 0604 -> 0600",
+			verdict + " key-mode " + dir + "/open mode 0644 -> 0600",
+			"fail key-mode " + outside + " mode 0644: others than the owner have access; it is outside the home",
+			verdict + " key-mode " + dir + "/short mode 0604 -> 0600",
+		}
+	}
+	for _, c := range []struct {
+		dryRun bool
+		want   []string
+	}{
+		{true, find("todo")},
+		{false, find("done")},
+		{false, slices.DeleteFunc(find("done"), func(s string) bool { return strings.HasPrefix(s, "done") })},
+	} {
+		records, err := client(t, home, c.dryRun)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, r := range records {
+			got = append(got, fmt.Sprintf("%s %s %s %s", r.Verdict, r.Cause, r.Subject, r.Detail))
+			if r.Verdict == record.Fail && r.Hint == "" {
+				t.Errorf("no hint: %+v", r)
+			}
+		}
+		if !slices.Equal(got, c.want) {
+			t.Errorf("dry run %v:\n got %s\nwant %s", c.dryRun, strings.Join(got, "\n     "), strings.Join(c.want, "\n     "))
+		}
+	}
+	if records, err := client(t, filepath.Join(home, "keys"), false); err != nil || records != nil {
+		t.Errorf("without ~/.ssh: %v, %v", records, err)
+	}
+}
+
+// What we call refused and repaired, ssh-keygen and ssh call so too.
+func TestClientOfSSH(t *testing.T) {
+	sshtest.Need(t, "ssh-keygen")
+	home := t.TempDir()
+	if err := os.Mkdir(filepath.Join(home, ".ssh"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	k := sshtest.NewKey(t, filepath.Join(home, ".ssh"), "ed25519")
+	reads := func() bool {
+		return sshtest.Command(t, t.TempDir(), "ssh-keygen", "-y", "-f", k.File).Run() == nil
+	}
+	for mode, refused := range map[fs.FileMode]bool{0o600: false, 0o700: false, 0o400: false, 0o640: true, 0o601: true, 0o666: true} {
+		if err := os.Chmod(k.File, mode); err != nil {
+			t.Fatal(err)
+		}
+		if reads() == refused {
+			t.Errorf("mode %v: ssh-keygen reads it: %v", mode, !refused)
+		}
+		records, err := client(t, home, false)
+		if err != nil || (len(records) == 1) != refused || !reads() {
+			t.Errorf("mode %v: %v, %v", mode, records, err)
+		}
+	}
+}

@@ -1,0 +1,214 @@
+package repair
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+
+	"pi-key-tools/pkg/hostfs"
+	"pi-key-tools/pkg/strictmodes"
+)
+
+// A plan is how to cure a finding: no steps where that is not in our power, or
+// not to be done unasked.
+type plan struct {
+	steps    []Step
+	detail   string // what was and will be
+	hint     string // what remains for a person
+	replaces bool   // what was there gets another name
+}
+
+func (r *repairer) plan(f strictmodes.Finding) (plan, error) {
+	at, name := f.Path, path.Base(f.Path)
+	ours := r.me.UID == 0 || f.Stat.UID == r.me.UID
+	switch {
+	case f.Repair == strictmodes.Chmod && ours:
+		return plan{
+			steps:  []Step{{Op: Chmod, Path: at, Was: f.Stat, Mode: f.Mode}},
+			detail: fmt.Sprintf("mode %s -> %s", strictmodes.Octal(f.Stat.Mode), strictmodes.Octal(f.Mode)),
+		}, nil
+	case f.Repair == strictmodes.Chown && r.me.UID == 0:
+		return plan{
+			steps:  []Step{{Op: Chown, Path: at, Was: f.Stat, UID: r.who.UID}},
+			detail: fmt.Sprintf("owner uid %d -> %d", f.Stat.UID, r.who.UID),
+		}, nil
+	case f.Repair == strictmodes.None || !r.mayRename(at):
+		return plan{}, nil
+	case f.Repair == strictmodes.Rename:
+		return plan{
+			steps:  []Step{{Op: Rename, Path: at, Was: f.Stat, To: f.To}},
+			detail: fmt.Sprintf("name %s -> %s", name, path.Base(f.To)),
+		}, nil
+	}
+	aside, err := r.free(at, ".aside")
+	if err != nil {
+		return plan{}, err
+	}
+	if f.Repair == strictmodes.Aside {
+		p := plan{
+			steps:    []Step{{Op: Rename, Path: at, Was: f.Stat, To: aside}},
+			detail:   fmt.Sprintf("%s; name %s -> %s", f.Detail, name, path.Base(aside)),
+			hint:     "pikeycopy puts the keys into a new " + name,
+			replaces: true,
+		}
+		if inside, _ := r.list(at, f.Stat); len(inside) > 0 {
+			p.detail += ", with " + names(inside)
+		}
+		return p, nil
+	}
+	return r.anew(f, aside)
+}
+
+// anew plans to put a copy of ours in the place of what is another's.
+func (r *repairer) anew(f strictmodes.Finding, aside string) (plan, error) {
+	fresh, err := r.free(f.Path, ".new")
+	if err != nil {
+		return plan{}, err
+	}
+	p := plan{
+		detail:   fmt.Sprintf("owner uid %d -> %d, by a copy; the old one is %s", f.Stat.UID, r.me.UID, path.Base(aside)),
+		replaces: true,
+	}
+	var copies, stay []entry
+	switch {
+	case f.Stat.Mode.IsRegular():
+		if !r.can(4, f.Stat) || f.Stat.Nlink > 1 {
+			return plan{}, nil
+		}
+	case !r.can(5, f.Stat):
+		p.detail += ", and so is what may be in it"
+		p.hint = "look into " + aside + " with sudo for keys; pikeycopy puts one into the new folder"
+	default:
+		inside, err := r.list(f.Path, f.Stat)
+		if err != nil {
+			return plan{}, err
+		}
+		for _, e := range inside {
+			if e.st.Mode.IsRegular() && e.st.Nlink <= 1 && r.can(4, e.st) {
+				copies = append(copies, e)
+			} else {
+				stay = append(stay, e)
+			}
+		}
+		if len(stay) > 0 {
+			p.detail += ", with " + names(stay)
+			p.hint = "what is left in " + aside + " could not be copied"
+		}
+	}
+	p.steps = anew(f.Path, f.Stat, aside, fresh, copies)
+	return p, nil
+}
+
+// mayRename reports whether we can give what is in a folder of ours another
+// name, whoever owns it.
+func (r *repairer) mayRename(p string) bool {
+	if r.me.UID == 0 {
+		return true
+	}
+	dir, err := r.fsys.Lstat(r.ctx, path.Dir(p))
+	return err == nil && p != r.who.Home && dir.UID == r.me.UID && dir.Mode&0o300 == 0o300
+}
+
+// can reports whether the mode lets us do with a file what the bits say: 4 to
+// read, 1 to pass.
+func (r *repairer) can(bits fs.FileMode, st strictmodes.Stat) bool {
+	shift := 0
+	switch {
+	case r.me.UID == 0:
+		return true
+	case st.UID == r.me.UID:
+		shift = 6
+	case slices.Contains(r.me.Groups, st.GID):
+		shift = 3
+	}
+	return st.Mode>>shift&bits == bits
+}
+
+// list returns what is in a folder, sorted; nothing for what is none.
+func (r *repairer) list(dir string, st strictmodes.Stat) ([]entry, error) {
+	if !st.Mode.IsDir() || !r.can(5, st) {
+		return nil, nil
+	}
+	return list(r.ctx, r.fsys, dir)
+}
+
+// free returns a name beside p that nothing has: p with the suffix, or that
+// and a number.
+func (r *repairer) free(p, suffix string) (string, error) {
+	for n := 1; n <= 100; n++ {
+		name := p + suffix
+		if n > 1 {
+			name += strconv.Itoa(n)
+		}
+		_, err := r.fsys.Lstat(r.ctx, name)
+		if errors.Is(err, fs.ErrNotExist) {
+			return name, nil
+		}
+		if err != nil {
+			return "", err
+		}
+	}
+	return "", fmt.Errorf("%s%s to %[2]s100 are all taken: remove what is not needed", p, suffix)
+}
+
+// names lists some files, for a person.
+func names(entries []entry) string {
+	const most = 5
+	var list []string
+	for i, e := range entries {
+		if i == most {
+			list = append(list, fmt.Sprintf("%d more", len(entries)-most))
+			break
+		}
+		list = append(list, e.name)
+	}
+	return strings.Join(list, ", ")
+}
+
+// owner names the account for chown(1).
+func (r *repairer) owner() string {
+	if r.who.Name == "" || r.Root != "" { // a card's names are not ours
+		return strconv.Itoa(r.who.UID)
+	}
+	return hostfs.Quote(r.who.Name)
+}
+
+// quote names a file for a command of a person here.
+func (r *repairer) quote(p string) string { return hostfs.Quote(r.Root + p) }
+
+// hint is the way on where there is no repair to make unasked, or none that is
+// in our power.
+func (r *repairer) hint(f strictmodes.Finding) string {
+	sudo := "sudo "
+	if r.me.UID == 0 {
+		sudo = ""
+	}
+	p := r.quote(f.Path)
+	switch {
+	case f.Repair == strictmodes.Chmod:
+		return sudo + "chmod " + strictmodes.Octal(f.Mode) + " " + p
+	case f.Repair == strictmodes.Rename:
+		return sudo + "mv -n " + p + " " + r.quote(f.To)
+	case f.Cause == "home-missing":
+		return sudo + "mkhomedir_helper " + r.owner()
+	case f.Cause == "keys-not-a-file":
+		return sudo + "mv " + p + " " + r.quote(f.Path+".aside") + ", and then pikeycopy"
+	case f.Stat.Mode.IsRegular() && f.Stat.Nlink > 1:
+		return fmt.Sprintf("cp -p %s %s && mv %[2]s %[1]s makes it a file of its own", p, r.quote(f.Path+".own"))
+	case f.Stat == strictmodes.Stat{}:
+		return sudo + "namei -l " + p + " shows which folder is closed"
+	case f.Stat.Mode&fs.ModeSticky != 0 && strings.HasSuffix(f.Cause, "-writable"):
+		return "move the file to a folder that only its owner can write, and link it from there"
+	case strings.HasSuffix(f.Cause, "-writable"):
+		return sudo + "chmod go-w " + p
+	case f.Cause == "keys-unreadable" && f.Stat.Mode.IsDir() && f.Path != r.who.Home && strings.HasPrefix(r.who.Home, strings.TrimSuffix(f.Path, "/")+"/"):
+		return sudo + "chmod o+x " + p
+	case f.Cause == "key-mode":
+		return sudo + "chmod go= " + p
+	}
+	return sudo + "chown " + r.owner() + " " + p
+}

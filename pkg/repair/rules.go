@@ -1,0 +1,142 @@
+package repair
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"path"
+	"regexp"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"pi-key-tools/pkg/hostfs"
+	"pi-key-tools/pkg/sshdconfig"
+	"pi-key-tools/pkg/strictmodes"
+)
+
+// Rules are what the server of one machine judges by, for all of its accounts.
+type Rules struct {
+	Server strictmodes.Server
+
+	files  sshdconfig.Files                   // nil if it reads none
+	groups func(strictmodes.Account) []string // their names; nil if nothing asks for them
+	root   string                             // the keys file of root alone; "" for that of all
+}
+
+// ReadRules reads the configuration of a machine's server. What of it cannot be
+// read, or is not there, is taken to have its default, and traced. The error is
+// the context's, and there is none else.
+func (j *Job) ReadRules(ctx context.Context, fsys hostfs.FS, server strictmodes.Server) (*Rules, error) {
+	rules := &Rules{Server: server}
+	if server.IsDropbear() {
+		// OpenWrt's dropbear has root's keys where its own configuration is.
+		if _, err := fsys.ReadFile(ctx, "/etc/openwrt_release"); err == nil {
+			rules.root = "/etc/dropbear/authorized_keys"
+		}
+		return rules, context.Cause(ctx)
+	}
+	var err error
+	if rules.files, err = sshdconfig.Load(ctx, fsys, sshdconfig.DefaultFile); err != nil {
+		return nil, err
+	}
+	config := sshdconfig.Evaluate(nil, sshdconfig.DefaultFile, rules.files, sshdconfig.Connection{})
+	for _, p := range config.Unread {
+		j.trace("%s cannot be read, so the server is taken to look for keys in its default files", p)
+	}
+	for _, files := range rules.files {
+		for _, f := range files {
+			if byGroup.MatchString(f.Text) {
+				rules.groups = groupNames(ctx, fsys)
+			}
+		}
+	}
+	return rules, context.Cause(ctx)
+}
+
+// byGroup finds a Match that looks at groups.
+var byGroup = regexp.MustCompile(`(?im)^[ \t]*match[ \t=].*group`)
+
+// groupNames returns a function that names the groups of an account, and
+// returns nil where one has no name: it may be the one that matters.
+func groupNames(ctx context.Context, fsys hostfs.FS) func(strictmodes.Account) []string {
+	if m, ok := fsys.(hostfs.Machine); ok {
+		return func(who strictmodes.Account) []string {
+			names, err := m.GroupNames(ctx, who)
+			if err != nil {
+				return nil
+			}
+			return names
+		}
+	}
+	known := make(map[int]string)
+	data, _ := fsys.ReadFile(ctx, "/etc/group") // without it no name is known
+	for line := range strings.Lines(string(data)) {
+		f := strings.SplitN(line, ":", 4)
+		if len(f) < 4 {
+			continue
+		}
+		if gid, err := strconv.Atoi(f[2]); err == nil {
+			known[gid] = f[0]
+		}
+	}
+	return func(who strictmodes.Account) []string {
+		var names []string
+		for _, gid := range who.Groups {
+			if known[gid] == "" {
+				return nil
+			}
+			names = append(names, known[gid])
+		}
+		return names
+	}
+}
+
+// keysFiles returns where the server looks for the keys of an account; nil for
+// its default.
+func (j *Job) keysFiles(rules *Rules, who strictmodes.Account) []string {
+	if rules.root != "" && who.UID == 0 {
+		return []string{rules.root}
+	}
+	if rules.files == nil {
+		return nil
+	}
+	conn := sshdconfig.Connection{User: who.Name}
+	if rules.groups != nil {
+		conn.Groups = rules.groups(who)
+	}
+	config := sshdconfig.Evaluate(nil, sshdconfig.DefaultFile, rules.files, conn)
+	for _, s := range config.Possible("AuthorizedKeysFile") {
+		j.trace("%s may say that the keys of %s are in %s: it depends on the connection", s.At(), who.Name, strings.Join(s.Args, " "))
+	}
+	files, setting := config.KeysFiles(who.Home, who.UID)
+	if setting.Args == nil {
+		return nil
+	}
+	j.trace("%s says where the keys of %s are: %s", setting.At(), who.Name, strings.Join(files, " "))
+	if files == nil {
+		files = []string{} // none: not the default
+	}
+	return files
+}
+
+// hasKeys reports whether there may be something for the server to look at: a
+// keys file, or the folder of one in the home.
+func hasKeys(ctx context.Context, fsys hostfs.FS, who strictmodes.Account, keysFiles []string) (bool, error) {
+	look := []string{path.Join(who.Home, ".ssh")}
+	for _, f := range keysFiles {
+		if path.Dir(f) != look[0] {
+			look = append(look, f)
+		}
+	}
+	for _, p := range look {
+		_, err := fsys.Lstat(ctx, p)
+		if cause := context.Cause(ctx); cause != nil {
+			return false, cause
+		}
+		if !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, syscall.ENOTDIR) { // as below /dev/null
+			return true, nil
+		}
+	}
+	return false, nil
+}
