@@ -20,7 +20,7 @@ import (
 type Fault struct {
 	First, Last int    // its lines, from 1
 	Cause       string // a word of pi-key-causes(7)
-	Why         string // words for a person, without a byte of the file
+	Why         string // words for a person
 	// Keys are those that it keeps out, where they can be told.
 	Keys []sshkey.Public
 	// Cure is the lines for the place of First to Last, without newlines, if

@@ -52,6 +52,7 @@ var brokenFiles = []broken{
 	{"UTF-16LE with other faults", "LE{\ufeffK1 a K2 b\r\nssh-rsa B3\r\n}", "entry-encoding", "1-3", "K1 a\nK2 b\nK3\n"},
 	{"UTF-16LE, half a character", "LE{\ufeffK1\r\n}s", "entry-encoding", "1-2", "K1\ns\n"},
 	{"UTF-16LE, glued to ASCII", "LE{\ufeffK1 me}K2\n", "entry-encoding", "1-1", ""},
+	{"UTF-16LE with what is no character", "LE{\ufeffK1 \ufffd\r\n}", "entry-encoding", "1-2", ""},
 	{"a private key in UTF-16", "LE{\ufeff-----BEGIN OPENSSH PRIVATE KEY-----\r\n}", "entry-private-key", "1-2", ""},
 	{"CR alone", "# c\rK1 a\rK2 b\r", "entry-encoding", "1-1", "# c\nK1 a\nK2 b\n"},
 	{"CR alone, restricted", "restrict K1 a\rK2 b", "entry-encoding", "1-1", ""},
@@ -106,6 +107,7 @@ var brokenFiles = []broken{
 	{"PuTTY's", "PuTTY-User-Key-File-3: ssh-ed25519\nPublic-Lines: 1\nB1\nPrivate-MAC: 00\nK2\n", "entry-private-key", "1-4", ""},
 	{"RFC 4716", "K2\n---- BEGIN SSH2 PUBLIC KEY ----\nComment: \"me\"\nB1\n---- END SSH2 PUBLIC KEY ----\nK3", "entry-format", "2-5", "K2\nK1 me\nK3"},
 	{"RFC 4716 without its end", "---- BEGIN SSH2 PUBLIC KEY ----\nComment: \"me\"\n", "entry-format", "1-1", ""},
+	{"RFC 4716 without its end, and another", "---- BEGIN SSH2 PUBLIC KEY ----\nB1\n---- BEGIN SSH2 PUBLIC KEY ----\nB2\n---- END SSH2 PUBLIC KEY ----\n", "entry-format", "1-1", "---- BEGIN SSH2 PUBLIC KEY ----\nK1\nK2\n"},
 	{"PEM", "-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEA\n-----END PUBLIC KEY-----\n", "entry-format", "1-3", ""},
 
 	{"NULs alone", "K1\n\x00\x00\x00\nK2\n", "entry-nul", "2-2", "K1\nK2\n"},
