@@ -11,8 +11,10 @@ import (
 	"pi-key-tools/pkg/cli"
 	"pi-key-tools/pkg/cli/targets"
 	"pi-key-tools/pkg/connect"
+	"pi-key-tools/pkg/hostfs"
 	"pi-key-tools/pkg/install"
 	"pi-key-tools/pkg/record"
+	"pi-key-tools/pkg/strictmodes"
 )
 
 const synopsis = `pikeycopy [-fns] [-t path] [-i file | -i -] ... [options] target ...
@@ -153,9 +155,34 @@ func card(ctx context.Context, env *cli.Env, opt *targets.Options, m mode, job i
 	if err != nil {
 		return err
 	}
-	for _, r := range job.Here(ctx, engine, m.remove, m.list) {
+	if engine.Note != "" {
+		env.Notef(m.root, "%s", engine.Note)
+	}
+	records := job.Here(ctx, engine, m.remove, m.list)
+	if !m.remove && !m.list && !slices.ContainsFunc(records, func(r record.Record) bool { return r.Verdict == record.Fail }) {
+		records = append(records, refusals(ctx, engine, m.root, user)...)
+	}
+	for _, r := range records {
 		r.Target = m.root
 		env.Emit(r)
 	}
 	return nil
+}
+
+// refusals are the modes and owners for which the card's server would pass by
+// the keys that are in the file, in the place of a proof.
+func refusals(ctx context.Context, engine *install.Mounted, root, user string) []record.Record {
+	findings, err := engine.Findings(ctx)
+	if err != nil {
+		return []record.Record{{Verdict: record.Fail, Cause: "keys-unreadable", Detail: "whether the server there takes the file is not known: " + err.Error()}}
+	}
+	var records []record.Record
+	for _, f := range findings {
+		r := record.Record{Verdict: record.Fail, Cause: f.Cause, Subject: f.Path, Detail: f.Detail}
+		if f.Repair != strictmodes.None {
+			r.Hint = fmt.Sprintf("pikeyfix --root %s -u %s", hostfs.Quote(root), hostfs.Quote(user))
+		}
+		records = append(records, r)
+	}
+	return records
 }
