@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 
@@ -628,5 +629,55 @@ func chmod(t *testing.T, mode fs.FileMode, paths ...string) {
 	t.Helper()
 	for _, p := range paths {
 		must(t, os.Chmod(p, mode))
+	}
+}
+
+// Somebody swaps the folder of a file with a link to another folder as fast as
+// he can: what is there stays as it is, in the ways that work in the folder.
+func TestFarFolderRace(t *testing.T) {
+	dir := realDir(t)
+	victims, home := filepath.Join(dir, "etc"), filepath.Join(dir, "home")
+	for _, d := range []string{victims, home, home + "/ssh"} {
+		must(t, os.Mkdir(d, 0o755))
+	}
+	for _, p := range []string{victims + "/f", home + "/ssh/f"} {
+		chmod(t, 0o666, put(t, p, ""))
+	}
+	was := lstat(t, Local(), victims+"/f")
+	must(t, os.Symlink(victims, home+"/evil"))
+	own, err := os.Open(home + "/ssh/f")
+	must(t, err)
+	defer own.Close()
+	var stop atomic.Bool
+	done := make(chan int)
+	go func() {
+		n := 0
+		for ; !stop.Load(); n++ {
+			swap(home+"/ssh", home+"/evil")
+			swap(home+"/ssh", home+"/evil")
+		}
+		done <- n
+	}()
+	far := Far(with("/usr/bin:/bin", "/bin/sh"))
+	hits := 0
+	for i := range 100 {
+		if err := far.Chmod(t.Context(), home+"/ssh/f", was, 0o644); err == nil {
+			hits++
+			must(t, own.Chmod(0o666))
+		}
+		far.Mkdir(t.Context(), fmt.Sprintf("%s/ssh/new%d", home, i), 0o700)
+		far.Copy(t.Context(), home+"/ssh/f", was, fmt.Sprintf("%s/ssh/copy%d", home, i), 0o600)
+	}
+	stop.Store(true)
+	swaps := <-done
+	if got := lstat(t, Local(), victims+"/f"); got != was {
+		t.Errorf("the victim is %+v, was %+v", got, was)
+	}
+	if got := entries(t, victims); !slices.Equal(got, []string{"f"}) {
+		t.Errorf("beside the victim there is %q", got)
+	}
+	t.Logf("%d swaps, %d repairs", swaps, hits)
+	if swaps == 0 || hits == 0 {
+		t.Error("no race")
 	}
 }

@@ -65,11 +65,44 @@ type looked struct {
 
 // sftpStat returns what a server told of a file.
 func sftpStat(info fs.FileInfo) strictmodes.Stat {
-	st := strictmodes.Stat{Mode: info.Mode()}
-	if sys, ok := info.Sys().(*sftp.FileStat); ok {
-		st.UID, st.GID = int(sys.UID), int(sys.GID)
+	sys := info.Sys().(*sftp.FileStat)
+	return strictmodes.Stat{Mode: info.Mode(), UID: int(sys.UID), GID: int(sys.GID)}
+}
+
+// errEmpty is for a server that says yes where something was asked for: the
+// client takes that for an answer without anything in it.
+var errEmpty = errors.New("the server answers with nothing in it")
+
+func given(info fs.FileInfo, err error) (fs.FileInfo, error) {
+	if err != nil {
+		return nil, err
 	}
-	return st
+	if info == nil {
+		return nil, errEmpty
+	}
+	if st, ok := info.Sys().(*sftp.FileStat); !ok || st == nil {
+		return nil, errEmpty
+	}
+	return info, nil
+}
+
+func (s *overSFTP) lstat(p string) (fs.FileInfo, error) { return given(s.client.Lstat(p)) }
+func (s *overSFTP) stat(p string) (fs.FileInfo, error)  { return given(s.client.Stat(p)) }
+
+func (s *overSFTP) realPath(p string) (string, error) {
+	real, err := s.client.RealPath(p)
+	if err == nil && !path.IsAbs(real) {
+		err = errEmpty
+	}
+	return real, err
+}
+
+func (s *overSFTP) openFile(p string, flags int) (*sftp.File, error) {
+	f, err := s.client.OpenFile(p, flags)
+	if err == nil && f == nil {
+		err = errEmpty
+	}
+	return f, err
 }
 
 // tell names what was done and the path, and takes the end of the context for
@@ -98,7 +131,7 @@ func (s *overSFTP) Lstat(ctx context.Context, p string) (strictmodes.Stat, error
 		ways := []string{p}
 		if s.seen == nil {
 			s.seen = make(map[string]looked)
-			if home, err := s.client.RealPath("."); err == nil {
+			if home, err := s.realPath("."); err == nil {
 				for _, name := range usual {
 					ways = append(ways, path.Join(home, name))
 				}
@@ -140,7 +173,7 @@ func (s *overSFTP) walk(paths []string) {
 	var wait sync.WaitGroup
 	for i, p := range todo {
 		wait.Go(func() {
-			info, err := s.client.Lstat(p)
+			info, err := s.lstat(p)
 			if err == nil {
 				found[i].st = sftpStat(info)
 			}
@@ -196,7 +229,7 @@ func (s *overSFTP) PrivateGroup(ctx context.Context, gid, owner int) (bool, erro
 
 func (s *overSFTP) Account(ctx context.Context) (strictmodes.Account, error) {
 	who := strictmodes.Account{Name: s.user}
-	start, err := s.client.RealPath(".")
+	start, err := s.realPath(".")
 	if err != nil {
 		return who, fmt.Errorf("asking where sftp starts: %w", tell(ctx, "realpath", ".", err))
 	}
@@ -216,7 +249,7 @@ func (s *overSFTP) Account(ctx context.Context) (strictmodes.Account, error) {
 		}
 		who.UID, who.Groups, who.Home = uid, s.groups(ctx, gid), start
 		// sftp-server -d starts elsewhere.
-		if st, err := s.client.Stat(f[5]); err == nil && st.IsDir() && path.IsAbs(f[5]) {
+		if st, err := s.stat(f[5]); err == nil && st.IsDir() && path.IsAbs(f[5]) {
 			who.Home = f[5]
 		} else if start == "/" {
 			return who, fmt.Errorf("%w: %s", ErrNoHome, f[5])
@@ -258,12 +291,12 @@ func (s *overSFTP) groups(ctx context.Context, primary int) []int {
 // now looks again at what is to be changed, which no link may lead to.
 func (s *overSFTP) now(p string, was strictmodes.Stat) (fs.FileInfo, error) {
 	dir := path.Dir(p)
-	if real, err := s.client.RealPath(dir); err != nil {
+	if real, err := s.realPath(dir); err != nil {
 		return nil, err
 	} else if real != path.Clean(dir) {
 		return nil, fmt.Errorf("%w: a link leads to %s", ErrChanged, real)
 	}
-	info, err := s.client.Lstat(p)
+	info, err := s.lstat(p)
 	if err != nil {
 		return nil, err
 	}
@@ -280,11 +313,11 @@ func (s *overSFTP) open(p string, was strictmodes.Stat) (*sftp.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	f, err := s.client.Open(p)
+	f, err := s.openFile(p, os.O_RDONLY)
 	if err != nil {
 		return nil, err
 	}
-	is, err := f.Stat()
+	is, err := given(f.Stat())
 	if err == nil && (sftpStat(is) != sftpStat(before) || is.Size() != before.Size() || !is.ModTime().Equal(before.ModTime())) {
 		err = fmt.Errorf("%w: it is %v now", ErrChanged, is.Mode())
 	}
@@ -384,7 +417,7 @@ func (s *overSFTP) fileSystem(p string) (*sftp.StatVFS, bool) {
 		return nil, false
 	}
 	st, err := s.client.StatVFS(p)
-	return st, err == nil
+	return st, err == nil && st != nil
 }
 
 func (s *overSFTP) Attributes(ctx context.Context, p string) (strictmodes.Attributes, error) {
@@ -400,7 +433,7 @@ func (s *overSFTP) Attributes(ctx context.Context, p string) (strictmodes.Attrib
 
 // mounts returns /proc/mounts, whose size is 0, or "".
 func (s *overSFTP) mounts() string {
-	f, err := s.client.Open("/proc/mounts")
+	f, err := s.openFile("/proc/mounts", os.O_RDONLY)
 	if err != nil {
 		return ""
 	}
@@ -424,12 +457,12 @@ func (s *overSFTP) ReadFile(ctx context.Context, p string) ([]byte, error) {
 
 func (s *overSFTP) read(p string) ([]byte, error) {
 	// Opening a pipe would wait for its other end.
-	if info, err := s.client.Stat(p); err != nil {
+	if info, err := s.stat(p); err != nil {
 		return nil, err
 	} else if !info.Mode().IsRegular() {
 		return nil, ErrNotRegular
 	}
-	f, err := s.client.Open(p)
+	f, err := s.openFile(p, os.O_RDONLY)
 	if err != nil {
 		return nil, err
 	}
@@ -441,7 +474,7 @@ func (s *overSFTP) read(p string) ([]byte, error) {
 // there. A read may come short anywhere, and only one that brings nothing is at
 // the end.
 func readOpen(f *sftp.File) ([]byte, error) {
-	info, err := f.Stat()
+	info, err := given(f.Stat())
 	switch {
 	case err != nil:
 		return nil, err
@@ -492,7 +525,7 @@ func (s *overSFTP) Glob(ctx context.Context, pattern string) ([]string, error) {
 func (s *overSFTP) match(ctx context.Context, dir, pattern string) ([]string, error) {
 	if !strings.ContainsAny(pattern, `*?[\`) {
 		p := path.Join(dir, pattern)
-		if _, err := s.client.Lstat(p); err != nil {
+		if _, err := s.lstat(p); err != nil {
 			if errors.Is(err, fs.ErrNotExist) {
 				err = nil
 			}
@@ -500,7 +533,7 @@ func (s *overSFTP) match(ctx context.Context, dir, pattern string) ([]string, er
 		}
 		return []string{p}, nil
 	}
-	if info, err := s.client.Stat(dir); err != nil || !info.IsDir() {
+	if info, err := s.stat(dir); err != nil || !info.IsDir() {
 		if errors.Is(err, fs.ErrNotExist) {
 			err = nil
 		}
@@ -530,7 +563,7 @@ func (s *overSFTP) durable() error {
 
 // sync brings the names in a folder to the disk.
 func (s *overSFTP) sync(dir string) error {
-	d, err := s.client.Open(dir)
+	d, err := s.openFile(dir, os.O_RDONLY)
 	if err == nil {
 		err = d.Sync()
 		d.Close()
@@ -543,7 +576,7 @@ func (s *overSFTP) sync(dir string) error {
 
 // free fails if there is anything.
 func (s *overSFTP) free(p string) error {
-	switch _, err := s.client.Lstat(p); {
+	switch _, err := s.lstat(p); {
 	case err == nil:
 		return fs.ErrExist
 	case !errors.Is(err, fs.ErrNotExist):
@@ -599,7 +632,7 @@ func (s *overSFTP) Mkdir(ctx context.Context, p string, mode fs.FileMode) error 
 		if err := s.client.Mkdir(p); err != nil { // with the mode that the umask there leaves
 			return s.orExists(p, err)
 		}
-		info, err := s.client.Lstat(p)
+		info, err := s.lstat(p)
 		if err != nil {
 			return err
 		}
@@ -624,7 +657,7 @@ func setMode(f *sftp.File, mode fs.FileMode) error {
 	if err := f.Chmod(strictmodes.Permissions(mode)); err != nil {
 		return err
 	}
-	if is, err := f.Stat(); err != nil {
+	if is, err := given(f.Stat()); err != nil {
 		return err
 	} else if is.Mode() != mode {
 		return fmt.Errorf("%w: it is %v", ErrModesIgnored, is.Mode())
@@ -650,7 +683,7 @@ func (s *overSFTP) Copy(ctx context.Context, from string, was strictmodes.Stat, 
 		if err != nil {
 			return err
 		}
-		if real, err := s.client.RealPath(path.Dir(to)); err != nil {
+		if real, err := s.realPath(path.Dir(to)); err != nil {
 			return err
 		} else if real != path.Clean(path.Dir(to)) {
 			return fmt.Errorf("%w: a link leads to %s", ErrChanged, real)
@@ -674,7 +707,7 @@ func (s *overSFTP) Copy(ctx context.Context, from string, was strictmodes.Stat, 
 
 // write makes a new file, brings it to the disk and reads it back.
 func (s *overSFTP) write(p string, data []byte, mode fs.FileMode) error {
-	f, err := s.client.OpenFile(p, os.O_RDWR|os.O_CREATE|os.O_EXCL)
+	f, err := s.openFile(p, os.O_RDWR|os.O_CREATE|os.O_EXCL)
 	if err != nil {
 		return err
 	}

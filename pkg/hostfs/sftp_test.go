@@ -5,6 +5,7 @@ package hostfs
 import (
 	"context"
 	"errors"
+	"io"
 	"io/fs"
 	"net"
 	"os"
@@ -13,6 +14,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/pkg/sftp"
 	"golang.org/x/sys/unix"
@@ -243,5 +245,85 @@ func TestSFTPLost(t *testing.T) {
 		if !errors.Is(err, over) {
 			t.Errorf("%s: %v", what, err)
 		}
+	}
+}
+
+// A server that answers with garbage, or with lies, is no reason to panic or
+// to wait for ever, nor to do anything.
+func TestSFTPHostileAnswers(t *testing.T) {
+	packet := func(body ...byte) []byte { return append([]byte{0, 0, 0, byte(len(body))}, body...) }
+	for name, answer := range map[string]func(id []byte) []byte{
+		"nothing": func([]byte) []byte { return nil },
+		"garbage": func([]byte) []byte {
+			return []byte("\x00\x00\x00\x40Welcome to this machine, which has no such thing as sftp, sorry!!")
+		},
+		"huge":        func([]byte) []byte { return []byte{0xff, 0xff, 0xff, 0xff, 1} },
+		"empty":       func([]byte) []byte { return packet() },
+		"another's":   func([]byte) []byte { return packet(101, 9, 9, 9, 9, 0, 0, 0, 0) },
+		"short":       func(id []byte) []byte { return packet(append([]byte{105}, id...)...) },
+		"ok to all":   func(id []byte) []byte { return packet(append(append([]byte{101}, id...), make([]byte, 12)...)...) },
+		"empty attrs": func(id []byte) []byte { return packet(append(append([]byte{105}, id...), make([]byte, 4)...)...) },
+		"a thousand":  func(id []byte) []byte { return packet(append(append([]byte{104}, id...), 0, 0, 3, 0xe8)...) },
+		"a long name": func(id []byte) []byte {
+			return packet(append(append([]byte{104}, id...), 0, 0, 0, 1, 0xff, 0xff, 0xff, 0xff)...)
+		},
+		"no name":        func(id []byte) []byte { return packet(append(append([]byte{104}, id...), 0, 0, 0, 0)...) },
+		"unknown packet": func(id []byte) []byte { return packet(append([]byte{250}, id...)...) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			here, there := net.Pipe()
+			go func() {
+				defer there.Close()
+				for first := true; ; first = false {
+					var length [4]byte
+					if _, err := io.ReadFull(there, length[:]); err != nil {
+						return
+					}
+					request := make([]byte, length[3])
+					if _, err := io.ReadFull(there, request); err != nil {
+						return
+					}
+					said := packet([]byte("\x02\x00\x00\x00\x03\x00\x00\x00\x11fsync@openssh.com\x00\x00\x00\x011\x00\x00\x00\x13statvfs@openssh.com\x00\x00\x00\x012")...)
+					if !first {
+						said = answer(request[1:5])
+					}
+					if _, err := there.Write(said); err != nil || said == nil {
+						return
+					}
+				}
+			}()
+			client, err := sftp.NewClientPipe(here, here)
+			must(t, err)
+			defer client.Close()
+			ended := make(chan struct{})
+			go func() {
+				defer close(ended)
+				fsys := SFTP(client, "pi")
+				was := strictmodes.Stat{Mode: 0o600}
+				_, accountErr := fsys.Account(t.Context())
+				_, readErr := fsys.ReadFile(t.Context(), "/x")
+				fsys.Lstat(t.Context(), "/x/y")
+				fsys.Readlink(t.Context(), "/x")
+				fsys.Glob(t.Context(), "/x/*")
+				fsys.Attributes(t.Context(), "/x")
+				for what, err := range map[string]error{
+					"account": accountErr, "read": readErr,
+					"chmod":  fsys.Chmod(t.Context(), "/x", was, 0o600),
+					"chown":  fsys.Chown(t.Context(), "/x", strictmodes.Stat{Mode: fs.ModeDir | 0o700}, 0),
+					"rename": fsys.Rename(t.Context(), "/x", was, "/y"),
+					"mkdir":  fsys.Mkdir(t.Context(), "/x", 0o700),
+					"copy":   fsys.Copy(t.Context(), "/x", was, "/y", 0o600),
+				} {
+					if err == nil {
+						t.Errorf("%s worked", what)
+					}
+				}
+			}()
+			select {
+			case <-ended:
+			case <-time.After(10 * time.Second):
+				t.Error("it hangs")
+			}
+		})
 	}
 }
