@@ -17,6 +17,7 @@ import (
 
 // sshd itself says which of the odd lines let their keys in.
 func TestAgreesWithSSHD(t *testing.T) {
+	t.Parallel()
 	var file strings.Builder
 	var keys []sshkey.Public
 	for n, o := range oddLines {
