@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"slices"
+	"strings"
 
 	"pi-key-tools/pkg/cli"
 	"pi-key-tools/pkg/cli/targets"
@@ -25,6 +27,8 @@ func run(ctx context.Context, env *cli.Env) error {
 	opt.Flags(fs)
 	job := agentJob{Env: env, opt: &opt}
 	job.flags(fs)
+	shell := fs.Bool("shell", false, "see too whether the account runs commands for this key")
+	sftp := fs.Bool("sftp", false, "see too whether sftp and scp work")
 	word := fs.String("explain", "", "say what the cause `word` of a record means, how it is known and what cures it")
 	env.Args = lone(env.Args)
 	operands, err := env.Parse(fs)
@@ -55,12 +59,32 @@ func run(ctx context.Context, env *cli.Env) error {
 			return diagnose.Local(ctx, host, home, env.Getenv)
 		})
 	}
+	var keys hostKeys
 	return opt.Run(ctx, env, list, func(ctx context.Context, host *connect.Host) []record.Record {
-		keys := host.Keys(ctx)
-		client, rep, err := host.Login(ctx, connect.Plan{Keys: keys.Offers()})
-		if err == nil {
-			defer client.Close()
-		}
-		return []record.Record{diagnose.Login(ctx, host, keys, rep, err)}
+		return check(ctx, env, host, &keys, *shell, *sftp)
 	})
+}
+
+// check logs in once, with keys only.
+func check(ctx context.Context, env *cli.Env, host *connect.Host, seen *hostKeys, shell, sftp bool) []record.Record {
+	keys := host.Keys(ctx)
+	client, rep, err := host.Login(ctx, connect.Plan{Keys: keys.Offers()})
+	if err == nil {
+		defer client.Close()
+	}
+	seen.note(env, host, rep)
+	records := []record.Record{diagnose.Login(ctx, host, keys, rep, err)}
+	if err != nil {
+		return records
+	}
+	if slices.Contains(rep.Methods, "password") || slices.Contains(rep.Methods, "keyboard-interactive") {
+		env.Tracef(1, host.Target, "it takes passwords too (%s)", strings.Join(rep.Methods, ", "))
+	}
+	if shell {
+		records = append(records, diagnose.Shell(ctx, client))
+	}
+	if sftp {
+		records = append(records, diagnose.SFTP(ctx, client))
+	}
+	return records
 }

@@ -14,6 +14,14 @@ var outcomes = []Entry{
 		Meaning:  "The server would take the key; the login is not proved, because the private half is not here.",
 		Evidence: "The server answered the question for the public key with yes (RFC 4252, section 7).",
 	}, {
+		Word:     "shell",
+		Meaning:  "The account runs commands for whoever logs in by the key.",
+		Evidence: "A POSIX shell there said two words.",
+	}, {
+		Word:     "sftp",
+		Meaning:  "Files can be copied there by sftp and scp.",
+		Evidence: "sftp was started there, and answered.",
+	}, {
 		Word:     "key-added",
 		Meaning:  "The key was not among the authorized keys of the account, and this run puts it there.",
 		Evidence: "The file was written, brought to the disk, and read back.",
@@ -254,6 +262,11 @@ var theNetwork = []Entry{
 		Evidence: "The signature of the key exchange is not that key's.",
 		Cure:     "Somebody else may be answering who has but the public half: do not log in, and compare on the console of the Pi. A card or memory that fails can do this too.",
 	}, {
+		Word:     "host-key-shared",
+		Meaning:  "Several targets at different addresses show the same host key.",
+		Evidence: "The host keys and addresses of this run: it is one machine under several addresses, or a card that was copied.",
+		Cure:     "Where the card was copied, give the copy keys of its own there: sudo rm /etc/ssh/ssh_host_*_key*; sudo dpkg-reconfigure openssh-server.",
+	}, {
 		Word:     "no-user-yet",
 		Meaning:  "The Pi has no user yet, so nobody can log in.",
 		Evidence: `Its banner says "SSH may not work until a valid user has been set up".`,
@@ -308,6 +321,11 @@ var theAccount = []Entry{
 		Meaning:  "The login works, and no POSIX shell answered the command.",
 		Evidence: "The command ended without the marks that it should have written; the detail shows what came in their place.",
 		Cure:     "See the login shell with getent passwd USER on the console, and set one with sudo chsh -s /bin/bash USER.",
+	}, {
+		Word:     "no-sftp",
+		Meaning:  "The login works, and the server has no sftp for it.",
+		Evidence: "It was asked for, and refused or ended.",
+		Cure:     "Use scp -O where a shell works; or install the server of sftp there, the package openssh-sftp-server.",
 	}, {
 		Word:     "more-needed",
 		Meaning:  "The server took the key and asks for another method as well.",
@@ -503,61 +521,6 @@ var farFiles = []Entry{
 		Meaning:  "The server passes a line of authorized_keys by.",
 		Evidence: "The line was read by the rules of sshd; the detail says what is wrong with it.",
 		Cure:     "Mend the line as the detail says, or take it out.",
-	}, {
-		Word:     "entry-encoding",
-		Meaning:  "Characters of authorized_keys are not what they look like.",
-		Evidence: "The file was read byte by byte: a byte order mark, UTF-16, a no-break space, or lines that end with CR alone; CR before a newline is no fault.",
-		Cure:     "Have it rewritten with pikeyfix --rewrite, which keeps a copy.",
-	}, {
-		Word:     "entry-glued",
-		Meaning:  "Two keys stand on one line, and the server takes the second for the comment of the first.",
-		Evidence: "A whole key with its type word follows another one on the line, as after a file without a newline at its end.",
-		Cure:     "Have it rewritten with pikeyfix --rewrite, which keeps a copy; it leaves a line with options alone, since it cannot know whose they are.",
-	}, {
-		Word:     "entry-wrapped",
-		Meaning:  "One key stands on several lines.",
-		Evidence: "Joined, the lines hold exactly one whole key.",
-		Cure:     "Have it rewritten with pikeyfix --rewrite, which keeps a copy.",
-	}, {
-		Word:     "entry-quoted",
-		Meaning:  "Quotes, or words of a shell or a mail, stand around an entry.",
-		Evidence: "Without them the line is one that the server takes.",
-		Cure:     "Have it rewritten with pikeyfix --rewrite, which keeps a copy.",
-	}, {
-		Word:     "entry-type-mismatch",
-		Meaning:  "The word before the key is not its type, or is missing.",
-		Evidence: "The key says its type itself, inside its base64.",
-		Cure:     "Have it rewritten with pikeyfix --rewrite, which keeps a copy.",
-	}, {
-		Word:     "entry-format",
-		Meaning:  "The key is in the format of another program.",
-		Evidence: "The line that begins such a block was found: RFC 4716, which PuTTY and ssh.com write, or PEM.",
-		Cure:     "Have RFC 4716 rewritten with pikeyfix --rewrite; of PEM, ssh-keygen -i -m PKCS8 -f FILE prints the line.",
-	}, {
-		Word:     "entry-nul",
-		Meaning:  "NUL bytes stand in authorized_keys, as a power cut leaves them.",
-		Evidence: "The file was read byte by byte; the server reads a line to its first NUL.",
-		Cure:     "Have it rewritten with pikeyfix --rewrite, which keeps a copy; install with pikeycopy what is missing.",
-	}, {
-		Word:     "entry-truncated",
-		Meaning:  "The key of a line is damaged.",
-		Evidence: "Its base64 is broken, or ends in the middle of the key.",
-		Cure:     "Install the key again with pikeycopy, and take the line out.",
-	}, {
-		Word:     "entry-options-bad",
-		Meaning:  "The server does not know what stands before the key.",
-		Evidence: "The line was read by the rules of sshd; the detail says which option it is.",
-		Cure:     "Mend the options as sshd(8) has them, or take them out.",
-	}, {
-		Word:     "entry-commented",
-		Meaning:  "The file lets no key in, and one stands in a comment.",
-		Evidence: "The line begins with #, and no other line is live.",
-		Cure:     "Take the # away if the key shall log in.",
-	}, {
-		Word:     "entry-private-key",
-		Meaning:  "A private key stands in authorized_keys.",
-		Evidence: "The line that begins such a file was found; nothing of it was kept or sent.",
-		Cure:     "Take it out, make a new key pair with pikeygen, and remove the old public key wherever it is: who could read the file has the key.",
 	}, {
 		Word:     "entry-encoding",
 		Meaning:  "Characters of authorized_keys are not what they look like.",

@@ -4,17 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 
 	"github.com/pkg/sftp"
 )
 
 // ErrNoSFTP means that the connection stands and the server starts no sftp.
 var ErrNoSFTP = errors.New("the server starts no sftp")
-
-// noSubsystem is what x/crypto says for a request that the server refuses; it
-// has no type for it.
-const noSubsystem = "ssh: subsystem request failed"
 
 // SFTP starts the subsystem sftp there. Its requests know no context of their
 // own: when ctx ends, so does the connection, since nothing less wakes a
@@ -33,8 +28,9 @@ func (c *Client) SFTP(ctx context.Context) (*sftp.Client, error) {
 	defer stop()
 	if cause := context.Cause(ctx); cause != nil {
 		err = cause
-	} else if err.Error() == noSubsystem || errors.Is(err, io.ErrUnexpectedEOF) && c.alive() {
-		// A server whose program for it is missing says yes, and then ends it.
+	} else if c.alive() {
+		// It can be refused; or a program that is missing has ended at once, or
+		// another runs in its place and says something else.
 		err = fmt.Errorf("%w: %w", ErrNoSFTP, err)
 	}
 	return nil, fmt.Errorf("starting sftp there: %w", err)

@@ -1,0 +1,46 @@
+//go:build unix
+
+package cmd_test
+
+import (
+	"strings"
+	"testing"
+
+	"pi-key-tools/pkg/sshtest"
+)
+
+// What a key may do once it is in, by real servers.
+func TestAfterLogin(t *testing.T) {
+	// Debian's, which the login shell starts; StartSSHD has the one inside sshd.
+	const program = "Subsystem sftp /usr/lib/openssh/sftp-server"
+	for name, tt := range map[string]struct {
+		config  []string
+		user    sshtest.UserConfig
+		options string // of the key
+		want    []string
+	}{
+		"everything":            {want: []string{"ok login", "ok shell", "ok sftp"}},
+		"sftp alone":            {config: []string{"ForceCommand internal-sftp"}, want: []string{"ok login", "fail command-forced", "ok sftp"}},
+		"one command":           {options: `command="uptime" `, want: []string{"ok login", "fail command-forced", "fail no-sftp"}},
+		"no shell":              {config: []string{program}, user: sshtest.UserConfig{Shell: "/usr/sbin/nologin"}, want: []string{"ok login", "fail no-shell", "fail no-sftp"}},
+		"a shell that is false": {user: sshtest.UserConfig{Shell: "/bin/false"}, want: []string{"ok login", "fail no-shell", "ok sftp"}},
+		"no sftp":               {config: []string{"Subsystem sftp /nosuch"}, want: []string{"ok login", "ok shell", "fail no-sftp"}},
+		"fish":                  {user: sshtest.UserConfig{Shell: "/usr/bin/fish"}, want: []string{"ok login", "ok shell", "ok sftp"}},
+		"no session":            {config: []string{"MaxSessions 0"}, want: []string{"ok login", "fail no-shell", "fail no-sftp"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			server := sshtest.StartSSHD(t, sshtest.SSHDConfig{Config: tt.config})
+			user := sshtest.AddUser(t, tt.user)
+			me := newTraveller(t, server.Endpoint)
+			public, _ := me.run(0, "", "pikeygen")
+			user.Authorize(t, tt.options+strings.TrimSpace(public))
+			status := 0
+			if strings.Contains(strings.Join(tt.want, ""), "fail") {
+				status = 1
+			}
+			records, _ := me.run(status, "", "pikeycheck", "--shell", "--sftp", user.Name+"@"+server.Addr)
+			wantOutcomes(t, records, tt.want...)
+		})
+	}
+}
