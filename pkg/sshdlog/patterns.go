@@ -77,17 +77,17 @@ var patterns = []pattern{
 	{"chroot-chdir", sshd, Refusal, "chroot-modes", "", `Unable to chdir to chroot path "{path}": {reason}`},
 
 	// The line of the key.
-	{"key-options-bad", sshd, Refusal, "entry-dead", "", "{at}: bad key options: {reason}"},
-	{"key-options-string", sshd, Refusal, "entry-dead", "", "invalid key option string at {at} | invalid key option string"},
+	{"key-options-bad", sshd, Refusal, "entry-options-bad", "", "{at}: bad key options: {reason}"},
+	{"key-options-string", sshd, Refusal, "entry-options-bad", "", "invalid key option string at {at} | invalid key option string"},
 	{"from-mismatch", sshd, Refusal, "entry-from", "", "{at}: Authentication tried for {user} with correct key but not from a permitted host (host={-}, ip={addr}, required={reason})."},
 	{"from-mismatch-old", sshd, Refusal, "entry-from", "", "Authentication tried for {user} with correct key but not from a permitted host (host={-}, ip={addr})."},
 	{"cert-source", sshd, Refusal, "cert-refused", "", "{at}: Authentication tried for {user} with valid certificate but not from a permitted source address ({addr})."},
 	{"cert-source-old", sshd, Refusal, "cert-refused", "", "Authentication tried for {user} with valid certificate but not from a permitted host (ip={addr})."},
 	{"cert-source-invalid", sshd, Refusal, "cert-refused", "", "{at}: Certificate source-address invalid"},
-	{"from-invalid", sshd, Refusal, "entry-dead", "", "{at}: invalid from criteria"},
+	{"from-invalid", sshd, Refusal, "entry-options-bad", "", "{at}: invalid from criteria"},
 	{"entry-expired", sshd, Refusal, "entry-expired", "", "{at}: entry expired at {reason}"},
-	{"principals-nonca", sshd, Refusal, "entry-dead", "", "{at}: principals on non-CA key"},
-	{"ca-flag-here", sshd, Refusal, "entry-dead", "", "{at}: cert-authority flag invalid here"},
+	{"principals-nonca", sshd, Refusal, "entry-options-bad", "", "{at}: principals on non-CA key"},
+	{"ca-flag-here", sshd, Refusal, "entry-options-bad", "", "{at}: cert-authority flag invalid here"},
 	{"refused-keyopts", sshd, Refusal, "entry-refused", "", "Refused by key options at {at} | Refused by key options"},
 	{"refused-certopts", sshd, Refusal, "cert-refused", "", "Refused by certificate options at {at} | Refused by certificate options"},
 	{"refused-principalopts", sshd, Refusal, "cert-refused", "", "Refused by certificate principals options"},
@@ -320,7 +320,7 @@ var patterns = []pattern{
 	{"c-remote-ignored-file", client, Refusal, "keys-writable", "", "Remote: Ignored authorized keys: bad ownership or modes for file {path} | " +
 		"Remote: Ignored authorized principals: bad ownership or modes for file {path}"},
 	{"c-remote-ignored", client, Refusal, "keys-unreadable", "", "Remote: Ignored authorized keys: {reason} | Remote: Ignored authorized principals: {reason}"},
-	{"c-remote-options", client, Refusal, "entry-dead", "", "Remote: {at}: bad key options: {reason} | Remote: {at}: invalid from criteria | Remote: {at}: principals on non-CA key | " +
+	{"c-remote-options", client, Refusal, "entry-options-bad", "", "Remote: {at}: bad key options: {reason} | Remote: {at}: invalid from criteria | Remote: {at}: principals on non-CA key | " +
 		"Remote: {at}: cert-authority flag invalid here | Remote: invalid key option string at {at} | Remote: invalid key option string"},
 	{"c-remote-host", client, Refusal, "entry-from", "", "Remote: {at}: Your host '{addr}' is not permitted to use this key for login."},
 	{"c-remote-expired", client, Refusal, "entry-expired", "", "Remote: {at}: entry expired at {reason}"},
