@@ -300,6 +300,13 @@ leave() {
 	rmdir "$claim" "$turn"
 } 2>/dev/null
 
+# search sets $found to the lines that hold a blob.
+search() {
+	# Without -a, GNU's takes a file with a NUL for no text; others may not know it.
+	found=$(grep -a -F "$@" -e "$blobs" "$file" 2>/dev/null)
+	[ $? -le 1 ] || found=$(grep -F "$@" -e "$blobs" "$file") || [ $? -eq 1 ] || fail keys-unreadable "$file"
+}
+
 # present finds which keys the file holds and which are to be added.
 present() {
 	IFS=$newline
@@ -309,9 +316,8 @@ present() {
 	done
 	found=
 	if [ -n "$was" ] && [ -z "$force" ] && [ -n "$blobs" ]; then
-		# Without -a, GNU's takes a file with a NUL for no text; others may not know it.
-		found=$(grep -a -n -F -e "$blobs" "$file" 2>/dev/null)
-		[ $? -le 1 ] || found=$(grep -n -F -e "$blobs" "$file") || [ $? -eq 1 ] || fail keys-unreadable "$file"
+		search
+		[ -z "$found" ] || search -n # which takes longer
 	fi
 	add=
 	added=
