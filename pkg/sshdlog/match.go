@@ -3,6 +3,7 @@ package sshdlog
 import (
 	"bytes"
 	"strings"
+	"sync"
 
 	"pi-key-tools/pkg/cause"
 )
@@ -75,7 +76,7 @@ type span struct{ from, to int }
 type spans [nFields]span
 
 // compile reads "prefix {param} literal {param} …". A mistake in the table
-// panics, when the program starts.
+// panics.
 func compile(p *pattern, s string) *form {
 	f := &form{pattern: p}
 	f.prefix, s, _ = strings.Cut(s, "{")
@@ -252,7 +253,9 @@ type node struct {
 	any   [client + 1]Severity // of the forms here and in the nodes below
 }
 
-func init() {
+// prepare fills them from the table, before the first text is matched: most
+// runs of a program read no log.
+var prepare = sync.OnceFunc(func() {
 	for i := range patterns {
 		p := &patterns[i]
 		if p.cure == "" {
@@ -270,7 +273,7 @@ func init() {
 		}
 	}
 	byPrefix.finish(nil)
-}
+})
 
 func enter(f *form) {
 	if f.prefix == "" {

@@ -43,6 +43,7 @@ const bufferSize = 1 << 18
 
 // NewScanner returns a Scanner that yields events of this severity and above.
 func NewScanner(r io.Reader, want Severity) *Scanner {
+	prepare()
 	return &Scanner{r: r, want: want, buf: make([]byte, bufferSize)}
 }
 

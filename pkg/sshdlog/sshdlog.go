@@ -59,6 +59,7 @@ type Event struct {
 // A level such as "error: " before it and " [preauth]" after it may be there.
 // It reports whether the message is known.
 func Parse(message string) (Event, bool) {
+	prepare()
 	t := text{msg: []byte(message), times: 1}
 	t.clean()
 	var found spans

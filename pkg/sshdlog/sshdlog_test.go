@@ -70,6 +70,7 @@ func TestExamples(t *testing.T) {
 // The table holds together: a refusal has a cause that the catalogue knows,
 // nothing else has one, and each form matches what is made of it.
 func TestPatterns(t *testing.T) {
+	prepare()
 	for _, p := range patterns {
 		_, known := cause.Lookup(p.cause)
 		if (p.severity == Refusal) != (known || p.cause == byPath) || (p.severity != Refusal || p.cause == byPath) != (p.cure == "") {
