@@ -644,8 +644,8 @@ var farFiles = []Entry{
 	}, {
 		Word:     "busy",
 		Meaning:  "Another program is writing the authorized keys, so nothing was written.",
-		Evidence: "Its lock was still held after 20 seconds, or the file changed meanwhile, again and again.",
-		Cure:     "Run the command again. If it stays, look there for a program that hangs; where flock(1) is missing, the link .authorized_keys.lock in ~/.ssh names its process.",
+		Evidence: "Its turn was not over after 20 seconds, or the file changed meanwhile, again and again.",
+		Cure:     "Run the command again. If it stays, look there for a program that hangs: the name of what is in the folder .authorized_keys.turn of ~/.ssh begins with the number of its process.",
 	}, {
 		Word:     "modes-unsupported",
 		Meaning:  "The file system keeps no owners and modes, so sshd refuses the files whatever is set.",
