@@ -6,9 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"path"
+	"slices"
 	"strings"
 
+	"pi-key-tools/pkg/confline"
 	"pi-key-tools/pkg/hostfs"
 	"pi-key-tools/pkg/record"
 	"pi-key-tools/pkg/strictmodes"
@@ -16,8 +19,8 @@ import (
 
 // Client repairs what ssh itself refuses, for the account who, in ~/.ssh: every
 // private key that others may read and a known_hosts that cannot be read, by
-// ssh's rule for the real file, and a config that others may write, by the rule
-// of that client. The records are as Home's, but none where nothing is refused
+// ssh's rule for the real file, and a config, or what it includes, that others
+// may write, by the rule of that client. The records are as Home's, but none where nothing is refused
 // or there is no ~/.ssh.
 func (j *Job) Client(ctx context.Context, fsys hostfs.FS, who strictmodes.Account, client strictmodes.Server) ([]record.Record, error) {
 	r, err := j.repairer(ctx, fsys, who)
@@ -43,6 +46,14 @@ func (j *Job) Client(ctx context.Context, fsys hostfs.FS, who strictmodes.Accoun
 	if err != nil {
 		return nil, fmt.Errorf("looking for private keys: %w", err)
 	}
+	configs := make(map[string]bool)
+	if config := path.Join(dir, "config"); slices.Contains(files, config) {
+		configs[config] = true
+		include(ctx, fsys, who.Home, config, configs)
+		delete(configs, config)
+		files = append(files, slices.Sorted(maps.Keys(configs))...)
+		configs[config] = true
+	}
 	var findings []strictmodes.Finding
 	for _, name := range files {
 		file, st, err := strictmodes.RealPath(ctx, fsys, name)
@@ -51,12 +62,12 @@ func (j *Job) Client(ctx context.Context, fsys hostfs.FS, who strictmodes.Accoun
 		}
 		var f strictmodes.Finding
 		var refused bool
-		switch path.Base(name) {
-		case "config":
+		switch {
+		case configs[name]:
 			if f, refused, err = strictmodes.JudgeConfig(ctx, fsys, file, st, who.UID, client); err != nil {
 				return r.records, err
 			}
-		case "known_hosts":
+		case path.Base(name) == "known_hosts":
 			f, refused = strictmodes.JudgeKnownHosts(file, st, who)
 		default:
 			// Most files need no look into them.
@@ -74,6 +85,44 @@ func (j *Job) Client(ctx context.Context, fsys hostfs.FS, who strictmodes.Accoun
 	}
 	r.round(findings)
 	return r.records, context.Cause(ctx)
+}
+
+// include adds to configs what a configuration file of the user's includes, in
+// whatever block: ssh judges all of it. What changes with the target or the
+// environment is left out.
+func include(ctx context.Context, fsys hostfs.FS, home, file string, configs map[string]bool) {
+	data, err := fsys.ReadFile(ctx, file)
+	if err != nil {
+		return
+	}
+	for line := range strings.Lines(string(data)) {
+		line = strings.TrimSpace(line)
+		end := strings.IndexAny(line, " \t=")
+		if end < 0 || !strings.EqualFold(line[:end], "include") {
+			continue
+		}
+		patterns, _ := confline.Split(strings.TrimLeft(line[end:], " \t="))
+		for _, p := range patterns {
+			var found []string
+			switch inHome, ok := strings.CutPrefix(p, "~/"); {
+			case ok:
+				found, err = glob(ctx, fsys, home, inHome)
+			case path.IsAbs(p):
+				found, err = fsys.Glob(ctx, p)
+			default:
+				found, err = glob(ctx, fsys, path.Join(home, ".ssh"), p)
+			}
+			if err != nil {
+				continue // ssh, as the user, is in no better position
+			}
+			for _, f := range found {
+				if !configs[f] {
+					configs[f] = true
+					include(ctx, fsys, home, f, configs)
+				}
+			}
+		}
+	}
 }
 
 // isPrivateKey reports whether a file starts as one does that ssh can read.

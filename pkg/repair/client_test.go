@@ -53,7 +53,10 @@ func TestClient(t *testing.T) {
 	write(filepath.Join(dir, "short"), "-----BEGIN EC PRIVATE KEY-----", 0o604)
 	write(filepath.Join(dir, "id.pub"), "ssh-ed25519 AAAA\n", 0o644)
 	write(filepath.Join(dir, "notes"), "# "+key, 0o666)
-	write(filepath.Join(dir, "config"), "Host *\n", 0o666)
+	write(filepath.Join(dir, "config"), "Host *\n\tInclude=config.d/* \"~/more conf\" none\ninclude config\n", 0o666)
+	write(filepath.Join(dir, "config.d/a"), "Include ~/keys/[b]\n", 0o644)
+	write(filepath.Join(home, "keys/b"), "User pi\n", 0o664)
+	write(filepath.Join(home, "more conf"), "", 0o622)
 	write(filepath.Join(bin, "ssh"), "#!/bin/sh\necho OpenSSH_9.9p1, OpenSSL >&2\n", 0o755)
 	write(outside, key, 0o644)
 	for name, target := range map[string]string{"out": outside, "in": "../keys/inside", "dangling": "none", "loop": "loop"} {
@@ -82,6 +85,8 @@ func TestClient(t *testing.T) {
 			verdict + " key-mode " + dir + "/open mode 0644 -> 0600",
 			"fail key-mode " + outside + " mode 0644: others than the owner have access; it is outside the home",
 			verdict + " key-mode " + dir + "/short mode 0604 -> 0600",
+			verdict + " config-writable " + home + "/keys/b mode 0664 -> 0644",
+			verdict + " config-writable " + home + "/more conf mode 0622 -> 0600",
 		}
 	}
 	for _, c := range []struct {

@@ -116,7 +116,8 @@ func Octal(mode fs.FileMode) string {
 // An Examiner is asked about what has a Repair, and about nothing else: where
 // the change cannot be made, the Cause says why and the Repair is None.
 //
-// POSIX ACLs count as far as they show in the group bits, as for sshd. One
+// POSIX ACLs count as far as they show in the group bits, as for sshd. What
+// one lets the account read of another's is not seen, and said to be closed. One
 // corner of Debian's rule is taken too kindly: a file of root's, writable by
 // the account's primary group, when that group also lists the account by name.
 func Judge(ctx context.Context, tree Tree, who Account, keysFiles []string, server Server) ([]Finding, error) {
