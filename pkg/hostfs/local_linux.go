@@ -109,8 +109,12 @@ func (h handle) attributes() (a strictmodes.Attributes, err error) {
 	if err := unix.Statx(int(h), "", unix.AT_EMPTY_PATH, unix.STATX_TYPE, &more); err == nil {
 		a.Immutable = more.Attributes&(unix.STATX_ATTR_IMMUTABLE|unix.STATX_ATTR_APPEND) != 0
 	}
-	b := make([]byte, 64<<10) // XATTR_SIZE_MAX
+	b := make([]byte, 512) // which most access lists fit in
 	n, err := unix.Getxattr(h.name(), accessACL, b)
+	if err == unix.ERANGE {
+		b = make([]byte, 64<<10) // XATTR_SIZE_MAX
+		n, err = unix.Getxattr(h.name(), accessACL, b)
+	}
 	switch err {
 	case nil:
 		a.ACL, err = moreWrite(b[:n], st)
