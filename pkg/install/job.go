@@ -114,8 +114,10 @@ func (j Job) failure(ctx context.Context, host *connect.Host, client *session.Cl
 	if put.denied {
 		// Whether an owner or a mode is in the way, the files tell.
 		r.Hint = host.Again("pikeyfix")
-		if found, err := diagnose.Files(ctx, hostfs.Far(client.Run), strictmodes.ServerOf(rep.ServerVersion)); err == nil && len(found) > 0 {
-			r.Cause, r.Subject, r.Detail = found[0].Cause, found[0].Subject, found[0].Detail
+		if fsys, err := diagnose.Far(ctx, client, host.Config.User); err == nil {
+			if found, err := diagnose.Files(ctx, fsys, strictmodes.ServerOf(rep.ServerVersion)); err == nil && len(found) > 0 {
+				r.Cause, r.Subject, r.Detail = found[0].Cause, found[0].Subject, found[0].Detail
+			}
 		}
 	}
 	return r
