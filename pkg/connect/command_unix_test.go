@@ -279,3 +279,26 @@ func TestDefaultKeysAgreeWithSSH(t *testing.T) {
 		t.Errorf("we offer\n%q, ssh\n%q: %s", got, order, out)
 	}
 }
+
+// A pipe as the file of the password that nobody writes to ends with the time
+// for the target: no person is being asked.
+func TestPasswordFileWithoutAWriter(t *testing.T) {
+	t.Parallel()
+	pi := sshtest.StartPi(t, sshtest.PiConfig{})
+	s := newSide(t)
+	s.config("User pi")
+	s.knows(pi.Endpoint)
+	pipe := filepath.Join(t.TempDir(), "pipe")
+	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c := s.connector(Options{PasswordFile: pipe, Timeout: time.Second})
+	h := s.resolve(c, pi.Addr)
+	ctx, cancel := c.Deadline(t.Context())
+	defer cancel()
+	began := time.Now()
+	_, _, err := h.Login(ctx, Plan{Password: true})
+	if !errors.Is(err, session.ErrTooSlow) || time.Since(began) > 8*time.Second {
+		t.Errorf("%v after %v", err, time.Since(began))
+	}
+}

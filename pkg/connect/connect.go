@@ -22,6 +22,7 @@ import (
 	"pi-key-tools/pkg/destination"
 	"pi-key-tools/pkg/hostfs"
 	"pi-key-tools/pkg/identity"
+	"pi-key-tools/pkg/mdns"
 	"pi-key-tools/pkg/secret"
 	"pi-key-tools/pkg/session"
 	"pi-key-tools/pkg/sshconfig"
@@ -60,6 +61,7 @@ type Connector struct {
 	mu     sync.Mutex
 	agents map[string]*agentState
 	pairs  map[string]*pairState
+	neighbours func(ctx context.Context, name string) ([]mdns.Machine, error)
 }
 
 // New returns the Connector of a run.
@@ -72,6 +74,7 @@ func New(opt Options) *Connector {
 		passphrases: secret.Source{File: opt.PassphraseFile, Getenv: opt.Getenv},
 		agents:      map[string]*agentState{},
 		pairs:       map[string]*pairState{},
+		neighbours:  mdns.Query,
 	}
 }
 
@@ -163,9 +166,10 @@ func (c *Connector) Deadline(ctx context.Context) (context.Context, func()) {
 type clockKey struct{}
 type clock struct{ pause, resume func() }
 
-// ask gets a secret with the target's clock stopped.
+// ask gets a secret, with the target's clock stopped where a person is asked. A
+// file may be a pipe that nobody writes to.
 func ask(ctx context.Context, from *secret.Source, prompt string) ([]byte, error) {
-	if k, ok := ctx.Value(clockKey{}).(clock); ok {
+	if k, ok := ctx.Value(clockKey{}).(clock); ok && from.File == "" {
 		k.pause()
 		defer k.resume()
 	}
@@ -472,6 +476,7 @@ func (h *Host) Login(ctx context.Context, plan Plan) (*session.Client, *session.
 		CheckHostKey:      check,
 		MaxRefused:        plan.MaxRefused,
 		Hold:              plan.Hold,
+		ConnectTimeout:    h.Config.ConnectTimeout,
 		Trace:             func(format string, args ...any) { h.c.opt.Trace(1, h.Target, format, args...) },
 	}
 	if _, off := h.KeysOff(); !off {

@@ -88,6 +88,10 @@ func Login(ctx context.Context, host *connect.Host, keys connect.Keys, rep *sess
 	if errors.Is(err, connect.ErrAlgorithms) {
 		return failure("no-common-algorithm", "", "", "%v", err)
 	}
+	if errors.Is(err, session.ErrSilent) {
+		return failure("timeout", "", "it may be starting, or busy: --wait 5m, or a longer ConnectTimeout", "%s port %d takes the connection, and says nothing within ConnectTimeout",
+			host.Config.HostName, host.Config.Port)
+	}
 	switch rep.Stage {
 	case session.Dialling:
 		return dialling(host, err)

@@ -17,6 +17,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/crypto/ssh"
@@ -37,7 +38,10 @@ type Key struct {
 // a time.
 type Config struct {
 	Dial func(context.Context) (net.Conn, error)
-	User string
+	// ConnectTimeout bounds Dial and the wait for the server's version, as it
+	// does in ssh; 0 for no bound but the context's.
+	ConnectTimeout time.Duration
+	User           string
 	// HostKeyAlgorithms is the order to ask in; see knownhosts.Algorithms.
 	HostKeyAlgorithms []string
 	// CheckHostKey decides whether the server may be trusted with anything.
@@ -143,6 +147,10 @@ func (r *Report) Answer(key sshkey.Public) Answer {
 // ErrDenied means that the server took none of what we had to offer.
 var ErrDenied = errors.New("permission denied")
 
+// ErrSilent means that the server took the connection and did not say its
+// version within Config.ConnectTimeout.
+var ErrSilent = errors.New("no version came within ConnectTimeout")
+
 // ErrHostKey means that the server showed a host key that it does not have:
 // its signature of the key exchange is not that key's. Somebody else may be
 // answering in its place.
@@ -202,13 +210,24 @@ type login struct {
 }
 
 func (l *login) run() (*Client, error) {
+	began := time.Now()
 	raw, err := l.cfg.Dial(l.ctx)
 	if err != nil {
 		return nil, err
 	}
 	l.rep.Remote = raw.RemoteAddr()
 	l.rep.Stage = Versions
-	l.conn = &sniffer{Conn: raw}
+	var silent atomic.Bool
+	patience := func() {}
+	if t := l.cfg.ConnectTimeout; t > 0 {
+		timer := time.AfterFunc(t-time.Since(began), func() {
+			silent.Store(true)
+			raw.Close()
+		})
+		patience = func() { timer.Stop() }
+	}
+	defer patience()
+	l.conn = &sniffer{Conn: raw, spoke: patience}
 	// Closing is the one thing that ends a read on every kind of connection:
 	// those through a jump host or a ProxyCommand know no deadline.
 	stop := context.AfterFunc(l.ctx, func() { raw.Close() })
@@ -254,6 +273,9 @@ func (l *login) run() (*Client, error) {
 		}
 		if hostKeyErr != nil {
 			return nil, hostKeyErr
+		}
+		if silent.Load() && l.rep.ServerVersion == "" {
+			return nil, ErrSilent
 		}
 		l.rep.Disconnect = disconnectMessage(err)
 		return nil, named(err, turned)
@@ -496,6 +518,7 @@ func versionLine(start []byte) string {
 // version, such as "Exceeded MaxStartups", is thrown away by x/crypto.
 type sniffer struct {
 	net.Conn
+	spoke func() // called once the version is there, and perhaps again
 	mu    sync.Mutex
 	head  []byte
 	err   error
@@ -519,7 +542,12 @@ func (s *sniffer) Read(b []byte) (int, error) {
 	n, err := s.Conn.Read(b)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.head = append(s.head, b[:min(n, 4096-len(s.head))]...)
+	if len(s.head) < 4096 {
+		s.head = append(s.head, b[:min(n, 4096-len(s.head))]...)
+		if versionLine(s.head) != "" {
+			s.spoke()
+		}
+	}
 	if err != nil {
 		s.err = err
 	}

@@ -390,3 +390,31 @@ func TestHold(t *testing.T) {
 		t.Errorf("held for ever: %v", err)
 	}
 }
+
+// ssh's ConnectTimeout ends with the server's version, and leaves the key
+// exchange to other clocks.
+func TestConnectTimeout(t *testing.T) {
+	t.Parallel()
+	for mode, want := range map[sshtest.Hostile]error{
+		sshtest.Silent: session.ErrSilent, sshtest.Drips: session.ErrSilent, sshtest.HangsInKex: session.ErrTooSlow,
+	} {
+		t.Run(string(mode), func(t *testing.T) {
+			t.Parallel()
+			e := sshtest.StartHostile(t, mode)
+			cfg := config(e.Addr, trusts(e.Endpoint))
+			cfg.ConnectTimeout = 200 * time.Millisecond
+			if _, rep, err := session.Login(timeLimit(t, 2*time.Second), cfg); !errors.Is(err, want) {
+				t.Errorf("%v at %s, want %v", err, rep.Stage, want)
+			}
+		})
+	}
+	pi := sshtest.StartPi(t, sshtest.PiConfig{})
+	cfg := config(pi.Addr, trusts(pi.Endpoint))
+	cfg.ConnectTimeout = 5 * time.Second
+	cfg.Password = password(pi.Password)
+	client, _, err := session.Login(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	client.Close()
+}
