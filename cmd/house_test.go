@@ -51,6 +51,7 @@ var floors = map[string]int{
 	"pkg/sshdlog":        1,
 	"pkg/sshdconfig":     2, // net/netip reads the addresses of Match
 	"pkg/hostfs":         2,
+	"pkg/mdns":           2,
 	"pkg/session":        3,
 	"pkg/identity":       3,
 	"pkg/sshconfig":      3,

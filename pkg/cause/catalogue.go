@@ -207,6 +207,11 @@ var theNetwork = []Entry{
 		Evidence: "Each way to resolve names that this machine has was tried.",
 		Cure:     "Check the spelling, or give the address, which the router lists; a name that ends in .local needs avahi-daemon on the Pi and the same network.",
 	}, {
+		Word:     "name-ambiguous",
+		Meaning:  "Several machines answer for a .local name.",
+		Evidence: "Multicast DNS was asked: they gave different addresses.",
+		Cure:     "Give each machine a name of its own, with raspi-config or hostnamectl, or use the address.",
+	}, {
 		Word:     "host-unreachable",
 		Meaning:  "No way leads to the address, or nothing has it.",
 		Evidence: "connect(2) failed with EHOSTUNREACH, ENETUNREACH or the like.",
@@ -511,6 +516,11 @@ var farFiles = []Entry{
 		Meaning:  "The home folder is encrypted and not open, so sshd cannot see the authorized keys in it.",
 		Evidence: "What ecryptfs or systemd-homed leaves in its place is there.",
 		Cure:     "Log in by password first, which opens it, or keep the keys outside home: AuthorizedKeysFile /etc/ssh/authorized_keys.d/%u in sshd_config.",
+	}, {
+		Word:     "home-not-mounted",
+		Meaning:  "The home folder is on a file system that is not mounted, so sshd does not see the authorized keys.",
+		Evidence: "There are no authorized keys, fstab(5) names home or a folder above it, and nothing is mounted there.",
+		Cure:     "Mount it there: sudo mount PATH.",
 	}, {
 		Word:     "key-not-installed",
 		Meaning:  "The authorized keys of the account do not hold the key.",

@@ -57,11 +57,11 @@ type Connector struct {
 	passphrases secret.Source
 	hostKeys    hostKeyFiles
 	tries       tries // of the password in Options.PasswordFile
+	neighbours  func(ctx context.Context, name string) ([]mdns.Machine, error)
 
 	mu     sync.Mutex
 	agents map[string]*agentState
 	pairs  map[string]*pairState
-	neighbours func(ctx context.Context, name string) ([]mdns.Machine, error)
 }
 
 // New returns the Connector of a run.

@@ -1,6 +1,7 @@
 package connect
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"os/user"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"pi-key-tools/pkg/destination"
+	"pi-key-tools/pkg/mdns"
 	"pi-key-tools/pkg/session"
 	"pi-key-tools/pkg/sshtest"
 )
@@ -27,6 +29,8 @@ type side struct {
 	mu     sync.Mutex
 	notes  []string
 	traces []string
+
+	neighbours []mdns.Machine // who answers for names of the local network
 }
 
 func newSide(t *testing.T) *side {
@@ -80,6 +84,12 @@ func (s *side) connector(opt Options) *Connector {
 	opt.Note = func(target, format string, args ...any) { s.tell(&s.notes, target, format, args) }
 	opt.Trace = func(level int, target, format string, args ...any) { s.tell(&s.traces, target, format, args) }
 	c := New(opt)
+	c.neighbours = func(context.Context, string) ([]mdns.Machine, error) {
+		if s.neighbours == nil {
+			return nil, mdns.ErrNobody
+		}
+		return s.neighbours, nil
+	}
 	s.t.Cleanup(c.Close)
 	return c
 }

@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -59,25 +60,62 @@ func (h *Host) dial(ctx context.Context) (net.Conn, error) {
 const dialPatience = 5 * time.Second
 
 // addresses returns what to dial for the host's name. A static Go program
-// knows no NSS, so it cannot see the .local names of avahi by itself;
-// getent(1) asks as ssh would. Everything else is Go's resolver's.
+// knows no NSS, so it cannot see the .local names of avahi by itself: getent(1)
+// asks as ssh would, and where that finds nobody the local network is asked.
+// Everything else is Go's resolver's, which on macOS and Windows is the
+// system's and knows .local names.
 func (h *Host) addresses(ctx context.Context) []string {
 	name := h.Config.HostName
 	if !strings.HasSuffix(strings.TrimSuffix(strings.ToLower(name), "."), ".local") {
 		return []string{name}
 	}
+	if found := h.getent(ctx, name); len(found) > 0 {
+		return found
+	}
+	if runtime.GOOS != "darwin" && runtime.GOOS != "windows" {
+		if found := h.neighbours(ctx, name); len(found) > 0 {
+			return found
+		}
+	}
+	return []string{name}
+}
+
+func (h *Host) getent(ctx context.Context, name string) (found []string) {
 	database := "ahosts" + map[string]string{"inet": "v4", "inet6": "v6"}[h.Config.AddressFamily]
 	cmd := exec.CommandContext(ctx, "getent", database, "--", name)
 	cmd.WaitDelay = time.Second
 	out, err := cmd.Output()
-	var found []string
+	if err != nil {
+		return nil
+	}
 	for line := range strings.Lines(string(out)) {
 		if f := strings.Fields(line); len(f) >= 2 && f[1] == "STREAM" {
 			found = append(found, f[0])
 		}
 	}
-	if err != nil || len(found) == 0 {
-		return []string{name}
+	return found
+}
+
+// neighbours asks the local network. Whoever answers, its host key decides.
+func (h *Host) neighbours(ctx context.Context, name string) (found []string) {
+	machines, err := h.c.neighbours(ctx, name)
+	if err != nil {
+		h.c.opt.Trace(1, h.Target, "multicast DNS: %v", err)
+		return nil
+	}
+	var from []string
+	for _, m := range machines {
+		from = append(from, m.From.String())
+		for _, a := range m.Addresses {
+			if family := h.Config.AddressFamily; family == "inet" && !a.Is4() || family == "inet6" && !a.Is6() {
+				continue
+			}
+			found = append(found, a.String())
+		}
+	}
+	h.c.opt.Trace(1, h.Target, "multicast DNS: %s answers; ssh itself needs libnss-mdns for the name", strings.Join(from, ", "))
+	if len(machines) > 1 {
+		h.c.opt.Note(h.Target, "name-ambiguous: %d machines answer for %s: %s; the first is taken", len(machines), name, strings.Join(from, ", "))
 	}
 	return found
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -13,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"pi-key-tools/pkg/mdns"
 	"pi-key-tools/pkg/session"
 	"pi-key-tools/pkg/sshtest"
 )
@@ -109,6 +111,33 @@ printf '127.0.0.1 STREAM pi4.local\n127.0.0.1 DGRAM\n127.0.0.1 RAW\n'`)
 		if _, err := s.login(Options{}, "pi4.local"); !errors.As(err, &dns) {
 			t.Errorf("%q: %v", script, err)
 		}
+	}
+	// Then the local network is asked.
+	getent("exit 2")
+	machine := func(from string, addresses ...string) mdns.Machine {
+		m := mdns.Machine{From: netip.MustParseAddr(from)}
+		for _, a := range addresses {
+			m.Addresses = append(m.Addresses, netip.MustParseAddr(a))
+		}
+		return m
+	}
+	if runtime.GOOS != "darwin" { // whose resolver knows them
+		s.neighbours = []mdns.Machine{machine("127.0.0.1", "127.0.0.2", "127.0.0.1")}
+		rep, err = s.login(Options{}, "pi4.local")
+		wantLogin(t, rep, err)
+		if strings.Contains(s.noted(), "name-ambiguous") {
+			t.Errorf("one machine: %s", s.noted())
+		}
+		s.neighbours = append(s.neighbours, machine("10.0.0.9", "10.0.0.9"))
+		rep, err = s.login(Options{}, "pi4.local")
+		wantLogin(t, rep, err)
+		if !strings.Contains(s.noted(), "name-ambiguous: 2 machines answer for pi4.local: 127.0.0.1, 10.0.0.9") {
+			t.Errorf("two machines: %s", s.noted())
+		}
+		if _, err := s.login(Options{Options: []string{"AddressFamily=inet6"}}, "pi4.local"); err == nil {
+			t.Error("an address of the wrong family is dialled")
+		}
+		s.neighbours = nil
 	}
 	getent("sleep 60")
 	began := time.Now()
