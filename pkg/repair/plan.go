@@ -180,6 +180,19 @@ func (r *repairer) owner() string {
 // quote names a file for a command of a person here.
 func (r *repairer) quote(p string) string { return hostfs.Quote(r.Root + p) }
 
+// obstacle is the way on where the file system is what keeps us from a repair.
+func (r *repairer) obstacle(cause, path string) string {
+	switch cause {
+	case "read-only-fs":
+		return "sudo mount -o remount,rw / there; if it is an overlay, raspi-config switches that off"
+	case "immutable":
+		return "lsattr -d " + r.quote(path) + "; sudo chattr -i -a " + r.quote(path)
+	case "modes-unsupported":
+		return "keep the home on a file system such as ext4, or mount this one with options that give the modes"
+	}
+	return ""
+}
+
 // hint is the way on where there is no repair to make unasked, or none that is
 // in our power.
 func (r *repairer) hint(f strictmodes.Finding) string {
@@ -188,11 +201,20 @@ func (r *repairer) hint(f strictmodes.Finding) string {
 		sudo = ""
 	}
 	p := r.quote(f.Path)
+	if h := r.obstacle(f.Cause, f.Path); h != "" {
+		return h
+	}
 	switch {
 	case f.Repair == strictmodes.Chmod:
 		return sudo + "chmod " + strictmodes.Octal(f.Mode) + " " + p
 	case f.Repair == strictmodes.Rename:
 		return sudo + "mv -n " + p + " " + r.quote(f.To)
+	case f.Cause == "keys-misnamed":
+		return "see what is in it, and give it the name that the server looks for"
+	case f.Cause == "home-encrypted":
+		return "log in by password, which opens it; to log in by key before, keep the keys outside: AuthorizedKeysFile in sshd_config"
+	case f.Cause == "home-not-mounted":
+		return sudo + "mount " + p
 	case f.Cause == "home-missing":
 		return sudo + "mkhomedir_helper " + r.owner()
 	case f.Cause == "keys-not-a-file":

@@ -1,6 +1,7 @@
 package strictmodes
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -18,6 +19,9 @@ func (j *judge) homeless(home way) (Finding, error) {
 	f := Finding{Cause: "home-missing", Path: home.real, Stat: home.last.Stat, Detail: home.describe("there is no such folder")}
 	if home.end != missing {
 		return f, nil
+	}
+	if point := j.unmounted(home.real); point != "" {
+		return notMounted(point), nil
 	}
 	// systemd-homed(8) keeps the home in one of these until it is activated.
 	for _, image := range []string{home.real + ".home", home.real + ".homedir"} {
@@ -41,6 +45,9 @@ func (j *judge) absent() ([]Finding, error) {
 	case ok:
 		return []Finding{{Cause: "home-encrypted", Path: j.home,
 			Detail: "it is encrypted, and not open until its owner logs in by password"}}, nil
+	}
+	if point := j.unmounted(j.home); point != "" {
+		return []Finding{notMounted(point)}, nil
 	}
 	var findings []Finding
 	for _, file := range j.files {
@@ -73,6 +80,59 @@ func (j *judge) absent() ([]Finding, error) {
 		}
 	}
 	return findings, nil
+}
+
+func notMounted(point string) Finding {
+	return Finding{Cause: "home-not-mounted", Path: point, Detail: "fstab(5) has a file system for it, and none is mounted there"}
+}
+
+// unmounted returns the folder, the home or one above it, that fstab(5) has a
+// file system for and that has none; "" if there is none, or no telling.
+func (j *judge) unmounted(home string) string {
+	tree, ok := j.tree.(interface {
+		ReadFile(ctx context.Context, path string) ([]byte, error)
+	})
+	if !ok {
+		return ""
+	}
+	fstab, err := tree.ReadFile(j.ctx, "/etc/fstab")
+	if err != nil {
+		return ""
+	}
+	var wanted []string
+	for _, p := range mountPoints(fstab) {
+		if p != "/" && within(p, home) {
+			wanted = append(wanted, p)
+		}
+	}
+	if wanted == nil {
+		return ""
+	}
+	mounts, err := tree.ReadFile(j.ctx, "/proc/self/mounts")
+	if err != nil {
+		return ""
+	}
+	there := mountPoints(mounts)
+	for _, p := range wanted {
+		if !slices.Contains(there, p) {
+			return p
+		}
+	}
+	return ""
+}
+
+// mountPoints returns the second words of fstab(5), cleaned, but for those that
+// are no paths.
+func mountPoints(table []byte) []string {
+	var points []string
+	for line := range strings.Lines(string(table)) {
+		w := strings.Fields(line)
+		if len(w) < 3 || strings.HasPrefix(w[0], "#") || !path.IsAbs(w[1]) {
+			continue
+		}
+		points = append(points, path.Clean(strings.NewReplacer(`\040`, " ", `\011`, "\t", `\012`, "\n", `\134`, `\`).Replace(w[1])))
+	}
+	return points
 }
 
 // misnamed says whether p seems to have been meant for the keys file, which is

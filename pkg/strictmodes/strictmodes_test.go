@@ -419,6 +419,48 @@ func TestExamine(t *testing.T) {
 	}
 }
 
+// A mounted tree has fstab(5) and what is mounted.
+type mounted struct {
+	tree
+	files map[string]string
+}
+
+func (m mounted) ReadFile(_ context.Context, p string) ([]byte, error) {
+	if s, ok := m.files[p]; ok {
+		return []byte(s), nil
+	}
+	return nil, fs.ErrNotExist
+}
+
+func TestNotMounted(t *testing.T) {
+	const fstab, mounts = "/etc/fstab", "/proc/self/mounts"
+	const table = "# what goes where\n/dev/sda1 / ext4 defaults 0 1\nUUID=1 /home/ ext4 defaults 0 2\nUUID=2 none swap sw 0 0\n\nUUID=3 /ho ext4\n"
+	empty, noHome := good(dir, "", keys, ""), good(home, "", dir, "", keys, "")
+	for _, c := range []struct {
+		name  string
+		tree  tree
+		files map[string]string
+		want  string
+	}{
+		{"not mounted", noHome, map[string]string{fstab: table, mounts: "/dev/sda1 / ext4 rw 0 0\n"}, "home-not-mounted /home none"},
+		{"not mounted, and a bare home", empty, map[string]string{fstab: table, mounts: "/dev/sda1 / ext4 rw 0 0\n"}, "home-not-mounted /home none"},
+		{"mounted", noHome, map[string]string{fstab: table, mounts: "/dev/sda1 / ext4 rw 0 0\n/dev/sdb /home ext4 rw 0 0\n"}, "home-missing /home/pi none"},
+		{"the home itself", empty, map[string]string{fstab: "a /home/pi nfs\n", mounts: ""}, "home-not-mounted /home/pi none"},
+		{"elsewhere", empty, map[string]string{fstab: "a /home/pi/usb vfat\nb /home/p\\040i ext4\n", mounts: ""}, ""},
+		{"nobody knows what is mounted", noHome, map[string]string{fstab: table}, "home-missing /home/pi none"},
+		{"keys are there", good(), map[string]string{fstab: table, mounts: ""}, ""},
+	} {
+		findings, err := Judge(t.Context(), mounted{c.tree, c.files}, pi, nil, All)
+		var got []string
+		for _, f := range findings {
+			got = append(got, brief(f))
+		}
+		if err != nil || strings.Join(got, ", ") != c.want {
+			t.Errorf("%s: %q, %v; want %q", c.name, got, err, c.want)
+		}
+	}
+}
+
 func TestJudgeKnownHosts(t *testing.T) {
 	for mode, want := range map[string]string{
 		"f0644 1000 1000":   "",
