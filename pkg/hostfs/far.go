@@ -22,7 +22,8 @@ type Runner func(ctx context.Context, command string) (stdout, stderr []byte, st
 // POSIX shell and the usual programs there: ls, chmod, chown, mv, ln, sync, id.
 // likely are files that are going to be asked about.
 //
-// Every method is one command, and looking is less: the first look brings
+// Every method is one command (a file of more than 512 KiB takes one for each
+// part), and looking is less: the first look brings
 // everything on the way to the account's keys files and to what is likely. What
 // was seen is remembered until something is changed through this FS; then all
 // of it is forgotten, and the next look brings again what was ever asked for.
