@@ -7,7 +7,7 @@ _pi_key_tools() {
 	local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]}
 	COMPREPLY=()
 	case $previous in
-	-F | --config | -f | --file | -i | --identity | --hosts | --password-file | --passphrase-file)
+	-F | --config | -f | --file | -i | --identity | --hosts | --password-file | --passphrase-file | --root | --undo)
 		compopt -o filenames 2>/dev/null
 		mapfile -t COMPREPLY < <(compgen -f -- "$current")
 		return
@@ -18,6 +18,10 @@ _pi_key_tools() {
 		return
 		;;
 	--expires | --explain | --options | -o | --option | -p | --port | -l | --login | --life | -j | --jobs | --timeout | --wait | --host-key | -C | --comment | -b | --bits)
+		return
+		;;
+	-u | --user)
+		mapfile -t COMPREPLY < <(compgen -u -- "$current")
 		return
 		;;
 	--server)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/spf13/pflag"
 
@@ -12,8 +13,10 @@ import (
 	"pi-key-tools/pkg/connect"
 	"pi-key-tools/pkg/diagnose"
 	"pi-key-tools/pkg/hostfs"
+	"pi-key-tools/pkg/install"
 	"pi-key-tools/pkg/record"
 	"pi-key-tools/pkg/repair"
+	"pi-key-tools/pkg/session"
 	"pi-key-tools/pkg/strictmodes"
 )
 
@@ -25,6 +28,7 @@ pikeyfix [-n [--sh]] --root dir -u user | -a [--server kind] [--undo file]`
 type mode struct {
 	user, root, undo string
 	all, script      bool
+	rewrite          bool
 	server           strictmodes.Server
 	known            bool // server is
 }
@@ -40,6 +44,7 @@ func run(ctx context.Context, env *cli.Env) error {
 	fs.BoolVarP(&m.all, "all", "a", false, "repair the files of everybody who has keys")
 	fs.StringVar(&m.root, "root", "", "work on the root file system mounted at `dir`, without a network")
 	fs.StringVar(&m.undo, "undo", "", "write a shell script to the new `file` that undoes what is done")
+	fs.BoolVar(&m.rewrite, "rewrite", false, "cure lines of authorized_keys too, where that takes no guessing; the old file is kept")
 	kind := fs.String("server", "", "judge as this `kind` of server does: openssh, debian, dropbear or all (default: found out)")
 	opt.Flags(fs)
 	operands, err := env.Parse(fs)
@@ -74,6 +79,8 @@ func (m *mode) check(fs *pflag.FlagSet, job *repair.Job, list []targets.Target, 
 		return cli.Usagef("--root DIR takes -u USER or -a")
 	case m.script && !job.DryRun:
 		return cli.Usagef("--sh prints what would be done, and needs -n")
+	case m.script && m.rewrite:
+		return cli.Usagef("--sh is a script for owners, modes and names, and not for --rewrite")
 	case m.undo != "" && job.DryRun:
 		return cli.Usagef("-n changes nothing, so that there is nothing for --undo")
 	case (m.script || m.undo != "") && !here && (len(list) != 1 || hosts != ""):
@@ -144,6 +151,17 @@ func (m *mode) here(ctx context.Context, env *cli.Env, job repair.Job) (err erro
 	if err != nil {
 		return err
 	}
+	root := m.root
+	if root == "" {
+		root = "/"
+	}
+	job.Content = func(ctx context.Context, who strictmodes.Account, file string) []record.Record {
+		engine, err := install.Root(root, who.Name, file)
+		if err != nil {
+			return []record.Record{{Verdict: record.Fail, Cause: "keys-unreadable", Subject: file, Detail: err.Error()}}
+		}
+		return m.lines(ctx, engine, job.DryRun)
+	}
 	for r := range job.Accounts(ctx, machine, accounts, m.all, m.server, client) {
 		r.Target = m.root
 		emit(r)
@@ -175,7 +193,44 @@ func (m *mode) there(ctx context.Context, env *cli.Env, opt *targets.Options, li
 		}
 		job := job
 		job.Trace = func(format string, args ...any) { env.Tracef(1, host.Target, format, args...) }
-		return job.Login(ctx, hostfs.Far(client.Run), server)
+		fsys, content, end, err := reach(ctx, client, host, rep.ServerVersion)
+		if err != nil {
+			return []record.Record{diagnose.Ended(ctx, "looking for a way to the files", err)}
+		}
+		defer end()
+		job.Content = func(ctx context.Context, _ strictmodes.Account, file string) []record.Record {
+			records := m.lines(ctx, content(file), job.DryRun)
+			for i, r := range records {
+				records[i].Hint = strings.Replace(r.Hint, "pikeyfix --rewrite", host.Again("pikeyfix --rewrite"), 1)
+			}
+			return records
+		}
+		return job.Login(ctx, fsys, server)
 	})
 	return errors.Join(err, end())
+}
+
+// lines says what is wrong in the lines of a keys file, or cures it.
+func (m *mode) lines(ctx context.Context, engine install.Engine, dryRun bool) []record.Record {
+	job := install.Job{DryRun: dryRun}
+	if m.rewrite {
+		return job.RewriteHere(ctx, engine)
+	}
+	return job.FaultsHere(ctx, engine)
+}
+
+// reach finds a way to the files there, and to the lines of one: by a shell or,
+// where none answers, by sftp.
+func reach(ctx context.Context, client *session.Client, host *connect.Host, version string) (hostfs.FS, func(file string) install.Engine, func(), error) {
+	fsys := hostfs.Far(client.Run)
+	_, err := fsys.Account(ctx)
+	if !errors.Is(err, hostfs.ErrNoShell) && !errors.Is(err, session.ErrNoCommand) {
+		return fsys, func(file string) install.Engine { return install.Shell(client.Run, file) }, func() {}, err
+	}
+	files, serr := client.SFTP(ctx)
+	if serr != nil {
+		return nil, nil, nil, err // which says more
+	}
+	return hostfs.SFTP(files, host.Config.User), func(file string) install.Engine { return install.SFTP(files, version, file) },
+		func() { files.Close() }, nil
 }

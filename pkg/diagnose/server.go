@@ -2,8 +2,6 @@ package diagnose
 
 import (
 	"context"
-	"errors"
-	"io/fs"
 	"strings"
 
 	"pi-key-tools/pkg/hostfs"
@@ -22,7 +20,7 @@ func ServerOn(ctx context.Context, fsys hostfs.FS) strictmodes.Server {
 	}
 	for _, name := range []string{"/etc/os-release", "/usr/lib/os-release"} {
 		data, err := fsys.ReadFile(ctx, name)
-		if errors.Is(err, fs.ErrNotExist) {
+		if err != nil {
 			continue
 		}
 		for line := range strings.Lines(string(data)) {

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 
+	"pi-key-tools/pkg/diagnose"
 	"pi-key-tools/pkg/hostfs"
 	"pi-key-tools/pkg/sshdconfig"
 	"pi-key-tools/pkg/strictmodes"
@@ -129,31 +130,7 @@ func (m *Mounted) Findings(ctx context.Context) ([]strictmodes.Finding, error) {
 	if !path.IsAbs(file) {
 		file = path.Join(m.who.Home, file)
 	}
-	return strictmodes.Judge(ctx, card, m.who, []string{file}, serverOf(card))
-}
-
-// serverOf says whose rules hold on a card, by os-release(5). Without a word
-// it is what every server takes.
-func serverOf(card *hostfs.Card) strictmodes.Server {
-	for _, name := range []string{"/etc/os-release", "/usr/lib/os-release"} {
-		data, err := card.ReadFile(context.Background(), name)
-		if err != nil {
-			continue
-		}
-		for line := range strings.Lines(string(data)) {
-			key, value, _ := strings.Cut(strings.TrimSpace(line), "=")
-			if key != "ID" && key != "ID_LIKE" {
-				continue
-			}
-			for _, word := range strings.Fields(strings.Trim(value, `"'`)) {
-				if word == "debian" || word == "raspbian" || word == "ubuntu" {
-					return strictmodes.Debian
-				}
-			}
-		}
-		break
-	}
-	return strictmodes.All
+	return strictmodes.Judge(ctx, card, m.who, []string{file}, diagnose.ServerOn(ctx, card))
 }
 
 // failure names the cause of an error of the card's.
@@ -184,18 +161,13 @@ func (m *Mounted) failure(ctx context.Context, err error) error {
 // keysFileOf returns where the sshd of the card looks for a user's keys, and
 // what there is to know about that.
 func keysFileOf(card *hostfs.Card, who strictmodes.Account, groups []string) (file, note string) {
-	files := sshdconfig.Files{}
-	for missing := files.Missing(sshdconfig.DefaultFile); len(missing) > 0; missing = files.Missing(sshdconfig.DefaultFile) {
-		for _, pattern := range missing {
-			if len(files) > maxIncluded {
-				files[pattern] = []sshdconfig.File{{Path: pattern, Unread: true}}
-				continue
-			}
-			files[pattern] = lookUp(card, pattern)
-		}
+	ctx := context.Background() // which nothing here waits for
+	files, err := sshdconfig.Load(ctx, card, sshdconfig.DefaultFile)
+	if err != nil {
+		return defaultFile, err.Error()
 	}
 	if len(files[sshdconfig.DefaultFile]) == 0 {
-		if _, err := card.ReadFile(context.Background(), "/etc/openwrt_release"); err == nil && who.UID == 0 {
+		if _, err := card.ReadFile(ctx, "/etc/openwrt_release"); err == nil && who.UID == 0 {
 			return "/etc/dropbear/authorized_keys", "" // OpenWrt's dropbear has root's there
 		}
 		return defaultFile, ""
@@ -217,22 +189,4 @@ func keysFileOf(card *hostfs.Card, who strictmodes.Account, groups []string) (fi
 		note = fmt.Sprintf("the card's %s could not be read, and may name another file", config.Unread[0])
 	}
 	return file, note
-}
-
-// maxIncluded bounds what a card can make us read for its sshd_config: the
-// patterns of Include, and the files of each.
-const maxIncluded = 200
-
-// lookUp reads the files that a pattern of Include leads to.
-func lookUp(card *hostfs.Card, pattern string) []sshdconfig.File {
-	names, err := card.Glob(context.Background(), pattern)
-	if err != nil || len(names) > maxIncluded {
-		return []sshdconfig.File{{Path: pattern, Unread: true}}
-	}
-	var files []sshdconfig.File
-	for _, name := range names {
-		data, err := card.ReadFile(context.Background(), name)
-		files = append(files, sshdconfig.File{Path: name, Text: string(data), Unread: err != nil})
-	}
-	return files
 }

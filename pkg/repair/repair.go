@@ -9,11 +9,13 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"path"
 	"slices"
 	"strings"
 	"syscall"
 	"time"
 
+	"pi-key-tools/pkg/authorizedkeys"
 	"pi-key-tools/pkg/hostfs"
 	"pi-key-tools/pkg/record"
 	"pi-key-tools/pkg/strictmodes"
@@ -28,6 +30,9 @@ type Job struct {
 	Plan func(about string, steps []Step)
 	// Undo is told of every step before it is taken; nil for none.
 	Undo *Undo
+	// Content says what is wrong in the lines of a keys file, or cures it, and is
+	// asked where something is; nil to leave the lines alone.
+	Content func(ctx context.Context, who strictmodes.Account, file string) []record.Record
 	// Root is where a card is mounted, for the hints; "" for none.
 	Root string
 	// Trace is told why; nil for nobody.
@@ -42,7 +47,7 @@ func (j *Job) trace(format string, args ...any) {
 
 // Home judges home, ~/.ssh and the keys files (nil for those of the server's
 // default) of an account as the server does, changes what is refused, and
-// judges again.
+// judges again. Then come the lines of the keys files.
 //
 // There is a record for each change (done, or todo in a dry run) and for each
 // thing that could not be changed (fail, with a hint), its subject the real
@@ -64,11 +69,36 @@ func (j *Job) Home(ctx context.Context, fsys hostfs.FS, who strictmodes.Account,
 			break
 		}
 	}
+	r.records = append(r.records, j.content(ctx, fsys, who, server, keysFiles)...)
 	if len(r.records) == 0 {
 		r.records = []record.Record{{Verdict: record.OK, Cause: "modes", Subject: who.Home,
 			Detail: "nothing that " + title(server) + " would refuse"}}
 	}
 	return r.records, nil
+}
+
+// content has what is wrong in the lines of the keys files said or cured.
+func (j *Job) content(ctx context.Context, fsys hostfs.FS, who strictmodes.Account, server strictmodes.Server, keysFiles []string) []record.Record {
+	if j.Content == nil {
+		return nil
+	}
+	if keysFiles == nil {
+		keysFiles = []string{path.Join(who.Home, ".ssh/authorized_keys")}
+		if !server.IsDropbear() {
+			keysFiles = append(keysFiles, keysFiles[0]+"2")
+		}
+	}
+	var records []record.Record
+	for _, file := range keysFiles {
+		switch data, err := fsys.ReadFile(ctx, file); {
+		case errors.Is(err, fs.ErrNotExist):
+		case err != nil:
+			j.trace("the lines of %s are not looked at: %v", file, err)
+		case len(authorizedkeys.Faults(data)) > 0:
+			records = append(records, j.Content(ctx, who, file)...)
+		}
+	}
+	return records
 }
 
 func title(s strictmodes.Server) string {
@@ -181,13 +211,16 @@ func (r *repairer) one(f strictmodes.Finding) record.Record {
 		rec.Verdict, rec.Detail, rec.Hint = record.Done, p.detail, p.hint
 		return rec
 	case errors.Is(err, syscall.EROFS):
-		rec.Cause, rec.Hint = "read-only-fs", "sudo mount -o remount,rw / there; if it is an overlay, raspi-config switches that off"
+		rec.Cause = "read-only-fs"
 	case errors.Is(err, fs.ErrPermission) && len(p.steps) == 1: // and yet we are root, or its owner
-		rec.Cause, rec.Hint = "immutable", "lsattr -d "+r.quote(f.Path)+"; sudo chattr -i -a "+r.quote(f.Path)
+		rec.Cause = "immutable"
 	case errors.Is(err, hostfs.ErrModesIgnored):
-		rec.Cause, rec.Hint = "modes-unsupported", "keep the home on a file system such as ext4, or mount this one with options that give the modes"
+		rec.Cause = "modes-unsupported"
 	default:
 		rec.Hint = "run it again"
+	}
+	if rec.Hint == "" {
+		rec.Hint = r.obstacle(rec.Cause, f.Path)
 	}
 	rec.Detail = err.Error()
 	return rec

@@ -26,7 +26,8 @@ type machine struct {
 	files      map[string]strictmodes.Stat
 	refuse     error // what Chmod, Chown and the last Rename say instead
 	attributes strictmodes.Attributes
-	revert     bool // Chmod works, and somebody undoes it at once
+	texts      map[string]string // what ReadFile finds; "denied" cannot be read
+	revert     bool              // Chmod works, and somebody undoes it at once
 	writes     int
 }
 
@@ -75,7 +76,16 @@ func (m *machine) Attributes(context.Context, string) (strictmodes.Attributes, e
 	return m.attributes, nil
 }
 
-func (m *machine) ReadFile(context.Context, string) ([]byte, error) { return nil, fs.ErrNotExist }
+func (m *machine) ReadFile(_ context.Context, path string) ([]byte, error) {
+	switch text, ok := m.texts[path]; {
+	case !ok:
+		return nil, fs.ErrNotExist
+	case text == "denied":
+		return nil, fs.ErrPermission
+	default:
+		return []byte(text), nil
+	}
+}
 
 func (m *machine) Glob(_ context.Context, pattern string) ([]string, error) {
 	var found []string

@@ -1,0 +1,69 @@
+//go:build unix
+
+package repair
+
+import (
+	"fmt"
+	"io/fs"
+	"slices"
+	"strings"
+	"testing"
+
+	"pi-key-tools/pkg/record"
+	"pi-key-tools/pkg/strictmodes"
+)
+
+func TestKeysFiles(t *testing.T) {
+	const main = "/etc/ssh/sshd_config"
+	for _, c := range []struct {
+		name   string
+		texts  map[string]string
+		server strictmodes.Server
+		who    strictmodes.Account
+		want   []string
+		trace  string
+	}{
+		{"no configuration", nil, strictmodes.Debian, pi, nil, ""},
+		{"nothing said", map[string]string{main: "Port 22\n"}, strictmodes.Debian, pi, nil, ""},
+		{"elsewhere", map[string]string{main: "AuthorizedKeysFile .ssh/keys /etc/keys/%u\n"}, strictmodes.OpenSSH, pi,
+			[]string{"/home/pi/.ssh/keys", "/etc/keys/pi"}, "sshd_config:1 says"},
+		{"none", map[string]string{main: "AuthorizedKeysFile none\n"}, strictmodes.OpenSSH, pi, []string{}, ""},
+		{"a group", map[string]string{main: "Match Group web\nAuthorizedKeysFile /w\n", "/etc/group": "pi:x:1000:\nweb:x:7:pi\n"}, strictmodes.All,
+			strictmodes.Account{Name: "pi", UID: 1000, Home: "/home/pi", Groups: []int{1000, 7}}, []string{"/w"}, ""},
+		{"another group", map[string]string{main: "Match Group web\nAuthorizedKeysFile /w\n", "/etc/group": "pi:x:1000:\nweb:x:7:pi\n"}, strictmodes.All, pi, nil, ""},
+		{"a group without a name", map[string]string{main: "Match Group web\nAuthorizedKeysFile /w\n"}, strictmodes.All, pi, nil, "may say"},
+		{"unreadable", map[string]string{main: "denied"}, strictmodes.All, pi, nil, "cannot be read"},
+		{"dropbear", map[string]string{main: "AuthorizedKeysFile /w\n"}, strictmodes.Dropbear, pi, nil, ""},
+		{"OpenWrt", map[string]string{"/etc/openwrt_release": ""}, strictmodes.Dropbear, strictmodes.Account{Name: "root", Home: "/root"},
+			[]string{"/etc/dropbear/authorized_keys"}, ""},
+		{"OpenWrt, another", map[string]string{"/etc/openwrt_release": ""}, strictmodes.Dropbear, pi, nil, ""},
+	} {
+		var said strings.Builder
+		job := Job{Trace: func(format string, args ...any) { fmt.Fprintf(&said, format+"\n", args...) }}
+		rules, err := job.ReadRules(t.Context(), &machine{texts: c.texts}, c.server)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := job.keysFiles(rules, c.who)
+		if !slices.Equal(got, c.want) || (got == nil) != (c.want == nil) || !strings.Contains(said.String(), c.trace) {
+			t.Errorf("%s: %q, want %q; said %s", c.name, got, c.want, said.String())
+		}
+	}
+}
+
+// Of all accounts, those are looked at that have something to look at, and of
+// a daemon whose home a group shares on purpose nothing is changed.
+func TestAccounts(t *testing.T) {
+	m := newMachine(0o777, 0o700, 0o600, 1000)
+	m.me = strictmodes.Account{Name: "root", Home: "/root"}
+	m.files["/var"] = strictmodes.Stat{Mode: fs.ModeDir | 0o755, Nlink: 3}
+	m.files["/var/mail"] = strictmodes.Stat{Mode: fs.ModeDir | fs.ModeSetgid | 0o775, GID: 8, Nlink: 2}
+	mail := strictmodes.Account{Name: "mail", UID: 8, Home: "/var/mail", Groups: []int{8}}
+	var records []record.Record
+	for r := range new(Job).Accounts(t.Context(), m, []strictmodes.Account{mail, pi}, true, strictmodes.All, strictmodes.All) {
+		records = append(records, r)
+	}
+	if brief(records) != "done home-writable" || m.writes != 1 {
+		t.Errorf("%d writes: %s", m.writes, text(records))
+	}
+}
