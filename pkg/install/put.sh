@@ -177,10 +177,13 @@ started() {
 	fi
 }
 
-# pause waits for less than a second, each process for another while.
+# pause waits for less than a second, each process for another while, and at
+# first for less than a tenth.
 pause() {
 	tenths=$((($$ + waited) % 9 + 1))
-	sleep "0.$tenths" 2>/dev/null || { sleep 1 && tenths=10; }
+	nap=0.$tenths
+	[ "$waited" -gt 5 ] || nap=0.0$tenths tenths=1
+	sleep "$nap" 2>/dev/null || { sleep 1 && tenths=10; }
 	waited=$((waited + tenths))
 }
 
@@ -220,6 +223,7 @@ dead() {
 # queue has shells wait for one another at a lock on the folder, which spares
 # them to ask again and again. Where there is none, they do.
 queue() {
+	queued=yes
 	command -v flock >/dev/null && [ -r "$dir" ] && command exec 9<"$dir" || return
 	flock -w 15 9 2>/dev/null
 }
@@ -260,7 +264,6 @@ take() {
 	calm=0
 	failed=0
 	seen=
-	queued=
 	while :; do
 		others
 		if [ -z "$there" ]; then
@@ -284,7 +287,6 @@ take() {
 		fi
 		[ "$waited" -le 200 ] || fail busy "$turn"
 		if [ -z "$queued" ]; then
-			queued=yes
 			waited=$((waited + 1))
 			queue && continue
 		fi
@@ -532,6 +534,8 @@ if [ ! -d "$dir" ]; then
 fi
 { read -r host </proc/sys/kernel/hostname; } 2>/dev/null || host=$(uname -n)
 tidy
+queued=
+[ ! -d "$turn" ] || queue
 tries=0
 while :; do
 	look
