@@ -10,4 +10,4 @@ const (
 	disabled     = 0xff           // _POSIX_VDISABLE
 )
 
-var stopChars = []int{unix.VSUSP, unix.VDSUSP, unix.VQUIT}
+var stopChars = []int{unix.VSUSP, unix.VDSUSP}

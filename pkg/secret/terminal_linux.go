@@ -8,4 +8,4 @@ const (
 	disabled     = 0            // _POSIX_VDISABLE
 )
 
-var stopChars = []int{unix.VSUSP, unix.VQUIT}
+var stopChars = []int{unix.VSUSP}

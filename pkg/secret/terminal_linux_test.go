@@ -271,12 +271,29 @@ func TestTerminalAfterACalledOffPrompt(t *testing.T) {
 	s.says(`"hunter2"`)
 }
 
-// ^Z and ^\ neither stop nor end the process, which would leave echo off.
+// ^\ ends the process, and echo is on then.
+func TestTerminalQuit(t *testing.T) {
+	for _, typed := range []bool{true, false} {
+		s := start(t, "one", true)
+		s.sees("prompt: ", 1)
+		if typed {
+			s.types("half\x1c")
+		} else if err := s.cmd.Process.Signal(syscall.SIGQUIT); err != nil {
+			t.Fatal(err)
+		}
+		_, _ = io.Copy(io.Discard, s.out) // until it has ended
+		if err := s.cmd.Wait(); err == nil || !s.echo() {
+			t.Errorf("typed %v: it ended with %v, echo %v", typed, err, s.echo())
+		}
+	}
+}
+
+// ^Z does not stop the process, which would leave echo off.
 func TestTerminalIsNotLeft(t *testing.T) {
 	s := start(t, "one", true)
 	s.sees("prompt: ", 1)
-	s.types("hunter2\x1a\x1c\n")
-	s.says(`"hunter2\x1a\x1c"`)
+	s.types("hunter2\x1a\n")
+	s.says(`"hunter2\x1a"`)
 	state, err := unix.IoctlGetTermios(int(s.slave.Fd()), unix.TCGETS)
 	if err != nil {
 		t.Fatal(err)

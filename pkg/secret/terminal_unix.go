@@ -7,6 +7,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"os/signal"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -31,9 +33,21 @@ const pause = 25 * time.Millisecond
 
 // ask writes the prompt and reads a line with echo off. However it ends, echo
 // is as it was, and what was typed so far is thrown away rather than left to
-// the shell. ^C is for the caller, who calls the context off.
+// the shell. ^C is for the caller, who calls the context off; ^\ (SIGQUIT) is
+// held back until echo is on again.
 // Source: readpassphrase(3).
 func (t *terminal) ask(ctx context.Context, prompt string) ([]byte, error) {
+	quit := make(chan os.Signal, 1)
+	if !signal.Ignored(unix.SIGQUIT) {
+		signal.Notify(quit, unix.SIGQUIT)
+	}
+	defer func() {
+		signal.Stop(quit)
+		if len(quit) > 0 {
+			_ = unix.Kill(unix.Getpid(), unix.SIGQUIT)
+			time.Sleep(time.Second) // in which it ends us, unless others catch it
+		}
+	}()
 	show, err := t.hide()
 	if err != nil {
 		return nil, fmt.Errorf("turning the terminal's echo off: %w", err)
@@ -63,6 +77,9 @@ func (t *terminal) ask(ctx context.Context, prompt string) ([]byte, error) {
 			select {
 			case <-ctx.Done():
 				return nil, ctx.Err()
+			case s := <-quit:
+				quit <- s
+				return nil, ErrDeclined
 			case <-time.After(pause):
 			}
 		}
@@ -70,9 +87,9 @@ func (t *terminal) ask(ctx context.Context, prompt string) ([]byte, error) {
 	return nil, errTooLong
 }
 
-// hide turns echo off, and returns what makes all as it was. ^Z and ^\ would
-// leave the shell with echo off, so they are but characters meanwhile: Go
-// cannot catch SIGTSTP for a while and then go back to its default.
+// hide turns echo off, and returns what makes all as it was. ^Z would leave the
+// shell with echo off, so it is but a character meanwhile: Go cannot catch
+// SIGTSTP for a while and then go back to its default.
 func (t *terminal) hide() (show func(), err error) {
 	was, err := unix.IoctlGetTermios(t.fd, getTermios)
 	if err != nil {
