@@ -231,7 +231,7 @@ queue() {
 # evict takes those out of the turn who are there.
 evict() {
 	for one in $there; do
-		rm -rf "${turn:?}/$one" || fail write-failed "$turn/$one"
+		rm -rf "${turn:?}/$one" || return
 	done
 }
 
@@ -282,7 +282,7 @@ take() {
 		[ "$there" = "$seen" ] || calm=$waited
 		seen=$there
 		if dead || [ "$((waited - calm))" -ge 100 ]; then
-			evict
+			evict || fail write-failed "$turn"
 			continue
 		fi
 		[ "$waited" -le 200 ] || fail busy "$turn"
@@ -299,7 +299,8 @@ tmp=
 leave() {
 	[ -n "$claim" ] || return
 	[ ! -e "$tmp" ] && [ ! -e "$tmp.old" ] || rm -f "$tmp" "$tmp.old"
-	rmdir "$claim" "$turn"
+	# What a killed one had begun may have come to pass meanwhile.
+	rmdir "$claim" "$turn" || tidy
 } 2>/dev/null
 
 # search sets $found to the lines that hold a blob.
