@@ -47,8 +47,10 @@ func (j *Job) Accounts(ctx context.Context, machine hostfs.FS, accounts []strict
 			yield(diagnose.Ended(ctx, "reading the server's configuration", err))
 			return
 		}
+		fsys := &remembering{FS: machine}
+		fsys.forget()
 		for _, who := range accounts {
-			for _, r := range j.account(ctx, machine, who, all, rules, client) {
+			for _, r := range j.account(ctx, fsys, who, all, rules, client) {
 				if !yield(r) {
 					return
 				}
@@ -60,10 +62,10 @@ func (j *Job) Accounts(ctx context.Context, machine hostfs.FS, accounts []strict
 	}
 }
 
-func (j *Job) account(ctx context.Context, machine hostfs.FS, who strictmodes.Account, all bool, rules *Rules, client strictmodes.Server) []record.Record {
+func (j *Job) account(ctx context.Context, fsys hostfs.FS, who strictmodes.Account, all bool, rules *Rules, client strictmodes.Server) []record.Record {
 	keysFiles := j.keysFiles(rules, who)
 	if all {
-		switch has, err := hasKeys(ctx, machine, who, keysFiles); {
+		switch has, err := hasKeys(ctx, fsys, who, keysFiles); {
 		case err != nil:
 			return []record.Record{diagnose.Ended(ctx, "looking for keys of "+who.Name, err)}
 		case !has:
@@ -71,11 +73,11 @@ func (j *Job) account(ctx context.Context, machine hostfs.FS, who strictmodes.Ac
 			return nil
 		}
 	}
-	records, err := j.Home(ctx, machine, who, rules.Server, keysFiles)
+	records, err := j.Home(ctx, fsys, who, rules.Server, keysFiles)
 	if err != nil {
 		return append(records, diagnose.Ended(ctx, "repairing", err))
 	}
-	keys, err := j.Client(ctx, machine, who, client)
+	keys, err := j.Client(ctx, fsys, who, client)
 	if err != nil {
 		keys = append(keys, diagnose.Ended(ctx, "looking for private keys", err))
 	}
