@@ -2,21 +2,15 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/spf13/pflag"
 
 	"pi-key-tools/pkg/cli"
 	"pi-key-tools/pkg/cli/targets"
-	"pi-key-tools/pkg/connect"
-	"pi-key-tools/pkg/diagnose"
 	"pi-key-tools/pkg/hostfs"
-	"pi-key-tools/pkg/install"
 	"pi-key-tools/pkg/record"
 	"pi-key-tools/pkg/repair"
-	"pi-key-tools/pkg/session"
 	"pi-key-tools/pkg/strictmodes"
 )
 
@@ -118,119 +112,4 @@ func howTo(target, file string) string {
 		return "Run it as the same user: sh " + hostfs.Quote(file)
 	}
 	return "Run it as the same user there: ssh " + hostfs.Quote(target) + " sh <" + hostfs.Quote(file)
-}
-
-// here works on this machine or on a card.
-func (m *mode) here(ctx context.Context, env *cli.Env, job repair.Job) (err error) {
-	job.Trace = func(format string, args ...any) { env.Tracef(1, "", format, args...) }
-	machine, client := hostfs.Local(), repair.ClientHere(ctx)
-	if m.root != "" {
-		var end func()
-		if machine, job.Root, end, err = repair.OpenCard(m.root); err != nil {
-			return err
-		}
-		defer end()
-		client = diagnose.ServerOn(ctx, machine)
-	}
-	switch {
-	case m.known:
-	case m.root != "":
-		m.server = client
-	default:
-		m.server = repair.ServerHere(ctx)
-	}
-	env.Tracef(1, "", "judging as %s does", m.server)
-	accounts, err := repair.Who(ctx, machine, m.user, m.all)
-	if errors.Is(err, repair.ErrNotRoot) {
-		return cli.Usagef("%v", err)
-	}
-	if err != nil {
-		return err
-	}
-	emit, end, err := m.begin(env, &job, "")
-	if err != nil {
-		return err
-	}
-	root := m.root
-	if root == "" {
-		root = "/"
-	}
-	job.Content = func(ctx context.Context, who strictmodes.Account, file string) []record.Record {
-		engine, err := install.Root(root, who.Name, file)
-		if err != nil {
-			return []record.Record{{Verdict: record.Fail, Cause: "keys-unreadable", Subject: file, Detail: err.Error()}}
-		}
-		return m.lines(ctx, engine, job.DryRun)
-	}
-	for r := range job.Accounts(ctx, machine, accounts, m.all, m.server, client) {
-		r.Target = m.root
-		emit(r)
-	}
-	return end()
-}
-
-// there works on targets.
-func (m *mode) there(ctx context.Context, env *cli.Env, opt *targets.Options, list []targets.Target, job repair.Job) error {
-	target := ""
-	if len(list) == 1 {
-		target = list[0].Text
-	}
-	emit, end, err := m.begin(env, &job, target)
-	if err != nil {
-		return err
-	}
-	opt.Pass, opt.Emit = repair.PassBy, emit
-	err = opt.Run(ctx, env, list, func(ctx context.Context, host *connect.Host) []record.Record {
-		keys := host.Keys(ctx)
-		client, rep, failed := diagnose.Enter(ctx, host, keys, keys.Offers())
-		if failed != nil {
-			return []record.Record{*failed}
-		}
-		defer client.Close()
-		server := m.server
-		if !m.known {
-			server = strictmodes.ServerOf(rep.ServerVersion)
-		}
-		job := job
-		job.Trace = func(format string, args ...any) { env.Tracef(1, host.Target, format, args...) }
-		fsys, content, end, err := reach(ctx, client, host, rep.ServerVersion)
-		if err != nil {
-			return []record.Record{diagnose.Ended(ctx, "looking for a way to the files", err)}
-		}
-		defer end()
-		job.Content = func(ctx context.Context, _ strictmodes.Account, file string) []record.Record {
-			records := m.lines(ctx, content(file), job.DryRun)
-			for i, r := range records {
-				records[i].Hint = strings.Replace(r.Hint, "pikeyfix --rewrite", host.Again("pikeyfix --rewrite"), 1)
-			}
-			return records
-		}
-		return job.Login(ctx, fsys, server)
-	})
-	return errors.Join(err, end())
-}
-
-// lines says what is wrong in the lines of a keys file, or cures it.
-func (m *mode) lines(ctx context.Context, engine install.Engine, dryRun bool) []record.Record {
-	job := install.Job{DryRun: dryRun}
-	if m.rewrite {
-		return job.RewriteHere(ctx, engine)
-	}
-	return job.FaultsHere(ctx, engine)
-}
-
-// reach finds a way to the files there, and to the lines of one: by a shell or,
-// where none answers, by sftp.
-func reach(ctx context.Context, client *session.Client, host *connect.Host, version string) (hostfs.FS, func(file string) install.Engine, func(), error) {
-	fsys := hostfs.Far(client.Run)
-	_, err := fsys.Account(ctx)
-	if !errors.Is(err, hostfs.ErrNoShell) && !errors.Is(err, session.ErrNoCommand) {
-		return fsys, func(file string) install.Engine { return install.Shell(client.Run, file) }, func() {}, err
-	}
-	files, serr := client.SFTP(ctx)
-	if serr != nil {
-		return nil, nil, nil, err // which says more
-	}
-	return hostfs.SFTP(files, host.Config.User), func(file string) install.Engine { return install.SFTP(files, version, file) },
-		func() { files.Close() }, nil
 }

@@ -197,12 +197,17 @@ func TestScript(t *testing.T) {
 		if got := repair(&Job{Undo: undo}); sorted(got) != sorted(strings.ReplaceAll(c.want, "todo", "done")) {
 			t.Errorf("%s: it does %q, and planned %q", state, got, c.want)
 		}
-		undo.Close()
-		after := tree(t, u.Home)
 		data, err := os.ReadFile(undoFile)
 		if err != nil {
 			t.Fatal(err)
 		}
+		if err := undo.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := os.Stat(undoFile); (err == nil) != strings.Contains(c.want, "todo") {
+			t.Errorf("%s: the file for what was done: %v", state, err)
+		}
+		after := tree(t, u.Home)
 		if strings.Contains(c.want, "dir-writable") {
 			check(t, script, string(data))
 		}

@@ -58,8 +58,14 @@ func (u *Undo) note(step Step) error {
 	return nil
 }
 
-// Close ends the use of the file.
-func (u *Undo) Close() error { return u.file.Close() }
+// Close ends the use of the file, which is removed if there is nothing to undo.
+func (u *Undo) Close() error {
+	err := u.file.Close()
+	if err == nil && u.steps == 0 {
+		err = os.Remove(u.file.Name())
+	}
+	return err
+}
 
 // comment makes one line of a text, for a script.
 func comment(text string) string { return record.Escape(text) }
