@@ -443,9 +443,9 @@ var theAccount = []Entry{
 		Cure:     "Install the key with pikeycopy, which looks for the cause when that does not help; or read journalctl -u ssh on the console.",
 	}, {
 		Word:     "command-forced",
-		Meaning:  "The key logs in, and the server runs a command of its own instead of a shell.",
-		Evidence: "The answer to a command is not that of a shell; command= in authorized_keys, ForceCommand or a server for sftp only do this.",
-		Cure:     "If that is not intended, remove command= from the line of the key, or ForceCommand from the configuration of the server.",
+		Meaning:  "The login works, and something else runs there instead of the command.",
+		Evidence: "The answer to a command is not that of a shell; command= in authorized_keys, ForceCommand, a server for sftp only, or a start-up file of the shell that exits do this.",
+		Cure:     "If that is not intended, remove command= from the line of the key, ForceCommand from the configuration of the server, or the exit from ~/.bashrc.",
 	},
 }
 

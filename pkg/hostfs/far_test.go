@@ -532,8 +532,9 @@ func TestFarHostileAnswers(t *testing.T) {
 }
 
 // A judgement costs one command whatever is on the way, and one if there is
-// something to repair; each repair costs one, and one to judge again. At 200 ms
-// a command, all else is waiting.
+// something to repair, or fstab(5) to read since the keys are missing; each
+// repair costs one, and one to judge again. At 200 ms a command, all else is
+// waiting.
 func TestFarRoundTrips(t *testing.T) {
 	need(t, os.Geteuid() == 0, "only root can be somebody else")
 	top := realDir(t)
@@ -548,13 +549,13 @@ func TestFarRoundTrips(t *testing.T) {
 		repairs int
 	}{
 		"good":           {make: func(string) {}, looks: 1},
-		"no .ssh":        {make: func(home string) { must(t, os.RemoveAll(home+"/.ssh")) }, looks: 1},
-		"misnamed":       {make: func(home string) { must(t, os.Rename(home+"/.ssh/authorized_keys", home+"/.ssh/authorized_key")) }, looks: 3},
-		"no home":        {make: func(home string) { must(t, os.RemoveAll(home)) }, looks: 1},
+		"no .ssh":        {make: func(home string) { must(t, os.RemoveAll(home+"/.ssh")) }, looks: 2},
+		"misnamed":       {make: func(home string) { must(t, os.Rename(home+"/.ssh/authorized_keys", home+"/.ssh/authorized_key")) }, looks: 4},
+		"no home":        {make: func(home string) { must(t, os.RemoveAll(home)) }, looks: 2},
 		"group":          {make: func(home string) { must(t, os.Chmod(home, 0o775)) }, looks: 2, repairs: 1},
 		"all":            {make: func(home string) { chmod(t, 0o777, home, home+"/.ssh", home+"/.ssh/authorized_keys") }, looks: 2, repairs: 3},
 		"closed .ssh":    {make: func(home string) { chmod(t, 0o677, home+"/.ssh"); chmod(t, 0o666, home+"/.ssh/authorized_keys") }, looks: 2, repairs: 2},
-		"keys elsewhere": {make: func(home string) { must(t, os.MkdirAll(home+"/etc/ssh/keys", 0o777)) }, likely: "etc/ssh/keys/pi", looks: 1},
+		"keys elsewhere": {make: func(home string) { must(t, os.MkdirAll(home+"/etc/ssh/keys", 0o777)) }, likely: "etc/ssh/keys/pi", looks: 2},
 		"link in .ssh": {make: func(home string) {
 			must(t, os.Mkdir(home+"/dotfiles", 0o777))
 			must(t, os.Rename(home+"/.ssh/authorized_keys", home+"/dotfiles/keys"))

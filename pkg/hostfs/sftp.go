@@ -73,7 +73,9 @@ func sftpStat(info fs.FileInfo) strictmodes.Stat {
 // client takes that for an answer without anything in it.
 var errEmpty = errors.New("the server answers with nothing in it")
 
-func given(info fs.FileInfo, err error) (fs.FileInfo, error) {
+// Given turns an answer of sftp.Client's Stat and Lstat, and of sftp.File's
+// Stat, that has nothing in it into an error.
+func Given(info fs.FileInfo, err error) (fs.FileInfo, error) {
 	if err != nil {
 		return nil, err
 	}
@@ -86,8 +88,8 @@ func given(info fs.FileInfo, err error) (fs.FileInfo, error) {
 	return info, nil
 }
 
-func (s *overSFTP) lstat(p string) (fs.FileInfo, error) { return given(s.client.Lstat(p)) }
-func (s *overSFTP) stat(p string) (fs.FileInfo, error)  { return given(s.client.Stat(p)) }
+func (s *overSFTP) lstat(p string) (fs.FileInfo, error) { return Given(s.client.Lstat(p)) }
+func (s *overSFTP) stat(p string) (fs.FileInfo, error)  { return Given(s.client.Stat(p)) }
 
 func (s *overSFTP) realPath(p string) (string, error) {
 	real, err := s.client.RealPath(p)
@@ -98,7 +100,11 @@ func (s *overSFTP) realPath(p string) (string, error) {
 }
 
 func (s *overSFTP) openFile(p string, flags int) (*sftp.File, error) {
-	f, err := s.client.OpenFile(p, flags)
+	return GivenFile(s.client.OpenFile(p, flags))
+}
+
+// GivenFile does for sftp.Client's Open and OpenFile what Given does for Stat.
+func GivenFile(f *sftp.File, err error) (*sftp.File, error) {
 	if err == nil && f == nil {
 		err = errEmpty
 	}
@@ -317,7 +323,7 @@ func (s *overSFTP) open(p string, was strictmodes.Stat) (*sftp.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	is, err := given(f.Stat())
+	is, err := Given(f.Stat())
 	if err == nil && (sftpStat(is) != sftpStat(before) || is.Size() != before.Size() || !is.ModTime().Equal(before.ModTime())) {
 		err = fmt.Errorf("%w: it is %v now", ErrChanged, is.Mode())
 	}
@@ -474,7 +480,7 @@ func (s *overSFTP) read(p string) ([]byte, error) {
 // there. A read may come short anywhere, and only one that brings nothing is at
 // the end.
 func readOpen(f *sftp.File) ([]byte, error) {
-	info, err := given(f.Stat())
+	info, err := Given(f.Stat())
 	switch {
 	case err != nil:
 		return nil, err
@@ -657,7 +663,7 @@ func setMode(f *sftp.File, mode fs.FileMode) error {
 	if err := f.Chmod(strictmodes.Permissions(mode)); err != nil {
 		return err
 	}
-	if is, err := given(f.Stat()); err != nil {
+	if is, err := Given(f.Stat()); err != nil {
 		return err
 	} else if is.Mode() != mode {
 		return fmt.Errorf("%w: it is %v", ErrModesIgnored, is.Mode())

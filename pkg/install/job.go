@@ -3,6 +3,7 @@ package install
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 
 	"pi-key-tools/pkg/connect"
@@ -107,7 +108,7 @@ func (j Job) failure(ctx context.Context, host *connect.Host, client *session.Cl
 		}
 		return r
 	}
-	r := record.Record{Verdict: record.Fail, Cause: put.Cause, Subject: put.Path, Detail: err.Error(), Hint: wayOn(put.Cause, host)}
+	r := record.Record{Verdict: record.Fail, Cause: put.Cause, Subject: put.Path, Detail: err.Error(), Hint: wayOn(put, host)}
 	if put.Unsure {
 		r.Hint = "run it again: nothing is done twice"
 	}
@@ -124,9 +125,11 @@ func (j Job) failure(ctx context.Context, host *connect.Host, client *session.Cl
 }
 
 // wayOn is the hint for a file that stands as it was.
-func wayOn(cause string, host *connect.Host) string {
-	switch cause {
-	case "wrong-owner", "keys-unreadable":
+func wayOn(e *PutError, host *connect.Host) string {
+	switch e.Cause {
+	case "wrong-owner":
+		return fmt.Sprintf("there: sudo chown %s %s", hostfs.Quote(host.Config.User), hostfs.Quote(e.Path))
+	case "keys-unreadable":
 		return host.Again("pikeyfix")
 	case "keys-not-a-file":
 		return "there: mv ~/.ssh/authorized_keys ~/.ssh/authorized_keys.aside"

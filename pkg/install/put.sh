@@ -460,8 +460,12 @@ check() {
 		because "$tmp has $6 bytes, and $((expect + more)) were written"
 		fail write-failed "$tmp"
 	fi
-	[ -z "$was" ] || [ "$2 $4" = "$kind $owner" ] || {
-		because "owner, mode or ACL of the file cannot be kept"
+	[ -z "$was" ] || [ "$4" = "$owner" ] || {
+		because "it belongs to uid $owner, and only root can make another such file"
+		fail wrong-owner "$file"
+	}
+	[ -z "$was" ] || [ "$2" = "$kind" ] || {
+		because "mode or ACL of the file cannot be kept"
 		fail write-failed "$file"
 	}
 }
@@ -528,10 +532,18 @@ trap 'exit 1' HUP INT TERM PIPE
 if [ ! -d "$dir" ]; then
 	if [ "$dir" != "$home/.ssh" ]; then
 		because "$dir: No such file or directory"
+		[ "$hops" -eq 0 ] || fail keys-symlink "$path"
 		fail write-failed "$dir"
 	fi
 	mkdir "$dir" || [ -d "$dir" ] || fail write-failed "$dir"
 	flush "$home" || fail write-failed "$home"
+fi
+if [ ! -w "$dir" ]; then
+	set -- $(ls -ldn "$dir")
+	if [ "${3-}" != "$(id -u)" ]; then
+		because "it belongs to uid ${3-}, and may not be written"
+		fail wrong-owner "$dir"
+	fi
 fi
 { read -r host </proc/sys/kernel/hostname; } 2>/dev/null || host=$(uname -n)
 tidy

@@ -170,7 +170,7 @@ func (e overSFTP) administrator(file string) error {
 	if strings.EqualFold(file, keys) {
 		return refused
 	}
-	f, err := e.client.Open(keys)
+	f, err := hostfs.GivenFile(e.client.Open(keys))
 	switch {
 	case err == nil:
 		f.Close()
@@ -266,10 +266,10 @@ func (u *unsure) Unwrap() error { return u.err }
 // is none for a path through a file and for links in a circle too, but find
 // has seen that it is neither.
 func (e overSFTP) read(file string) ([]byte, *sftp.FileStat, error) {
-	f, err := e.client.Open(file)
+	f, err := hostfs.GivenFile(e.client.Open(file))
 	if errors.Is(err, fs.ErrNotExist) {
 		// Not every "no": a folder that may not be passed says so as well.
-		if _, err := e.client.Lstat(file); !errors.Is(err, fs.ErrNotExist) {
+		if _, err := hostfs.Given(e.client.Lstat(file)); !errors.Is(err, fs.ErrNotExist) {
 			return nil, nil, &unreadable{errOr(err, errOvertaken)}
 		}
 		return nil, nil, nil
@@ -302,7 +302,7 @@ func (u *unreadable) Unwrap() error { return u.err }
 // there. A read may come short anywhere, and only one that brings nothing is
 // at the end: File.WriteTo would leave a hole unseen.
 func readOpen(f *sftp.File) ([]byte, *sftp.FileStat, error) {
-	info, err := f.Stat()
+	info, err := hostfs.Given(f.Stat())
 	if err != nil {
 		return nil, nil, err
 	}
@@ -333,7 +333,7 @@ func readOpen(f *sftp.File) ([]byte, *sftp.FileStat, error) {
 // makeDir makes the folder of the keys file, closed to others.
 func (e overSFTP) makeDir(at place) (unsynced string, err error) {
 	if err := e.client.Mkdir(at.dir); err != nil {
-		if st, lerr := e.client.Lstat(at.dir); lerr == nil && st.IsDir() {
+		if st, lerr := hostfs.Given(e.client.Lstat(at.dir)); lerr == nil && st.IsDir() {
 			return "", nil // another writer was faster
 		}
 		return "", fmt.Errorf("making %s: %w", at.dir, err)
@@ -350,7 +350,7 @@ func (e overSFTP) makeDir(at place) (unsynced string, err error) {
 // path follows links, hence the look: only who may write the folder above could
 // have put one there.
 func (e overSFTP) close(dir string) error {
-	if st, err := e.client.Lstat(dir); err != nil {
+	if st, err := hostfs.Given(e.client.Lstat(dir)); err != nil {
 		return fmt.Errorf("making %s: %w", dir, err)
 	} else if !st.IsDir() {
 		return fmt.Errorf("making %s: %w", dir, hostfs.ErrNotFolder)
@@ -358,7 +358,7 @@ func (e overSFTP) close(dir string) error {
 	if err := e.client.Chmod(dir, 0o700); err != nil {
 		return fmt.Errorf("closing %s to others: %w", dir, err)
 	}
-	if st, err := e.client.Lstat(dir); err != nil {
+	if st, err := hostfs.Given(e.client.Lstat(dir)); err != nil {
 		return fmt.Errorf("making %s: %w", dir, err)
 	} else if st.Mode() != fs.ModeDir|0o700 && st.Mode() != fs.ModeDir|fs.ModeSetgid|0o700 {
 		return &PutError{Cause: "modes-unsupported", Path: dir, Said: fmt.Sprintf("mode 0700 was asked for and %v came", st.Mode())}
@@ -371,7 +371,7 @@ func (e overSFTP) sync(dir string) (unsynced string) {
 	if _, ok := e.client.HasExtension(extFsync); !ok {
 		return "the sftp server there cannot bring a file to the disk (" + extFsync + ")"
 	}
-	d, err := e.client.Open(dir)
+	d, err := hostfs.GivenFile(e.client.Open(dir))
 	if err == nil {
 		err = d.Sync()
 		d.Close()
@@ -423,7 +423,7 @@ func (e overSFTP) hold(ctx context.Context, dir string, deadline time.Time) (_ *
 		case ctx.Err() != nil:
 			return nil, context.Cause(ctx)
 		case errors.Is(err, fs.ErrNotExist): // it was given back just now, or something else is in the way
-			if _, err := e.client.Lstat(own); errors.Is(err, fs.ErrNotExist) {
+			if _, err := hostfs.Given(e.client.Lstat(own)); errors.Is(err, fs.ErrNotExist) {
 				return nil, errOvertaken // somebody took us for dead
 			}
 			if free++; free > 10 {
@@ -515,7 +515,7 @@ func (w *writer) temp() string { return path.Join(w.folder, w.name) }
 
 // create makes its file, which is new.
 func (w *writer) create() (err error) {
-	if w.file, err = w.e.client.OpenFile(w.temp(), os.O_WRONLY|os.O_CREATE|os.O_EXCL); err != nil {
+	if w.file, err = hostfs.GivenFile(w.e.client.OpenFile(w.temp(), os.O_WRONLY|os.O_CREATE|os.O_EXCL)); err != nil {
 		return fmt.Errorf("making %s: %w", w.temp(), err)
 	}
 	return nil
@@ -534,7 +534,7 @@ func (w *writer) preserve(at place, old []byte, st *sftp.FileStat) (name, unsync
 	}
 	for n := 1; ; n++ {
 		name = backupName(at.path, n)
-		if _, err := w.e.client.Lstat(name); err == nil {
+		if _, err := hostfs.Given(w.e.client.Lstat(name)); err == nil {
 			continue
 		} else if !errors.Is(err, fs.ErrNotExist) {
 			return "", "", fmt.Errorf("looking at %s: %w", name, err)
@@ -620,7 +620,7 @@ func (w *writer) own(old *sftp.FileStat) error {
 }
 
 func (w *writer) stat() (*sftp.FileStat, error) {
-	info, err := w.file.Stat()
+	info, err := hostfs.Given(w.file.Stat())
 	if err != nil {
 		return nil, fmt.Errorf("looking at %s: %w", w.temp(), err)
 	}
@@ -700,7 +700,7 @@ func (e overSFTP) causeAt(at place) string {
 		if at.noDir {
 			dir = path.Dir(dir)
 		}
-		if st, err := e.client.StatVFS(dir); err == nil {
+		if st, err := e.client.StatVFS(dir); err == nil && st != nil {
 			switch {
 			case st.Flag&readOnly != 0:
 				return "read-only-fs"
@@ -716,7 +716,7 @@ func (e overSFTP) causeAt(at place) string {
 type sftpTree struct{ client *sftp.Client }
 
 func (t sftpTree) Lstat(_ context.Context, name string) (strictmodes.Stat, error) {
-	info, err := t.client.Lstat(name)
+	info, err := hostfs.Given(t.client.Lstat(name))
 	if err != nil {
 		return strictmodes.Stat{}, err
 	}

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 
+	"pi-key-tools/pkg/diagnose"
 	"pi-key-tools/pkg/hostfs"
 )
 
@@ -278,14 +279,8 @@ func readAnswer(mark string, stdout, stderr []byte) (said, error) {
 
 // noShell names why the script was not run, by what was said in its place.
 func noShell(stdout, stderr []byte) error {
-	e := &PutError{Cause: "no-shell", Said: lastWords(stdout, stderr)}
-	switch {
-	case strings.Contains(e.Said, "Password change required"): // sshd(8), with PAM
-		e.Cause = "password-expired"
-	case strings.Contains(e.Said, "sftp connections only"): // ForceCommand internal-sftp
-		e.Cause = "command-forced"
-	}
-	return e
+	said := lastWords(stdout, stderr)
+	return &PutError{Cause: diagnose.NoCommand(said), Said: said}
 }
 
 // errnoCauses are the far system's words (LC_ALL=C) for why a file could not

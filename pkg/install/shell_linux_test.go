@@ -556,7 +556,7 @@ func TestShellAfterStartUpFiles(t *testing.T) {
 		"sleeps":    {"sleep 1", ""},
 		"complains": {"echo 'bash: x: Permission denied' >&2", ""},
 		"execs":     {"exec /bin/sh", "no-shell"},
-		"exits":     {"echo 'go away'; exit 1", "no-shell"},
+		"exits":     {"echo 'go away'; exit 1", "command-forced"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
