@@ -1,0 +1,235 @@
+package diagnose
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/rand"
+	_ "embed"
+	"errors"
+	"fmt"
+	"io"
+	"os/exec"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"pi-key-tools/pkg/hostfs"
+	"pi-key-tools/pkg/record"
+	"pi-key-tools/pkg/sshdlog"
+)
+
+// journalSource shows what the SSH servers of a machine have logged.
+//
+//go:embed journal.sh
+var journalSource string
+
+// logFiles are those of syslogd that SSH servers log to, the oldest first. The
+// first two are Debian's, the last is Red Hat's.
+var logFiles = []string{"/var/log/auth.log.1", "/var/log/auth.log", "/var/log/secure"}
+
+// What is read of a far log, from its end. A runner keeps 1 MiB, and a record of
+// the journal takes some 300 bytes.
+const (
+	journalLines = 3000
+	journalBytes = 900_000
+)
+
+// A Log is what the SSH servers of a machine have logged, for an
+// sshdlog.Scanner to read.
+type Log struct {
+	io.Reader
+	From   []string // where it is: "the journal", or files
+	Closed []string // what there is besides, and may not be read by this account
+	Cut    bool     // it is only the end of what is there
+
+	now time.Time // by the clock there, and in its zone
+	end func() error
+}
+
+// Close ends the reading. The error is of a log that came to its end and whose
+// reader says that it is not whole.
+func (l *Log) Close() error { return l.end() }
+
+// ErrNoLog means that a machine keeps no log of its SSH server that is known.
+var ErrNoLog = errors.New("there is no log: neither a journal nor " + strings.Join(logFiles, ", "))
+
+// A LogClosedError means that there is a log, and that this account may read
+// none of it.
+type LogClosedError struct{ Closed []string }
+
+func (e *LogClosedError) Error() string { return "may not read " + strings.Join(e.Closed, ", ") }
+
+// Hint says who may: systemd-journald.service(8) ACCESS CONTROL.
+func (e *LogClosedError) Hint() string {
+	return "run it with sudo, or have the account put into the group that may: sudo gpasswd -a USER adm (or systemd-journal); that holds from the next login on"
+}
+
+// HereLog opens the log of this machine. The caller closes it.
+func HereLog(ctx context.Context) (*Log, error) {
+	mark, script := journalScript("", "", "")
+	cmd := exec.CommandContext(ctx, "/bin/sh", "-c", script)
+	out, err := cmd.StdoutPipe()
+	if err == nil {
+		err = cmd.Start()
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrNoLog, err) // such as Windows
+	}
+	r := bufio.NewReader(out)
+	l := &Log{Reader: r, end: func() error {
+		// What is not read is of no interest.
+		out.Close()
+		err := cmd.Wait()
+		if cause := context.Cause(ctx); cause != nil {
+			err = cause
+		}
+		return err
+	}}
+	if err := l.readHead(mark, r); err != nil {
+		return nil, errors.Join(err, l.Close())
+	}
+	return l, nil
+}
+
+// FarLog reads the end of the log of the machine at the other end of run: what
+// is not older than back, or all of it for 0. It only reads. Where there is no
+// shell to ask, the error is hostfs.ErrNoShell.
+func FarLog(ctx context.Context, run hostfs.Runner, back time.Duration) (*Log, error) {
+	since := ""
+	if back > 0 {
+		since = strconv.Itoa(int(back/time.Second) + 1)
+	}
+	mark, script := journalScript(since, strconv.Itoa(journalLines), strconv.Itoa(journalBytes))
+	stdout, stderr, status, err := run(ctx, hostfs.ShellCommand(script))
+	if err != nil {
+		return nil, fmt.Errorf("reading the log there: %w", err)
+	}
+	r := bufio.NewReader(bytes.NewReader(stdout))
+	l := &Log{end: func() error { return nil }}
+	if err := l.readHead(mark, r); errors.Is(err, io.ErrUnexpectedEOF) {
+		return nil, fmt.Errorf("reading the log there: %w: status %d, and it said \"%s\"", hostfs.ErrNoShell, status,
+			record.Escape(cut(strings.TrimSpace(string(stderr)))))
+	} else if err != nil {
+		return nil, err
+	}
+	text, _ := io.ReadAll(r) // of memory
+	end := bytes.LastIndex(text, []byte("\n"+mark+" end\n"))
+	if end < 0 {
+		return nil, fmt.Errorf("reading the log there: %w", io.ErrUnexpectedEOF)
+	}
+	text = text[:end]
+	if len(text) >= journalBytes { // the first line is torn
+		_, text, _ = bytes.Cut(text, []byte{'\n'})
+		l.Cut = true
+	}
+	l.Cut = l.Cut || since == "" && bytes.Count(text, []byte{'\n'}) >= journalLines && slices.Equal(l.From, []string{theJournal})
+	l.Reader = bytes.NewReader(text)
+	return l, nil
+}
+
+const theJournal = "the journal"
+
+// journalScript returns the script, and the mark of what it says itself.
+func journalScript(since, lines, most string) (mark, script string) {
+	mark = "log-" + rand.Text()
+	var b strings.Builder
+	for _, v := range []struct{ name, value string }{
+		{"mark", mark}, {"since", since}, {"lines", lines}, {"most", most}, {"files", strings.Join(logFiles, "\n")},
+	} {
+		fmt.Fprintf(&b, "%s=%s\n", v.name, hostfs.Quote(v.value))
+	}
+	return mark, b.String() + hostfs.Compact(journalSource)
+}
+
+// readHead reads what the script says of the log, up to its first line. The
+// error is io.ErrUnexpectedEOF where there is no such answer.
+func (l *Log) readHead(mark string, r *bufio.Reader) error {
+	for {
+		line, err := r.ReadString('\n')
+		if err != nil {
+			return io.ErrUnexpectedEOF
+		}
+		said, ok := strings.CutPrefix(strings.TrimSuffix(line, "\n"), mark+" ")
+		if !ok {
+			continue // of a start-up file
+		}
+		switch word, rest, _ := strings.Cut(said, " "); word {
+		case "now":
+			if err := l.readClock(rest); err != nil {
+				return err
+			}
+		case "from":
+			l.From = append(l.From, rest)
+		case "closed":
+			l.Closed = append(l.Closed, rest)
+		case "lines":
+			return nil
+		case "none":
+			if len(l.Closed) > 0 {
+				return &LogClosedError{l.Closed}
+			}
+			return ErrNoLog
+		}
+	}
+}
+
+// readClock reads what date(1) says: seconds, and the zone.
+func (l *Log) readClock(s string) error {
+	seconds, zone, _ := strings.Cut(s, " ")
+	n, err := strconv.ParseInt(seconds, 10, 64)
+	if err != nil {
+		return fmt.Errorf("asking for the time there: date(1) says \"%s\"", record.Escape(cut(s)))
+	}
+	l.now = time.Unix(n, 0).UTC()
+	if z, err := time.Parse("-0700", zone); err == nil {
+		_, offset := z.Zone()
+		l.now = l.now.In(time.FixedZone("", offset))
+	}
+	return nil
+}
+
+// Journal returns what the SSH servers of the machine at the other end of run
+// have logged since a moment, by our clock, of severity sshdlog.Hint and above:
+// from its journal, or from the files of its syslogd. It is exact to a second,
+// the one more rather than less, whatever the clock there says. It only reads,
+// and no more than the last 900,000 bytes. The error is ErrNoLog, a
+// LogClosedError or hostfs.ErrNoShell where it is that.
+func Journal(ctx context.Context, run hostfs.Runner, since time.Time) ([]sshdlog.Event, error) {
+	back := max(time.Since(since), time.Second)
+	l, err := FarLog(ctx, run, back)
+	if err != nil {
+		return nil, err
+	}
+	oldest := l.now.Add(-back - time.Second).Truncate(time.Second)
+	var events []sshdlog.Event
+	s := sshdlog.NewScanner(l, sshdlog.Hint)
+	for s.Scan() {
+		e := s.Event()
+		if at, ok := LogTime(e.Time, l.now); ok && !at.Before(oldest) {
+			events = append(events, e)
+		}
+	}
+	return events, s.Err()
+}
+
+// LogTime returns the moment of an Event's Time, as the journal, rsyslog in the
+// form of RFC 3339, and syslogd write it. The last has neither year nor zone:
+// they are those that make it the latest one before now, in now's zone.
+func LogTime(s string, now time.Time) (time.Time, bool) {
+	if n, err := strconv.ParseInt(s, 10, 64); err == nil {
+		return time.UnixMicro(n), true
+	}
+	if t, err := time.Parse(time.RFC3339, s); err == nil {
+		return t, true
+	}
+	// A leap day is none in the year 0.
+	for year := now.Year() + 1; year > now.Year()-9; year-- {
+		t, err := time.ParseInLocation("2006 Jan _2 15:04:05", strconv.Itoa(year)+" "+s, now.Location())
+		if err == nil && !t.After(now.Add(24*time.Hour)) {
+			return t, true
+		}
+	}
+	return time.Time{}, false
+}
