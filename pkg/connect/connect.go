@@ -269,7 +269,9 @@ func (h *Host) Keys(ctx context.Context, extra ...string) Keys {
 	}
 	for _, public := range held {
 		key := session.Key{Public: public, Name: "agent",
-			Signer: func(ctx context.Context) (ssh.Signer, error) { return agent.Signer(ctx, public) }}
+			Signer: func(ctx context.Context, at session.Exchange) (ssh.Signer, error) {
+				return agent.BoundSigner(ctx, public, identity.Binding(at))
+			}}
 		if i := slices.IndexFunc(files, func(f Candidate) bool { return f.Public.Equal(public) }); i >= 0 {
 			key.Name = files[i].Name + " (agent)"
 			both = append(both, Candidate{Key: key, Pair: files[i].Pair, Agent: true})
@@ -306,7 +308,7 @@ func (h *Host) certificates(keys *Keys, candidates []Candidate) []Candidate {
 		if i := slices.IndexFunc(candidates, signs); i >= 0 {
 			c.Key.Signer, c.Pair, c.Agent, c.Faults = candidates[i].Signer, candidates[i].Pair, candidates[i].Agent, candidates[i].Faults
 		} else {
-			c.Key.Signer = func(context.Context) (ssh.Signer, error) {
+			c.Key.Signer = func(context.Context, session.Exchange) (ssh.Signer, error) {
 				return nil, &FaultError{path, identity.Fault{Cause: "key-missing", Path: path, Detail: "the private key that it certifies is not here"}}
 			}
 		}
@@ -338,8 +340,8 @@ type FaultError struct {
 func (e *FaultError) Error() string { return e.Path + ": " + e.Fault.Detail }
 
 // fileSigner opens the private half when the server would take the key.
-func (h *Host) fileSigner(p *identity.Pair) func(context.Context) (ssh.Signer, error) {
-	return func(ctx context.Context) (ssh.Signer, error) {
+func (h *Host) fileSigner(p *identity.Pair) func(context.Context, session.Exchange) (ssh.Signer, error) {
+	return func(ctx context.Context, _ session.Exchange) (ssh.Signer, error) {
 		if slices.Contains(p.Missing, "private") {
 			return nil, &FaultError{p.Path, identity.Fault{Cause: "key-missing", Path: p.Path, Detail: "only the public half is here"}}
 		}

@@ -287,7 +287,7 @@ func TestSecrets(t *testing.T) {
 	for range 3 {
 		h := s.resolve(c, pi.Addr)
 		go func() {
-			_, err := h.Keys(context.Background()).Candidates[0].Signer(context.Background())
+			_, err := h.Keys(context.Background()).Candidates[0].Signer(context.Background(), session.Exchange{})
 			done <- err
 		}()
 	}

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"pi-key-tools/pkg/identity"
+	"pi-key-tools/pkg/session"
 	"pi-key-tools/pkg/sshkey"
 	"pi-key-tools/pkg/sshtest"
 )
@@ -219,7 +220,7 @@ func TestKeys(t *testing.T) {
 		if found, ok := keys.Find(c.Public); !ok || found.Name != c.Name {
 			t.Errorf("Find(%s): %v, %v", c.Name, found.Name, ok)
 		}
-		signer, err := c.Signer(t.Context())
+		signer, err := c.Signer(t.Context(), session.Exchange{})
 		if err != nil {
 			t.Errorf("%s: %v", c.Name, err)
 			continue
@@ -250,7 +251,7 @@ func TestFaultsKeepAKeyFromSigning(t *testing.T) {
 			t.Errorf("%s: %d candidates", name, len(keys.Candidates))
 			continue
 		}
-		_, err := keys.Candidates[0].Signer(t.Context())
+		_, err := keys.Candidates[0].Signer(t.Context(), session.Exchange{})
 		fault, ok := err.(*FaultError)
 		if !ok || fault.Fault.Cause != name || fault.Path != key.File {
 			t.Errorf("%s: %v", name, err)

@@ -73,7 +73,7 @@ func public(t *testing.T, line string) sshkey.Public {
 func offer(t *testing.T, key sshtest.Key) session.Key {
 	t.Helper()
 	return session.Key{Public: public(t, key.Line), Name: "key",
-		Signer: func(context.Context) (ssh.Signer, error) { return key.Signer, nil }}
+		Signer: func(context.Context, session.Exchange) (ssh.Signer, error) { return key.Signer, nil }}
 }
 
 // look logs in by password (or by another key, in), lets something happen, is

@@ -111,7 +111,14 @@ var ErrAgentRefused = errors.New("the agent holds the key but refuses to sign wi
 // the error is ErrAgentRefused with the cause beside it: the agent's word, or
 // that of ctx. RSA keys sign with SHA-2 only.
 func (a *Agent) Signer(ctx context.Context, key sshkey.Public) (ssh.Signer, error) {
-	s := &agentSigner{ctx, a.client, &agent.Key{Format: key.Type, Blob: key.Blob, Comment: key.Comment}}
+	return newAgentSigner(ctx, key, a.client.SignWithFlags)
+}
+
+// signFunc asks an agent for a signature.
+type signFunc func(key ssh.PublicKey, data []byte, flags agent.SignatureFlags) (*ssh.Signature, error)
+
+func newAgentSigner(ctx context.Context, key sshkey.Public, sign signFunc) (ssh.Signer, error) {
+	s := &agentSigner{ctx, sign, &agent.Key{Format: key.Type, Blob: key.Blob, Comment: key.Comment}}
 	if !s.rsa() {
 		return s, nil
 	}
@@ -123,7 +130,8 @@ func (a *Agent) Signer(ctx context.Context, key sshkey.Public) (ssh.Signer, erro
 }
 
 // TestSign has the agent sign a random challenge and verifies the result. Its
-// error is ErrAgentRefused unless the key is of a type that cannot be verified.
+// error is ErrAgentRefused unless the key is of a type that cannot be verified,
+// with ErrRestricted beside it for a key that signs only at some destinations.
 func (a *Agent) TestSign(ctx context.Context, key sshkey.Public) error {
 	public, err := ssh.ParsePublicKey(key.Blob)
 	if err != nil {
@@ -141,6 +149,9 @@ func (a *Agent) TestSign(ctx context.Context, key sshkey.Public) error {
 		return err
 	}
 	signature, err := signer.Sign(rand.Reader, challenge)
+	if err != nil && a.restricted(ctx, key) {
+		return fmt.Errorf("%w: %w", ErrAgentRefused, ErrRestricted)
+	}
 	if err != nil {
 		return err
 	}
@@ -153,9 +164,9 @@ func (a *Agent) TestSign(ctx context.Context, key sshkey.Public) error {
 // An agentSigner signs with a key in the agent. The key may be of a type that
 // x/crypto does not know.
 type agentSigner struct {
-	ctx    context.Context
-	client agent.ExtendedAgent
-	key    *agent.Key
+	ctx  context.Context
+	sign signFunc
+	key  *agent.Key
 }
 
 func (s *agentSigner) rsa() bool {
@@ -177,7 +188,7 @@ func (s *agentSigner) SignWithAlgorithm(_ io.Reader, data []byte, algorithm stri
 		flags = agent.SignatureFlagRsaSha256
 	}
 	signature, err := ask(s.ctx, func() (*ssh.Signature, error) {
-		return s.client.SignWithFlags(s.key, bytes.Clone(data), flags)
+		return s.sign(s.key, bytes.Clone(data), flags)
 	})
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrAgentRefused, err)

@@ -30,8 +30,9 @@ type Key struct {
 	Public sshkey.Public
 	Name   string // where it comes from: a path, or "agent"
 	// Signer opens the private half once the server has said that it would
-	// take the key. nil asks only whether it would.
-	Signer func(context.Context) (ssh.Signer, error)
+	// take the key; the exchange is that of this connection. nil asks only
+	// whether it would.
+	Signer func(context.Context, Exchange) (ssh.Signer, error)
 }
 
 // A Config is how to log in. All of its functions are called at most once at
@@ -196,10 +197,11 @@ func Login(ctx context.Context, cfg Config) (*Client, *Report, error) {
 }
 
 type login struct {
-	ctx  context.Context
-	cfg  Config
-	rep  *Report
-	conn *sniffer
+	ctx      context.Context
+	cfg      Config
+	rep      *Report
+	conn     *sniffer
+	exchange *Exchange // of the connection, once authentication has begun
 
 	next    int    // the next of cfg.Keys
 	offer   *offer // the key under way
@@ -316,6 +318,10 @@ func (l *login) authenticate(ctx *ssh.ClientAuthContext) (ssh.AuthMethod, error)
 	if err := context.Cause(l.ctx); err != nil {
 		return nil, err
 	}
+	if l.exchange == nil {
+		hostKey := l.rep.HostKey.Marshal()
+		l.exchange = &Exchange{hostKey, ctx.Metadata.SessionID(), hostSignature(l.conn.clear(), hostKey)}
+	}
 	l.rep.Methods = ctx.AllowedMethods
 	if n := len(ctx.PartialSuccessMethods); n > l.partial {
 		l.partial = n
@@ -334,7 +340,7 @@ func (l *login) authenticate(ctx *ssh.ClientAuthContext) (ssh.AuthMethod, error)
 		if l.cfg.MaxRefused > 0 && l.refused >= l.cfg.MaxRefused {
 			l.rep.NotOffered = len(l.cfg.Keys) - l.next
 		} else if l.next < len(l.cfg.Keys) {
-			l.offer = &offer{ctx: l.ctx, key: l.cfg.Keys[l.next], answer: Unanswered, writes: l.conn.writes()}
+			l.offer = &offer{ctx: l.ctx, key: l.cfg.Keys[l.next], exchange: *l.exchange, answer: Unanswered, writes: l.conn.writes()}
 			l.next++
 			l.attempt = "publickey"
 			l.cfg.Trace("offering %s %s (%s)", l.offer.key.Public.Name(), l.offer.key.Public.Fingerprint(), l.offer.key.Name)
@@ -431,12 +437,13 @@ func (l *login) settle(success, ended bool) {
 // An offer is the signer of one key. x/crypto asks the server about the key
 // first and calls it only when the answer was yes.
 type offer struct {
-	ctx    context.Context
-	key    Key
-	answer Answer
-	writes int // of the connection before it was offered
-	signed bool
-	err    error
+	ctx      context.Context
+	key      Key
+	exchange Exchange
+	answer   Answer
+	writes   int // of the connection before it was offered
+	signed   bool
+	err      error
 }
 
 func (o *offer) PublicKey() ssh.PublicKey { return opaqueKey{o.key.Public} }
@@ -470,7 +477,7 @@ func (o *offer) SignWithAlgorithm(rand io.Reader, data []byte, algorithm string)
 }
 
 func (o *offer) sign(rand io.Reader, data []byte, algorithm string) (*ssh.Signature, error) {
-	signer, err := o.key.Signer(o.ctx)
+	signer, err := o.key.Signer(o.ctx, o.exchange)
 	if err != nil {
 		return nil, err
 	}
@@ -514,16 +521,25 @@ func versionLine(start []byte) string {
 	return ""
 }
 
-// A sniffer keeps the first bytes read, because what a server says before its
-// version, such as "Exceeded MaxStartups", is thrown away by x/crypto.
+// A sniffer keeps the first bytes read: what a server says before its version,
+// such as "Exceeded MaxStartups", is thrown away by x/crypto, and so is its
+// signature of the key exchange.
 type sniffer struct {
 	net.Conn
 	spoke func() // called once the version is there, and perhaps again
 	mu    sync.Mutex
-	head  []byte
+	head  []byte // no more than maxClear; than maxStart, once clear has been called
+	keyed bool   // clear has been called
 	err   error
 	wrote int // how often
 }
+
+const (
+	maxStart = 4096 // of Report.Start
+	// maxClear is enough for two packets of the largest size that RFC 4253
+	// section 6.1 has everybody take: KEXINIT, and the reply.
+	maxClear = 2*35000 + maxStart
+)
 
 func (s *sniffer) Write(b []byte) (int, error) {
 	s.mu.Lock()
@@ -542,9 +558,10 @@ func (s *sniffer) Read(b []byte) (int, error) {
 	n, err := s.Conn.Read(b)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if len(s.head) < 4096 {
-		s.head = append(s.head, b[:min(n, 4096-len(s.head))]...)
-		if versionLine(s.head) != "" {
+	if !s.keyed {
+		early := len(s.head) < maxStart
+		s.head = append(s.head, b[:min(n, maxClear-len(s.head))]...)
+		if early && versionLine(s.head) != "" {
 			s.spoke()
 		}
 	}
@@ -557,7 +574,16 @@ func (s *sniffer) Read(b []byte) (int, error) {
 func (s *sniffer) start() []byte {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return slices.Clone(s.head)
+	return slices.Clone(s.head[:min(len(s.head), maxStart)])
+}
+
+// clear returns what was read so far, once: no more is kept from then on.
+func (s *sniffer) clear() []byte {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	head := s.head
+	s.head, s.keyed = slices.Clone(head[:min(len(head), maxStart)]), true
+	return head
 }
 
 func (s *sniffer) lost() bool {

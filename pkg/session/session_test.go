@@ -23,7 +23,7 @@ func offer(t *testing.T, k sshtest.Key) session.Key {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return session.Key{Public: public, Name: k.File, Signer: func(context.Context) (ssh.Signer, error) { return k.Signer, nil }}
+	return session.Key{Public: public, Name: k.File, Signer: func(context.Context, session.Exchange) (ssh.Signer, error) { return k.Signer, nil }}
 }
 
 func config(addr string, want func(ssh.PublicKey, net.Addr) error) session.Config {
@@ -88,7 +88,7 @@ func TestEachKeyHasItsOwnAttempt(t *testing.T) {
 	cfg := config(pi.Addr, trusts(pi.Endpoint))
 	cfg.Keys = []session.Key{offer(t, broken), offer(t, asked), offer(t, good)}
 	refusal := errors.New("agent refused operation")
-	cfg.Keys[0].Signer = func(context.Context) (ssh.Signer, error) { return nil, refusal }
+	cfg.Keys[0].Signer = func(context.Context, session.Exchange) (ssh.Signer, error) { return nil, refusal }
 	cfg.Keys[1].Signer = nil
 	client, rep, err := session.Login(timeLimit(t, 10*time.Second), cfg)
 	if err != nil {
