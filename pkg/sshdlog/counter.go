@@ -6,8 +6,9 @@ package sshdlog
 type Counter struct {
 	counts  []Count
 	index   map[countKey]int
-	kept    map[string]int // by cause
+	kept    map[string]int // by group
 	leftOut map[string]int
+	full    int // groups of which no more is kept
 }
 
 // A Count is an event as it was met first. Its Times are those of all.
@@ -19,33 +20,58 @@ type Count struct {
 // PerCause is how many different events of one cause a Counter keeps.
 const PerCause = 200
 
+// A countKey tells what is counted apart. The group is the cause, or the name of
+// the pattern where there is none.
 type countKey struct {
-	name, cause, path, user, key string
-	line                         int
+	group, path, user, key string
+	line                   int
 }
 
 // Add counts an event.
 func (c *Counter) Add(e Event) {
-	if c.index == nil {
-		c.index, c.kept, c.leftOut = make(map[countKey]int), make(map[string]int), make(map[string]int)
+	c.init()
+	group := e.Cause
+	if group == "" {
+		group = e.Name
 	}
-	k := countKey{cause: e.Cause, path: e.Path, user: e.User, key: e.Key, line: e.Line}
-	if e.Cause == "" {
-		k.name = e.Name
-	}
-	group := k.cause + k.name
+	k := countKey{group: group, path: e.Path, user: e.User, key: e.Key, line: e.Line}
 	if i, ok := c.index[k]; ok {
-		c.counts[i].Times += e.Times
-		c.counts[i].Last = e.Time
+		c.again(i, e.Times, e.Time)
 		return
 	}
 	if c.kept[group] == PerCause {
 		c.leftOut[e.Cause] += e.Times
 		return
 	}
-	c.kept[group]++
+	if c.kept[group]++; c.kept[group] == PerCause {
+		c.full++
+	}
 	c.index[k] = len(c.counts)
 	c.counts = append(c.counts, Count{e, e.Time})
+}
+
+func (c *Counter) init() {
+	if c.index == nil {
+		c.index, c.kept, c.leftOut = make(map[countKey]int), make(map[string]int), make(map[string]int)
+	}
+}
+
+// again counts an event that is kept.
+func (c *Counter) again(i, times int, last string) {
+	c.counts[i].Times += times
+	c.counts[i].Last = last
+}
+
+// snapshot returns the groups that are full.
+func (c *Counter) snapshot() *full {
+	f := full{make(map[string]bool), make(map[countKey]int)}
+	for k, i := range c.index {
+		if c.kept[k.group] == PerCause {
+			f.groups[k.group] = true
+			f.index[k] = i
+		}
+	}
+	return &f
 }
 
 // All returns what was counted, in the order in which it was met first.

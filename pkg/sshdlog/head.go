@@ -56,11 +56,6 @@ func (t *text) parse(line []byte) (ours bool) {
 		return false
 	}
 	t.msg = rest
-	if len(rest) > 4 && rest[0] == '[' && string(rest[:4]) == "[ID " { // Solaris
-		if at := bytes.Index(rest, []byte("] ")); at > 0 {
-			t.msg = rest[at+2:]
-		}
-	}
 	t.syslog()
 	return true
 }
@@ -101,6 +96,11 @@ func (t *text) parse5424(rest []byte) (ours bool) {
 
 // syslog undoes what syslogd has done to the message.
 func (t *text) syslog() {
+	if m := t.msg; len(m) > 4 && m[0] == '[' && string(m[:4]) == "[ID " { // Solaris
+		if at := bytes.Index(m, []byte("] ")); at > 0 {
+			t.msg = m[at+2:]
+		}
+	}
 	const repeated = "message repeated "
 	if len(t.msg) > len(repeated) && string(t.msg[:len(repeated)]) == repeated && t.msg[len(t.msg)-1] == ']' {
 		number, inner, ok := bytes.Cut(t.msg[len(repeated):], []byte(" times: [ "))

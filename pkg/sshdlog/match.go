@@ -8,6 +8,14 @@ import (
 	"pi-key-tools/pkg/cause"
 )
 
+// group is what its events are counted in.
+func (p *pattern) group() string {
+	if p.cause == "" {
+		return p.name
+	}
+	return p.cause
+}
+
 // A form is the text of a pattern, compiled: literals with parameters between
 // them. A message must fit from its first byte to its last.
 type form struct {
@@ -332,16 +340,18 @@ func (n *node) finish(above []*form) {
 }
 
 // find returns the node of the longest prefix that the message has, or one
-// above it that has forms, when none below is of the severity want.
-func (n *node) find(m []byte, w program, want Severity) *node {
+// above it that has forms, when none below is of the severity want; and how long
+// its prefix is.
+func (n *node) find(m []byte, w program, want Severity) (at *node, depth int) {
 	for len(m) > 0 && (len(n.forms) == 0 || n.any[w] >= want) {
 		next := n.below[m[0]]
 		if next == nil || len(m) < len(next.text) || string(m[:len(next.text)]) != next.text {
 			break
 		}
 		n, m = next, m[len(next.text):]
+		depth += len(next.text)
 	}
-	return n
+	return n, depth
 }
 
 // unwanted is the pattern of what nobody asks for.
@@ -350,7 +360,7 @@ var unwanted pattern
 // match finds the pattern of a text, or nil. A text that begins as only those
 // of a severity below want do is taken for known, and not looked at further.
 func (t *text) match(want Severity, found *spans) *pattern {
-	n := byPrefix.find(t.msg, t.program, want)
+	n, _ := byPrefix.find(t.msg, t.program, want)
 	if len(n.forms) > 0 && n.most[t.program] < want {
 		return &unwanted
 	}

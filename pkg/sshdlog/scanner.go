@@ -20,7 +20,6 @@ type Scanner struct {
 	from, to int // what is unread in buf
 	err      error
 
-	usual   head
 	ready   []Event // to be yielded, from next on
 	next    int
 	waiting waiting
@@ -38,8 +37,12 @@ type Stats struct {
 	Foreign int // are of other programs
 }
 
-// bufferSize bounds a line: what is longer is cut.
-const bufferSize = 1 << 18
+// A line that the buffer cannot hold is cut. What is kept of it is longer than
+// any head and message.
+const (
+	bufferSize = 1 << 18
+	keptOfLong = messageMax * 8
+)
 
 // NewScanner returns a Scanner that yields events of this severity and above.
 func NewScanner(r io.Reader, want Severity) *Scanner {
@@ -109,7 +112,7 @@ func (s *Scanner) line() (line []byte, cut, ok bool) {
 			return line, false, true
 		}
 	}
-	line = bytes.Clone(s.buf[:messageMax*8]) // longer than any head and message
+	line = bytes.Clone(s.buf[:keptOfLong])
 	for {
 		if at := bytes.IndexByte(s.buf[s.from:s.to], '\n'); at >= 0 {
 			s.from += at + 1
@@ -128,117 +131,68 @@ func (s *Scanner) fill() bool {
 		copy(s.buf, s.buf[s.from:s.to])
 		s.from, s.to = 0, s.to-s.from
 	}
+	if s.err != nil {
+		return false
+	}
+	var n int
+	n, s.err = readSome(s.r, s.buf[s.to:])
+	s.to += n
+	return n > 0
+}
+
+// readSome reads what there is. It returns 0 with an error alone.
+func readSome(r io.Reader, b []byte) (int, error) {
 	for range 100 { // empty reads
-		if s.err != nil {
-			return false
-		}
-		var n int
-		n, s.err = s.r.Read(s.buf[s.to:])
-		if s.to += n; n > 0 {
-			return true
+		if n, err := r.Read(b); n > 0 || err != nil {
+			return n, err
 		}
 	}
-	s.err = io.ErrNoProgress
-	return false
+	return 0, io.ErrNoProgress
 }
 
 // read understands one line.
 func (s *Scanner) read(line []byte, cut bool) {
-	if s.record.started || len(line) > 9 && line[0] == '_' && string(line[:9]) == "__CURSOR=" {
+	if s.record.started || startsExport(line) {
 		if s.export(line, cut) {
 			return
 		}
 	}
 	s.stats.Lines++
-	if s.skim(line) {
-		s.stats.Known++
-		return
-	}
 	t := text{times: 1, cut: cut}
-	ours, structured := false, false
-	if len(line) > 0 && (line[0] == '{' || line[0] == 0x1e || line[0] == 'd') {
-		ours, structured = t.json(line)
-	}
-	if !structured {
-		ours = t.parse(line)
-		s.usual.learn(line, &t)
-	}
-	if !ours {
+	if !t.read(line) {
 		s.stats.Foreign++
 		return
 	}
 	s.text(&t)
 }
 
-// A head is what the lines before have begun with: a time of some length, then
-// the host. Most lines are by the same writer, and most of no interest.
-type head struct {
-	host []byte // and the blank after it
-	at   int    // where it starts; 0 if nothing is known
-}
-
-// learn notes the head of a line that names sshd after a time and a host.
-func (h *head) learn(line []byte, t *text) {
-	n := len(t.time) + 1
-	if t.program != sshd || len(t.host) == 0 || !bytes.HasPrefix(line, t.time) || len(line) < n || !bytes.HasPrefix(line[n:], t.host) || plainStamp(line) != n {
-		return
-	}
-	h.at, h.host = n, append(append(h.host[:0], t.host...), ' ')
-}
-
-// plainStamp is stamp for the two formats in files that are long.
-func plainStamp(line []byte) int {
-	if len(line) > 20 && line[4] == '-' && line[7] == '-' && line[10] == 'T' {
-		return bytes.IndexByte(line, ' ') + 1
-	}
-	return traditional(line)
-}
-
-// skim reports whether the line has the usual head, is of sshd, and begins as
-// only lines that nobody asks for do: it is known then.
-func (s *Scanner) skim(line []byte) bool {
-	const tag = "sshd["
-	at := s.usual.at + len(s.usual.host)
-	if s.usual.at == 0 || len(line) < at+len(tag)+4 || string(line[s.usual.at:at]) != string(s.usual.host) || plainStamp(line) != s.usual.at {
-		return false
-	}
-	line = line[at:]
-	if string(line[:len(tag)]) != tag {
-		const newer = "sshd-session["
-		if len(line) < len(newer) || string(line[:len(newer)]) != newer {
-			return false
+// read understands the head of a line. ours is false for one of a program that
+// we do not know.
+func (t *text) read(line []byte) (ours bool) {
+	if len(line) > 0 && (line[0] == '{' || line[0] == 0x1e || line[0] == 'd') {
+		if ours, structured := t.json(line); structured {
+			return ours
 		}
-		line = line[len(newer)-len(tag):]
 	}
-	end := len(tag)
-	for end < len(line) && isDigit(line[end]) {
-		end++
-	}
-	if end+3 > len(line) || line[end] != ']' || line[end+1] != ':' || line[end+2] != ' ' ||
-		len(s.waiting.pids) > 0 && s.waiting.pids[string(line[len(tag):end])] > 0 {
-		return false
-	}
-	n := byPrefix.find(line[end+3:], sshd, s.want)
-	return len(n.forms) > 0 && n.most[sshd] < s.want
+	return t.parse(line)
 }
 
 // text takes a line of ours.
 func (s *Scanner) text(t *text) {
 	t.clean()
-	want := s.want
-	waited := s.waiting.pids[string(t.pid)] > 0
-	if waited {
-		want = Context
-	}
-	p := t.match(want, &s.found)
+	p := t.match(s.want, &s.found)
 	if p == nil {
 		s.stats.Unknown++
 		return
 	}
 	s.stats.Known++
-	if waited {
-		s.ready = append(s.ready, s.waiting.tell(t, p, &s.found)...)
-	}
+	s.understood(t, p)
+}
+
+// understood takes a text of which the pattern is found, as far as match does
+// for what is wanted.
+func (s *Scanner) understood(t *text, p *pattern) {
+	s.tell(t, p)
 	if p.severity < s.want {
 		return
 	}
@@ -258,6 +212,19 @@ func (s *Scanner) text(t *text) {
 	s.ready = append(s.ready, e)
 }
 
+// tell gives the events that wait what a text of their connection knows.
+func (s *Scanner) tell(t *text, p *pattern) {
+	if s.waiting.processes[processOf(t.pid)] == 0 {
+		return
+	}
+	if p == &unwanted {
+		p = t.match(Context, &s.found)
+	}
+	if p != nil {
+		s.ready = append(s.ready, s.waiting.tell(t, p, &s.found)...)
+	}
+}
+
 // ofServer reports whether the pattern is about the server, not a connection.
 func (p *pattern) ofServer() bool {
 	switch p.cause {
@@ -272,34 +239,48 @@ type conn struct{ host, pid string }
 
 func (e *Event) conn() conn { return conn{e.Host, e.PID} }
 
+// A process stands for a PID: one of up to eight bytes alone, a longer one
+// together with others.
+type process uint64
+
+// processOf puts the bytes of a PID side by side, the first one lowest.
+func processOf[T string | []byte](pid T) process {
+	var id process
+	for i := range len(pid) {
+		id ^= process(pid[i]) << (i % 8 * 8)
+	}
+	return id
+}
+
 // maxWaiting bounds the events that wait for a later line.
 const maxWaiting = 256
 
 // waiting are events of which the user or the address is not known yet, in the
 // order of their lines.
 type waiting struct {
-	events []Event
-	pids   map[string]int // how many events wait for the process
+	events    []Event
+	processes map[process]int // how many events wait for it
 }
 
 // add lets an event wait. It returns the oldest if there are too many.
 func (w *waiting) add(e Event) (done []Event) {
-	if w.pids == nil {
-		w.pids = make(map[string]int)
+	if w.processes == nil {
+		w.processes = make(map[process]int)
 	}
 	if len(w.events) == maxWaiting {
 		done = append(done, w.remove(0))
 	}
 	w.events = append(w.events, e)
-	w.pids[e.PID]++
+	w.processes[processOf(e.PID)]++
 	return done
 }
 
 func (w *waiting) remove(i int) Event {
 	e := w.events[i]
 	w.events = append(w.events[:i], w.events[i+1:]...)
-	if w.pids[e.PID]--; w.pids[e.PID] == 0 {
-		delete(w.pids, e.PID)
+	id := processOf(e.PID)
+	if w.processes[id]--; w.processes[id] == 0 {
+		delete(w.processes, id)
 	}
 	return e
 }
@@ -498,6 +479,12 @@ const (
 	maxRecord = 1 << 14
 	maxField  = 1 << 26
 )
+
+// startsExport reports whether the line is the first of a record.
+func startsExport(line []byte) bool {
+	const first = "__CURSOR="
+	return len(line) > len(first) && line[0] == '_' && string(line[:len(first)]) == first
+}
 
 // export takes a line of journalctl -o export: KEY=value, or KEY alone, and
 // then a length in eight bytes, the value and a newline; an empty line ends the

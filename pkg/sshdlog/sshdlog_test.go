@@ -396,29 +396,6 @@ Nov 22 07:23:31 pi sshd[500]: error: Refused by key options
 	}
 }
 
-// What is skimmed is what would be passed over anyhow.
-func TestSkim(t *testing.T) {
-	var log strings.Builder
-	for i, x := range examples(t) {
-		p := patterns[slices.IndexFunc(patterns, func(p pattern) bool { return p.name == x.want.Name })].program
-		fmt.Fprintf(&log, "2026-11-22T07:23:29.719890+00:00 pi %s[%d]: %s\n", []string{tagOf(p), "sshd"}[i%2*int(p&sshd)], i, x.line)
-	}
-	refusals := func(want Severity) (n int, stats Stats) {
-		got, stats := scan(t, log.String()+log.String(), want)
-		for _, e := range got {
-			if e.Severity == Refusal {
-				n++
-			}
-		}
-		return n, stats
-	}
-	all, allStats := refusals(Context)
-	some, someStats := refusals(Refusal)
-	if all != some || all < 100 || allStats != someStats {
-		t.Errorf("%d %+v of all, %d %+v with skimming", all, allStats, some, someStats)
-	}
-}
-
 func TestLongLines(t *testing.T) {
 	const m = "Nov 22 07:23:29 pi sshd[1]: User pi from 192.0.2.1 not allowed because listed in DenyUsers\n"
 	log := m + strings.Repeat("x", 3*bufferSize) + "\n" + m + "Nov 22 07:23:29 pi sshd[1]: Authentication refused: bad ownership or modes for file /" +

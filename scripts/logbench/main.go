@@ -47,12 +47,9 @@ func main() {
 
 // readLog counts as pikeyfix --log does, and tells the memory that it took.
 func readLog(r io.Reader) error {
-	s := sshdlog.NewScanner(r, sshdlog.Refusal)
 	var c sshdlog.Counter
-	for s.Scan() {
-		c.Add(s.Event())
-	}
-	if err := s.Err(); err != nil {
+	stats, err := c.AddLog(r, sshdlog.Refusal)
+	if err != nil {
 		return err
 	}
 	modes := 0
@@ -65,7 +62,7 @@ func readLog(r io.Reader) error {
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
 	fmt.Printf("%d bad modes; %d lines, %d known, %d unknown, %d foreign; %d kept, left out %v; %d MB from the system\n", modes,
-		s.Stats().Lines, s.Stats().Known, s.Stats().Unknown, s.Stats().Foreign, len(c.All()), c.LeftOut(), m.Sys>>20)
+		stats.Lines, stats.Known, stats.Unknown, stats.Foreign, len(c.All()), c.LeftOut(), m.Sys>>20)
 	return nil
 }
 

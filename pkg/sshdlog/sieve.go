@@ -1,0 +1,474 @@
+package sshdlog
+
+import (
+	"bytes"
+	"encoding/binary"
+	"io"
+	"math/bits"
+	"runtime"
+	"sync"
+	"sync/atomic"
+)
+
+// AddLog counts the events of a log of this severity and above: those that a
+// Scanner yields, in its order, but with all processors and in much less time.
+// It reads to the end, of which it returns the error if it was another than
+// io.EOF, and holds a bounded part of the log.
+func (c *Counter) AddLog(r io.Reader, want Severity) (Stats, error) {
+	prepare()
+	workers := runtime.GOMAXPROCS(0)
+	c.init()
+	m := merger{counter: c, scanner: Scanner{want: want}}
+	l := cutter{r: r, queue: make(chan *piece, 2*workers)}
+	free := make(chan *piece, cap(l.queue))
+	for range cap(free) {
+		free <- &piece{buf: make([]byte, pieceSize), sifted: make(chan struct{}, 1)}
+	}
+	var running sync.WaitGroup
+	for range workers {
+		running.Go(func() {
+			v := sieve{want: want}
+			for p := range free {
+				if !l.next(p) {
+					return
+				}
+				v.full = m.full.Load()
+				v.sift(p)
+				p.sifted <- struct{}{}
+			}
+		})
+	}
+	go func() {
+		running.Wait()
+		close(l.queue)
+	}()
+	var left []io.Reader // what is not for the sieve
+	for p := range l.queue {
+		<-p.sifted
+		if left != nil {
+			left = append(left, bytes.NewReader(p.buf[:p.to]))
+			continue
+		}
+		m.merge(p)
+		if p.export < 0 {
+			free <- p
+			continue
+		}
+		left = append(left, bytes.NewReader(p.buf[p.export:p.to]))
+		l.stop()
+		close(free)
+	}
+	s := &m.scanner
+	s.r, s.buf = io.MultiReader(append(left, &l)...), make([]byte, bufferSize)
+	for s.Scan() {
+		c.Add(s.Event())
+	}
+	return s.Stats(), s.Err()
+}
+
+// pieceSize is how much of a log is read at once. It is more than a line may
+// have, and less than the nearer caches of a processor.
+const pieceSize = 2 * bufferSize
+
+// A piece is a part of a log, of whole lines, but for one that is too long.
+type piece struct {
+	buf    []byte
+	to     int  // where it ends in buf
+	inside bool // it starts in a line of which no more is wanted
+
+	sifted chan struct{} // receives once what is below holds
+	stats  Stats
+	marks  []mark
+	wanted []wanted
+	misses []miss
+	export int // where it goes on as journalctl -o export, or -1
+}
+
+// A mark is a line of a program that we know.
+type mark struct {
+	at      int
+	process process
+}
+
+// A wanted line is one of which there is an event.
+type wanted struct {
+	mark  int    // its index
+	count int    // what it is counted as, or -1 if that is not known yet
+	times int    // if it is
+	time  []byte // if it is
+}
+
+// A miss is how many events of a cause are counted as left out.
+type miss struct {
+	cause string
+	times int
+}
+
+// line returns the line at a place, as Scanner.line does, and where the next
+// one is.
+func (p *piece) line(at int) (line []byte, cut bool, next int) {
+	line, next = p.buf[at:p.to], p.to
+	if end := bytes.IndexByte(line, '\n'); end >= 0 {
+		line, next = line[:end], at+end+1
+	}
+	if len(line) >= bufferSize {
+		return line[:keptOfLong], true, next
+	}
+	return line, false, next
+}
+
+// A cutter cuts a log into pieces.
+type cutter struct {
+	mu     sync.Mutex
+	r      io.Reader
+	err    error  // of r
+	rest   []byte // of a line that is not whole yet
+	inside bool   // what comes next belongs to a line that was too long
+	queue  chan *piece
+
+	stopped bool
+}
+
+// next reads a piece and puts it into the queue, before anyone reads the one
+// that follows. It reports whether there was any.
+func (l *cutter) next(p *piece) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.stopped {
+		return false
+	}
+	p.inside, p.to = l.inside, copy(p.buf, l.rest)
+	l.rest = l.rest[:0]
+	for l.err == nil && p.to < len(p.buf) {
+		var n int
+		n, l.err = readSome(l.r, p.buf[p.to:])
+		p.to += n
+	}
+	if p.to == 0 {
+		return false
+	}
+	if l.err == nil {
+		end := bytes.LastIndexByte(p.buf, '\n') + 1
+		if l.inside = end == 0; !l.inside {
+			l.rest = append(l.rest, p.buf[end:]...)
+			p.to = end
+		}
+	}
+	l.queue <- p
+	return true
+}
+
+// stop ends the cutting. What is left can be read then.
+func (l *cutter) stop() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.stopped = true
+}
+
+// Read reads what no piece has.
+func (l *cutter) Read(b []byte) (int, error) {
+	if len(l.rest) > 0 {
+		n := copy(b, l.rest)
+		l.rest = l.rest[n:]
+		return n, nil
+	}
+	if l.err != nil {
+		return 0, l.err
+	}
+	return l.r.Read(b)
+}
+
+// A sieve looks at each line of a piece by itself, and keeps those that matter.
+type sieve struct {
+	want  Severity
+	full  *full
+	found spans
+	known [256]beginning // by a hash of their first bytes
+}
+
+// A beginning is that of messages of sshd that are known and not wanted,
+// whatever follows. Its first bytes are those of a message that had it.
+type beginning struct {
+	first, second uint64
+	text          string
+}
+
+// slot returns where a beginning of these first bytes is kept.
+func (v *sieve) slot(first, second uint64) *beginning {
+	return &v.known[(first*0x9e3779b97f4a7c15^second)*0xbf58476d1ce4e5b9>>56]
+}
+
+// sift fills in what a piece says about its lines.
+func (v *sieve) sift(p *piece) {
+	p.stats, p.marks, p.wanted, p.misses, p.export = Stats{}, p.marks[:0], p.wanted[:0], p.misses[:0], -1
+	at := 0
+	if p.inside {
+		_, _, at = p.line(0)
+	}
+	for at < p.to {
+		line, cut, next := p.line(at)
+		if startsExport(line) {
+			p.export = at
+			return
+		}
+		p.stats.Lines++
+		switch h, ours := skim(line); {
+		case h.message > 0 && v.passes(line[h.message:]):
+			p.stats.Known++
+			p.marks = append(p.marks, mark{at, h.process})
+		case h.message > 0:
+			t := text{times: 1, cut: cut, time: line[:h.time], pid: line[h.pid : h.message-3], msg: bytes.TrimSuffix(line[h.message:], []byte{'\r'}), program: sshd}
+			t.syslog()
+			v.look(&t, p, at)
+		case !ours:
+			p.stats.Foreign++
+		default:
+			t := text{times: 1, cut: cut}
+			if !t.read(line) {
+				p.stats.Foreign++
+				break
+			}
+			v.look(&t, p, at)
+		}
+		at = next
+	}
+}
+
+// A head is what skim finds before a message of sshd: where the time ends, and
+// where the PID and the message start.
+type head struct {
+	time, pid, message int
+	process            process
+}
+
+// skim finds the head of a line as most are: with a time as long logs have it, a
+// host, and a tag with a PID. message is 0 where it is in doubt, and ours is
+// false where the line is surely of another program.
+func skim(line []byte) (h head, ours bool) {
+	at := plainStamp(line)
+	if at == 0 {
+		return head{}, true
+	}
+	host := bytes.IndexByte(line[at:], ' ')
+	if host <= 0 || line[at+host-1] == ':' {
+		return head{}, true
+	}
+	h.time = at - 1
+	at += host + 1
+	tag := line[at:]
+	const older, newer, most = "sshd[", "sshd-session[", 8 // digits and what follows
+	switch {
+	case len(tag) < len(newer)+most+3:
+		return head{}, true
+	case string(tag[:len(older)]) == older:
+		h.pid = at + len(older)
+	case string(tag[:len(newer)]) == newer:
+		h.pid = at + len(newer)
+	default:
+		end := bytes.IndexByte(tag, ' ') // all of our names begin with ss or dr, in brackets or not
+		other := end > 0 && tag[end-1] == ':' && tag[0] != '(' && tag[0] != '[' && string(tag[:2]) != "ss" && string(tag[:2]) != "dr"
+		return head{}, !other
+	}
+	// The bracket, and that nothing but digits stands before it.
+	word := binary.LittleEndian.Uint64(line[h.pid:])
+	const each = 0x0101010101010101
+	bracket := word ^ each*']'
+	n := bits.TrailingZeros64((bracket-each)&^bracket&(each*0x80)) / 8
+	if n == 0 || n == most || line[h.pid+n+1] != ':' || line[h.pid+n+2] != ' ' {
+		return head{}, true
+	}
+	word &= 1<<(8*n) - 1
+	digits := word ^ each*'0'&(1<<(8*n)-1)
+	if (digits|(digits+each*(0x7f-9)))&(each*0x80) != 0 {
+		return head{}, true
+	}
+	h.process, h.message = process(word), h.pid+n+3
+	return h, true
+}
+
+// plainStamp is stamp for the two formats in files that are long.
+func plainStamp(line []byte) int {
+	if len(line) > 20 && line[4] == '-' && line[7] == '-' && line[10] == 'T' && isDigits(line[:4]) {
+		return bytes.IndexByte(line, ' ') + 1
+	}
+	if len(line) > 0 && line[0] >= 'A' && line[0] <= 'Z' {
+		return traditional(line)
+	}
+	return 0
+}
+
+// longestEnd is at most what clean and syslog take off the end of a message.
+const longestEnd = len("\r [postauth]#015")
+
+// passes reports whether a message of sshd is known to be known, and unwanted.
+func (v *sieve) passes(m []byte) bool {
+	if len(m) < 16 {
+		return false
+	}
+	first, second := binary.LittleEndian.Uint64(m), binary.LittleEndian.Uint64(m[8:])
+	b := v.slot(first, second)
+	return b.first == first && b.second == second && len(m) >= len(b.text)+longestEnd && string(m[:len(b.text)]) == b.text
+}
+
+// learn notes a beginning of the message, which is of a pattern that nobody
+// wants, if its first bytes decide so.
+func (v *sieve) learn(m []byte) {
+	if len(m) < 16 {
+		return
+	}
+	t := text{msg: m, program: sshd}
+	t.clean()
+	level := bytes.Index(m, t.msg)
+	n, depth := byPrefix.find(t.msg, sshd, v.want)
+	if len(n.forms) == 0 || n.any[sshd] >= v.want {
+		return
+	}
+	first, second := binary.LittleEndian.Uint64(m), binary.LittleEndian.Uint64(m[8:])
+	*v.slot(first, second) = beginning{first, second, string(m[:level+depth])}
+}
+
+// look takes a line of ours.
+func (v *sieve) look(t *text, p *piece, at int) {
+	raw := t.msg
+	t.clean()
+	pattern := t.match(v.want, &v.found)
+	if pattern == nil {
+		p.stats.Unknown++
+		return
+	}
+	p.stats.Known++
+	p.marks = append(p.marks, mark{at, processOf(t.pid)})
+	switch {
+	case pattern == &unwanted:
+		if t.program == sshd {
+			v.learn(raw)
+		}
+	case pattern.severity >= v.want:
+		v.keep(t, pattern, p)
+	}
+}
+
+// keep notes that the last mark is of a line that is wanted.
+func (v *sieve) keep(t *text, pattern *pattern, p *piece) {
+	w := wanted{mark: len(p.marks) - 1, count: -1}
+	if v.full.decides(t, pattern, &v.found) {
+		count, ok := v.full.count(t, pattern, &v.found)
+		if !ok {
+			p.miss(pattern.cause, t.times)
+			return
+		}
+		w.count, w.times, w.time = count, t.times, t.time
+	}
+	p.wanted = append(p.wanted, w)
+}
+
+// miss counts an event as left out.
+func (p *piece) miss(cause string, times int) {
+	for i := range p.misses {
+		if p.misses[i].cause == cause {
+			p.misses[i].times += times
+			return
+		}
+	}
+	p.misses = append(p.misses, miss{cause, times})
+}
+
+// full are the groups of a Counter of which it keeps no more: what is in index
+// is counted, what is not is left out.
+type full struct {
+	groups map[string]bool
+	index  map[countKey]int
+}
+
+// decides reports whether the event of a text is counted in a full group,
+// whatever stands in other lines.
+func (f *full) decides(t *text, p *pattern, found *spans) bool {
+	switch {
+	case f == nil, !f.groups[p.group()]:
+		return false
+	case p.cause == byPath, p.cause == "entry-from", p.cause == "entry-expired", p.cause == "entry-refused":
+		return false
+	case found[user].to == 0, found[addr].to == 0, found[line].to > 0: // it may wait, or is rare
+		return false
+	}
+	return bytes.IndexByte(t.msg, '\\') < 0
+}
+
+// count returns the index of the Count of such an event.
+func (f *full) count(t *text, p *pattern, found *spans) (int, bool) {
+	value := func(f field) []byte { return t.msg[found[f].from:found[f].to] }
+	i, ok := f.index[countKey{group: p.group(), path: string(value(file)), user: string(value(user)), key: string(value(key))}]
+	return i, ok
+}
+
+// A merger puts together what the pieces say, in their order.
+type merger struct {
+	counter *Counter
+	scanner Scanner
+	full    atomic.Pointer[full]
+}
+
+// merge takes the next piece.
+func (m *merger) merge(p *piece) {
+	s := &m.scanner
+	s.stats.Lines += p.stats.Lines
+	s.stats.Known += p.stats.Known
+	s.stats.Unknown += p.stats.Unknown
+	s.stats.Foreign += p.stats.Foreign
+	for _, miss := range p.misses {
+		m.counter.leftOut[miss.cause] += miss.times
+	}
+	next := 0 // mark
+	for _, w := range p.wanted {
+		if w.count < 0 {
+			m.tell(p, p.marks[next:w.mark])
+			t := m.text(p, p.marks[w.mark])
+			if pattern := t.match(s.want, &s.found); pattern != nil {
+				s.understood(&t, pattern)
+				m.flush()
+			}
+		} else {
+			m.tell(p, p.marks[next:w.mark+1])
+			m.counter.again(w.count, w.times, string(w.time))
+		}
+		next = w.mark + 1
+	}
+	m.tell(p, p.marks[next:])
+	if f := m.full.Load(); m.counter.full > 0 && (f == nil || len(f.groups) < m.counter.full) {
+		m.full.Store(m.counter.snapshot())
+	}
+}
+
+// tell gives the events that wait what lines of their connections know.
+func (m *merger) tell(p *piece, marks []mark) {
+	s := &m.scanner
+	for _, k := range marks {
+		if len(s.waiting.events) == 0 {
+			return
+		}
+		if s.waiting.processes[k.process] > 0 {
+			t := m.text(p, k)
+			s.tell(&t, &unwanted)
+			m.flush()
+		}
+	}
+}
+
+// text returns the text of a line.
+func (m *merger) text(p *piece, k mark) text {
+	line, cut, _ := p.line(k.at)
+	t := text{times: 1, cut: cut}
+	t.read(line)
+	t.clean()
+	return t
+}
+
+// flush counts what is ready.
+func (m *merger) flush() {
+	for i := range m.scanner.ready {
+		e := &m.scanner.ready[i]
+		e.settle()
+		m.counter.Add(*e)
+	}
+	m.scanner.ready = m.scanner.ready[:0]
+}

@@ -1,0 +1,206 @@
+package sshdlog
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"math/rand/v2"
+	"os"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"testing/iotest"
+)
+
+// same demands that AddLog counts what a Scanner yields.
+func same(t *testing.T, log []byte, want Severity) (events int) {
+	t.Helper()
+	var plain, quick Counter
+	s := NewScanner(bytes.NewReader(log), want)
+	for s.Scan() {
+		plain.Add(s.Event())
+		events++
+	}
+	stats, err := quick.AddLog(iotest.HalfReader(bytes.NewReader(log)), want)
+	if err != nil || stats != s.Stats() {
+		t.Errorf("severity %d: %+v, %v, the Scanner has %+v", want, stats, err, s.Stats())
+	}
+	if !maps.Equal(quick.LeftOut(), plain.LeftOut()) {
+		t.Errorf("severity %d: left out %v, of the Scanner's %v", want, quick.LeftOut(), plain.LeftOut())
+	}
+	for i := range min(len(quick.All()), len(plain.All())) {
+		if quick.All()[i] != plain.All()[i] {
+			t.Errorf("severity %d: %d:\n got %+v\nwant %+v", want, i, quick.All()[i], plain.All()[i])
+			break
+		}
+	}
+	if len(quick.All()) != len(plain.All()) {
+		t.Errorf("severity %d: %d kept, of the Scanner's %d", want, len(quick.All()), len(plain.All()))
+	}
+	return events
+}
+
+// mixed makes a log of all examples in all formats but that of records, with
+// users and PIDs that come again and some that do not, lines of other programs,
+// and damage.
+func mixed(messages []string, rnd *rand.Rand, lines int) []byte {
+	var log []byte
+	tags := []string{"sshd", "sshd", "sshd", "sshd-session", "sshd-auth", "dropbear", "ssh", "sudo", "CRON", "ss", "drop", "(sshd)", "[sshd]"}
+	plain := formats[:slices.IndexFunc(formats, func(f format) bool { return f.name == "export" })]
+	usual := plain[rnd.IntN(len(plain))]
+	for range lines {
+		m := messages[rnd.IntN(len(messages))]
+		switch rnd.IntN(8) {
+		case 0, 1:
+			m = fmt.Sprintf("Invalid user u%d from 192.0.2.%d port 4242", rnd.IntN(400), rnd.IntN(8))
+		case 2:
+			m = fmt.Sprintf("Connection closed by authenticating user u%d 192.0.2.7 port 4242 [preauth]", rnd.IntN(400))
+		case 3:
+			m = m[:rnd.IntN(len(m)+1)]
+		}
+		switch rnd.IntN(30) {
+		case 0:
+			m += []string{" [preauth]", " [postauth]", "#015", "\r", " ", "#033", "\x00", strings.Repeat("x", 600), strings.Repeat("y", 2000)}[rnd.IntN(9)]
+		case 1:
+			m = []string{"error: ", "fatal: ", "debug1: ", " ", "[ID 1 auth.info] "}[rnd.IntN(5)] + m
+		case 2:
+			m = "message repeated " + strconv.Itoa(rnd.IntN(5)) + " times: [ " + m + "]"
+		}
+		f := usual
+		if rnd.IntN(6) == 0 {
+			f = plain[rnd.IntN(len(plain))]
+		}
+		pid := strconv.Itoa(rnd.IntN(60))
+		if rnd.IntN(100) == 0 {
+			pid = []string{"", "x", "1234567", "12345678", "123456789", "1]", "1[2", ":"}[rnd.IntN(8)]
+		}
+		line := []byte(f.line(tags[rnd.IntN(len(tags))], pid, m) + "\n")
+		if rnd.IntN(40) == 0 {
+			line[rnd.IntN(len(line))] = " :[]-T1\n\x00"[rnd.IntN(9)]
+		}
+		log = append(log, line...)
+	}
+	return log
+}
+
+// messagesOf are those of the examples.
+func messagesOf(t *testing.T) []string {
+	var all []string
+	for _, x := range examples(t) {
+		all = append(all, x.line)
+	}
+	return all
+}
+
+func TestAddLog(t *testing.T) {
+	messages := messagesOf(t)
+	for seed := range uint64(6) {
+		log := mixed(messages, rand.New(rand.NewPCG(seed, 1)), 10_000)
+		for want := Context; want <= Refusal; want++ {
+			if n := same(t, log, want); n < 500 {
+				t.Fatalf("only %d events", n)
+			}
+		}
+		if t.Failed() {
+			t.Fatalf("seed %d", seed)
+		}
+	}
+}
+
+// Pieces end where they like; lines may be longer than they are.
+func TestAddLogPieces(t *testing.T) {
+	messages := messagesOf(t)
+	const line = "Nov 22 07:23:29 pi sshd[1]: User pi from 192.0.2.1 not allowed because listed in DenyUsers\n"
+	rnd := rand.New(rand.NewPCG(1, 2))
+	var log []byte
+	for _, n := range []int{0, 1, bufferSize - len(line), bufferSize - 2, bufferSize - 1, bufferSize, bufferSize + 1, pieceSize - 1, pieceSize, pieceSize + 1, 3*pieceSize + 5} {
+		log = append(append(log, line...), mixed(messages, rnd, 1000)...)
+		log = append(append(log, bytes.TrimSuffix([]byte(line), []byte("\n"))...), bytes.Repeat([]byte("z"), n)...)
+		same(t, log, Refusal) // without an end
+		log = append(log, '\n')
+		same(t, log, Refusal)
+	}
+}
+
+// Records of journalctl -o export may follow on lines, with newlines in them.
+func TestAddLogExport(t *testing.T) {
+	messages := messagesOf(t)
+	export := formats[slices.IndexFunc(formats, func(f format) bool { return f.name == "export of bytes" })]
+	for _, before := range []int{0, 10, 20_000} {
+		rnd := rand.New(rand.NewPCG(3, uint64(before)))
+		log := mixed(messages, rnd, before)
+		for i := range 20_000 {
+			log = append(log, export.line("sshd", strconv.Itoa(i), messages[rnd.IntN(len(messages))])+"\n"...)
+		}
+		log = append(log, mixed(messages, rnd, 1000)...)
+		if n := same(t, log, Refusal); n < 5_000 {
+			t.Errorf("only %d events", n)
+		}
+	}
+}
+
+func TestAddLogError(t *testing.T) {
+	broken := errors.New("broken")
+	const line = "Nov 22 07:23:29 pi sshd[1]: User pi from 192.0.2.1 not allowed because listed in DenyUsers\n"
+	var c Counter
+	stats, err := c.AddLog(io.MultiReader(strings.NewReader(strings.Repeat(line, 100_000)), iotest.ErrReader(broken)), Refusal)
+	if err != broken || stats.Lines != 100_000 || len(c.All()) != 1 || c.All()[0].Times != 100_000 {
+		t.Errorf("%v, %+v, %+v", err, stats, c.All())
+	}
+}
+
+// The memory does not grow with the log.
+func TestAddLogMemory(t *testing.T) {
+	messages := messagesOf(t)
+	part := mixed(messages, rand.New(rand.NewPCG(5, 6)), 10_000)
+	used := func(parts int) uint64 {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		var c Counter
+		if _, err := c.AddLog(&repeated{part: part, left: parts * len(part)}, Refusal); err != nil {
+			t.Fatal(err)
+		}
+		runtime.ReadMemStats(&after)
+		return after.HeapSys - min(after.HeapSys, before.HeapSys)
+	}
+	used(5)
+	if more := used(100); more > 16<<20 {
+		t.Errorf("%d MB more for %d MB", more>>20, 100*len(part)>>20)
+	}
+}
+
+// A repeated reader yields the same again and again.
+type repeated struct {
+	part     []byte
+	at, left int
+}
+
+func (r *repeated) Read(b []byte) (int, error) {
+	if r.left == 0 {
+		return 0, io.EOF
+	}
+	n := copy(b[:min(len(b), r.left)], r.part[r.at:])
+	r.at, r.left = (r.at+n)%len(r.part), r.left-n
+	return n, nil
+}
+
+func FuzzAddLog(f *testing.F) {
+	data, err := os.ReadFile("testdata/lines.txt")
+	if err != nil {
+		f.Fatal(err)
+	}
+	for _, format := range formats {
+		for s := range strings.Lines(string(data)) {
+			message, _, _ := strings.Cut(s, "\t")
+			f.Add([]byte(strings.Repeat(format.line("sshd", "12", message)+"\n", 2)))
+		}
+	}
+	f.Fuzz(func(t *testing.T, log []byte) {
+		same(t, log, Refusal)
+		same(t, log, Accepted)
+	})
+}
