@@ -1,9 +1,6 @@
 package hostfs
 
-import (
-	"fmt"
-	"strings"
-)
+import "strings"
 
 // letters are the bytes that mean themselves to every shell, quoted or not.
 const letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_./:,@+"
@@ -19,21 +16,30 @@ const letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_
 // passes; what is longer belongs on the standard input.
 func ShellCommand(script string) string {
 	var b strings.Builder
+	b.Grow(2*len(script) + 64)
 	b.WriteString(`exec /bin/sh -c 'eval "$(printf "`)
 	for _, c := range []byte(script) {
-		switch {
-		case strings.IndexByte(letters+" =", c) >= 0:
-			b.WriteByte(c)
-		case c == '%':
-			// Not octal: a printf may read escapes first and conversions then.
-			b.WriteString("%%")
-		default:
-			fmt.Fprintf(&b, `\%03o`, c)
-		}
+		b.WriteString(encoded[c])
 	}
 	b.WriteString(`")"'`)
 	return b.String()
 }
+
+// encoded is how each byte is written in a format of printf(1).
+var encoded = func() (table [256]string) {
+	for i := range table {
+		switch c := byte(i); {
+		case strings.IndexByte(letters+" =", c) >= 0:
+			table[i] = string([]byte{c})
+		case c == '%':
+			// Not octal: a printf may read escapes first and conversions then.
+			table[i] = "%%"
+		default:
+			table[i] = string([]byte{'\\', '0' + c>>6, '0' + c>>3&7, '0' + c&7})
+		}
+	}
+	return table
+}()
 
 // Compact returns a script without what is for people, comments and indents:
 // each byte of it may take four on the wire. It is for scripts without

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"pi-key-tools/pkg/diagnose"
 	"pi-key-tools/pkg/hostfs"
@@ -83,8 +84,10 @@ func yes(b bool) string {
 // command is the line for the far login shell.
 func (p put) command() string {
 	// What start-up files say on the standard error is not ours either.
-	return hostfs.ShellCommand(p.variables() + "printf '%s\\n' \"$mark\" >&2\n" + hostfs.Compact(putScript))
+	return hostfs.ShellCommand(p.variables() + "printf '%s\\n' \"$mark\" >&2\n" + compactScript())
 }
+
+var compactScript = sync.OnceValue(func() string { return hostfs.Compact(putScript) })
 
 // Program is the script with these lines and this path (as for Shell) filled
 // in: a whole POSIX sh program, for a console or another tool. It says what
