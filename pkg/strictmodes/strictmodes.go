@@ -124,7 +124,7 @@ func Judge(ctx context.Context, tree Tree, who Account, keysFiles []string, serv
 	if !path.IsAbs(who.Home) {
 		return nil, fmt.Errorf("the home of %s is %q: not an absolute path", who.Name, who.Home)
 	}
-	w := walker{ctx, tree, make(map[string]looked)}
+	w := newWalker(ctx, tree)
 	homeName := path.Clean(who.Home)
 	home, err := w.walk(homeName)
 	if err != nil {
@@ -235,7 +235,7 @@ func Judge(ctx context.Context, tree Tree, who Account, keysFiles []string, serv
 type judge struct {
 	ctx    context.Context
 	tree   Tree
-	walker walker
+	walker *walker
 	who    Account
 	server Server
 	home   string // real path

@@ -523,3 +523,38 @@ func TestOctal(t *testing.T) {
 		}
 	}
 }
+
+// What is walked straight is what following the links finds, and costs no look
+// more.
+func TestStraight(t *testing.T) {
+	all := good("/l", "-> /home/pi", "/home/pi/up", "-> ..", "/home/pi/shut", "d0700 0 0 denied", "/home/pi/shut/in", "f0600 0 0",
+		"/home/pi/.ssh/loop", "-> loop", "/home/pip", "d0755 7 7")
+	names := []string{"/", "/home", home, keys, dir, keys + "2", keys + "/x", "/home/pip", "/home/pip/.ssh", "/l", "/l/.ssh/authorized_keys",
+		"/home/pi/up/pi", "/home/pi/shut/in", "/home/pi/.ssh/loop", "/none/at/all", "/home/pi/../pi", home + "/", dir}
+	look := func(list []string, walk func(*walker, string) (way, error)) (ways []way, looks int) {
+		w := newWalker(t.Context(), all)
+		for _, name := range list {
+			r, err := walk(w, name)
+			if err != nil {
+				t.Fatal(name, err)
+			}
+			ways = append(ways, r)
+		}
+		return ways, len(w.seen)
+	}
+	for i := range names {
+		list := slices.Concat(names[i:], names[:i])
+		straight, looks := look(list, (*walker).walk)
+		followed, most := look(list, (*walker).follow)
+		if looks != most {
+			t.Errorf("from %s: %d looks, %d by following", names[i], looks, most)
+		}
+		for k, name := range list {
+			// A way is compared when all are walked: none may be written over.
+			a, b := straight[k], followed[k]
+			if !slices.Equal(a.passed, b.passed) || a.last != b.last || a.real != b.real || a.end != b.end {
+				t.Errorf("%s after %q: %+v, by following %+v", name, list[:k], a, b)
+			}
+		}
+	}
+}

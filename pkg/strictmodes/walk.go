@@ -16,8 +16,7 @@ func RealPath(ctx context.Context, tree Tree, name string) (string, Stat, error)
 	if !path.IsAbs(name) {
 		return "", Stat{}, fmt.Errorf("%q is not an absolute path", name)
 	}
-	w := walker{ctx, tree, make(map[string]looked)}
-	way, err := w.walk(name)
+	way, err := newWalker(ctx, tree).walk(name)
 	switch {
 	case err != nil:
 		return "", Stat{}, err
@@ -34,9 +33,14 @@ func RealPath(ctx context.Context, tree Tree, name string) (string, Stat, error)
 // A walker resolves paths a component at a time, looking at nothing twice:
 // for a far tree each look is a round trip.
 type walker struct {
-	ctx  context.Context
-	tree Tree
-	seen map[string]looked
+	ctx   context.Context
+	tree  Tree
+	seen  map[string]looked
+	trail []node // the folders that the last straight way went through, from the root on
+}
+
+func newWalker(ctx context.Context, tree Tree) *walker {
+	return &walker{ctx: ctx, tree: tree, seen: make(map[string]looked)}
 }
 
 type looked struct {
@@ -81,6 +85,57 @@ func (w way) describe(otherwise string) string {
 const maxLinks = 40
 
 func (w *walker) walk(name string) (way, error) {
+	if path.Clean(name) == name {
+		if r, ok := w.straight(name); ok {
+			return r, nil
+		}
+	}
+	return w.follow(name)
+}
+
+// straight walks a clean path that is its own real path, as most are, from
+// where the last such way parted from it. It is false if that cannot be said: a
+// link is on the way, or something that follow has more to say of.
+func (w *walker) straight(name string) (way, bool) {
+	known, end := 0, 0
+	for known < len(w.trail) && within(w.trail[known].path, name) {
+		end = len(w.trail[known].path)
+		known++
+	}
+	w.trail = w.trail[:known:known] // so that nothing is written over what a way has passed
+	for end < len(name) {
+		end = next(name, end)
+		p := name[:end]
+		st, err := w.lstat(p)
+		switch {
+		case err == nil && st.Mode.IsDir():
+			w.trail = append(w.trail, node{p, st})
+		case err == nil && st.Mode&fs.ModeSymlink == 0 && p == name:
+			return way{passed: w.trail, last: node{p, st}, real: name}, true
+		case errors.Is(err, fs.ErrNotExist) && p != "/":
+			return way{passed: w.trail, real: name, end: missing}, true
+		default:
+			return way{}, false
+		}
+	}
+	last := len(w.trail) - 1
+	return way{passed: w.trail[:last], last: w.trail[last], real: name}, true
+}
+
+// next returns where the component of a clean path ends that comes after the
+// one that ends there; the first is the root.
+func next(name string, end int) int {
+	if end == 0 {
+		return 1
+	}
+	if i := strings.IndexByte(name[end+1:], '/'); i >= 0 {
+		return end + 1 + i
+	}
+	return len(name)
+}
+
+// follow walks any path, from the root on.
+func (w *walker) follow(name string) (way, error) {
 	root, err := w.lstat("/")
 	if err != nil {
 		return way{}, fmt.Errorf("looking at /: %w", err)
@@ -162,5 +217,6 @@ func (w *walker) named(name, home string) ([]string, error) {
 
 // within reports whether p is dir or below it; both are clean.
 func within(dir, p string) bool {
-	return p == dir || strings.HasPrefix(p, strings.TrimSuffix(dir, "/")+"/")
+	rest, ok := strings.CutPrefix(p, dir)
+	return ok && (rest == "" || rest[0] == '/' || dir == "/")
 }
