@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 
 	"pi-key-tools/pkg/cli"
@@ -37,7 +38,7 @@ func (m *mode) here(ctx context.Context, env *cli.Env, job repair.Job) (err erro
 		m.server = repair.ServerHere(ctx)
 	}
 	env.Tracef(1, "", "judging as %s does", m.server)
-	accounts, err := repair.Who(ctx, machine, m.user, m.all)
+	accounts, err := m.who(ctx, env, machine)
 	if errors.Is(err, repair.ErrNotRoot) {
 		return cli.Usagef("%v", err)
 	}
@@ -59,7 +60,11 @@ func (m *mode) here(ctx context.Context, env *cli.Env, job repair.Job) (err erro
 		}
 		return m.lines(ctx, engine, job.DryRun)
 	}
-	for r := range job.Accounts(ctx, machine, accounts, m.all, m.server, client) {
+	records := job.Accounts(ctx, machine, accounts, m.all, m.server, client)
+	if m.told != nil {
+		records = slices.Values(m.told.records(env, slices.Collect(records)))
+	}
+	for r := range records {
 		r.Target = m.root
 		emit(r)
 	}
@@ -76,7 +81,7 @@ func (m *mode) there(ctx context.Context, env *cli.Env, opt *targets.Options, li
 	if err != nil {
 		return err
 	}
-	opt.Pass, opt.Emit = repair.PassBy, emit
+	opt.Pass, opt.Emit = m.passBy, emit
 	err = opt.Run(ctx, env, list, func(ctx context.Context, host *connect.Host) []record.Record {
 		keys := host.Keys(ctx)
 		client, rep, failed := diagnose.Enter(ctx, host, keys, keys.Offers())
@@ -84,6 +89,15 @@ func (m *mode) there(ctx context.Context, env *cli.Env, opt *targets.Options, li
 			return []record.Record{*failed}
 		}
 		defer client.Close()
+		var log *told // nil unless it is asked for
+		if m.log != "" {
+			if log, failed = farLog(ctx, env, host, client); failed != nil {
+				return []record.Record{*failed}
+			}
+			if !m.apply {
+				return log.records(env, nil)
+			}
+		}
 		server := m.server
 		if !m.known {
 			server = strictmodes.ServerOf(rep.ServerVersion)
@@ -102,7 +116,13 @@ func (m *mode) there(ctx context.Context, env *cli.Env, opt *targets.Options, li
 			}
 			return records
 		}
-		return job.Login(ctx, fsys, server)
+		if log != nil {
+			if who, err := fsys.Account(ctx); err == nil && !log.Concerns(who) {
+				env.Notef(host.Target, "the log is about no files of %s", who.Name)
+				return log.records(env, nil)
+			}
+		}
+		return log.records(env, job.Login(ctx, fsys, server))
 	})
 	return errors.Join(err, end())
 }

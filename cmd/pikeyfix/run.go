@@ -16,7 +16,8 @@ import (
 
 const synopsis = `pikeyfix [-n [--sh]] [-u user | -a] [--server kind] [--undo file]
 pikeyfix [-n [--sh]] [--server kind] [--undo file] [options] target ...
-pikeyfix [-n [--sh]] --root dir -u user | -a [--server kind] [--undo file]`
+pikeyfix [-n [--sh]] --root dir -u user | -a [--server kind] [--undo file]
+pikeyfix --log [file | -] [--apply] | --log [--apply] [options] target ...`
 
 // A mode is whose files are to be repaired, and how.
 type mode struct {
@@ -25,6 +26,10 @@ type mode struct {
 	rewrite          bool
 	server           strictmodes.Server
 	known            bool // server is
+
+	log   string // the file of a log, "-", or ownLog; "" for no log
+	apply bool
+	told  *told // of the log, where it is of this machine; nil for no log
 }
 
 func run(ctx context.Context, env *cli.Env) error {
@@ -40,7 +45,9 @@ func run(ctx context.Context, env *cli.Env) error {
 	fs.StringVar(&m.undo, "undo", "", "write a shell script to the new `file` that undoes what is done")
 	fs.BoolVar(&m.rewrite, "rewrite", false, "cure lines of authorized_keys too, where that takes no guessing; the old file is kept")
 	kind := fs.String("server", "", "judge as this `kind` of server does: openssh, debian, dropbear or all (default: found out)")
+	m.logFlags(fs)
 	opt.Flags(fs)
+	env.Args = logOperand(env.Args)
 	operands, err := env.Parse(fs)
 	if err != nil {
 		return err
@@ -55,7 +62,10 @@ func run(ctx context.Context, env *cli.Env) error {
 	if err := m.check(fs, &job, list, opt.Hosts); err != nil {
 		return err
 	}
-	if len(list) == 0 && opt.Hosts == "" {
+	switch here := len(list) == 0 && opt.Hosts == ""; {
+	case here && m.log != "":
+		return m.hereLog(ctx, env, job)
+	case here:
 		return m.here(ctx, env, job)
 	}
 	return m.there(ctx, env, &opt, list, job)
@@ -80,7 +90,7 @@ func (m *mode) check(fs *pflag.FlagSet, job *repair.Job, list []targets.Target, 
 	case (m.script || m.undo != "") && !here && (len(list) != 1 || hosts != ""):
 		return cli.Usagef("--sh and --undo are for one target: its paths are not those of another")
 	}
-	return nil
+	return m.checkLog(fs, here)
 }
 
 // begin opens what the steps are written to, and returns where records go.

@@ -58,6 +58,10 @@ var outcomes = []Entry{
 		Meaning:  "Owner and permissions are such that neither sshd nor ssh refuses the files.",
 		Evidence: "Every component that is judged was looked at.",
 	}, {
+		Word:     "log",
+		Meaning:  "The log of the server tells of no refusal.",
+		Evidence: "It was read; a server does not log every refusal, and a key that is not on file never.",
+	}, {
 		Word:     "agent",
 		Meaning:  "The agent holds the key and signs with it.",
 		Evidence: "The agent signed a random challenge, and the signature was verified.",
@@ -176,6 +180,11 @@ var thisSide = []Entry{
 		Meaning:  "The agent lists the key and does not sign with it.",
 		Evidence: `A request to sign failed; older programs say "Agent admitted failure to sign using the key".`,
 		Cure:     "Unlock the agent (ssh-add -X) or its keyring, confirm where it asks, touch the token, or load the key anew: ssh-add -d FILE, then ssh-add FILE.",
+	}, {
+		Word:     "agent-restricted",
+		Meaning:  "The agent holds the key for some destinations only (ssh-add -h), and signs for no other.",
+		Evidence: "The agent lists the key, but not to a connection that was bound to this server, or in a check of this side to one that does not exist.",
+		Cure:     "Add the key with this destination among the others: ssh-add -d FILE, then ssh-add -h HOST FILE.",
 	}, {
 		Word:     "config-elsewhere",
 		Meaning:  "The configuration of ssh sends this name elsewhere, or forbids the login by key.",
@@ -331,6 +340,11 @@ var theAccount = []Entry{
 		Meaning:  "The login works, and the server has no sftp for it.",
 		Evidence: "It was asked for, and refused or ended.",
 		Cure:     "Use scp -O where a shell works; or install the server of sftp there, the package openssh-sftp-server.",
+	}, {
+		Word:     "log-unreadable",
+		Meaning:  "The log of the server there was to be read and cannot be.",
+		Evidence: "There is neither a journal nor a file of syslogd that is known, or the account may not read it.",
+		Cure:     "Log in as root, or put the account into the group that may read it: sudo gpasswd -a USER adm.",
 	}, {
 		Word:     "more-needed",
 		Meaning:  "The server took the key and asks for another method as well.",

@@ -1,0 +1,270 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"compress/gzip"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"pi-key-tools/pkg/cli"
+	"pi-key-tools/pkg/connect"
+	"pi-key-tools/pkg/diagnose"
+	"pi-key-tools/pkg/hostfs"
+	"pi-key-tools/pkg/record"
+	"pi-key-tools/pkg/repair"
+	"pi-key-tools/pkg/session"
+	"pi-key-tools/pkg/strictmodes"
+)
+
+// ownLog is the value of a --log that names no file: the log that the machine
+// keeps itself.
+const ownLog = "system"
+
+// logFlags registers what is about the log.
+func (m *mode) logFlags(fs *pflag.FlagSet) {
+	fs.StringVar(&m.log, "log", "", "say why logins were refused, by the log in `file` (-: standard input) or by the machine's own")
+	fs.Lookup("log").NoOptDefVal = ownLog
+	fs.BoolVar(&m.apply, "apply", false, "with --log, judge and repair the files of the accounts that it is about")
+}
+
+// logOperand gives --log the word after it, which pflag takes for an operand,
+// if that is a file: "-", what holds a slash and is no URI, or what is there.
+// Anything else is a target, and so is what follows "--".
+func logOperand(args []string) []string {
+	for i, a := range args {
+		switch {
+		case a == "--":
+			return args
+		case a == "--log" && i+1 < len(args) && isFile(args[i+1]):
+			return slices.Concat(args[:i], []string{"--log=" + args[i+1]}, args[i+2:])
+		}
+	}
+	return args
+}
+
+func isFile(word string) bool {
+	switch {
+	case word == "-":
+		return true
+	case strings.HasPrefix(word, "-"), strings.HasPrefix(word, "ssh://"):
+		return false
+	case strings.Contains(word, "/"):
+		return true
+	}
+	info, err := os.Stat(word)
+	return err == nil && !info.IsDir()
+}
+
+// checkLog judges which options go with those of the log.
+func (m *mode) checkLog(fs *pflag.FlagSet, here bool) error {
+	switch given := fs.Changed("log"); {
+	case m.apply && !given:
+		return cli.Usagef("--apply repairs what --log tells of; without --log, pikeyfix repairs what it finds")
+	case !given:
+	case m.log == "":
+		return cli.Usagef("--log=FILE names the file; --log alone is the machine's own log")
+	case m.log != ownLog && !here:
+		return cli.Usagef("--log %s is judged here, without a target; --log alone reads the log of each target", record.Escape(m.log))
+	case m.all || fs.Changed("user") || m.root != "":
+		return cli.Usagef("-u, -a and --root exclude --log, which says itself whose files it is about")
+	case !m.apply && (m.script || m.undo != "" || m.rewrite):
+		return cli.Usagef("--log alone changes nothing: --sh, --undo and --rewrite take --apply")
+	}
+	return nil
+}
+
+// A told is what a log tells, and where it was read.
+type told struct {
+	*repair.Log
+	from string
+}
+
+// records are those of the log and of the repairs, or of these alone if no log
+// was asked for. People read a hint once.
+func (t *told) records(env *cli.Env, repaired []record.Record) []record.Record {
+	if t == nil {
+		return repaired
+	}
+	records := t.Records(t.from, repaired, time.Local)
+	said := make(map[string]bool)
+	for i, r := range records {
+		if said[r.Hint] && !env.JSON {
+			records[i].Hint = ""
+		}
+		said[r.Hint] = true
+	}
+	return records
+}
+
+// trace says what became of the lines.
+func (t *told) trace(env *cli.Env, target string) {
+	s := t.Stats
+	env.Tracef(1, target, "%s: %d lines, of which %d are understood, %d of SSH are not, and %d are of other programs",
+		t.from, s.Lines, s.Known, s.Unknown, s.Foreign)
+}
+
+// hereLog tells of a log on this machine, and repairs what it is about if it
+// shall.
+func (m *mode) hereLog(ctx context.Context, env *cli.Env, job repair.Job) error {
+	in, from, err := m.openLog(ctx, env)
+	if err != nil {
+		return err
+	}
+	t := &told{from: from}
+	t.Log, err = repair.ReadLog(in)
+	if err = errors.Join(err, in.Close()); err != nil {
+		err = fmt.Errorf("reading %s: %w", from, err)
+	}
+	t.trace(env, "")
+	if err == nil && m.apply {
+		m.told = t
+		return m.here(ctx, env, job)
+	}
+	if err != nil && t.Stats.Lines == 0 {
+		return err
+	}
+	for _, r := range t.records(env, nil) {
+		env.Emit(r)
+	}
+	return err
+}
+
+// who returns whose files to repair here.
+func (m *mode) who(ctx context.Context, env *cli.Env, machine hostfs.Machine) ([]strictmodes.Account, error) {
+	if m.told == nil {
+		return repair.Who(ctx, machine, m.user, m.all)
+	}
+	ours, others, err := m.told.Accounts(ctx, machine)
+	switch {
+	case err != nil:
+	case len(others) > 0:
+		env.Notef("", "the log is about files of %s too, which only root can repair: run it with sudo", strings.Join(others, ", "))
+	case len(ours) == 0:
+		env.Notef("", "the log is about no files of an account here")
+	}
+	return ours, err
+}
+
+// openLog opens the log to read here.
+func (m *mode) openLog(ctx context.Context, env *cli.Env) (log io.ReadCloser, from string, err error) {
+	switch m.log {
+	case ownLog:
+		l, err := diagnose.HereLog(ctx)
+		if err != nil {
+			return nil, "", fmt.Errorf("--log: %w", err)
+		}
+		noteLog(env, "", l)
+		return l, strings.Join(l.From, ", "), nil
+	case "-":
+		from = "standard input"
+		log = io.NopCloser(env.Stdin)
+	default:
+		from = m.log
+		if log, err = os.Open(m.log); err != nil {
+			return nil, "", fmt.Errorf("--log: %w", err)
+		}
+	}
+	text, err := plain(&patient{ctx: ctx, r: log})
+	if err != nil {
+		log.Close()
+		return nil, "", fmt.Errorf("reading %s: %w", from, err)
+	}
+	return struct {
+		io.Reader
+		io.Closer
+	}{text, log}, from, nil
+}
+
+// plain returns the text of a log that logrotate may have packed.
+func plain(r io.Reader) (io.Reader, error) {
+	b := bufio.NewReader(r)
+	if magic, err := b.Peek(2); err == nil && bytes.Equal(magic, []byte{0x1f, 0x8b}) {
+		return gzip.NewReader(b)
+	}
+	return b, nil
+}
+
+// A patient reader waits for data no longer than the run lasts.
+type patient struct {
+	ctx context.Context
+	r   io.Reader
+	own []byte // what is read into: a read that is given up may write to it later
+}
+
+func (p *patient) Read(b []byte) (int, error) {
+	type result struct {
+		n   int
+		err error
+	}
+	if err := context.Cause(p.ctx); err != nil {
+		return 0, err
+	}
+	if len(p.own) < len(b) {
+		p.own = make([]byte, len(b))
+	}
+	done := make(chan result, 1)
+	go func() {
+		n, err := p.r.Read(p.own[:len(b)])
+		done <- result{n, err}
+	}()
+	select {
+	case r := <-done:
+		return copy(b, p.own[:r.n]), r.err
+	case <-p.ctx.Done():
+		return 0, context.Cause(p.ctx)
+	}
+}
+
+// passBy reports whether a record of another command leaves nothing to do. What
+// a log can tell the cause of is more than what a repair of files can cure.
+func (m *mode) passBy(r record.Record) bool {
+	if m.log != "" {
+		return !r.Verdict.Bad()
+	}
+	return repair.PassBy(r)
+}
+
+// noteLog says which log is read, and which is not.
+func noteLog(env *cli.Env, target string, l *diagnose.Log) {
+	part := ""
+	if l.Cut {
+		part = "the end of "
+	}
+	env.Notef(target, "reading %s%s", part, strings.Join(l.From, ", "))
+	if len(l.Closed) > 0 {
+		env.Notef(target, "%v: those in the group adm or systemd-journal may", &diagnose.LogClosedError{Closed: l.Closed})
+	}
+}
+
+// farLog tells of the log of a host. The record says why it cannot.
+func farLog(ctx context.Context, env *cli.Env, host *connect.Host, client *session.Client) (*told, *record.Record) {
+	l, err := diagnose.FarLog(ctx, client.Run, 0)
+	t := new(told)
+	if err == nil {
+		noteLog(env, host.Target, l)
+		t.from = strings.Join(l.From, ", ")
+		t.Log, err = repair.ReadLog(l)
+	}
+	closed := (*diagnose.LogClosedError)(nil)
+	switch {
+	case err == nil:
+		t.trace(env, host.Target)
+		return t, nil
+	case errors.As(err, &closed):
+		return nil, &record.Record{Verdict: record.Fail, Cause: "log-unreadable", Detail: err.Error(),
+			Hint: "there: sudo gpasswd -a " + hostfs.Quote(host.Config.User) + " adm"}
+	case errors.Is(err, diagnose.ErrNoLog):
+		return nil, &record.Record{Verdict: record.Fail, Cause: "log-unreadable", Detail: err.Error()}
+	}
+	r := diagnose.Ended(ctx, "reading the log", err)
+	return nil, &r
+}

@@ -1,0 +1,182 @@
+package repair
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"pi-key-tools/pkg/hostfs"
+	"pi-key-tools/pkg/record"
+	"pi-key-tools/pkg/sshdlog"
+	"pi-key-tools/pkg/strictmodes"
+)
+
+// A Log is why a server let somebody not in, as its log tells.
+//
+// Whoever can write a line of the log, and a remote user name is part of one,
+// may have made up what it tells. So it is shown, escaped by whoever prints
+// records, and otherwise only says whose files to judge.
+type Log struct {
+	Stats    sshdlog.Stats
+	refusals sshdlog.Counter
+}
+
+// ReadLog reads a log to its end. The memory it takes is bounded. An error comes
+// with what was read before it.
+func ReadLog(r io.Reader) (*Log, error) {
+	l := new(Log)
+	s := sshdlog.NewScanner(r, sshdlog.Refusal)
+	for s.Scan() {
+		l.refusals.Add(s.Event())
+	}
+	l.Stats = s.Stats()
+	return l, s.Err()
+}
+
+// Records returns a failure for each refusal, the repeated ones as one, with the
+// time by the clock of loc; or one record, "ok log", if there is none. Target is
+// left empty. Of the causes that have too many that differ, the last record
+// says how many are left out.
+//
+// repaired are the records of what was repaired since, if anything was. They
+// come last, and what they cure is told by them alone.
+func (l *Log) Records(from string, repaired []record.Record, loc *time.Location) []record.Record {
+	repaired = slices.Clone(repaired)
+	var records []record.Record
+	for _, c := range l.refusals.All() {
+		told := false
+		for i, r := range repaired {
+			if cures(r, c.Event) {
+				repaired[i].Detail += "; logged " + detail(c, loc)
+				told = true
+			}
+		}
+		if !told {
+			records = append(records, record.Record{Verdict: record.Fail, Cause: c.Cause, Subject: subject(c.Event), Detail: detail(c, loc), Hint: c.Cure})
+		}
+	}
+	left := l.refusals.LeftOut()
+	for _, cause := range slices.Sorted(maps.Keys(left)) {
+		records = append(records, record.Record{Verdict: record.Fail, Cause: cause,
+			Detail: fmt.Sprintf("%d more, which differ in the user, the file or the key, are not listed", left[cause])})
+	}
+	if len(l.refusals.All()) == 0 {
+		records = append(records, record.Record{Verdict: record.OK, Cause: "log", Subject: from,
+			Detail: fmt.Sprintf("no refusal in %d lines of SSH; a server does not log each", l.Stats.Known+l.Stats.Unknown)})
+	}
+	return append(records, repaired...)
+}
+
+// Accounts returns whose files to judge on this machine or on a card: of those
+// that somebody can log in to, the ones that a refusal names, or in whose home a
+// file is that it names, where a file can be the reason. For anybody but root it
+// is at most our own account; the names of the others are there then.
+func (l *Log) Accounts(ctx context.Context, machine hostfs.Machine) (ours []strictmodes.Account, others []string, err error) {
+	me, err := machine.Account(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	list, err := machine.Accounts(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	// Our home is where $HOME says, but sudo may keep that of another.
+	if i := slices.IndexFunc(list, func(who strictmodes.Account) bool { return who.Name == me.Name }); i < 0 {
+		list = append(list, me)
+	} else if !slices.ContainsFunc(list, func(who strictmodes.Account) bool { return who.UID != me.UID && who.Home == me.Home }) {
+		list[i] = me
+	}
+	for _, who := range list {
+		switch {
+		case !l.Concerns(who):
+		case me.UID == 0 || who.UID == me.UID:
+			ours = append(ours, who)
+		default:
+			others = append(others, who.Name)
+		}
+	}
+	return ours, others, nil
+}
+
+// Concerns reports whether a refusal that a file can be the reason of names an
+// account, or a file in its home.
+func (l *Log) Concerns(who strictmodes.Account) bool {
+	return slices.ContainsFunc(l.refusals.All(), func(c sshdlog.Count) bool {
+		if c.Path == "" && !slices.Contains(curable, c.Cause) {
+			return false // whoever tries a name from afar makes such a line
+		}
+		return c.User == who.Name || who.Home != "/" && (c.Path == who.Home || strings.HasPrefix(c.Path, who.Home+"/"))
+	})
+}
+
+// cures reports whether a record is of a repair that cures what an event tells.
+func cures(r record.Record, e sshdlog.Event) bool {
+	return (r.Verdict == record.Done || r.Verdict == record.Todo) && e.Path != "" && e.Path == r.Subject && e.Line == 0
+}
+
+// subject is what an event is about.
+func subject(e sshdlog.Event) string {
+	switch {
+	case e.Path != "" && e.Line > 0:
+		return e.Path + ":" + strconv.Itoa(e.Line)
+	case e.Path != "":
+		return e.Path
+	case e.Key != "":
+		return e.Key
+	case e.User != "":
+		return e.User
+	}
+	return e.Addr
+}
+
+// detail says how often, when and by whom, and then what the log says.
+func detail(c sshdlog.Count, loc *time.Location) string {
+	var about []string
+	add := func(s string) {
+		if s != "" {
+			about = append(about, s)
+		}
+	}
+	when := shorten(clock(c.Last, loc), 60)
+	if c.Times > 1 {
+		add(strconv.Itoa(c.Times) + " times")
+		if when != "" {
+			when = "last " + when
+		}
+	}
+	add(when)
+	who := ""
+	if c.User != "" {
+		who = "user " + shorten(c.User, 60)
+	}
+	if c.Addr != "" {
+		who += " from " + shorten(c.Addr, 60)
+	}
+	add(strings.TrimPrefix(who, " "))
+	said := shorten(c.Message, 300)
+	if len(about) == 0 {
+		return said
+	}
+	return strings.Join(about, ", ") + ": " + said
+}
+
+// clock returns a time of the log as syslogd writes it, where the journal counts
+// microseconds, and otherwise as it stands.
+func clock(s string, loc *time.Location) string {
+	if n, err := strconv.ParseInt(s, 10, 64); err == nil {
+		return time.UnixMicro(n).In(loc).Format(time.Stamp)
+	}
+	return s
+}
+
+func shorten(s string, most int) string {
+	if len(s) > most {
+		return s[:most] + "…"
+	}
+	return s
+}
