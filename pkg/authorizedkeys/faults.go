@@ -58,8 +58,16 @@ func Faults(data []byte) []Fault {
 			live[string(e.Key.Blob)] = append(live[string(e.Key.Blob)], e)
 		}
 	}
+	cured := map[string][]Entry{} // those that restrict
+	for _, f := range faults {
+		for _, e := range f.entries() {
+			if e.Restricts() {
+				cured[string(e.Key.Blob)] = append(cured[string(e.Key.Blob)], e)
+			}
+		}
+	}
 	for i := range faults {
-		faults[i].weigh(live)
+		faults[i].weigh(live, cured)
 	}
 	if len(live) == 0 {
 		faults = append(faults, r.commented(faults)...)
@@ -68,17 +76,30 @@ func Faults(data []byte) []Fault {
 	return faults
 }
 
-// weigh compares what a fault keeps out with the lines that are live: a cure
-// must not give a key more than one of these grants to it, since the first line
-// of a key holds.
-func (f *Fault) weigh(live map[string][]Entry) {
+// entries are those of its cure, in its first line.
+func (f *Fault) entries() []Entry {
+	entries := Entries([]byte(strings.Join(f.Cure, "\n")))
+	for i := range entries {
+		entries[i].Line = f.First
+	}
+	return entries
+}
+
+// weigh compares what a fault keeps out with the lines that are live, or will
+// be: a cure must not give a key more than one of these grants to it, since the
+// first line of a key holds.
+func (f *Fault) weigh(live, cured map[string][]Entry) {
+	elsewhere := func(e Entry) bool { return e.Line < f.First || f.Last < e.Line }
 	f.Spare = len(f.Keys) > 0
 	for _, key := range f.Keys {
-		others := slices.DeleteFunc(slices.Clone(live[string(key.Blob)]), func(e Entry) bool { return f.First <= e.Line && e.Line <= f.Last })
-		f.Spare = f.Spare && slices.ContainsFunc(others, func(e Entry) bool { return !e.has("cert-authority") })
-		if f.Cure != nil && slices.ContainsFunc(others, Entry.Restricts) {
+		f.Spare = f.Spare && slices.ContainsFunc(live[string(key.Blob)], func(e Entry) bool { return elsewhere(e) && !e.has("cert-authority") })
+	}
+	for _, own := range f.entries() {
+		stricter := func(e Entry) bool { return elsewhere(e) && e.Restricts() && !slices.Equal(e.Options, own.Options) }
+		if slices.ContainsFunc(live[string(own.Key.Blob)], stricter) || slices.ContainsFunc(cured[string(own.Key.Blob)], stricter) {
 			f.Cure = nil
 			f.Why += "; another line restricts the key"
+			return
 		}
 	}
 }
@@ -97,6 +118,16 @@ type reader struct {
 // at returns the fault that begins in line n, counted from 0, and how many
 // lines it has; 0 if there is none.
 func (r *reader) at(n int) (f Fault, lines int) {
+	f, lines = r.fault(n)
+	if f.Cure != nil && r.belowOptions(n) {
+		f.Cure = nil
+		f.Why += "; the line above may be its options"
+	}
+	return f, lines
+}
+
+// fault is at by the lines of the fault alone.
+func (r *reader) fault(n int) (f Fault, lines int) {
 	line := r.lines[n]
 	if f, lines = r.utf16(n); lines > 0 {
 		return f, lines
@@ -112,32 +143,38 @@ func (r *reader) at(n int) (f Fault, lines int) {
 			return f, lines
 		}
 		if f, lines = r.wrapped(n); lines > 0 {
-			return r.heed(n, f), lines
+			return f, lines
 		}
 	}
 	if f, ok := faultOf(line, e, isEntry); ok {
-		return r.heed(n, f), 1
+		return f, 1
 	}
 	return Fault{}, 0
 }
 
-// heed takes the cure from a fault if what stands above may be its options,
-// torn off.
-func (r *reader) heed(n int, f Fault) Fault {
-	if f.Cure == nil || n == 0 {
-		return f
+// belowOptions reports whether the line above n may be options that were torn
+// off.
+func (r *reader) belowOptions(n int) bool {
+	if n == 0 {
+		return false
 	}
-	above := strings.TrimRight(r.lines[n-1], " \t\r")
+	above := strings.Trim(r.lines[n-1], " \t\r")
 	e, ok := ParseLine([]byte(above))
-	if !ok || e.Dead == "" || e.Key.Blob != nil {
-		return f
+	if !ok || e.Dead == "" || e.Key.Blob != nil || len(keysIn(above)) > 0 {
+		return false
 	}
-	options, err := parseOptions(strings.TrimLeft(above, " \t"))
+	first, _, _ := cutOptions(above)
+	options, err := parseOptions(first)
 	if err == nil && len(options) > 0 || strings.Contains(above, `="`) || strings.HasSuffix(above, ",") {
-		f.Cure = nil
-		f.Why += "; the line above may be its options"
+		return true
 	}
-	return f
+	above = strings.ToLower(above)
+	for name := range valued {
+		if strings.Contains(above, name+"=") {
+			return true
+		}
+	}
+	return false
 }
 
 // utf16 takes UTF-16 from line n on, to its end or to where another program
@@ -439,11 +476,11 @@ func nulFault(line string, isEntry, live bool) (Fault, bool) {
 // splitAt makes lines of the pieces of one. ok tells whether each of them is a
 // comment or an entry that sshd takes, or such as can be mended, with a key
 // among them that sshd did not take before; live, that it took the first.
-// There is no cure where restrictions of a piece might be meant for those
-// behind it.
+// There is no cure where restrictions of a piece, or the '#' before a key, might
+// be meant for those behind it.
 func splitAt(pieces []string, live bool) (f Fault, ok bool) {
 	var lines []string
-	restricted := false
+	guess := false
 	ok = true
 	for i, piece := range pieces {
 		piece = strings.TrimRight(piece, " \t\r")
@@ -457,7 +494,9 @@ func splitAt(pieces []string, live bool) (f Fault, ok bool) {
 		if isEntry {
 			glued, _ := unglue(piece)
 			ok = ok && e.Dead == "" && len(glued) == 1
-			restricted = restricted || i < len(pieces)-1 && e.Restricts()
+			guess = guess || i < len(pieces)-1 && e.Restricts()
+		} else {
+			guess = guess || i < len(pieces)-1 && len(keysIn(piece)) > 0
 		}
 		if e.Key.Blob != nil {
 			f.Keys = append(f.Keys, e.Key)
@@ -468,7 +507,7 @@ func splitAt(pieces []string, live bool) (f Fault, ok bool) {
 	if live {
 		hidden--
 	}
-	if ok = ok && hidden > 0; ok && !restricted {
+	if ok = ok && hidden > 0; ok && !guess {
 		f.Cure = lines
 	}
 	return f, ok
@@ -561,10 +600,13 @@ const (
 // command may want it.
 func plainBlanks(s string) string {
 	quoted := false
+	before := ' '
 	return strings.Map(func(r rune) rune {
+		escaped := before == '\\'
+		before = r
 		switch {
 		case r == '"':
-			quoted = !quoted
+			quoted = quoted != !escaped
 		case quoted:
 		case strings.ContainsRune(likeNothing, r):
 			return -1
@@ -644,7 +686,8 @@ func mend(line string) (text string, f Fault) {
 		because("entry-truncated", "the key lacks the = at its end")
 	}
 	options = strings.Trim(options, " \t")
-	if plain := straight.Replace(options); plain != options {
+	// With straight ones beside them, they may be part of a value.
+	if plain := straight.Replace(options); plain != options && !strings.Contains(options, `"`) {
 		because("entry-quoted", "quotes that are not \" around the values of options")
 		options = plain
 	}

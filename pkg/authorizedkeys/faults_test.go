@@ -55,6 +55,7 @@ var brokenFiles = []broken{
 	{"UTF-16LE with what is no character", "LE{\ufeffK1 \ufffd\r\n}", "entry-encoding", "1-2", ""},
 	{"a private key in UTF-16", "LE{\ufeff-----BEGIN OPENSSH PRIVATE KEY-----\r\n}", "entry-private-key", "1-2", ""},
 	{"CR alone", "# c\rK1 a\rK2 b\r", "entry-encoding", "1-1", "# c\nK1 a\nK2 b\n"},
+	{"CR alone, commented out", "#K1 a\rK2 b\n", "entry-encoding", "1-1", ""},
 	{"CR alone, restricted", "restrict K1 a\rK2 b", "entry-encoding", "1-1", ""},
 
 	{"glued", "# c\nK1 me@hostK2 you\nK3", "entry-glued", "2-2", "# c\nK1 me@host\nK2 you\nK3"},
@@ -85,6 +86,13 @@ var brokenFiles = []broken{
 	{"mail", "> > K1 me\n", "entry-quoted", "1-1", "K1 me\n"},
 	{"echo", "echo \"K1 me\" >> ~/.ssh/authorized_keys\n", "entry-quoted", "1-1", "K1 me\n"},
 	{"echo without quotes", "echo K1 me >>.ssh/authorized_keys\n", "entry-quoted", "1-1", "K1 me\n"},
+	{"quoted below options without quotes", "from=10.0.0.1\n> K1\n", "entry-quoted", "2-2", ""},
+	{"quoted below options and a backslash", "restrict \\\n> K1\n", "entry-quoted", "2-2", ""},
+	{"quoted, and restricted in another line that is", "> K1\n> restrict K1\n", "entry-quoted", "1-1", "> K1\nrestrict K1\n"},
+	{"quoted, restricted alike", "> restrict K1\n> restrict K1\n", "entry-quoted", "1-1", "restrict K1\nrestrict K1\n"},
+	{"smart quotes in a command", "command=\"x \u201c,restrict,environment=\u201dA=1\" ssh-rsa B1\n", "entry-type-mismatch", "1-1",
+		"command=\"x \u201c,restrict,environment=\u201dA=1\" K1\n"},
+	{"a no-break space in a command", "\ufeffcommand=\"echo \\\"a\u00a0b\\\"\" K1\n", "entry-encoding", "1-1", "command=\"echo \\\"a\u00a0b\\\"\" K1\n"},
 	{"a diff", "-K1 me\n", "entry-options-bad", "1-1", ""},
 
 	{"another type", "ssh-rsa B1 me\n", "entry-type-mismatch", "1-1", "K1 me\n"},
@@ -106,6 +114,8 @@ var brokenFiles = []broken{
 	{"private without its end", "-----BEGIN RSA PRIVATE KEY-----\nMIIE\nK2\n", "entry-private-key", "1-2", ""},
 	{"PuTTY's", "PuTTY-User-Key-File-3: ssh-ed25519\nPublic-Lines: 1\nB1\nPrivate-MAC: 00\nK2\n", "entry-private-key", "1-4", ""},
 	{"RFC 4716", "K2\n---- BEGIN SSH2 PUBLIC KEY ----\nComment: \"me\"\nB1\n---- END SSH2 PUBLIC KEY ----\nK3", "entry-format", "2-5", "K2\nK1 me\nK3"},
+	{"RFC 4716 below options", "from=\"10.0.0.1\"\n---- BEGIN SSH2 PUBLIC KEY ----\nB1\n---- END SSH2 PUBLIC KEY ----\n", "entry-format", "2-4", ""},
+	{"UTF-16 below options", "restrict,\nLE{K1\n}", "entry-encoding", "2-3", ""},
 	{"RFC 4716 without its end", "---- BEGIN SSH2 PUBLIC KEY ----\nComment: \"me\"\n", "entry-format", "1-1", ""},
 	{"RFC 4716 without its end, and another", "---- BEGIN SSH2 PUBLIC KEY ----\nB1\n---- BEGIN SSH2 PUBLIC KEY ----\nB2\n---- END SSH2 PUBLIC KEY ----\n", "entry-format", "1-1", "---- BEGIN SSH2 PUBLIC KEY ----\nK1\nK2\n"},
 	{"PEM", "-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEA\n-----END PUBLIC KEY-----\n", "entry-format", "1-3", ""},
@@ -115,6 +125,7 @@ var brokenFiles = []broken{
 	{"NULs before it", "\x00\x00\x00K1 me\n", "entry-nul", "1-1", "K1 me\n"},
 	{"NULs between", "K1 me\x00\x00\x00K2 you\n", "entry-nul", "1-1", "K1 me\nK2 you\n"},
 	{"NULs between, restricted", "restrict K1\x00\x00\x00K2 you\n", "entry-nul", "1-1", ""},
+	{"NULs between, commented out", "#K1\x00\x00\x00K2 you\n", "entry-nul", "1-1", ""},
 	{"NULs in it", "ssh-ed25519 AAAAC3Nza\x00\x00\x00", "entry-nul", "1-1", ""},
 
 	{"an unknown option", "hello K1\n", "entry-options-bad", "1-1", ""},
