@@ -287,7 +287,7 @@ func authentication(host *connect.Host, keys connect.Keys, rep *session.Report, 
 	if r, found := certificate(host, asked, time.Now()); found {
 		return r
 	}
-	return refused(host, rep, asked)
+	return refused(host, keys, rep, asked)
 }
 
 // tooManyTries is the case of a server that hung up before all was tried.
@@ -319,6 +319,9 @@ func signing(keys connect.Keys, rep *session.Report) (record.Record, bool) {
 	switch {
 	case errors.As(o.Err, &fault):
 		return failure(fault.Fault.Cause, fault.Path, fault.Fault.Hint, taken+"%s", fault.Fault.Detail), true
+	case errors.Is(o.Err, identity.ErrRestricted):
+		return failure("agent-restricted", fp, "add it for this host too: ssh-add -d KEY; ssh-add -h HOST KEY, with every HOST that it is for",
+			taken+"the agent holds it for other destinations only"), true
 	case errors.Is(o.Err, identity.ErrAgentRefused):
 		return failure("agent-refused", fp, fmt.Sprintf("add it again: ssh-add -d %[1]s; ssh-add %[1]s (and ssh-add -X if the agent is locked)", keyFile(o.Key.Name)),
 			taken+"%v", o.Err), true
@@ -396,6 +399,9 @@ func nothingOffered(host *connect.Host, keys connect.Keys) record.Record {
 			return failure(f.Cause, f.Path, f.Hint, "%s; %s", f.Detail, agent)
 		}
 	}
+	if file, hint := unoffered(host, keys); file != "" {
+		return failure("key-not-offered", file, hint, "ssh would not offer it to this target, and has no other key for it: %s", agent)
+	}
 	switch {
 	case keys.AgentErr != nil && keys.AgentErr.Socket != "":
 		return failure("agent-absent", keys.AgentErr.Socket, `eval "$(ssh-agent)" and ssh-add, or unset SSH_AUTH_SOCK; or make a key: pikeygen`,
@@ -409,8 +415,21 @@ func nothingOffered(host *connect.Host, keys connect.Keys) record.Record {
 		strings.Join(keys.Looked, ", "), agent)
 }
 
+// unoffered is a usable key file that ssh does not look for when it logs in to
+// the host, and how to have it offered; "" if there is none.
+func unoffered(host *connect.Host, keys connect.Keys) (file, hint string) {
+	found := besides(keys.Looked)
+	i := slices.IndexFunc(found, (*identity.Pair).Usable)
+	if i < 0 {
+		return "", ""
+	}
+	file = found[i].Path
+	return file, fmt.Sprintf("try it: %s\nhint: if it logs in, have ssh offer it: "+`printf 'Host %%s\n\tIdentityFile "%%s"\n' %s %s >> ~/.ssh/config`,
+		host.Again("pikeycheck -o "+hostfs.Quote("IdentityFile="+file)), hostfs.Quote(host.Config.Alias), hostfs.Quote(file))
+}
+
 // refused lists what remains possible: from outside, all of it looks the same.
-func refused(host *connect.Host, rep *session.Report, asked []session.Offer) record.Record {
+func refused(host *connect.Host, keys connect.Keys, rep *session.Report, asked []session.Offer) record.Record {
 	var offered []string
 	for _, o := range asked {
 		offered = append(offered, o.Key.Public.Name()+" "+o.Key.Public.Fingerprint())
@@ -422,6 +441,9 @@ func refused(host *connect.Host, rep *session.Report, asked []session.Offer) rec
 	hint := "install the key: " + host.Again("pikeycopy") + "\nhint: if it is there already, repair the modes: " + host.Again("pikeyfix")
 	if noPassword(rep) {
 		hint = "the server takes no password either: install the key from the Pi's own console, or repair there: pikeyfix"
+	}
+	if file, other := unoffered(host, keys); file != "" {
+		hint += "\nhint: " + file + " was not offered; " + other
 	}
 	return failure("key-refused", subject, hint,
 		"%s refused for user %s (%s); it can be: key-not-installed, home-writable, dir-writable, keys-writable, wrong-owner, keys-unreadable, keys-file-elsewhere, "+

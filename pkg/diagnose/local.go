@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 
 	"pi-key-tools/pkg/connect"
 	"pi-key-tools/pkg/hostfs"
@@ -37,10 +39,46 @@ func Local(ctx context.Context, host *connect.Host, home string, getenv func(str
 		encrypted = encrypted || p.Private.Encrypted
 		records = append(records, pair(p)...)
 	}
+	if pairs == 0 {
+		for _, p := range besides(keys.Looked) {
+			if p.Usable() {
+				records = append(records, failure("key-not-offered", p.Path, "name it for the hosts that it is for, in "+filepath.Join(home, ".ssh", "config")+": IdentityFile "+p.Path,
+					"ssh does not look for a key of this name by itself"))
+			} else {
+				records = append(records, pair(p)...)
+			}
+			pairs++
+		}
+	}
 	if pairs == 0 && keys.AgentKeys <= 0 {
 		records = append(records, failure("key-missing", filepath.Join(home, ".ssh"), "pikeygen", "none of ssh's key files is there"))
 	}
 	return append(records, agent(ctx, host, keys, encrypted, home, getenv)...)
+}
+
+// besides are the pairs with a private half that are in the folders of the
+// files that ssh looks for, under other names.
+func besides(looked []string) []*identity.Pair {
+	var found []*identity.Pair
+	var dirs []string
+	for _, path := range looked {
+		dir := filepath.Dir(path)
+		if slices.Contains(dirs, dir) {
+			continue
+		}
+		dirs = append(dirs, dir)
+		entries, _ := os.ReadDir(dir) // what cannot be read holds nothing for us
+		for _, e := range entries {
+			name := filepath.Join(dir, e.Name())
+			if !e.Type().IsRegular() || strings.HasSuffix(name, ".pub") || slices.Contains(looked, name) {
+				continue
+			}
+			if p, err := identity.Load(name); err == nil && p.Private.Format != "" {
+				found = append(found, p)
+			}
+		}
+	}
+	return found
 }
 
 func pair(p *identity.Pair) []record.Record {
@@ -88,7 +126,13 @@ func agent(ctx context.Context, host *connect.Host, keys connect.Keys, encrypted
 	}
 	var records []record.Record
 	for _, key := range held {
-		if err := a.TestSign(ctx, key); err != nil {
+		err := a.TestSign(ctx, key)
+		if errors.Is(err, identity.ErrRestricted) {
+			records = append(records, record.Record{Verdict: record.OK, Cause: "agent-restricted", Subject: key.Fingerprint(),
+				Detail: fmt.Sprintf("%s %s is for some destinations only, and signs nowhere else", key.Name(), key.Comment)})
+			continue
+		}
+		if err != nil {
 			records = append(records, failure("agent-refused", key.Fingerprint(), "remove and add it again: ssh-add -d KEY; ssh-add KEY (and ssh-add -X if the agent is locked)",
 				"%s %s: %v", key.Name(), key.Comment, err))
 			continue

@@ -1,0 +1,814 @@
+package cmd_test
+
+import (
+	"bytes"
+	"encoding/base64"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"unicode/utf16"
+
+	"pi-key-tools/pkg/cause"
+	"pi-key-tools/pkg/sshtest"
+)
+
+// A provocation is a way in which a login by key fails, or seems to. It starts
+// from one that works: a key in ~/.ssh/id_ed25519 that the account on the
+// server has in its authorized_keys.
+type provocation struct {
+	how string // the name of the subtest
+
+	// A server of those that all share, or a configuration of one's own; with
+	// neither there is no server and no account.
+	at     string
+	config []string
+
+	provoke func(t *testing.T, s *scene)
+
+	// What is run, in that order, and what it is to say, in the order of its
+	// records: "PROGRAM VERDICT CAUSE [EVIDENCE]; …". EVIDENCE is seen, logged or
+	// likely where the detail begins with it. The exit status follows from that.
+	// After " | " is what it says so far, where that is wrong.
+	want []string
+
+	// ssh is not asked, since what it would do is not what is tried.
+	unjudged bool
+}
+
+// askings are the first words of provocation.want.
+var askings = map[string][]string{
+	"check": {"pikeycheck"},
+	"shell": {"pikeycheck", "--shell"},
+	"here":  {"pikeycheck"}, // without a target
+	"copy":  {"pikeycopy", "-i", "PUBLIC", "--password-file", "PASSWORD"},
+	"fix":   {"pikeyfix", "-n", "--password-file", "PASSWORD"},
+}
+
+// A scene is where one provocation happens.
+type scene struct {
+	*traveller
+	t      *testing.T
+	key    sshtest.Key
+	server sshtest.Endpoint
+	daemon *sshtest.Daemon
+	user   *sshtest.User
+	target string
+	args   []string // of every program, and of ssh
+}
+
+// Files of the far side.
+func (s *scene) far(name string) string { return filepath.Join(s.user.Home, name) }
+
+const (
+	farSSH  = ".ssh"
+	farKeys = ".ssh/authorized_keys"
+)
+
+func chmod(name string, mode fs.FileMode) func(*testing.T, *scene) {
+	return func(t *testing.T, s *scene) { must(t, os.Chmod(s.far(name), mode)) }
+}
+
+func chown(name string, uid int) func(*testing.T, *scene) {
+	return func(t *testing.T, s *scene) { must(t, os.Chown(s.far(name), uid, -1)) }
+}
+
+// lines are those of authorized_keys, with KEY for that of the key.
+func lines(lines ...string) func(*testing.T, *scene) {
+	return func(t *testing.T, s *scene) {
+		kind, blob, _ := strings.Cut(s.key.Line, " ")
+		for i, l := range lines {
+			lines[i] = strings.NewReplacer("KEY", s.key.Line, "TYPE", kind, "BLOB", blob).Replace(l)
+		}
+		s.user.Authorize(t, lines...)
+	}
+}
+
+// private changes the bytes of the private key file, and leaves it alone, as
+// ssh-keygen does without -y.
+func private(change func(key []byte) []byte) func(*testing.T, *scene) {
+	return func(t *testing.T, s *scene) {
+		data, err := os.ReadFile(s.key.File)
+		must(t, err)
+		must(t, os.WriteFile(s.key.File, change(data), 0o600))
+	}
+}
+
+func options(args ...string) func(*testing.T, *scene) {
+	return func(_ *testing.T, s *scene) { s.args = append(s.args, args...) }
+}
+
+// both provokes several things.
+func both(provoke ...func(*testing.T, *scene)) func(*testing.T, *scene) {
+	return func(t *testing.T, s *scene) {
+		for _, p := range provoke {
+			p(t, s)
+		}
+	}
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// tool runs a program of this machine.
+func (s *scene) tool(name string, args ...string) {
+	s.t.Helper()
+	if out, err := sshtest.Command(s.t, s.home, name, args...).CombinedOutput(); err != nil {
+		s.t.Fatalf("%s %q: %v: %s", name, args, err, out)
+	}
+}
+
+// noKeys takes every key of this side away.
+func noKeys(t *testing.T, s *scene) {
+	must(t, os.Remove(s.key.File))
+	must(t, os.Remove(s.key.File+".pub"))
+}
+
+// agent starts one that holds the key of the file.
+func (s *scene) agent(more ...string) (socket string) {
+	socket = sshtest.StartAgent(s.t)
+	sshtest.AddToAgent(s.t, socket, s.key.File, more...)
+	s.args = append(s.args, "-o", "IdentityAgent="+socket, "-o", "IdentitiesOnly=no")
+	return socket
+}
+
+// passphrase gives the key one.
+func passphrase(t *testing.T, s *scene) {
+	s.tool("ssh-keygen", "-q", "-p", "-a", "1", "-P", "", "-N", "secret", "-f", s.key.File)
+}
+
+// another makes the key another one, which is authorized.
+func another(args ...string) func(*testing.T, *scene) {
+	return func(t *testing.T, s *scene) {
+		noKeys(t, s)
+		s.key.File = filepath.Join(s.home, ".ssh", "id_"+args[1])
+		s.tool("ssh-keygen", append(args, "-q", "-N", "", "-f", s.key.File)...)
+		line, err := os.ReadFile(s.key.File + ".pub")
+		must(t, err)
+		s.key.Line = strings.TrimSpace(string(line))
+		if s.user != nil {
+			s.user.Authorize(t, s.key.Line)
+		}
+	}
+}
+
+// hostile has a server that misbehaves answer in the place of none.
+func hostile(way sshtest.Hostile) func(*testing.T, *scene) {
+	return func(t *testing.T, s *scene) { s.meet(sshtest.StartHostile(t, way).Endpoint, "pi") }
+}
+
+// pi is the same for a pretend Pi that would take the key.
+func pi(c sshtest.PiConfig) func(*testing.T, *scene) {
+	return func(t *testing.T, s *scene) {
+		p := sshtest.StartPi(t, c)
+		p.Authorize(t, s.key.Line)
+		s.meet(p.Endpoint, p.User)
+	}
+}
+
+func (s *scene) meet(server sshtest.Endpoint, user string) {
+	s.server, s.target = server, user+"@"+server.Addr
+	s.file(".ssh/known_hosts", server.KnownHosts())
+}
+
+func target(name string) func(*testing.T, *scene) {
+	return func(_ *testing.T, s *scene) { s.target = name }
+}
+
+// account has a new account in the place of the shared one, and changes it.
+func account(c sshtest.UserConfig, change ...string) func(*testing.T, *scene) {
+	return func(t *testing.T, s *scene) {
+		s.user = sshtest.AddUser(t, c)
+		s.user.Authorize(t, s.key.Line)
+		s.file("password", s.user.Password+"\n")
+		s.target = s.user.Name + "@" + s.server.Addr
+		if len(change) > 0 {
+			accounts.Lock()
+			defer accounts.Unlock()
+			s.tool(change[0], append(change[1:], s.user.Name)...)
+		}
+	}
+}
+
+// accounts keeps our own changes of passwd(5) apart.
+var accounts sync.Mutex
+
+// mounted puts a file system with the same files in the place of the home.
+func mounted(kind, options, then string) func(*testing.T, *scene) {
+	return func(t *testing.T, s *scene) {
+		if err := syscall.Mount("none", s.user.Home, kind, 0, options); err != nil {
+			t.Skipf("mounting a %s: %v", kind, err)
+		}
+		t.Cleanup(func() { must(t, syscall.Unmount(s.user.Home, syscall.MNT_DETACH)) })
+		s.user.Own(t, s.user.Home, 0o755)
+		s.user.Authorize(t, "# none")
+		if then != "" {
+			s.tool("sh", "-c", "cd "+s.user.Home+"; "+then)
+		}
+	}
+}
+
+// setfacl gives an access list.
+func setfacl(name, acl string) func(*testing.T, *scene) {
+	return func(_ *testing.T, s *scene) { s.tool("setfacl", "-m", acl, s.far(name)) }
+}
+
+// immutable marks a file so until the test ends.
+func immutable(name string) func(*testing.T, *scene) {
+	return func(t *testing.T, s *scene) {
+		sshtest.Need(t, "chattr")
+		if out, err := sshtest.Command(t, "/", "chattr", "+i", s.far(name)).CombinedOutput(); err != nil {
+			t.Skipf("chattr: %s", out)
+		}
+		t.Cleanup(func() { s.tool("chattr", "-i", s.far(name)) })
+	}
+}
+
+// dotfiles moves ~/.ssh to ~/dot/ssh, and leaves a link in its place.
+func dotfiles(t *testing.T, s *scene) {
+	must(t, os.Mkdir(s.far("dot"), 0o755))
+	s.user.Own(t, s.far("dot"), 0o755)
+	must(t, os.Rename(s.far(farSSH), s.far("dot/ssh")))
+	must(t, os.Symlink("dot/ssh", s.far(farSSH)))
+}
+
+// sshConfig writes ~/.ssh/config.
+func sshConfig(text string) func(*testing.T, *scene) {
+	return func(_ *testing.T, s *scene) { s.file(".ssh/config", text) }
+}
+
+// certified has an authority sign the key.
+func certified(args ...string) func(*testing.T, *scene) {
+	return func(_ *testing.T, s *scene) {
+		args := append([]string{"-q", "-s", authority.File, "-I", "me"}, args...)
+		for i, a := range args {
+			args[i] = strings.Replace(a, "USER", s.user.Name, 1)
+		}
+		s.tool("ssh-keygen", append(args, s.key.File+".pub")...)
+	}
+}
+
+// authority signs certificates.
+var authority sshtest.Key
+
+// fullQueue is a port at which nobody answers, neither yes nor no.
+func fullQueue(t *testing.T, s *scene) {
+	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
+	must(t, err)
+	t.Cleanup(func() { syscall.Close(fd) })
+	must(t, syscall.Bind(fd, &syscall.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}))
+	must(t, syscall.Listen(fd, 0))
+	name, err := syscall.Getsockname(fd)
+	must(t, err)
+	addr := fmt.Sprintf("127.0.0.1:%d", name.(*syscall.SockaddrInet4).Port)
+	conn, err := net.Dial("tcp", addr)
+	must(t, err)
+	t.Cleanup(func() { conn.Close() })
+	s.target = "pi@" + addr
+	s.args = []string{"-o", "ConnectTimeout=1"}
+}
+
+// configOf finds the file that an sshd was started with, and lets everybody
+// read it, as /etc/ssh/sshd_config can be.
+func configOf(t *testing.T, d *sshtest.Daemon) string {
+	t.Helper()
+	all, err := filepath.Glob("/proc/[0-9]*/cmdline")
+	must(t, err)
+	for _, name := range all {
+		data, _ := os.ReadFile(name) // of a process that may be gone
+		words := strings.Fields(strings.ReplaceAll(string(data), "\x00", " "))
+		if i := slices.Index(words, "-f"); i >= 0 && slices.Contains(words, "ListenAddress="+d.Addr) {
+			must(t, os.Chmod(words[i+1], 0o644))
+			return words[i+1]
+		}
+	}
+	t.Fatal("the command line of sshd is not there")
+	return ""
+}
+
+func utf16LE(data []byte) []byte {
+	out := []byte{0xff, 0xfe}
+	for _, u := range utf16.Encode([]rune(string(data))) {
+		out = append(out, byte(u), byte(u>>8))
+	}
+	return out
+}
+
+func crlf(data []byte) []byte { return bytes.ReplaceAll(data, []byte("\n"), []byte("\r\n")) }
+
+// half is of OpenSSH's format, torn in the middle.
+func half(data []byte) []byte { return data[:len(data)/2] }
+
+func spoilt(data []byte) []byte {
+	data[bytes.IndexByte(data, '\n')+20] = '*'
+	return data
+}
+
+// altered has one byte of the secret half changed, in good base64.
+func altered(data []byte) []byte {
+	block := bytes.Split(data, []byte("\n"))
+	raw, err := base64.StdEncoding.DecodeString(string(bytes.Join(block[1:len(block)-2], nil)))
+	if err != nil {
+		return nil
+	}
+	raw[len(raw)-80] ^= 1
+	return []byte("-----BEGIN OPENSSH PRIVATE KEY-----\n" + base64.StdEncoding.EncodeToString(raw) + "\n-----END OPENSSH PRIVATE KEY-----\n")
+}
+
+const damagedHere = "here fail key-damaged"
+
+// provocations are in the order of pi-key-causes(7).
+var provocations = []provocation{
+	// This side.
+	{how: "nothing is wrong", at: "sshd", want: []string{"here ok key", "check ok login", "shell ok login; ok shell", "copy ok key-present; ok login", "fix ok modes"}},
+	{how: "no key pair", at: "sshd", provoke: noKeys, want: []string{"here fail key-missing", "check fail key-missing"}},
+	{how: "the pair has a name of its own", at: "sshd", provoke: func(t *testing.T, s *scene) {
+		for _, end := range []string{"", ".pub"} {
+			must(t, os.Rename(s.key.File+end, filepath.Join(s.home, ".ssh", "pi"+end)))
+		}
+	}, want: []string{"here fail key-not-offered", "check fail key-not-offered"}},
+	{how: "IdentityFile names another file", at: "sshd", provoke: sshConfig("IdentityFile ~/.ssh/nothing\n"), want: []string{"check fail key-not-offered"}, unjudged: true},
+	{how: "IdentitiesOnly, and the key is in the agent", at: "sshd", provoke: func(t *testing.T, s *scene) {
+		s.agent()
+		noKeys(t, s)
+		s.args = append(s.args[:2], "-o", "IdentitiesOnly=yes")
+	}, want: []string{"check fail key-not-offered"}},
+	{how: "the .pub of another key", at: "sshd", provoke: func(t *testing.T, s *scene) {
+		must(t, os.WriteFile(s.key.File+".pub", []byte(sshtest.NewKey(t, t.TempDir(), "ed25519").Line+"\n"), 0o644))
+	}, want: []string{"here fail key-pair-mismatch", "check fail key-pair-mismatch"}, unjudged: true},
+	{how: "others may read the key", at: "sshd", provoke: func(t *testing.T, s *scene) { must(t, os.Chmod(s.key.File, 0o644)) },
+		want: []string{"here fail key-mode", "check fail key-mode"}},
+	{how: "the group may read the key", at: "sshd", provoke: func(t *testing.T, s *scene) { must(t, os.Chmod(s.key.File, 0o640)) },
+		want: []string{"here fail key-mode", "check fail key-mode"}},
+	{how: "CR LF in the key", at: "sshd", provoke: private(crlf), want: []string{damagedHere, "check fail key-damaged"}},
+	{how: "no newline at the end of the key", at: "sshd", provoke: private(bytes.TrimSpace), want: []string{damagedHere, "check fail key-damaged"}},
+	{how: "text before the key", at: "sshd", provoke: private(func(k []byte) []byte { return append([]byte("my key:\n"), k...) }), want: []string{damagedHere, "check fail key-damaged"}},
+	{how: "half of the key", at: "sshd", provoke: private(half), want: []string{damagedHere, "check fail key-damaged"}},
+	{how: "an empty key file", at: "sshd", provoke: private(func([]byte) []byte { return nil }), want: []string{damagedHere, "check fail key-damaged"}},
+	{how: "a key file of NULs", at: "sshd", provoke: private(func(k []byte) []byte { return make([]byte, len(k)) }), want: []string{damagedHere, "check fail key-damaged"}},
+	{how: "NULs at the end of the key", at: "sshd", provoke: private(func(k []byte) []byte { return append(half(k), make([]byte, 90)...) }), want: []string{damagedHere, "check fail key-damaged"}},
+	{how: "a byte order mark before the key", at: "sshd", provoke: private(func(k []byte) []byte { return append([]byte("\xef\xbb\xbf"), k...) }), want: []string{damagedHere, "check fail key-damaged"}},
+	{how: "the key in UTF-16", at: "sshd", provoke: private(utf16LE), want: []string{damagedHere, "check fail key-damaged"}},
+	{how: "broken base64 in the key", at: "sshd", provoke: private(spoilt), want: []string{damagedHere, "check fail key-damaged"}},
+	{how: "one bit of the secret turned", at: "sshd", provoke: private(altered), want: []string{damagedHere + " | ok key", "check fail key-damaged | fail key-refused"}},
+	{how: "the key is a folder", at: "sshd", provoke: func(t *testing.T, s *scene) {
+		must(t, os.Remove(s.key.File))
+		must(t, os.Mkdir(s.key.File, 0o700))
+	}, want: []string{damagedHere, "check fail key-damaged"}, unjudged: true},
+	{how: "a key of PuTTY's", at: "sshd", provoke: private(func([]byte) []byte { return []byte("PuTTY-User-Key-File-3: ssh-ed25519\nEncryption: none\n") }),
+		want: []string{"here fail key-format", "check fail key-format"}},
+	{how: "a public key under the name of the private one", at: "sshd", provoke: func(t *testing.T, s *scene) {
+		must(t, os.WriteFile(s.key.File, []byte(s.key.Line+"\n"), 0o600))
+	}, want: []string{"here fail key-format", "check fail key-format"}},
+	{how: "RFC 4716 in the .pub", at: "sshd", provoke: func(t *testing.T, s *scene) {
+		out, err := sshtest.Command(t, s.home, "ssh-keygen", "-e", "-f", s.key.File).Output()
+		must(t, err)
+		must(t, os.WriteFile(s.key.File+".pub", out, 0o644))
+	}, want: []string{"check ok login"}},
+	{how: "a passphrase, and nobody to ask", at: "sshd", provoke: both(passphrase, options("-o", "BatchMode=yes")), want: []string{"here ok key; fail agent-absent", "check fail key-encrypted"}},
+	{how: "a passphrase, and another is given", at: "sshd", provoke: both(passphrase, func(_ *testing.T, s *scene) {
+		s.args = append(s.args, "--passphrase-file", s.file("passphrase", "wrong\n"))
+	}), want: []string{"check fail key-encrypted"}, unjudged: true},
+	{how: "a passphrase, and an empty agent", at: "sshd", provoke: both(passphrase, func(t *testing.T, s *scene) {
+		s.args = append(s.args, "-o", "IdentityAgent="+sshtest.StartAgent(t), "-o", "BatchMode=yes")
+	}), want: []string{"here ok key; fail agent-empty", "check fail key-encrypted"}},
+	{how: "RSA of 1024 bits", provoke: another("-t", "rsa", "-b", "1024"), want: []string{"here fail key-weak"}},
+	{how: "DSA", provoke: another("-t", "dsa"), want: []string{"here fail key-weak"}},
+	{how: "the socket of an agent that is gone, and no pair", at: "sshd", provoke: both(noKeys, func(_ *testing.T, s *scene) {
+		s.args = []string{"-o", "IdentityAgent=" + filepath.Join(s.home, "gone")}
+	}), want: []string{"here fail key-missing; fail agent-absent", "check fail agent-absent"}},
+	{how: "an empty agent, and no pair", at: "sshd", provoke: both(noKeys, func(t *testing.T, s *scene) {
+		s.args = []string{"-o", "IdentityAgent=" + sshtest.StartAgent(t)}
+	}), want: []string{"here fail key-missing", "check fail agent-empty"}},
+	{how: "the agent asks, and nobody answers", at: "sshd", provoke: func(t *testing.T, s *scene) {
+		s.agent("-c")
+		noKeys(t, s)
+	}, want: []string{"here fail agent-refused", "check fail agent-refused"}},
+	{how: "the key in the agent is for another host", at: "sshd", provoke: func(t *testing.T, s *scene) {
+		known := filepath.Join(s.home, ".ssh", "known_hosts")
+		line, err := os.ReadFile(known)
+		must(t, err)
+		other := sshtest.NewKey(t, t.TempDir(), "ed25519")
+		must(t, os.WriteFile(known, append(line, "other "+other.Line+"\n"...), 0o600))
+		s.agent("-H", known, "-h", "other")
+		noKeys(t, s)
+	}, want: []string{"here ok agent-restricted", "check fail agent-restricted"}},
+	{how: "a certificate that is over", at: "CA", provoke: certified("-n", "USER", "-V", "-2d:-1d"), want: []string{"check fail cert-expired seen"}},
+	{how: "a certificate of tomorrow", at: "CA", provoke: certified("-n", "USER", "-V", "+1d:+2d"), want: []string{"check fail cert-not-yet seen"}},
+	{how: "a certificate for somebody else", at: "CA", provoke: certified("-n", "somebody"), want: []string{"check fail cert-principal likely"}},
+	{how: "PubkeyAuthentication no in ~/.ssh/config", at: "sshd", provoke: sshConfig("PubkeyAuthentication no\n"), want: []string{"check fail config-elsewhere", "copy ok key-present; fail config-elsewhere"}, unjudged: true},
+	{how: "PreferredAuthentications password", at: "sshd", provoke: options("-o", "PreferredAuthentications=password"), want: []string{"check fail config-elsewhere"}},
+	{how: "PubkeyAcceptedAlgorithms of this side", at: "sshd", provoke: options("-o", "PubkeyAcceptedAlgorithms=-ssh-ed25519"), want: []string{"check fail config-elsewhere"}},
+	{how: "~/.ssh/config that others may write", at: "sshd", provoke: both(sshConfig(""), func(t *testing.T, s *scene) {
+		must(t, os.Chmod(filepath.Join(s.home, ".ssh/config"), 0o666))
+	}), want: []string{"here fail config-writable", "check fail config-writable", "copy fail config-writable"}, unjudged: true},
+	{how: "a line in ~/.ssh/config that ssh does not know", at: "sshd", provoke: sshConfig("IdentityFiel x\n"), want: []string{"here fail config-bad", "check fail config-bad"}, unjudged: true},
+
+	// The network, and who answers.
+	{how: "no such name", provoke: target("pi@no-such-host.invalid"), want: []string{"check fail name-unknown", "copy fail name-unknown", "fix fail name-unknown"}},
+	{how: "no way to the address", provoke: target("pi@255.255.255.255"), want: []string{"check fail host-unreachable"}},
+	{how: "a firewall that drops", provoke: fullQueue, want: []string{"check fail timeout"}},
+	{how: "nothing listens", provoke: target("pi@127.0.0.1:1"), want: []string{"check fail connection-refused", "copy fail connection-refused"}},
+	{how: "MaxStartups", config: []string{"MaxStartups 1", "LoginGraceTime 60"}, provoke: func(t *testing.T, s *scene) {
+		conn, err := net.Dial("tcp", s.server.Addr)
+		must(t, err)
+		t.Cleanup(func() { conn.Close() })
+		_, err = conn.Read(make([]byte, 1)) // it is being served
+		must(t, err)
+	}, want: []string{"check fail connection-dropped", "copy fail connection-dropped"}},
+	{how: "no host keys any more", config: []string{}, provoke: func(t *testing.T, s *scene) {
+		must(t, os.Remove(filepath.Join(filepath.Dir(configOf(t, s.daemon)), "host_ed25519")))
+	}, want: []string{"check fail connection-dropped"}},
+	{how: "it hangs up before it says anything", provoke: hostile(sshtest.ClosesAtOnce), want: []string{"check fail connection-dropped"}},
+	{how: "it hangs up after its version", provoke: hostile(sshtest.ResetsAfterVersion), want: []string{"check fail connection-dropped"}},
+	{how: "it hangs up in the login", provoke: hostile(sshtest.ClosesAfterKex), want: []string{"check fail connection-dropped"}},
+	{how: "an address that is shut out", provoke: hostile(sshtest.Penalised), want: []string{"check fail penalised", "copy fail penalised"}},
+	{how: "a web server", provoke: hostile(sshtest.HTTP), want: []string{"check fail not-ssh"}},
+	{how: "a server of the nineties", provoke: both(hostile(sshtest.SSH1), options("--timeout", "1s")), want: []string{"check fail not-ssh"}},
+	{how: "a server that says nothing", provoke: both(hostile(sshtest.Silent), options("--timeout", "1s")), want: []string{"check fail too-slow"}},
+	{how: "ciphers that nobody has any more", config: []string{"Ciphers 3des-cbc"}, want: []string{"check fail no-common-algorithm"}, unjudged: true},
+	{how: "host keys that this side does not take", at: "sshd", provoke: options("-o", "HostKeyAlgorithms=ecdsa-sha2-nistp256"), want: []string{"check fail no-common-algorithm"}},
+	{how: "a host that is not known", at: "sshd", provoke: func(_ *testing.T, s *scene) { s.file(".ssh/known_hosts", "") }, want: []string{"check fail host-key-unknown", "copy fail host-key-unknown"}, unjudged: true},
+	{how: "another host key than before", at: "sshd", provoke: func(t *testing.T, s *scene) {
+		s.file(".ssh/known_hosts", fmt.Sprintf("[127.0.0.1]:%d %s\n", s.server.Port, sshtest.NewKey(t, t.TempDir(), "ed25519").Line))
+	}, want: []string{"check fail host-key-changed", "copy fail host-key-changed"}, unjudged: true},
+	{how: "a host key that is revoked", at: "sshd", provoke: func(_ *testing.T, s *scene) {
+		s.file(".ssh/known_hosts", s.server.KnownHosts()+"@revoked "+s.server.KnownHosts())
+	}, want: []string{"check fail host-key-revoked"}, unjudged: true},
+	{how: "a host key that it cannot sign with", provoke: hostile(sshtest.Impostor), want: []string{"check fail host-key-unproven"}},
+	{how: "no user is set up yet", config: []string{"Banner BANNER Please note that SSH may not work until a valid user has been set up."}, provoke: lines("# none"),
+		want: []string{"check fail no-user-yet"}},
+	{how: "it is booting", config: []string{`Banner BANNER "System is booting up. Unprivileged users are not permitted to log in yet."`}, provoke: lines("# none"),
+		want: []string{"check fail booting"}},
+
+	// The server's configuration, and the account.
+	{how: "PubkeyAuthentication no", config: []string{"PubkeyAuthentication no"}, want: []string{"check fail pubkey-disabled", "copy ok key-present; fail pubkey-disabled seen"}},
+	{how: "AuthenticationMethods password", config: []string{"AuthenticationMethods password"}, want: []string{"check fail pubkey-disabled", "copy ok key-present; fail pubkey-disabled seen"}},
+	{how: "PasswordAuthentication no", config: []string{"PasswordAuthentication no"}, provoke: lines("# none"), want: []string{"check fail key-refused", "copy fail password-disabled"}},
+	{how: "a wrong password", at: "sshd", provoke: both(lines("# none"), func(_ *testing.T, s *scene) { s.file("password", "wrong\n") }), want: []string{"copy fail password-wrong"}},
+	{how: "no password, and nobody to ask", at: "sshd", provoke: both(lines("# none"), func(_ *testing.T, s *scene) { s.file("password", "\n") }), want: []string{"copy fail password-needed"}},
+	{how: "a password and a code", provoke: hostile(sshtest.PromptsTwice), want: []string{"copy fail prompt-unknown"}},
+	{how: "an expired password", at: "PAM", provoke: account(sshtest.UserConfig{}, "chage", "-d", "0"), want: []string{"check ok login", "shell ok login; fail password-expired", "copy fail password-expired"}},
+	{how: "an expired account", at: "PAM", provoke: account(sshtest.UserConfig{}, "chage", "-E", "1"), want: []string{"check fail account-expired", "copy fail account-expired"}},
+	{how: "an expired account, without PAM", at: "sshd", provoke: account(sshtest.UserConfig{}, "chage", "-E", "1"), want: []string{"check fail key-refused"}},
+	{how: "a locked account, without PAM", at: "sshd", provoke: account(sshtest.UserConfig{Locked: true}), want: []string{"check fail key-refused"}},
+	{how: "nologin for a shell", at: "sshd", provoke: account(sshtest.UserConfig{Shell: "/usr/sbin/nologin"}), want: []string{"check ok login", "shell ok login; fail no-shell"}},
+	{how: "a shell that is not there", at: "sshd", provoke: account(sshtest.UserConfig{}, "usermod", "-s", "/bin/no-such-shell"), want: []string{"check fail key-refused"}},
+	{how: "no such user", at: "sshd", provoke: func(_ *testing.T, s *scene) { s.target = "nobody-" + s.target }, want: []string{"check fail key-refused"}, unjudged: true},
+	{how: "AllowUsers without the user", config: []string{"AllowUsers alice"}, want: []string{"check fail key-refused"}},
+	{how: "PermitRootLogin no", config: []string{"PermitRootLogin no"}, provoke: func(_ *testing.T, s *scene) { s.target = "root@" + s.server.Addr }, want: []string{"check fail key-refused"}, unjudged: true},
+	{how: "AuthorizedKeysFile elsewhere", config: []string{"AuthorizedKeysFile /etc/ssh/keys.d/%u"}, want: []string{"check fail key-refused", "copy ok key-present; fail keys-file-elsewhere seen"}},
+	{how: "AuthorizedKeysFile none", config: []string{"AuthorizedKeysFile none"}, want: []string{"check fail key-refused", "copy ok key-present; fail keys-file-elsewhere seen"}},
+	{how: "AuthorizedKeysFile in a Match", config: []string{"Match Address 127.0.0.0/8", "AuthorizedKeysFile .ssh/keys"}, want: []string{"copy ok key-present; fail keys-file-elsewhere seen"}},
+	{how: "AuthorizedKeysCommand alone", config: []string{"AuthorizedKeysFile none", "AuthorizedKeysCommand /bin/true", "AuthorizedKeysCommandUser nobody"}, want: []string{"check fail key-refused", "copy ok key-present; fail keys-command seen"}},
+	{how: "PubkeyAcceptedAlgorithms without the type", config: []string{"PubkeyAcceptedAlgorithms rsa-sha2-512"}, want: []string{"check fail key-refused", "copy ok key-present; fail key-type-refused seen"}},
+	{how: "RSA by SHA-1 alone", config: []string{"PubkeyAcceptedAlgorithms ssh-rsa"}, provoke: another("-t", "rsa", "-b", "2048"), want: []string{"check fail key-refused", "copy ok key-present; fail key-type-refused seen"}},
+	{how: "RequiredRSASize above the key's", config: []string{"RequiredRSASize 3072"}, provoke: another("-t", "rsa", "-b", "2048"), want: []string{"check fail key-refused", "copy ok key-present; fail key-type-refused seen"}},
+	{how: "RevokedKeys that is not there", config: []string{"RevokedKeys /no/such/list"}, want: []string{"check fail key-refused", "copy ok key-present; fail key-revoked seen"}},
+	{how: "AuthenticationMethods publickey,password", config: []string{"AuthenticationMethods publickey,password"}, want: []string{"check fail more-needed", "copy ok key-present; fail more-needed"}},
+	{how: "MaxAuthTries 1 and the second key", config: []string{"MaxAuthTries 1"}, provoke: func(t *testing.T, s *scene) {
+		sshtest.NewKey(t, filepath.Join(s.home, ".ssh"), "ecdsa")
+	}, want: []string{"check fail too-many-tries"}, unjudged: true},
+	{how: "ForceCommand", config: []string{"ForceCommand uptime"}, want: []string{"check ok login", "shell ok login; fail command-forced"}},
+	{how: "command= of the key", at: "sshd", provoke: lines(`command="uptime" KEY`), want: []string{"check ok login", "shell ok login; fail command-forced"}},
+	{how: "sftp alone", config: []string{"ForceCommand internal-sftp"}, want: []string{"check ok login", "shell ok login; fail command-forced"}},
+	{how: "ChrootDirectory that others may write", config: []string{"ChrootDirectory /tmp"}, want: []string{"check ok login"}, unjudged: true},
+
+	// The far files.
+	{how: "not installed", at: "sshd", provoke: lines("# none"), want: []string{"check fail key-refused", "copy done key-added; ok login"}},
+	{how: "home 0777", at: "sshd", provoke: chmod("", 0o777), want: []string{"check fail key-refused", "copy ok key-present; fail home-writable seen", "fix todo home-writable"}},
+	{how: ".ssh 0777", at: "sshd", provoke: chmod(farSSH, 0o777), want: []string{"check fail key-refused", "copy ok key-present; fail dir-writable seen", "fix todo dir-writable"}},
+	{how: "authorized_keys 0666", at: "sshd", provoke: chmod(farKeys, 0o666), want: []string{"check fail key-refused", "copy ok key-present; fail keys-writable seen", "fix todo keys-writable"}},
+	{how: ".ssh in a folder 0777", at: "sshd", provoke: both(dotfiles, chmod("dot", 0o777)), want: []string{"check fail key-refused", "copy ok key-present; fail parent-writable seen", "fix todo parent-writable"}},
+	{how: "home of a third user", at: "sshd", provoke: chown("", 4242), want: []string{"check fail key-refused", "copy ok key-present; fail wrong-owner seen"}},
+	{how: ".ssh of a third user", at: "sshd", provoke: both(chown(farSSH, 4242), chmod(farSSH, 0o755)), want: []string{"check fail key-refused", "copy fail wrong-owner"}},
+	{how: "authorized_keys of a third user", at: "sshd", provoke: both(chown(farKeys, 4242), chmod(farKeys, 0o644)), want: []string{"check fail key-refused", "copy ok key-present; fail wrong-owner seen"}},
+	{how: "authorized_keys of root's, closed", at: "sshd", provoke: chown(farKeys, 0), want: []string{"check fail key-refused", "copy fail keys-unreadable", "fix fail keys-unreadable"}},
+	{how: ".ssh of root's, closed", at: "sshd", provoke: chown(farSSH, 0), want: []string{"check fail key-refused", "copy fail keys-unreadable", "fix todo keys-unreadable"}},
+	{how: "authorized_keys 0000", at: "sshd", provoke: chmod(farKeys, 0), want: []string{"check fail key-refused", "copy fail keys-unreadable", "fix todo keys-unreadable"}},
+	{how: "authorized_keys is a folder", at: "sshd", provoke: func(t *testing.T, s *scene) {
+		must(t, os.Remove(s.far(farKeys)))
+		must(t, os.Mkdir(s.far(farKeys), 0o700))
+		s.user.Own(t, s.far(farKeys), 0o700)
+	}, want: []string{"check fail key-refused", "copy fail keys-not-a-file", "fix todo keys-not-a-file"}},
+	{how: "authorized_keys is a FIFO", at: "sshd", provoke: func(t *testing.T, s *scene) {
+		must(t, os.Remove(s.far(farKeys)))
+		must(t, syscall.Mkfifo(s.far(farKeys), 0o600))
+		s.user.Own(t, s.far(farKeys), 0o600)
+	}, want: []string{"check fail key-refused", "copy fail keys-not-a-file", "fix todo keys-not-a-file"}},
+	{how: "authorised_keys", at: "sshd", provoke: func(t *testing.T, s *scene) {
+		must(t, os.Rename(s.far(farKeys), s.far(".ssh/authorised_keys")))
+	}, want: []string{"check fail key-refused", "fix todo keys-misnamed"}},
+	{how: "authorized_keys in home", at: "sshd", provoke: func(t *testing.T, s *scene) {
+		must(t, os.Rename(s.far(farKeys), s.far("authorized_keys")))
+	}, want: []string{"check fail key-refused", "fix fail keys-misnamed"}},
+	{how: "authorized_keys leads in a circle", at: "sshd", provoke: func(t *testing.T, s *scene) {
+		must(t, os.Remove(s.far(farKeys)))
+		must(t, os.Symlink("authorized_keys", s.far(farKeys)))
+	}, want: []string{"check fail key-refused", "copy fail keys-symlink"}},
+	{how: "authorized_keys has a second name", at: "sshd", provoke: both(lines("# none"), func(t *testing.T, s *scene) {
+		must(t, os.Link(s.far(farKeys), s.far("backup")))
+	}), want: []string{"copy fail keys-linked"}},
+	{how: "UTF-16 in authorized_keys", at: "sshd", provoke: func(t *testing.T, s *scene) {
+		must(t, os.WriteFile(s.far(farKeys), utf16LE([]byte(s.key.Line+"\n")), 0o600))
+	}, want: []string{"check fail key-refused", "fix fail entry-encoding"}},
+	{how: "a byte order mark after the first line", at: "sshd", provoke: lines("# mine", "\ufeffKEY"), want: []string{"check fail key-refused", "fix fail entry-encoding"}},
+	{how: "a byte order mark at the start", at: "sshd", provoke: lines("\ufeffKEY"), want: []string{"check fail key-refused", "fix fail entry-encoding"}},
+	{how: "two keys on one line", at: "sshd", provoke: func(t *testing.T, s *scene) {
+		s.user.Authorize(t, sshtest.NewKey(t, t.TempDir(), "ed25519").Line+s.key.Line)
+	}, want: []string{"check fail key-refused", "fix fail entry-glued"}},
+	{how: "a key on several lines", at: "sshd", provoke: func(t *testing.T, s *scene) {
+		s.user.Authorize(t, s.key.Line[:40], s.key.Line[40:])
+	}, want: []string{"check fail key-refused", "fix fail entry-wrapped"}},
+	{how: "the key in a comment", at: "sshd", provoke: lines("# KEY"), want: []string{"check fail key-refused", "fix ok entry-commented"}},
+	{how: "quotes around the key", at: "sshd", provoke: lines(`"KEY"`), want: []string{"check fail key-refused", "fix fail entry-quoted"}},
+	{how: "another type before the key", at: "sshd", provoke: lines("ssh-rsa BLOB"), want: []string{"check fail key-refused", "fix fail entry-type-mismatch"}},
+	{how: "half of the line", at: "sshd", provoke: func(t *testing.T, s *scene) { s.user.Authorize(t, s.key.Line[:60]) }, want: []string{"check fail key-refused", "fix fail entry-truncated"}},
+	{how: "the private key in authorized_keys", at: "sshd", provoke: func(t *testing.T, s *scene) {
+		data, err := os.ReadFile(s.key.File)
+		must(t, err)
+		s.user.Authorize(t, strings.TrimSpace(string(data)))
+	}, want: []string{"check fail key-refused", "fix fail entry-private-key"}},
+	{how: "NULs in authorized_keys", at: "sshd", provoke: lines("\x00\x00\x00KEY"), want: []string{"check fail key-refused", "fix fail entry-nul"}},
+	{how: "an option that sshd does not know", at: "sshd", provoke: lines("no-such-option KEY"), want: []string{"check fail key-refused", "fix fail entry-options-bad"}},
+	{how: "a quote that is not closed", at: "sshd", provoke: lines(`command="ls KEY`), want: []string{"check fail key-refused", "fix fail entry-options-bad"}},
+	{how: "from= another network", at: "sshd", provoke: lines(`from="10.0.0.0/8" KEY`), want: []string{"check fail key-refused", "copy ok key-present; fail entry-from seen"}},
+	{how: "expiry-time= of the past", at: "sshd", provoke: lines(`expiry-time="20200101" KEY`), want: []string{"check fail key-refused", "copy ok key-present; fail entry-expired seen"}},
+	{how: "from=, for dropbear", at: "dropbear", provoke: lines(`from="127.0.0.1" KEY`), want: []string{"check fail key-refused", "copy ok key-present; fail dropbear-limits seen"}},
+	{how: "two blanks, for dropbear", at: "dropbear", provoke: lines("TYPE  BLOB"), want: []string{"check fail key-refused", "copy ok key-present; fail dropbear-limits seen"}},
+	{how: "home of another group, for dropbear", at: "dropbear", provoke: chmod("", 0o775), want: []string{"check fail key-refused", "copy ok key-present; fail home-writable seen"}},
+	{how: "an access list on home, for dropbear", at: "dropbear", provoke: setfacl("", "u:4242:rwx"), want: []string{"check fail key-refused", "copy ok key-present; fail acl-writable seen", "fix todo acl-writable"}},
+	{how: "an access list on authorized_keys, for dropbear", at: "dropbear", provoke: setfacl(farKeys, "u:4242:rw"), want: []string{"check fail key-refused", "copy ok key-present; fail acl-writable seen", "fix todo acl-writable"}},
+	{how: "an access list on .ssh of another group", at: "sshd", provoke: both(func(t *testing.T, s *scene) { must(t, os.Chown(s.far(farSSH), -1, 0)) }, setfacl(farSSH, "u:4242:rwx")),
+		want: []string{"check fail key-refused", "copy ok key-present; fail acl-writable seen", "fix todo acl-writable"}},
+	{how: "an immutable .ssh", at: "sshd", provoke: both(lines("# none"), immutable(farSSH)), want: []string{"copy fail immutable"}},
+	{how: "an immutable authorized_keys", at: "sshd", provoke: both(lines("# none"), immutable(farKeys)), want: []string{"copy fail immutable"}},
+	{how: "a file system that is read-only", at: "sshd", provoke: mounted("tmpfs", "", "mount -o remount,ro ."), want: []string{"check fail key-refused", "copy fail read-only-fs"}},
+	{how: "a disk that is full", at: "sshd", provoke: mounted("tmpfs", "size=64k", "cat /dev/zero >fill 2>/dev/null; :"), want: []string{"check fail key-refused", "copy fail disk-full"}},
+	{how: "no inodes", at: "sshd", provoke: mounted("tmpfs", "nr_inodes=4", "touch fill; :"), want: []string{"check fail key-refused", "copy fail disk-full"}},
+	{how: "no home", at: "sshd", provoke: func(t *testing.T, s *scene) { must(t, os.RemoveAll(s.user.Home)) }, want: []string{"check fail key-refused", "copy fail home-missing"}},
+
+	// Several at once: all are named, and first what must be cured first.
+	{how: "home, .ssh and authorized_keys are open", at: "sshd", provoke: both(chmod(farKeys, 0o666), chmod(farSSH, 0o777), chmod("", 0o777)),
+		want: []string{"copy ok key-present; fail home-writable seen; fail dir-writable seen; fail keys-writable seen"}},
+	{how: "an open home and from=", at: "sshd", provoke: both(lines(`from="10.0.0.0/8" KEY`), chmod("", 0o777)),
+		want: []string{"copy ok key-present; fail home-writable seen; fail entry-from seen"}},
+	{how: "the type is refused, and home is open", config: []string{"PubkeyAcceptedAlgorithms rsa-sha2-512"}, provoke: chmod("", 0o777),
+		want: []string{"copy ok key-present; fail key-type-refused seen; fail home-writable seen"}},
+	{how: "PubkeyAuthentication no, and home is open", config: []string{"PubkeyAuthentication no"}, provoke: chmod("", 0o777),
+		want: []string{"copy ok key-present; fail pubkey-disabled seen; fail home-writable seen | ok key-present; fail pubkey-disabled seen"}},
+	{how: "the key is read by others, and the .pub is another's", provoke: func(t *testing.T, s *scene) {
+		must(t, os.Chmod(s.key.File, 0o644))
+		must(t, os.WriteFile(s.key.File+".pub", []byte(sshtest.NewKey(t, t.TempDir(), "ed25519").Line+"\n"), 0o644))
+	}, want: []string{"here fail key-mode; fail key-pair-mismatch"}},
+	{how: "two keys, both damaged", provoke: both(private(half), func(t *testing.T, s *scene) {
+		must(t, os.WriteFile(filepath.Join(s.home, ".ssh", "id_rsa"), nil, 0o600))
+	}), want: []string{"here fail key-damaged; fail key-damaged"}},
+
+	// What looks like a fault, and is none here.
+	{how: "a locked password, with PAM", at: "PAM", provoke: account(sshtest.UserConfig{}, "usermod", "-L"), want: []string{"check ok login"}},
+	{how: "CR LF in authorized_keys", at: "sshd", provoke: lines("# mine\r", "KEY\r"), want: []string{"check ok login", "copy ok key-present; ok login", "fix ok modes"}},
+	{how: "Debian's home of the user's own group", at: "sshd", provoke: both(chmod("", 0o775), chmod(farSSH, 0o775), chmod(farKeys, 0o664)), want: []string{"check ok login", "copy ok key-present; ok login", "fix ok modes"}},
+	{how: "everybody may read everything", at: "sshd", provoke: both(chmod(farSSH, 0o755), chmod(farKeys, 0o644)), want: []string{"check ok login", "fix ok modes"}},
+	{how: "authorized_keys of root's, open", at: "sshd", provoke: both(chown(farKeys, 0), chmod(farKeys, 0o644)), want: []string{"check ok login", "copy ok key-present; ok login"}},
+	{how: "StrictModes no, and home is open", config: []string{"StrictModes no"}, provoke: chmod("", 0o777), want: []string{"check ok login", "copy ok key-present; ok login"}},
+	{how: "authorized_keys is a link", at: "sshd", provoke: dotfiles, want: []string{"check ok login", "copy ok key-present; ok login", "fix ok modes"}},
+	// It shows as the permission of the user's own group, which Debian lets pass.
+	{how: "an access list on home, on Debian", at: "sshd", provoke: setfacl("", "u:4242:rwx"), want: []string{"check ok login", "copy ok key-present; ok login", "fix ok modes"}},
+	{how: "an access list that lets others read", at: "sshd", provoke: setfacl(farKeys, "u:4242:r"), want: []string{"check ok login", "fix ok modes"}},
+	{how: "from= another network on one line of two", at: "sshd", provoke: lines(`from="10.0.0.0/8" KEY`, "KEY"), want: []string{"check ok login"}},
+	{how: "one key is refused, another works", at: "sshd", provoke: func(t *testing.T, s *scene) { sshtest.NewKey(t, filepath.Join(s.home, ".ssh"), "ecdsa") }, want: []string{"check ok login"}},
+	{how: "one key is damaged, another works", at: "sshd", provoke: func(_ *testing.T, s *scene) { s.file(".ssh/id_rsa", "") }, want: []string{"here fail key-damaged; ok key", "check ok login"}},
+	{how: "the agent does not sign with one key, another works", at: "sshd", provoke: func(t *testing.T, s *scene) {
+		other := sshtest.NewKey(t, t.TempDir(), "ecdsa")
+		s.user.Authorize(t, other.Line, s.key.Line)
+		socket := sshtest.StartAgent(t)
+		sshtest.AddToAgent(t, socket, other.File, "-c")
+		s.args = append(s.args, "-o", "IdentityAgent="+socket, "-o", "IdentitiesOnly=no")
+	}, want: []string{"check ok login"}},
+	{how: "others may read the key, and the agent has it", at: "sshd", provoke: func(t *testing.T, s *scene) {
+		s.agent()
+		must(t, os.Chmod(s.key.File, 0o644))
+	}, want: []string{"here fail key-mode; ok agent", "check ok login"}},
+	{how: "a passphrase, and the agent has the key", at: "sshd", provoke: func(t *testing.T, s *scene) {
+		s.agent()
+		passphrase(t, s)
+	}, want: []string{"here ok key; ok agent", "check ok login"}},
+	{how: "no .pub", at: "sshd", provoke: func(t *testing.T, s *scene) { must(t, os.Remove(s.key.File+".pub")) }, want: []string{"here ok key", "check ok login"}},
+	{how: "PEM with CR LF", at: "sshd", provoke: both(another("-t", "rsa", "-b", "2048", "-m", "PEM"), private(crlf)), want: []string{"here ok key", "check ok login"}},
+	{how: "RSA of 1024 bits that the server takes", at: "sshd", provoke: another("-t", "rsa", "-b", "1024"), want: []string{"check ok login"}},
+	{how: "a stale socket of an agent", at: "sshd", provoke: func(_ *testing.T, s *scene) {
+		s.args = []string{"-o", "IdentityAgent=" + filepath.Join(s.home, "gone")}
+	}, want: []string{"here ok key; fail agent-absent", "check ok login"}},
+	{how: "a certificate that is over, and the key alone is taken", at: "CA", provoke: both(certified("-n", "USER", "-V", "-2d:-1d"), lines("KEY")), want: []string{"check ok login"}},
+	{how: "a line of known_hosts that nobody can read", at: "sshd", provoke: func(_ *testing.T, s *scene) {
+		s.file(".ssh/known_hosts", "\x00\x00 torn\n* ssh-new-type AAAA\n"+s.server.KnownHosts())
+	}, want: []string{"check ok login"}},
+	{how: "the banner of a boot, and it lets us in", config: []string{`Banner BANNER "System is booting up."`}, want: []string{"check ok login"}},
+	{how: "MaxAuthTries 1 and the first key", config: []string{"MaxAuthTries 2"}, provoke: options("-o", "IdentitiesOnly=yes"), want: []string{"check ok login"}},
+	{how: "a server that logs nothing", config: []string{"Match all", "LogLevel QUIET"}, provoke: chmod("", 0o777), want: []string{"check fail key-refused", "copy ok key-present; fail home-writable seen"}},
+	{how: "a home that is open, and a configuration that is root's", config: []string{"CLOSED"}, provoke: chmod("", 0o777), want: []string{"copy ok key-present; fail home-writable seen"}},
+	{how: "AuthorizedKeysFile none in a configuration that is root's", config: []string{"CLOSED", "AuthorizedKeysFile none"}, want: []string{"copy ok key-present; fail key-refused likely"}},
+}
+
+// TestCauses is the table of what the programs say of each cause.
+func TestCauses(t *testing.T) {
+	sshtest.NeedRoot(t)
+	sshtest.Need(t, "sshd", "dropbear", "ssh", "ssh-keygen", "ssh-agent", "ssh-add", "setfacl")
+	binaries(t)
+	authority = sshtest.NewKey(t, t.TempDir(), "ed25519")
+	servers := map[string]*sshtest.Daemon{
+		"sshd":     sshtest.StartSSHD(t, sshtest.SSHDConfig{}),
+		"PAM":      sshtest.StartSSHD(t, sshtest.SSHDConfig{UsePAM: true}),
+		"CA":       sshtest.StartSSHD(t, sshtest.SSHDConfig{Config: []string{"TrustedUserCAKeys " + publicFile(t, authority)}}),
+		"dropbear": sshtest.StartDropbear(t),
+	}
+	for name, d := range servers {
+		if name != "dropbear" {
+			configOf(t, d)
+		}
+	}
+	users := make(chan *sshtest.User, 4)
+	for range cap(users) {
+		users <- sshtest.AddUser(t, sshtest.UserConfig{})
+	}
+	var table truths
+	t.Cleanup(func() { table.log(t) })
+	for _, p := range provocations {
+		t.Run(p.how, func(t *testing.T) {
+			t.Parallel()
+			s := newScene(t, p, servers, users)
+			if p.provoke != nil {
+				p.provoke(t, s)
+			}
+			logsIn, judged := s.ssh(p)
+			for _, want := range p.want {
+				program, want, _ := strings.Cut(want, " ")
+				want, yet, known := strings.Cut(want, " | ")
+				if !known {
+					yet = want
+				}
+				got := s.says(program, yet)
+				table.add(p.how, program, want, got)
+				switch {
+				case known && got == want:
+					t.Errorf("%s is right at last: %q", program, got)
+				case got != yet:
+					t.Errorf("%s says %q, want %q", program, got, want)
+				}
+				if judged && program == "check" && logsIn != strings.HasPrefix(got, "ok login") {
+					t.Errorf("pikeycheck says %q, and of ssh's login is true: %v", got, logsIn)
+				}
+			}
+		})
+	}
+}
+
+// newScene sets the stage, on which the login works.
+func newScene(t *testing.T, p provocation, servers map[string]*sshtest.Daemon, users chan *sshtest.User) *scene {
+	s := &scene{t: t, daemon: servers[p.at]}
+	if p.config != nil {
+		s.daemon = ownServer(t, p.config)
+	}
+	if s.daemon != nil {
+		s.server = s.daemon.Endpoint
+	}
+	s.traveller = newTraveller(t, s.server)
+	s.key = sshtest.NewKey(t, filepath.Join(s.home, ".ssh"), "ed25519")
+	s.file("password", "correct-horse\n")
+	if s.daemon == nil {
+		return s
+	}
+	s.user = <-users
+	shared := s.user
+	t.Cleanup(func() { users <- shared })
+	must(t, os.RemoveAll(s.user.Home))
+	must(t, os.Mkdir(s.user.Home, 0o755))
+	s.user.Own(t, s.user.Home, 0o755)
+	if p.at != "CA" {
+		s.user.Authorize(t, s.key.Line)
+	}
+	s.file("password", s.user.Password+"\n")
+	s.target = s.user.Name + "@" + s.server.Addr
+	return s
+}
+
+// ownServer starts an sshd whose configuration everybody may read, unless a
+// line is CLOSED. BANNER in a line is a file that holds the rest of it.
+func ownServer(t *testing.T, config []string) *sshtest.Daemon {
+	t.Helper()
+	config = slices.Clone(config)
+	for i, line := range config {
+		if before, text, ok := strings.Cut(line, "BANNER "); ok {
+			path := filepath.Join(t.TempDir(), "banner")
+			must(t, os.WriteFile(path, []byte(text+"\n"), 0o644))
+			config[i] = before + path
+		}
+	}
+	closed := slices.Contains(config, "CLOSED")
+	config = slices.DeleteFunc(config, func(l string) bool { return l == "CLOSED" })
+	d := sshtest.StartSSHD(t, sshtest.SSHDConfig{Config: config})
+	if !closed {
+		configOf(t, d)
+	}
+	return d
+}
+
+// ssh asks OpenSSH's ssh whether the login works, if it can be asked.
+func (s *scene) ssh(p provocation) (logsIn, judged bool) {
+	if s.daemon == nil || p.unjudged || !slices.ContainsFunc(p.want, func(w string) bool { return strings.HasPrefix(w, "check ") }) {
+		return false, false
+	}
+	user, _, _ := strings.Cut(s.target, "@")
+	// A login that runs nothing is one too.
+	_, said := sshtest.SSH(s.t, s.server, user, s.key.File, append(slices.Clone(s.args), "-v")...)
+	return strings.Contains(said, "Authenticated to "), true
+}
+
+// says runs a program, and puts its records into the words of
+// provocation.want. Its status is to be that of want.
+func (s *scene) says(program, want string) string {
+	s.t.Helper()
+	words := slices.Clone(askings[program])
+	for i, w := range words {
+		switch w {
+		case "PUBLIC":
+			words[i] = s.key.File + ".pub"
+		case "PASSWORD":
+			words[i] = filepath.Join(s.home, "password")
+		}
+	}
+	words = append(words, s.args...)
+	if program != "here" {
+		words = append(words, s.target)
+	}
+	status := 0
+	if strings.Contains(want, "fail ") || strings.Contains(want, "todo ") {
+		status = 1
+	}
+	records, stderr := s.run(status, "", words[0], words[1:]...)
+	var said []string
+	for line := range strings.Lines(records) {
+		f := strings.SplitN(line, "\t", 5)
+		if len(f) != 5 {
+			s.t.Fatalf("not a record: %q", line)
+		}
+		if _, ok := cause.Lookup(f[2]); !ok {
+			s.t.Errorf("%s is in no catalogue", f[2])
+		}
+		word := f[1] + " " + f[2]
+		if known, _, ok := strings.Cut(f[4], ": "); ok && slices.Contains([]string{"seen", "logged", "likely"}, known) {
+			word += " " + known
+		}
+		said = append(said, word)
+	}
+	if got := strings.Join(said, "; "); got != want {
+		s.t.Logf("%s%s", records, stderr)
+		return got
+	}
+	return want
+}
+
+// truths is the table.
+type truths struct {
+	mu   sync.Mutex
+	rows [][4]string
+}
+
+func (a *truths) add(how, program, want, got string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.rows = append(a.rows, [4]string{how, program, want, got})
+}
+
+func (a *truths) log(t *testing.T) {
+	var b strings.Builder
+	causes := map[string]bool{}
+	right := 0
+	slices.SortStableFunc(a.rows, func(x, y [4]string) int { return strings.Compare(x[0], y[0]) })
+	for _, r := range a.rows {
+		verdict := "right"
+		if r[2] == r[3] {
+			right++
+		} else {
+			verdict = "WRONG, want " + r[2]
+		}
+		for _, said := range strings.Split(r[3], "; ") {
+			if f := strings.Fields(said); len(f) > 1 {
+				causes[f[1]] = true
+			}
+		}
+		fmt.Fprintf(&b, "%-55s | %-5s | %-60s | %s\n", r[0], r[1], r[3], verdict)
+	}
+	t.Logf("\n%s%d provocations, %d answers, %d of them right, %d words", b.String(), len(provocations), len(a.rows), right, len(causes))
+}
