@@ -268,12 +268,12 @@ func (h *Host) Keys(ctx context.Context, extra ...string) Keys {
 		keys.AgentKeys = len(held)
 	}
 	for _, public := range held {
-		key := session.Key{Public: public, Name: "agent",
-			Signer: func(ctx context.Context, at session.Exchange) (ssh.Signer, error) {
-				return agent.BoundSigner(ctx, public, identity.Binding(at))
-			}}
+		key := session.Key{Public: public, Name: "agent", Signer: agentSigner(agent, public)}
 		if i := slices.IndexFunc(files, func(f Candidate) bool { return f.Public.Equal(public) }); i >= 0 {
 			key.Name = files[i].Name + " (agent)"
+			if files[i].HasPrivate() {
+				key.Signer = unlessRestricted(key.Signer, files[i].Signer)
+			}
 			both = append(both, Candidate{Key: key, Pair: files[i].Pair, Agent: true})
 			files = slices.Delete(files, i, i+1)
 		} else if !h.Config.IdentitiesOnly {
@@ -352,6 +352,26 @@ func (h *Host) fileSigner(p *identity.Pair) func(context.Context, session.Exchan
 			}
 		}
 		return h.c.signer(ctx, p, h.Config.BatchMode)
+	}
+}
+
+// agentSigner has the agent sign for one login.
+func agentSigner(a *identity.Agent, key sshkey.Public) func(context.Context, session.Exchange) (ssh.Signer, error) {
+	return func(ctx context.Context, at session.Exchange) (ssh.Signer, error) {
+		return a.BoundSigner(ctx, key, identity.Binding(at))
+	}
+}
+
+// unlessRestricted uses the file of a key that the agent keeps for other
+// destinations: ssh asks for the agent's list once it is bound, and finds such
+// a key in its file only.
+func unlessRestricted(agent, file func(context.Context, session.Exchange) (ssh.Signer, error)) func(context.Context, session.Exchange) (ssh.Signer, error) {
+	return func(ctx context.Context, at session.Exchange) (ssh.Signer, error) {
+		signer, err := agent(ctx, at)
+		if errors.Is(err, identity.ErrRestricted) {
+			return file(ctx, at)
+		}
+		return signer, err
 	}
 }
 

@@ -137,6 +137,9 @@ func TestProxyJumpAgreesWithSSH(t *testing.T) {
 func (s *side) ssh(args ...string) (output string, err error) {
 	s.t.Helper()
 	cmd := sshtest.Command(s.t, s.home, "ssh", append([]string{"-F", s.home + "/.ssh/config"}, args...)...)
+	for name, value := range s.env {
+		cmd.Env = append(cmd.Env, name+"="+value)
+	}
 	out, err := cmd.CombinedOutput()
 	if exit := (*exec.ExitError)(nil); err != nil && !errors.As(err, &exit) {
 		s.t.Fatal(err)

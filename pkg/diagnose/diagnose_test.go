@@ -251,6 +251,11 @@ func TestLoginWords(t *testing.T) {
 			r.Offers = append(r.Offers, session.Offer{Key: session.Key{Public: keyB, Name: "agent"}, Answer: session.SignFailed, Err: identity.ErrAgentRefused})
 		}), err: session.ErrDenied, want: record.Record{Cause: "agent-refused", Subject: printB, Detail: "the server would take the key, but the agent holds the key but refuses to sign with it",
 			Hint: "add it again: ssh-add -d KEY; ssh-add KEY (and ssh-add -X if the agent is locked)"}},
+		{name: "the agent keeps it for others", rep: auth(func(r *session.Report) {
+			r.Offers = append(r.Offers, session.Offer{Key: session.Key{Public: keyB, Name: "agent"}, Answer: session.SignFailed,
+				Err: fmt.Errorf("%w: %w", identity.ErrAgentRefused, identity.ErrRestricted)})
+		}), err: session.ErrDenied, want: record.Record{Cause: "agent-restricted", Subject: printB, Detail: "the server would take the key, but the agent holds it for other destinations only",
+			Hint: "add it for this host too: ssh-add -d KEY; ssh-add -h HOST KEY, with every HOST that it is for"}},
 		{name: "nobody to ask for the passphrase", keys: encrypted, rep: auth(func(r *session.Report) {
 			r.Offers[0] = offerA(session.SignFailed, fmt.Errorf("x: %w", secret.ErrNobody))
 		}),
@@ -517,6 +522,10 @@ func TestLocal(t *testing.T) {
 		{"a pair, an empty agent", plain, func(t *testing.T, _ string) string { return sshtest.StartAgent(t) }, []string{"ok key SHA256: ED25519"}},
 		{"an agent that holds a key", nil, func(t *testing.T, home string) string { return holding(t, home) }, []string{"ok agent SHA256: ECDSA test@ecdsa signs"}},
 		{"an agent that would ask", nil, func(t *testing.T, home string) string { return holding(t, home, "-c") }, []string{"fail agent-refused SHA256: ECDSA test@ecdsa: the agent holds the key but refuses"}},
+		{"an agent that holds a key for one destination", nil, func(t *testing.T, home string) string {
+			known := put(t, filepath.Join(home, "known"), "pi.invalid "+sshtest.NewKey(t, t.TempDir(), "ed25519").Line+"\n")
+			return holding(t, home, "-h", "pi.invalid", "-H", known)
+		}, []string{"ok agent-restricted SHA256: ECDSA test@ecdsa is for some destinations only"}},
 		{"a locked agent", plain, func(t *testing.T, home string) string {
 			socket := holding(t, home)
 			lock(t, home, socket)

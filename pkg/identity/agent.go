@@ -111,14 +111,7 @@ var ErrAgentRefused = errors.New("the agent holds the key but refuses to sign wi
 // the error is ErrAgentRefused with the cause beside it: the agent's word, or
 // that of ctx. RSA keys sign with SHA-2 only.
 func (a *Agent) Signer(ctx context.Context, key sshkey.Public) (ssh.Signer, error) {
-	return newAgentSigner(ctx, key, a.client.SignWithFlags)
-}
-
-// signFunc asks an agent for a signature.
-type signFunc func(key ssh.PublicKey, data []byte, flags agent.SignatureFlags) (*ssh.Signature, error)
-
-func newAgentSigner(ctx context.Context, key sshkey.Public, sign signFunc) (ssh.Signer, error) {
-	s := &agentSigner{ctx, sign, &agent.Key{Format: key.Type, Blob: key.Blob, Comment: key.Comment}}
+	s := &agentSigner{ctx, a.client, &agent.Key{Format: key.Type, Blob: key.Blob, Comment: key.Comment}}
 	if !s.rsa() {
 		return s, nil
 	}
@@ -164,9 +157,9 @@ func (a *Agent) TestSign(ctx context.Context, key sshkey.Public) error {
 // An agentSigner signs with a key in the agent. The key may be of a type that
 // x/crypto does not know.
 type agentSigner struct {
-	ctx  context.Context
-	sign signFunc
-	key  *agent.Key
+	ctx    context.Context
+	client agent.ExtendedAgent
+	key    *agent.Key
 }
 
 func (s *agentSigner) rsa() bool {
@@ -188,7 +181,7 @@ func (s *agentSigner) SignWithAlgorithm(_ io.Reader, data []byte, algorithm stri
 		flags = agent.SignatureFlagRsaSha256
 	}
 	signature, err := ask(s.ctx, func() (*ssh.Signature, error) {
-		return s.sign(s.key, bytes.Clone(data), flags)
+		return s.client.SignWithFlags(s.key, bytes.Clone(data), flags)
 	})
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrAgentRefused, err)

@@ -25,28 +25,32 @@ type Binding struct {
 
 // ErrRestricted means that the agent keeps the key for other destinations. It
 // comes with ErrAgentRefused.
-var ErrRestricted = errors.New("it is restricted to other destinations")
+var ErrRestricted = errors.New("it is for other destinations only")
 
-// BoundSigner is Signer for the login at a server. As ssh does
-// (sshconnect2.c get_agent_identities), it has the agent sign on a connection of
-// its own that is bound to the session: a binding holds for a connection's life,
-// and a second one would tell of a forwarded agent.
+// BoundSigner is Signer for the login at a server; the agent may keep the key
+// from there (ErrRestricted). As ssh does (sshconnect2.c
+// get_agent_identities), it uses a connection of its own, which lives as long
+// as ctx: a connection is bound for good, and to a second session only where an
+// agent is forwarded.
 func (a *Agent) BoundSigner(ctx context.Context, key sshkey.Public, to Binding) (ssh.Signer, error) {
-	return newAgentSigner(ctx, key, func(public ssh.PublicKey, data []byte, flags agent.SignatureFlags) (*ssh.Signature, error) {
-		own, err := DialAgent(ctx, a.Socket)
-		if err != nil {
-			return nil, err
-		}
-		defer own.Close()
-		defer context.AfterFunc(ctx, func() { own.Close() })()
+	own, err := DialAgent(ctx, a.Socket)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrAgentRefused, err)
+	}
+	context.AfterFunc(ctx, func() { own.Close() })
+	hidden, err := ask(ctx, func() (bool, error) {
 		// An agent that does not know of bindings knows of no restrictions.
 		_ = own.bind(to)
-		signature, err := own.client.SignWithFlags(public, data, flags)
-		if err != nil && own.hides(key, a) {
-			err = fmt.Errorf("%w (%w)", ErrRestricted, err)
-		}
-		return signature, err
+		return own.hides(key, a), nil
 	})
+	if err == nil && hidden {
+		err = ErrRestricted
+	}
+	if err != nil {
+		own.Close()
+		return nil, fmt.Errorf("%w: %w", ErrAgentRefused, err)
+	}
+	return own.Signer(ctx, key)
 }
 
 // restricted reports whether the agent keeps a key for some destinations, and
