@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -9,6 +10,7 @@ import (
 	"pi-key-tools/pkg/cli/targets"
 	"pi-key-tools/pkg/connect"
 	"pi-key-tools/pkg/diagnose"
+	"pi-key-tools/pkg/identity"
 	"pi-key-tools/pkg/record"
 )
 
@@ -29,6 +31,9 @@ func run(ctx context.Context, env *cli.Env) error {
 	job.flags(fs)
 	shell := fs.Bool("shell", false, "see too whether the account runs commands for this key")
 	sftp := fs.Bool("sftp", false, "see too whether sftp and scp work")
+	var look diagnose.Look
+	fs.StringArrayVarP(&look.Files, "identity", "i", nil, "private key in `file` to look inside with, where ssh's own keys are refused; repeatable")
+	fs.BoolVar(&look.Password, "inside", false, "log in by password to look inside, where the keys are refused; --password-file means it too")
 	word := fs.String("explain", "", "say what the cause `word` of a record means, how it is known and what cures it")
 	env.Args = lone(env.Args)
 	operands, err := env.Parse(fs)
@@ -59,24 +64,26 @@ func run(ctx context.Context, env *cli.Env) error {
 			return diagnose.Local(ctx, host, home, env.Getenv)
 		})
 	}
+	look.Password = look.Password || opt.Connect.PasswordFile != ""
+	for _, file := range look.Files {
+		if _, err := identity.Load(file); err != nil {
+			return fmt.Errorf("-i %s: %w", record.Escape(file), err)
+		}
+	}
 	var keys hostKeys
 	return opt.Run(ctx, env, list, func(ctx context.Context, host *connect.Host) []record.Record {
-		return check(ctx, env, host, &keys, *shell, *sftp)
+		return check(ctx, env, host, look, &keys, *shell, *sftp)
 	})
 }
 
-// check logs in once, with keys only.
-func check(ctx context.Context, env *cli.Env, host *connect.Host, seen *hostKeys, shell, sftp bool) []record.Record {
-	keys := host.Keys(ctx)
-	client, rep, err := host.Login(ctx, connect.Plan{Keys: keys.Offers()})
-	if err == nil {
-		defer client.Close()
-	}
+// check logs in by key, and where that does not work looks for the cause.
+func check(ctx context.Context, env *cli.Env, host *connect.Host, look diagnose.Look, seen *hostKeys, shell, sftp bool) []record.Record {
+	client, rep, records := diagnose.Check(ctx, host, look)
 	seen.note(env, host, rep)
-	records := []record.Record{diagnose.Login(ctx, host, keys, rep, err)}
-	if err != nil {
+	if client == nil {
 		return records
 	}
+	defer client.Close()
 	if slices.Contains(rep.Methods, "password") || slices.Contains(rep.Methods, "keyboard-interactive") {
 		env.Tracef(1, host.Target, "it takes passwords too (%s)", strings.Join(rep.Methods, ", "))
 	}

@@ -110,6 +110,9 @@ func success(rep *session.Report) record.Record {
 	if !byKey {
 		return failure("key-refused", "", "", "logged in by %s, not by a key", rep.By)
 	}
+	if rep.PasswordSent {
+		return failure("more-needed", key.Public.Fingerprint(), "", "the key logs in only together with the password")
+	}
 	return record.Record{Verdict: record.OK, Cause: "login", Subject: key.Public.Fingerprint(),
 		Detail: fmt.Sprintf("%s %s, %s", key.Public.Name(), key.Name, strings.TrimPrefix(rep.ServerVersion, "SSH-2.0-"))}
 }

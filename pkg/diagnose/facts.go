@@ -34,22 +34,20 @@ type facts struct {
 	password   string   // what passwd -S says; "" if nothing
 	noShell    string   // the login shell, if it cannot be executed
 	selinux    string   // what getenforce says; "" if there is no SELinux
-	label      string   // of the keys file
 	openwrt    bool     //
 	parents    []string // the command lines of the session's parents, the nearest first
-	readable   bool     // the keys file
-	lines      []numbered
 	files      sshdconfig.Files
 
-	// Of the second question.
-	same          []string // names of the keys file
-	revoked       string   // the text of the list of revoked keys
-	revokedIs     listState
-	revokedAnswer string // what ssh-keygen -Q says of the key, if the list is a KRL
-	dump          string // what sshd -T says; "" where we are not root
+	// Of the last question.
+	held           map[string][]numbered // by the keys files that could be read: the lines that hold a key
+	labels         map[string]string     // SELinux's, of the keys files
+	revoked        string                // the text of the list of revoked keys
+	revokedIs      listState
+	revokedAnswers []string // what ssh-keygen -Q says of each key, if the list is a KRL
+	dump           string   // what sshd -T says; "" where we are not root
 }
 
-// A numbered is a line of the keys file that holds the key.
+// A numbered is a line of a keys file that holds a key.
 type numbered struct {
 	number int
 	text   string
@@ -67,9 +65,9 @@ const (
 
 // A question is what the script is to tell; inside.sh says what each means.
 type question struct {
-	account                        bool
-	keys, key, same, revoked, dump string
-	files                          []string
+	account            bool
+	key, revoked, dump string
+	keys, files        []string
 }
 
 // ask runs the script and adds what it tells.
@@ -81,8 +79,8 @@ func (f *facts) ask(ctx context.Context, run hostfs.Runner, q question) error {
 	}
 	var script strings.Builder
 	for _, v := range []struct{ name, value string }{
-		{"mark", mark}, {"account", account}, {"keys", q.keys}, {"key", q.key}, {"files", strings.Join(q.files, "\n")},
-		{"same", q.same}, {"revoked", q.revoked}, {"dump", q.dump},
+		{"mark", mark}, {"account", account}, {"keys", strings.Join(q.keys, "\n")}, {"key", q.key},
+		{"files", strings.Join(q.files, "\n")}, {"revoked", q.revoked}, {"dump", q.dump},
 	} {
 		fmt.Fprintf(&script, "%s=%s\n", v.name, hostfs.Quote(v.value))
 	}
@@ -155,16 +153,24 @@ func (f *facts) read(mark, answer string) (ended bool) {
 			f.openwrt = true
 		case "selinux":
 			f.selinux = rest
-		case "label":
-			f.label = rest
+		case "label": // and the file
+			if label, file, ok := strings.Cut(rest, " "); ok {
+				if f.labels == nil {
+					f.labels = map[string]string{}
+				}
+				f.labels[file] = label
+			}
 		case "parent":
 			f.parents = append(f.parents, strings.TrimSpace(rest))
 		case "lines":
-			f.readable = true
+			if f.held == nil {
+				f.held = map[string][]numbered{}
+			}
+			f.held[rest] = nil
 			text = func(line string) {
 				number, line, _ := strings.Cut(line, ":")
 				if n, err := strconv.Atoi(number); err == nil {
-					f.lines = append(f.lines, numbered{n, line})
+					f.held[rest] = append(f.held[rest], numbered{n, line})
 				}
 			}
 		case "pattern":
@@ -193,9 +199,7 @@ func (f *facts) read(mark, answer string) (ended bool) {
 				f.files[pattern] = append(f.files[pattern], sshdconfig.File{Path: rest, Unread: true})
 			}
 		case "krl":
-			f.revokedIs, f.revokedAnswer = listRead, rest
-		case "same":
-			f.same = append(f.same, rest)
+			f.revokedIs, f.revokedAnswers = listRead, append(f.revokedAnswers, rest)
 		case "dump":
 			text = func(line string) { f.dump += line + "\n" }
 		case "end":

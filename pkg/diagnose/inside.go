@@ -3,13 +3,11 @@ package diagnose
 import (
 	"context"
 	"fmt"
-	"math"
 	"path"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"pi-key-tools/pkg/authorizedkeys"
 	"pi-key-tools/pkg/connect"
@@ -21,34 +19,37 @@ import (
 	"pi-key-tools/pkg/strictmodes"
 )
 
-// Inside finds out, through a session that is still open, why the server
-// refuses a key that is in the file path there: by its POSIX shell, or by sftp
-// where the account runs none. It only reads. rep is of the fresh connection
-// that refused the key. The records are failures, at least one, and what must
-// be cured first comes first.
+// Inside finds out, through a session that is logged in, why the server refuses
+// keys: by its POSIX shell, or by sftp where the account runs none. It only
+// reads. rep is of the connection that refused them. path is the file there that
+// they were put in, or "": then they are looked for. The records are failures,
+// at least one, and what must be cured first comes first.
+//
+// Of several keys those are spoken of that are in a file that the server reads;
+// where none is, the first.
 //
 // A detail says how it is known: "seen" is what was looked at; "likely" is what
 // follows from what was looked at, if what could not be is as it usually is.
 // Where that names no cause, the record is key-refused and lists what remains.
-func Inside(ctx context.Context, s Session, host *connect.Host, rep *session.Report, key sshkey.Public, path string) []record.Record {
-	in := &inside{host: host, rep: rep, key: key, path: path, server: strictmodes.ServerOf(rep.ServerVersion)}
-	fsys := hostfs.Far(s.Run, path)
+func Inside(ctx context.Context, s Session, host *connect.Host, rep *session.Report, keys []sshkey.Public, path string) []record.Record {
+	in := &inside{host: host, rep: rep, keys: keys, path: path, server: strictmodes.ServerOf(rep.ServerVersion)}
+	in.fsys = hostfs.Far(s.Run, path)
 	err := in.gather(ctx, s.Run)
 	hint := ""
 	if noShell(err) {
 		hint = sshdLog
-		if fsys, err = overSFTP(ctx, s, host.Config.User, err); err == nil {
-			err = in.gatherFiles(ctx, fsys)
+		if in.fsys, err = overSFTP(ctx, s, host.Config.User, err); err == nil {
+			err = in.gatherFiles(ctx)
 		}
 	}
 	if err == nil {
-		err = in.judge(ctx, fsys)
+		err = in.judge(ctx)
 	}
 	switch {
 	case len(in.seen)+len(in.likely) > 0:
 		return append(in.seen, in.likely...)
 	case err != nil:
-		return []record.Record{failure("key-refused", "", hint, "the key is in %s and the server refuses it; looking for the cause failed: %v", path, err)}
+		return []record.Record{failure("key-refused", "", hint, "the server refuses the key; looking for the cause failed: %v", err)}
 	}
 	return []record.Record{in.unexplained()}
 }
@@ -57,15 +58,17 @@ func Inside(ctx context.Context, s Session, host *connect.Host, rep *session.Rep
 type inside struct {
 	host   *connect.Host
 	rep    *session.Report
-	key    sshkey.Public
-	path   string // of the keys file
+	keys   []sshkey.Public
+	path   string // that the keys were put in; "" if nobody says
 	server strictmodes.Server
+	fsys   hostfs.FS
 
 	facts
-	config  *sshdconfig.Config // of sshd
-	likely  []record.Record
-	seen    []record.Record
-	remains []string // what could be the cause, and could not be looked at
+	config    *sshdconfig.Config // of sshd
+	installed []string           // the files that hold one of the keys, and that the server reads
+	likely    []record.Record
+	seen      []record.Record
+	remains   []string // what could be the cause, and could not be looked at
 }
 
 // usualFiles are asked for before it is known what the configuration includes.
@@ -83,26 +86,39 @@ func (in *inside) openSSH() bool {
 // gather asks once for everything that can be foreseen, and again for what the
 // answer makes necessary.
 func (in *inside) gather(ctx context.Context, run hostfs.Runner) error {
-	plain := sshkey.Public{Type: in.key.Type, Blob: in.key.Blob}
-	q := question{account: true, keys: in.path, key: plain.Line()}
+	var key strings.Builder
+	for _, k := range in.keys {
+		key.WriteString(sshkey.Public{Type: k.Type, Blob: k.Blob}.Line() + "\n")
+	}
+	q := question{account: true}
 	if in.openSSH() {
 		q.files = usualFiles
 	}
 	if err := in.ask(ctx, run, q); err != nil {
 		return err
 	}
-	if in.account.Home == "" { // passwd(5) does not know the account
+	if in.account.Home == "" && in.path != "" { // passwd(5) does not know the account
 		in.account.Home = path.Dir(path.Dir(in.path))
 	}
-	if in.server.IsDropbear() {
-		if name, _ := in.dropbearFile(); name != in.path {
-			return in.ask(ctx, run, question{keys: in.path, same: name})
+	q = question{key: key.String()}
+	if in.openSSH() {
+		if err := in.configure(ctx, run, &q); err != nil {
+			return err
 		}
 	}
-	if !in.openSSH() {
-		return nil
+	q.keys = in.places()
+	if err := in.ask(ctx, run, q); err != nil {
+		return err
 	}
+	if in.dump != "" {
+		in.config.Confirm(in.dump)
+	}
+	return nil
+}
 
+// configure evaluates sshd's configuration, and adds to the question what that
+// makes necessary to know.
+func (in *inside) configure(ctx context.Context, run hostfs.Runner, q *question) error {
 	args := in.arguments("sshd")
 	main := sshdconfig.DefaultFile
 	if given := option(args, 'f'); len(given) > 0 {
@@ -124,11 +140,6 @@ func (in *inside) gather(ctx context.Context, run hostfs.Runner) error {
 		in.files[main] = []sshdconfig.File{{Path: main, Unread: true}}
 	}
 	in.config = sshdconfig.Evaluate(option(args, 'o'), main, in.files, in.conn)
-
-	q = question{keys: in.path, key: plain.Line()}
-	if names, _ := in.config.KeysFiles(in.account.Home, in.account.UID); !slices.Contains(names, in.path) {
-		q.same = strings.Join(names, "\n")
-	}
 	if list, ok := in.config.Get("RevokedKeys"); ok && list.Args[0] != "none" {
 		q.revoked = list.Args[0]
 	}
@@ -139,47 +150,29 @@ func (in *inside) gather(ctx context.Context, run hostfs.Runner) error {
 			q.dump += " -o " + o
 		}
 	}
-	if q.same == "" && q.revoked == "" && q.dump == "" {
-		return nil
-	}
-	if err := in.ask(ctx, run, q); err != nil {
-		return err
-	}
-	if in.dump != "" {
-		in.config.Confirm(in.dump)
-	}
 	return nil
 }
 
 // judge goes the way of a key through the server (auth2.c, auth2-pubkey.c).
-func (in *inside) judge(ctx context.Context, fsys hostfs.FS) error {
-	if in.server.IsDropbear() {
-		if name, ok := in.dropbearReads(); ok {
-			if err := in.modes(ctx, fsys, name, ""); err != nil {
-				return err
-			}
-			in.dropbearLines()
-		}
-		return nil
-	}
-	if !in.openSSH() {
-		return in.modes(ctx, fsys, in.path, cut(in.rep.ServerVersion)+" goes by other rules than OpenSSH and dropbear")
-	}
-	if in.rep.Methods != nil && !slices.Contains(in.rep.Methods, "publickey") {
-		in.methods()
+func (in *inside) judge(ctx context.Context) error {
+	names, unless := in.reads()
+	switch {
+	case in.server.IsDropbear():
+		return in.keysFiles(ctx, names, unless)
+	case !in.openSSH():
+		return in.keysFiles(ctx, names, cut(in.rep.ServerVersion)+" goes by other rules than OpenSSH and dropbear")
+	case in.partly(), in.noKeys():
 		return nil
 	}
 	if in.rep.By == "" {
 		in.accountRefused()
 	}
-	in.keyType()
+	in.keyTypes()
 	in.revocation()
-	if name, ok := in.sshdReads(); ok {
-		if err := in.modes(ctx, fsys, name, ""); err != nil {
-			return err
-		}
-		in.entries()
+	if err := in.keysFiles(ctx, names, in.unless(keysFileKeyword)); err != nil {
+		return err
 	}
+	in.doubt(keysFileKeyword)
 	in.securityLabel()
 	return nil
 }
@@ -230,8 +223,34 @@ func withoutLine(s sshdconfig.Setting) string {
 	return fmt.Sprintf("there: sudo sed -i '%ds/^/#/' %s", s.Line, hostfs.Quote(s.File)) + reload
 }
 
-// methods is the case of a key that could not even be offered.
-func (in *inside) methods() {
+// partly is the case of a key that counts, and is not enough.
+func (in *inside) partly() bool {
+	i := slices.IndexFunc(in.rep.Offers, func(o session.Offer) bool {
+		return o.Answer == session.Partial || o.Answer == session.LogsIn && in.rep.Password == session.Partial
+	})
+	if i < 0 {
+		return false
+	}
+	fp := in.rep.Offers[i].Key.Public.Fingerprint()
+	if list, set := in.config.Get("AuthenticationMethods"); set {
+		in.find(in.unless("AuthenticationMethods"), "more-needed", fp, withoutLine(list),
+			"the key counts, and AuthenticationMethods at %s is %s", list.At(), strings.Join(list.Args, " "))
+		return true
+	}
+	in.find("", "more-needed", fp, effective(in.account.Name, "authenticationmethods"), "the key counts, but the server wants more than a key")
+	return true
+}
+
+// effective is how an administrator sees what holds for an account.
+func effective(user string, keywords ...string) string {
+	return "there: sudo sshd -T -C user=" + hostfs.Quote(user) + " | grep -i -e " + strings.Join(keywords, " -e ")
+}
+
+// noKeys is the case of a key that could not even be offered.
+func (in *inside) noKeys() bool {
+	if in.rep.Methods == nil || slices.Contains(in.rep.Methods, "publickey") || len(in.rep.Offers) > 0 {
+		return false
+	}
 	const keyword = "AuthenticationMethods"
 	list, set := in.config.Get(keyword)
 	off, isOff := in.config.Get("PubkeyAuthentication")
@@ -246,9 +265,9 @@ func (in *inside) methods() {
 		in.find(in.unless(keyword), "pubkey-disabled", list.At(), withoutLine(list),
 			"%s is %s: keys are not among them", keyword, strings.Join(list.Args, " "))
 	default:
-		in.find("", "pubkey-disabled", "", "there: sudo sshd -T -C user="+hostfs.Quote(in.account.Name)+" | grep -i -e pubkeyauth -e authenticationmethods",
-			"the server takes %s, and no keys", methods(in.rep))
+		in.find("", "pubkey-disabled", "", effective(in.account.Name, "pubkeyauth", "authenticationmethods"), "the server takes %s, and no keys", methods(in.rep))
 	}
+	return true
 }
 
 // accountRefused is the case of a connection on which nothing let us in, not
@@ -289,21 +308,28 @@ var needs = map[string][2]int{
 
 var openSSH = regexp.MustCompile(`OpenSSH_(\d+)\.(\d+)`)
 
-func (in *inside) keyType() {
+func (in *inside) keyTypes() {
+	for _, key := range in.spokenOf() {
+		in.keyType(key)
+	}
+	in.doubt("PubkeyAcceptedAlgorithms", "RequiredRSASize")
+}
+
+func (in *inside) keyType(key sshkey.Public) {
 	const keyword = "PubkeyAcceptedAlgorithms"
 	const other = "make another key: pikeygen -t ed25519 -f FILE; or "
-	fp, name := in.key.Fingerprint(), in.key.Name()
+	fp, name := key.Fingerprint(), key.Name()
 	if m := openSSH.FindStringSubmatch(in.rep.ServerVersion); m != nil {
 		major, _ := strconv.Atoi(m[1])
 		minor, _ := strconv.Atoi(m[2])
-		if v := needs[in.key.Type]; slices.Compare([]int{major, minor}, v[:]) < 0 {
+		if v := needs[key.Type]; slices.Compare([]int{major, minor}, v[:]) < 0 {
 			in.find("", "key-type-refused", fp, "make another key: pikeygen -t rsa -f FILE; or bring the server up to date",
 				"%s does not know keys of type %s; OpenSSH %d.%d does", m[0], name, v[0], v[1])
 			return
 		}
 	}
-	algorithms := []string{in.key.Type}
-	if in.key.Type == "ssh-rsa" {
+	algorithms := []string{key.Type}
+	if key.Type == "ssh-rsa" {
 		algorithms = []string{"rsa-sha2-512", "rsa-sha2-256"}
 	}
 	s, set := in.config.Get(keyword)
@@ -316,13 +342,12 @@ func (in *inside) keyType() {
 		in.find(in.unless(keyword), "key-type-refused", s.At(), other+withoutLine(s),
 			"%s is %s, without %s", keyword, strings.Join(s.Args, " "), strings.Join(algorithms, " or "))
 	}
-	if s, ok := in.config.Get("RequiredRSASize"); ok && in.key.Type == "ssh-rsa" {
-		if least, err := strconv.Atoi(s.Args[0]); err == nil && in.key.Bits() < least {
+	if s, ok := in.config.Get("RequiredRSASize"); ok && key.Type == "ssh-rsa" {
+		if least, err := strconv.Atoi(s.Args[0]); err == nil && key.Bits() < least {
 			in.find(in.unless("RequiredRSASize"), "key-type-refused", s.At(), other+withoutLine(s),
-				"RequiredRSASize is %d, and the key has %d bits", least, in.key.Bits())
+				"RequiredRSASize is %d, and the key has %d bits", least, key.Bits())
 		}
 	}
-	in.doubt(keyword, "RequiredRSASize")
 }
 
 func (in *inside) revocation() {
@@ -335,208 +360,30 @@ func (in *inside) revocation() {
 	unless := in.unless("RevokedKeys")
 	const hint = "make another key: pikeygen -f FILE; somebody has revoked this one"
 	switch {
-	case strings.HasSuffix(in.revokedAnswer, "REVOKED"):
-		in.find(unless, "key-revoked", list, hint, "ssh-keygen -Q finds the key in the list that RevokedKeys names at %s", s.At())
-	case in.lists(in.revoked):
-		in.find(unless, "key-revoked", list, hint, "the key is in the list that RevokedKeys names at %s", s.At())
 	case in.revokedIs == listAbsent && in.rep.By != "publickey":
 		in.find(unless, "key-revoked", list, "there: sudo touch "+hostfs.Quote(list),
 			"RevokedKeys names a file at %s that is not there; sshd then takes every key for revoked", s.At())
 	case in.revokedIs == listUnread:
 		in.remains = append(in.remains, fmt.Sprintf("the list %s (RevokedKeys at %s, which %s may not read)", list, s.At(), in.account.Name))
 	}
-}
-
-// lists reports whether a list of revoked keys, one a line, has the key.
-func (in *inside) lists(text string) bool {
-	return slices.ContainsFunc(authorizedkeys.Entries([]byte(text)), func(e authorizedkeys.Entry) bool { return e.Key.Equal(in.key) })
-}
-
-// line is the key as a word for a shell.
-func (in *inside) line() string { return hostfs.Quote(in.key.Line()) }
-
-// sshdReads returns the name by which sshd reads the file that our key was put
-// in, and tells the cause if it does not.
-func (in *inside) sshdReads() (name string, ok bool) {
-	const keyword = "AuthorizedKeysFile"
-	names, s := in.config.KeysFiles(in.account.Home, in.account.UID)
-	ours := func(name string) bool {
-		return name == in.path || slices.Contains(in.same, name)
-	}
-	if i := slices.IndexFunc(names, ours); i >= 0 {
-		in.doubt(keyword)
-		return names[i], true
-	}
-	for _, name := range names { // a pattern, from OpenSSH 10.0 on
-		if match, _ := path.Match(name, in.path); match {
-			in.doubt(keyword)
-			return in.path, true
+	for _, key := range in.spokenOf() {
+		i := slices.IndexFunc(in.keys, key.Equal)
+		switch {
+		case i < len(in.revokedAnswers) && strings.HasSuffix(in.revokedAnswers[i], "REVOKED"):
+			in.find(unless, "key-revoked", list, hint, "ssh-keygen -Q finds the key in the list that RevokedKeys names at %s", s.At())
+		case slices.ContainsFunc(authorizedkeys.Entries([]byte(in.revoked)), func(e authorizedkeys.Entry) bool { return e.Key.Equal(key) }):
+			in.find(unless, "key-revoked", list, hint, "the key is in the list that RevokedKeys names at %s", s.At())
 		}
 	}
-	command, ok := in.config.Get("AuthorizedKeysCommand")
-	commands := ok && command.Args[0] != "none"
-	switch {
-	case len(names) == 0 && commands:
-		in.find(in.unless("AuthorizedKeysCommand"), "keys-command", command.At(),
-			fmt.Sprintf("add the key where %s looks it up; or have files read too: %s", command.Args[0], withoutLine(s)),
-			"%s is none (%s), and the keys come from AuthorizedKeysCommand %s", keyword, s.At(), strings.Join(command.Args, " "))
-	case len(names) == 0:
-		in.find(in.unless(keyword), "keys-file-elsewhere", s.At(), withoutLine(s), "%s is none: no file is read", keyword)
-	default:
-		where, subject := "by default", names[0]
-		if s.Args != nil {
-			where, subject = fmt.Sprintf("%s %s at %s", keyword, strings.Join(s.Args, " "), s.At()), s.At()
-		}
-		detail := fmt.Sprintf("the server reads %s (%s), and the key was put in %s", strings.Join(names, ", "), where, in.path)
-		if slices.ContainsFunc(s.Args, func(a string) bool { return strings.HasPrefix(a, "~") }) {
-			detail += "; to sshd, ~ is the home of root, and %h that of the user"
-		}
-		if commands {
-			detail += "; it asks AuthorizedKeysCommand too"
-		}
-		in.find(in.unless(keyword), "keys-file-elsewhere", subject, in.putThere(names[0], s), "%s", detail)
-	}
-	return "", false
-}
-
-// putThere is how the key gets into a file that a setting names: by ourselves
-// in the home; by root where it is the account's alone. A file for several
-// accounts would let the key in to all of them, so that the setting must change.
-func (in *inside) putThere(file string, s sshdconfig.Setting) string {
-	own := slices.ContainsFunc(s.Args, func(a string) bool { return strings.Contains(a, "%u") || strings.Contains(a, "%U") })
-	switch {
-	case strings.HasPrefix(file, in.account.Home+"/"):
-		return fmt.Sprintf("echo %s | %s", in.line(), in.host.Again("pikeycopy -i - -t "+hostfs.Quote(file)))
-	case own:
-		return fmt.Sprintf("there: sudo install -d %s && echo %s | sudo tee -a %s", hostfs.Quote(path.Dir(file)), in.line(), hostfs.Quote(file))
-	}
-	return withoutLine(s)
-}
-
-// modes judges the way to the keys file, as StrictModes does, or, where that is
-// off, what the user can open.
-func (in *inside) modes(ctx context.Context, fsys hostfs.FS, name, unless string) error {
-	findings, err := strictmodes.Judge(ctx, fsys, in.account, []string{name}, in.server)
-	if err != nil {
-		return fmt.Errorf("judging %s: %w", name, err)
-	}
-	strict := in.config == nil || !in.config.Is("StrictModes", "no")
-	for _, f := range findings {
-		if strict || !strings.HasSuffix(f.Cause, "-writable") && f.Cause != "wrong-owner" {
-			in.find(unless, f.Cause, f.Path, in.host.Again("pikeyfix"), "%s", f.Detail)
-		}
-	}
-	return nil
-}
-
-// entries looks at each line that holds the key. One that lets it in is enough.
-func (in *inside) entries() {
-	if !in.readable {
-		return // which modes has explained
-	}
-	if len(in.lines) == 0 {
-		in.find("", "key-not-installed", in.path, fmt.Sprintf("echo %s | %s", in.line(), in.host.Again("pikeycopy -i -")),
-			"no line of the file holds the key any more")
-		return
-	}
-	var found []func()
-	for _, n := range in.lines {
-		why := in.entry(n)
-		if why == nil {
-			return
-		}
-		found = append(found, why)
-	}
-	for _, tell := range found {
-		tell()
-	}
-}
-
-// entry returns how to tell why a line does not let the key in; nil if it does.
-func (in *inside) entry(n numbered) (tell func()) {
-	at := in.path + ":" + strconv.Itoa(n.number)
-	again := func(program string) string { return fmt.Sprintf("echo %s | %s", in.line(), in.host.Again(program)) }
-	deaf := func(why string) func() {
-		return func() {
-			in.find("", "key-not-installed", at, again("pikeycopy -f -i -"), "sshd passes the line by that holds the key: %s", why)
-		}
-	}
-	e, ok := authorizedkeys.ParseLine([]byte(n.text))
-	switch {
-	case !ok:
-		return deaf("it is a comment")
-	case e.Dead != "":
-		return deaf(e.Dead)
-	case !e.Key.Equal(in.key):
-		return deaf("it is another key's")
-	}
-	for _, o := range e.Options {
-		switch o.Name {
-		case "cert-authority":
-			return deaf("cert-authority lets in what the key has signed, and not the key")
-		case "from":
-			permits, sure := in.config.Permits(o.Value)
-			if permits {
-				continue
-			}
-			if in.conn.Address == "" {
-				in.undecided(at, o.Name, o.Value)
-				continue
-			}
-			unless := ""
-			if !sure {
-				unless = "the name that the server finds for this address is in it"
-			}
-			return func() {
-				in.find(unless, "entry-from", at,
-					again(fmt.Sprintf("pikeycopy -f -i - --options %s", hostfs.Quote(fmt.Sprintf(`from="%s"`, in.conn.Address)))),
-					`from="%s", and the server sees us as %s`, o.Value, in.conn.Address)
-			}
-		case "expiry-time":
-			now, over := expired(o.Value, in.utc, in.local)
-			if in.utc == "" {
-				in.undecided(at, o.Name, o.Value)
-			}
-			if !over {
-				continue
-			}
-			hint := again("pikeycopy -f -i - --expires 90d")
-			if wrongClock(in.utc, time.Now()) {
-				hint = "set the clock there: sudo timedatectl set-ntp true"
-			}
-			return func() {
-				in.find("", "entry-expired", at, hint, `expiry-time="%s" is over: the clock there says %s`, o.Value, now)
-			}
-		}
-	}
-	return nil
-}
-
-// expired compares an expiry-time, YYYYMMDD[HHMM[SS]] with Z behind it for UTC,
-// with the clock there, and returns what that says.
-func expired(until, utc, local string) (now string, over bool) {
-	digits := strings.TrimRight(strings.ToUpper(until), "ZUTC")
-	now = local
-	if digits != until {
-		now = utc
-	}
-	digits += strings.Repeat("0", max(0, len("YYYYMMDDHHMMSS")-len(digits)))
-	return now, len(now) == len(digits) && digits < now
-}
-
-// wrongClock reports whether a clock is off by more than a day. A Raspberry Pi
-// has none that runs while it is off.
-func wrongClock(utc string, now time.Time) bool {
-	there, err := time.Parse("20060102150405", utc)
-	return err == nil && there.Sub(now).Abs() > 24*time.Hour
 }
 
 func (in *inside) securityLabel() {
-	if !refusedBySELinux(in.selinux, in.label) {
-		return
+	for _, file := range in.installed {
+		if label := in.labels[file]; refusedBySELinux(in.selinux, label) {
+			in.find("a local policy allows it", "selinux-label", file, "there: restorecon -RFv "+hostfs.Quote(path.Dir(file)),
+				"SELinux is enforcing and the file has the label %s, where sshd reads ssh_home_t", label)
+		}
 	}
-	in.find("a local policy allows it", "selinux-label", in.path, "there: restorecon -RFv "+hostfs.Quote(path.Dir(in.path)),
-		"SELinux is enforcing and the file has the label %s, where sshd reads ssh_home_t", in.label)
 }
 
 // refusedBySELinux reports whether sshd may not read a file with the label,
@@ -546,112 +393,23 @@ func refusedBySELinux(mode, label string) bool {
 	return mode == "Enforcing" && len(w) >= 3 && w[2] != "ssh_home_t"
 }
 
-// dropbearFile returns the file that dropbear reads, as far as its arguments
-// tell, and what could make that untrue.
-func (in *inside) dropbearFile() (name, unless string) {
-	if given := option(in.arguments("dropbear"), 'D'); len(given) > 0 {
-		dir := given[0]
-		if rest, ok := strings.CutPrefix(dir, "~/"); ok {
-			dir = in.account.Home + "/" + rest
-		}
-		return path.Join(dir, "authorized_keys"), ""
-	}
-	if in.openwrt && in.account.UID == 0 {
-		return "/etc/dropbear/authorized_keys", "this OpenWrt reads both"
-	}
-	return in.account.Home + "/.ssh/authorized_keys", ""
-}
-
-// dropbearReads is sshdReads for dropbear, which has no configuration but its
-// arguments.
-func (in *inside) dropbearReads() (name string, ok bool) {
-	name, unless := in.dropbearFile()
-	if name == in.path || slices.Contains(in.same, name) {
-		return name, true
-	}
-	in.find(unless, "keys-file-elsewhere", name, fmt.Sprintf("echo %s | %s", in.line(), in.host.Again("pikeycopy -i - -t "+hostfs.Quote(name))),
-		"dropbear reads %s, and the key was put in %s", name, in.path)
-	return in.path, unless != ""
-}
-
-func (in *inside) dropbearLines() {
-	if !in.readable {
-		return
-	}
-	if len(in.lines) == 0 {
-		in.entries()
-		return
-	}
-	var faults []string
-	for _, n := range in.lines {
-		fault := dropbearFault(n, in.key.Type, in.rep.ServerVersion)
-		if fault == "" {
-			return
-		}
-		faults = append(faults, fault)
-	}
-	for i, fault := range faults {
-		in.find("", "dropbear-limits", in.path+":"+strconv.Itoa(in.lines[i].number),
-			fmt.Sprintf("echo %s | %s", in.line(), in.host.Again("pikeycopy -f -i -")), "dropbear passes the line by: %s", fault)
-	}
-}
-
-// dropbearOptions are those that dropbear knows (svr-authpubkeyoptions.c).
-var dropbearOptions = []string{
-	"command", "no-agent-forwarding", "no-port-forwarding", "no-pty", "no-touch-required", "no-x11-forwarding",
-	"permitlisten", "permitopen", "restrict", "verify-required",
-}
-
-var dropbearYear = regexp.MustCompile(`dropbear_(\d{4})`)
-
-// dropbearFault says why dropbear does not take a line that holds a key of
-// type typ; "" if it does (svr-authpubkey.c checkpubkey_line()).
-func dropbearFault(n numbered, typ, version string) string {
-	most, lines := 4200, math.MaxInt // MAX_AUTHKEYS_LINE
-	if year := dropbearYear.FindStringSubmatch(version); year != nil && year[1] >= "2026" {
-		most, lines = 3000, 300 // and MAX_AUTHKEYS_LINE_COUNT
-	}
-	e, ok := authorizedkeys.ParseLine([]byte(n.text))
-	switch {
-	case !ok:
-		return "it is a comment"
-	case len(n.text) > most:
-		return fmt.Sprintf("it has %d bytes, and %d are the most", len(n.text), most)
-	case n.number > lines:
-		return fmt.Sprintf("it reads the first %d lines only", lines)
-	case e.Dead != "" && e.Options == nil:
-		return e.Dead
-	}
-	for _, o := range e.Options {
-		if !slices.Contains(dropbearOptions, o.Name) {
-			return "it does not know the option " + o.Name
-		}
-	}
-	const blanks = " \t"
-	i := strings.Index(n.text, typ+" AAAA")
-	switch {
-	case strings.IndexAny(n.text, blanks) == 0:
-		return "a blank stands before it"
-	case i < 0:
-		return "exactly one blank must stand between the type and the key"
-	case i > 1 && strings.ContainsAny(n.text[i-2:i-1], blanks):
-		return "exactly one blank must stand between the options and the type"
-	}
-	return ""
-}
-
 // sshdLog is where sshd says what nobody else is told.
 const sshdLog = "look in the log there: sudo journalctl -u ssh --since -10min"
 
 // unexplained is the record of a key that nothing found speaks against.
 func (in *inside) unexplained() record.Record {
-	detail := "the key is in " + in.path + ", and its line, owners and modes are good"
+	fp := in.spokenOf()[0].Fingerprint()
+	where := strings.Join(in.installed, " and ")
+	if where == "" {
+		return failure("key-refused", fp, sshdLog, "likely: no file that could be read holds the key; what remains: %s", strings.Join(in.remains, "; "))
+	}
+	detail := "the key is in " + where + ", and its line, owners and modes are good"
 	if in.server.IsDropbear() {
-		return failure("key-refused", in.key.Fingerprint(), "look in the log there: logread | grep dropbear, or journalctl -t dropbear", "%s", detail)
+		return failure("key-refused", fp, "look in the log there: logread | grep dropbear, or journalctl -t dropbear", "%s", detail)
 	}
 	if !in.openSSH() {
-		return failure("key-refused", in.key.Fingerprint(), "look in the log of the server there",
-			"the key is in %s, with owners and modes that OpenSSH and dropbear take; where %s reads keys is not known here", in.path, cut(in.rep.ServerVersion))
+		return failure("key-refused", fp, "look in the log of the server there",
+			"the key is in %s, with owners and modes that OpenSSH and dropbear take; where %s reads keys is not known here", where, cut(in.rep.ServerVersion))
 	}
 	hint := sshdLog
 	if in.config != nil && len(in.config.Unread) > 0 {
@@ -660,8 +418,8 @@ func (in *inside) unexplained() record.Record {
 			in.account.Name, in.conn.Address)
 	}
 	if len(in.remains) > 0 {
-		return failure("key-refused", in.key.Fingerprint(), hint, "likely: %s; what remains: %s", detail, strings.Join(in.remains, "; "))
+		return failure("key-refused", fp, hint, "likely: %s; what remains: %s", detail, strings.Join(in.remains, "; "))
 	}
-	return failure("key-refused", in.key.Fingerprint(), hint, "%s, and nothing in sshd's configuration is against it; what remains: "+
+	return failure("key-refused", fp, hint, "%s, and nothing in sshd's configuration is against it; what remains: "+
 		"sshd runs with an older configuration than its files hold, or what only its log tells", detail)
 }

@@ -3,14 +3,14 @@
 # the answer starts with the mark, since start-up files may print too.
 # The caller puts these variables before it; what is empty is not looked for:
 #   mark     a random word
-#   account  not empty: who we are, how we came, and the lines with the key
-#   keys     the authorized_keys file that holds the key
-#   key      the key: its type and its base64
+#   account  not empty: who we are, and how we came
+#   keys     the authorized_keys files to look for the keys in: names or
+#            patterns, one a line
+#   key      the keys, one a line: the type and the base64
 #   files    of sshd's configuration: names or patterns, one a line
-#   same     names that may be the keys file, one a line
 #   revoked  sshd's list of revoked keys
 #   dump     options for sshd -T, when we are root
-# shellcheck disable=SC2154 # these eight
+# shellcheck disable=SC2154 # these seven
 set -uf
 LC_ALL=C
 export LC_ALL
@@ -56,8 +56,6 @@ if [ -n "$account" ]; then
 	fi
 	if command -v getenforce >/dev/null; then
 		say "selinux $(getenforce 2>/dev/null)"
-		# shellcheck disable=SC2012 # the label, not the name
-		say "label $(ls -Zd "$keys" 2>/dev/null | tr ' ' '\n' | grep ':.*:' | head -n 1)"
 	fi
 
 	# The server is among our parents, and shows how it was started.
@@ -73,16 +71,28 @@ if [ -n "$account" ]; then
 			parent=$(ps -o ppid= -p "$parent" 2>/dev/null | tr -d ' ')
 		fi
 	done
-
-	if [ -f "$keys" ] && [ -r "$keys" ]; then
-		# Without -a, GNU grep takes a file with a NUL in it for no text; others need no -a.
-		option=-a
-		grep -a -q x </dev/null 2>/dev/null
-		[ $? -le 1 ] || option=-n
-		say lines
-		grep "$option" -n -F -e "${key#* }" "$keys" | text
-	fi
 fi
+
+# Without -a, GNU grep takes a file with a NUL in it for no text; others need no -a.
+option=-a
+grep -a -q x </dev/null 2>/dev/null
+[ $? -le 1 ] || option=-n
+blobs=$(printf '%s\n' "$key" | cut -d ' ' -f 2)
+for pattern in $keys; do
+	set +f
+	# shellcheck disable=SC2086 # a pattern
+	set -- $pattern
+	set -f
+	for file; do
+		if [ ! -f "$file" ] || [ ! -r "$file" ]; then continue; fi
+		if command -v getenforce >/dev/null; then
+			# shellcheck disable=SC2012 # the label, not the name
+			say "label $(ls -Zd "$file" 2>/dev/null | tr ' ' '\n' | grep ':.*:' | head -n 1) $file"
+		fi
+		say "lines $file"
+		grep "$option" -n -F -e "$blobs" "$file" | text
+	done
+done
 
 for pattern in $files; do
 	say "pattern $pattern"
@@ -100,17 +110,12 @@ for pattern in $files; do
 	done
 done
 
-for file in $same; do
-	# shellcheck disable=SC3013 # every sh in use has -ef
-	if [ "$file" -ef "$keys" ]; then
-		say "same $file"
-	fi
-done
-
 if [ -n "$revoked" ]; then
 	say revoked
 	if [ -r "$revoked" ] && [ "$(head -c 6 "$revoked" | tr -d '\000')" = SSHKRL ]; then
-		say "krl $(printf '%s\n' "$key" | ssh-keygen -Q -f "$revoked" /dev/stdin 2>&1 | tail -n 1)"
+		for one in $key; do
+			say "krl $(printf '%s\n' "$one" | ssh-keygen -Q -f "$revoked" /dev/stdin 2>&1 | tail -n 1)"
+		done
 	else
 		show "$revoked" "$revoked"
 	fi

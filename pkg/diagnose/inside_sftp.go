@@ -3,7 +3,6 @@ package diagnose
 import (
 	"bytes"
 	"context"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -13,11 +12,12 @@ import (
 
 	"pi-key-tools/pkg/hostfs"
 	"pi-key-tools/pkg/sshdconfig"
-	"pi-key-tools/pkg/strictmodes"
+	"pi-key-tools/pkg/sshkey"
 )
 
 // gatherFiles is gather for an account that runs no shell: by its files alone.
-func (in *inside) gatherFiles(ctx context.Context, fsys hostfs.FS) error {
+func (in *inside) gatherFiles(ctx context.Context) error {
+	fsys := in.fsys
 	who, err := fsys.Account(ctx)
 	if err != nil {
 		return err
@@ -28,21 +28,8 @@ func (in *inside) gatherFiles(ctx context.Context, fsys hostfs.FS) error {
 	if group, err := fsys.ReadFile(ctx, "/etc/group"); err == nil {
 		in.conn.Groups = namesOf(string(group), who.Groups)
 	}
-	data, err := fsys.ReadFile(ctx, in.path)
-	switch {
-	case err == nil:
-		in.readable = true
-		in.lines = linesWith(data, base64.StdEncoding.EncodeToString(in.key.Blob))
-	case !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, fs.ErrPermission) && !errors.Is(err, hostfs.ErrNotRegular): // which modes explains
-		return err
-	}
-	if in.server == strictmodes.Dropbear {
-		name, _ := in.dropbearFile()
-		in.sameFiles(ctx, fsys, name)
-		return nil
-	}
 	if !in.openSSH() {
-		return nil
+		return in.readKeys(ctx)
 	}
 	if in.files, err = sshdconfig.Load(ctx, fsys, sshdconfig.DefaultFile); err != nil {
 		return err
@@ -51,8 +38,6 @@ func (in *inside) gatherFiles(ctx context.Context, fsys hostfs.FS) error {
 		in.files[sshdconfig.DefaultFile] = []sshdconfig.File{{Path: sshdconfig.DefaultFile, Unread: true}}
 	}
 	in.config = sshdconfig.Evaluate(nil, sshdconfig.DefaultFile, in.files, in.conn)
-	names, _ := in.config.KeysFiles(in.account.Home, in.account.UID)
-	in.sameFiles(ctx, fsys, names...)
 	if list, ok := in.config.Get("RevokedKeys"); ok && list.Args[0] != "none" {
 		data, err := fsys.ReadFile(ctx, list.Args[0])
 		switch {
@@ -66,33 +51,41 @@ func (in *inside) gatherFiles(ctx context.Context, fsys hostfs.FS) error {
 			in.revokedIs, in.revoked = listRead, string(data)
 		}
 	}
+	return in.readKeys(ctx)
+}
+
+// readKeys reads the keys files.
+func (in *inside) readKeys(ctx context.Context) error {
+	in.held = map[string][]numbered{}
+	for _, place := range in.places() {
+		files := []string{place}
+		if strings.ContainsAny(place, "*?[") {
+			found, err := in.fsys.Glob(ctx, place)
+			if err != nil && !errors.Is(err, fs.ErrPermission) {
+				return err
+			}
+			files = found
+		}
+		for _, file := range files {
+			data, err := in.fsys.ReadFile(ctx, file)
+			switch {
+			case errors.Is(err, fs.ErrNotExist), errors.Is(err, fs.ErrPermission), errors.Is(err, hostfs.ErrNotRegular): // which modes explains
+				continue
+			case err != nil:
+				return err
+			}
+			in.held[file] = nil
+			number := 0
+			for line := range strings.Lines(string(data)) {
+				number++
+				n := numbered{number, strings.TrimSuffix(line, "\n")}
+				if slices.ContainsFunc(in.keys, func(k sshkey.Public) bool { return len(linesWith([]numbered{n}, k)) > 0 }) {
+					in.held[file] = append(in.held[file], n)
+				}
+			}
+		}
+	}
 	return nil
-}
-
-// sameFiles finds other names of the keys file.
-func (in *inside) sameFiles(ctx context.Context, fsys hostfs.FS, names ...string) {
-	ours, _, err := strictmodes.RealPath(ctx, fsys, in.path)
-	if err != nil {
-		return
-	}
-	for _, name := range names {
-		if real, _, err := strictmodes.RealPath(ctx, fsys, name); err == nil && real == ours {
-			in.same = append(in.same, name)
-		}
-	}
-}
-
-// linesWith returns the lines of a keys file that hold a text.
-func linesWith(data []byte, text string) []numbered {
-	var found []numbered
-	number := 0
-	for line := range bytes.Lines(data) {
-		number++
-		if bytes.Contains(line, []byte(text)) {
-			found = append(found, numbered{number, string(bytes.TrimSuffix(line, []byte("\n")))})
-		}
-	}
-	return found
 }
 
 // namesOf returns the names of groups, by the lines of group(5).

@@ -104,7 +104,7 @@ func look(t *testing.T, server sshtest.Endpoint, user *sshtest.User, in *sshtest
 		t.Fatalf("the key is not refused: %q, %v", a, err)
 	}
 	counted := &counting{Session: acting}
-	records := Inside(ctx, counted, host, rep, key.Public, path)
+	records := Inside(ctx, counted, host, rep, []sshkey.Public{key.Public}, path)
 	t.Logf("%d commands", counted.commands)
 	for _, r := range records {
 		t.Logf("%s %s: %s\nhint: %s", r.Cause, r.Subject, r.Detail, r.Hint)
@@ -417,7 +417,7 @@ func TestInsideUnknownServer(t *testing.T) {
 	key := offer(t, sshtest.NewKey(t, t.TempDir(), "ed25519"))
 	rep := &session.Report{ServerVersion: "SSH-2.0-Tailscale", Methods: []string{"publickey"}}
 	host := target(t, sshtest.Endpoint{Addr: "127.0.0.1:1", Port: 1}, &sshtest.User{Name: "pi"})
-	for _, r := range Inside(t.Context(), running(run), host, rep, key.Public, path) {
+	for _, r := range Inside(t.Context(), running(run), host, rep, []sshkey.Public{key.Public}, path) {
 		if r.Cause != "key-refused" && !strings.HasPrefix(r.Detail, "likely: ") || !strings.Contains(r.Detail, "SSH-2.0-Tailscale") {
 			t.Errorf("%s: %s", r.Cause, r.Detail)
 		}
@@ -426,7 +426,7 @@ func TestInsideUnknownServer(t *testing.T) {
 		return nil, []byte("sftp only\x1b[2J"), 1, nil
 	}
 	rep.ServerVersion = "SSH-2.0-OpenSSH_10.0"
-	records := Inside(t.Context(), running(none), host, rep, key.Public, path)
+	records := Inside(t.Context(), running(none), host, rep, []sshkey.Public{key.Public}, path)
 	if len(records) != 1 || records[0].Cause != "key-refused" || !strings.Contains(records[0].Detail, "looking for the cause failed") {
 		t.Errorf("%+v", records)
 	}
@@ -511,7 +511,7 @@ func TestInsideFile(t *testing.T) {
 		{"comment", "sshd", []string{"# " + key.Line, rsa.Line}, nil,
 			want{"key-not-installed", "/authorized_keys:1", "it is a comment", "pikeycopy"}},
 		{"option", "sshd", []string{rsa.Line, "no-such-option " + key.Line}, nil,
-			want{"key-not-installed", "/authorized_keys:2", "does not know", "pikeycopy -f"}},
+			want{"entry-options-bad", "/authorized_keys:2", "", "pikeycopy -f"}},
 		{"cert-authority", "sshd", []string{"cert-authority " + key.Line}, nil,
 			want{"key-not-installed", "/authorized_keys:1", "cert-authority", ""}},
 		{"from", "sshd", []string{`from="10.0.0.0/8,!127.0.0.1,192.168.*" ` + key.Line}, nil,
@@ -574,7 +574,7 @@ func TestInsideFile(t *testing.T) {
 			t.Fatal(err)
 		}
 		for name, cause := range map[string]string{"sshd": "entry-from", "dropbear": "dropbear-limits"} {
-			want{cause, dotfile + ":1", "seen: ", ""}.check(t, look(t, server(t, name).Endpoint, user, nil, offer(t, key), dotfile, nil))
+			want{cause, path + ":1", "seen: ", ""}.check(t, look(t, server(t, name).Endpoint, user, nil, offer(t, key), dotfile, nil))
 		}
 	})
 }

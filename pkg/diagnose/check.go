@@ -1,0 +1,142 @@
+package diagnose
+
+import (
+	"context"
+	"errors"
+	"slices"
+
+	"pi-key-tools/pkg/connect"
+	"pi-key-tools/pkg/record"
+	"pi-key-tools/pkg/session"
+	"pi-key-tools/pkg/sshkey"
+)
+
+// A Look is what may let us in to look for the cause, after the keys that ssh
+// would offer were refused. The zero value is nothing.
+type Look struct {
+	Files    []string // private keys; one of them that logs in makes no ok
+	Password bool
+}
+
+// maxTries is how many keys sshd refuses on one connection, and then still
+// takes another try: MaxAuthTries is 6 by default.
+const maxTries = 5
+
+// Check logs in to a host as ssh would do it, by key. The client is nil unless
+// that worked; else the records name the causes, what must be cured first
+// comes first. Where the server refuses the keys and look has something to log
+// in with, that is done, on the same connection if it takes so many tries, and
+// the causes are looked for there by Inside. It changes nothing.
+func Check(ctx context.Context, host *connect.Host, look Look) (*session.Client, *session.Report, []record.Record) {
+	keys := host.Keys(ctx)
+	offers := keys.Offers()
+	var others []session.Key // that may only look
+	if len(look.Files) > 0 {
+		others = slices.DeleteFunc(host.Keys(ctx, look.Files...).Offers(), func(k session.Key) bool {
+			_, ours := keys.Find(k.Public)
+			return ours
+		})
+	}
+	looking := look.Password || len(others) > 0
+	if _, off := host.KeysOff(); off || len(offers) == 0 { // the cause is here
+		looking = false
+	}
+	plan := connect.Plan{Keys: offers}
+	along := looking && len(offers)+len(others) <= maxTries
+	if along {
+		plan = connect.Plan{Keys: slices.Concat(offers, others), Password: look.Password}
+	}
+	client, rep, err := host.Login(ctx, plan)
+	verdict, refusal := judgeKeys(ctx, host, keys, rep, err, along)
+	if verdict.Verdict == record.OK || !looking || !worthLooking(verdict, refusal) {
+		if err == nil && verdict.Verdict != record.OK {
+			client.Close()
+			client = nil
+		}
+		return client, rep, []record.Record{verdict}
+	}
+	acting, actingRep := client, rep
+	if err != nil && (!along || verdict.Cause == "too-many-tries") { // nothing but our keys has been tried
+		acting, actingRep, err = host.Login(ctx, connect.Plan{Keys: others, MaxRefused: MaxRefused, Password: look.Password})
+	}
+	if err != nil {
+		records := []record.Record{verdict}
+		why := Login(ctx, host, keys, actingRep, err)
+		switch {
+		case why.Cause == verdict.Cause:
+		case !asked(actingRep) && errors.Is(err, session.ErrDenied):
+			records[0].Detail += "; and no other key let us in to look for the cause there"
+		default:
+			records = append(records, why)
+		}
+		return nil, rep, records
+	}
+	defer acting.Close()
+	refusal.By = actingRep.By
+	found := Inside(ctx, acting, host, refusal, refusedKeys(refusal, offers), "")
+	if verdict.Cause == "key-type-refused" && !slices.ContainsFunc(found, func(r record.Record) bool { return r.Cause == verdict.Cause }) {
+		found = append([]record.Record{verdict}, found...)
+	}
+	return nil, rep, found
+}
+
+// asked reports whether the password had its turn.
+func asked(rep *session.Report) bool { return rep.PasswordSent || rep.PasswordErr != nil }
+
+// judgeKeys is Login, for the keys of this side alone: what else was tried after
+// them, if along, is taken out of the report, which is returned too.
+func judgeKeys(ctx context.Context, host *connect.Host, keys connect.Keys, rep *session.Report, err error, along bool) (record.Record, *session.Report) {
+	if !along || rep.By == "none" {
+		return Login(ctx, host, keys, rep, err), rep
+	}
+	alone := *rep
+	alone.Offers = slices.DeleteFunc(slices.Clone(rep.Offers), func(o session.Offer) bool {
+		_, ours := keys.Find(o.Key.Public)
+		return !ours
+	})
+	if rep.Password != session.Partial || rep.PasswordErr != nil {
+		alone.Password, alone.PasswordSent, alone.PasswordErr = "", false, nil
+	}
+	_, in := alone.LoginKey()
+	answered := !slices.ContainsFunc(alone.Offers, func(o session.Offer) bool { return o.Answer == session.Unanswered })
+	if !in && (err == nil || asked(rep) || answered && len(alone.Offers) == len(keys.Candidates)) {
+		// What became of the rest does not matter.
+		ctx, err, alone.Disconnect = context.WithoutCancel(ctx), session.ErrDenied, ""
+	}
+	return Login(ctx, host, keys, &alone, err), &alone
+}
+
+// worthLooking reports whether the cause is one that is found there. Of a server
+// that allows a single try nothing is known but that the key was refused; one
+// that lets everybody in refuses none.
+func worthLooking(verdict record.Record, rep *session.Report) bool {
+	switch verdict.Cause {
+	case "key-refused", "key-type-refused", "pubkey-disabled", "more-needed":
+		return rep.By != "none"
+	case "too-many-tries":
+		return len(rep.Offers) == 1
+	}
+	return false
+}
+
+// refusedKeys are those that the server refused, without what certifies them;
+// all of them where it let none be offered.
+func refusedKeys(rep *session.Report, offers []session.Key) []sshkey.Public {
+	var refused []session.Key
+	for _, o := range rep.Offers {
+		if o.Answer == session.Refused || o.Answer == session.Unasked || o.Answer == session.Unanswered {
+			refused = append(refused, o.Key)
+		}
+	}
+	if refused == nil {
+		refused = offers
+	}
+	var keys []sshkey.Public
+	for _, k := range refused {
+		plain := k.Public.Plain()
+		if !slices.ContainsFunc(keys, plain.Equal) {
+			keys = append(keys, plain)
+		}
+	}
+	return keys
+}

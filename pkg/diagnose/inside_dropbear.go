@@ -1,0 +1,72 @@
+package diagnose
+
+import (
+	"fmt"
+	"math"
+	"path"
+	"regexp"
+	"slices"
+	"strings"
+
+	"pi-key-tools/pkg/authorizedkeys"
+)
+
+// dropbearFile returns the file that dropbear reads, as far as its arguments
+// tell, and what could make that untrue.
+func (in *inside) dropbearFile() (name, unless string) {
+	if given := option(in.arguments("dropbear"), 'D'); len(given) > 0 {
+		dir := given[0]
+		if rest, ok := strings.CutPrefix(dir, "~/"); ok {
+			dir = in.account.Home + "/" + rest
+		}
+		return path.Join(dir, "authorized_keys"), ""
+	}
+	if in.openwrt && in.account.UID == 0 {
+		return "/etc/dropbear/authorized_keys", "this OpenWrt reads both"
+	}
+	return in.account.Home + "/.ssh/authorized_keys", ""
+}
+
+// dropbearOptions are those that dropbear knows (svr-authpubkeyoptions.c).
+var dropbearOptions = []string{
+	"command", "no-agent-forwarding", "no-port-forwarding", "no-pty", "no-touch-required", "no-x11-forwarding",
+	"permitlisten", "permitopen", "restrict", "verify-required",
+}
+
+var dropbearYear = regexp.MustCompile(`dropbear_(\d{4})`)
+
+// dropbearFault says why dropbear does not take a line that holds a key of
+// type typ; "" if it does (svr-authpubkey.c checkpubkey_line()).
+func dropbearFault(n numbered, typ, version string) string {
+	most, lines := 4200, math.MaxInt // MAX_AUTHKEYS_LINE
+	if year := dropbearYear.FindStringSubmatch(version); year != nil && year[1] >= "2026" {
+		most, lines = 3000, 300 // and MAX_AUTHKEYS_LINE_COUNT
+	}
+	e, ok := authorizedkeys.ParseLine([]byte(n.text))
+	switch {
+	case !ok:
+		return "it is a comment"
+	case len(n.text) > most:
+		return fmt.Sprintf("it has %d bytes, and %d are the most", len(n.text), most)
+	case n.number > lines:
+		return fmt.Sprintf("it reads the first %d lines only", lines)
+	case e.Dead != "" && e.Options == nil:
+		return e.Dead
+	}
+	for _, o := range e.Options {
+		if !slices.Contains(dropbearOptions, o.Name) {
+			return "it does not know the option " + o.Name
+		}
+	}
+	const blanks = " \t"
+	i := strings.Index(n.text, typ+" AAAA")
+	switch {
+	case strings.IndexAny(n.text, blanks) == 0:
+		return "a blank stands before it"
+	case i < 0:
+		return "exactly one blank must stand between the type and the key"
+	case i > 1 && strings.ContainsAny(n.text[i-2:i-1], blanks):
+		return "exactly one blank must stand between the options and the type"
+	}
+	return ""
+}
