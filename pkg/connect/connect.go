@@ -57,6 +57,7 @@ type Connector struct {
 	passphrases secret.Source
 	hostKeys    hostKeyFiles
 	tries       tries // of the password in Options.PasswordFile
+	places      places
 	neighbours  func(ctx context.Context, name string) ([]mdns.Machine, error)
 
 	mu     sync.Mutex
@@ -97,6 +98,7 @@ type Host struct {
 	alone    *Options // how to reach a jump host for its own sake; nil for a target
 	password []byte   // that was given for this host, for its next connection
 	trying   bool     // it, by leave of c.tries
+	leave    func()   // gives back the place at its address; nil if it has none
 }
 
 // Host resolves a target.
@@ -527,6 +529,9 @@ func (h *Host) Login(ctx context.Context, plan Plan) (*session.Client, *session.
 	if jump != nil {
 		err = jump
 	}
+	if err != nil {
+		h.depart()
+	}
 	return client, rep, err
 }
 
@@ -559,8 +564,12 @@ func (h *Host) askPassword(ctx context.Context) ([]byte, error) {
 	return h.password, nil
 }
 
-// Forget wipes the password that was given for the host.
-func (h *Host) Forget() { secret.Wipe(h.password) }
+// Forget wipes the password that was given for the host, and lets the next
+// target at its address begin.
+func (h *Host) Forget() {
+	secret.Wipe(h.password)
+	h.depart()
+}
 
 // KeysOff reports whether ssh_config switches login by key off for the host,
 // and where.

@@ -31,6 +31,9 @@ func (h *Host) dial(ctx context.Context) (net.Conn, error) {
 	case h.Config.ProxyJump != "":
 		return h.dialJump(ctx, address)
 	}
+	if err := h.arrive(ctx); err != nil {
+		return nil, err
+	}
 	dialer := net.Dialer{Timeout: h.Config.ConnectTimeout}
 	network := map[string]string{"inet": "tcp4", "inet6": "tcp6"}[h.Config.AddressFamily]
 	if network == "" {
@@ -153,6 +156,7 @@ func (h *Host) dialJump(ctx context.Context, address string) (net.Conn, error) {
 	}
 	keys := jump.Keys(ctx)
 	client, rep, err := jump.Login(ctx, Plan{Keys: keys.Offers()})
+	jump.depart() // it is past what sshd counts
 	if err != nil {
 		return nil, &JumpError{jump.Target, jump, rep, keys, err}
 	}

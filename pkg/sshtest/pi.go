@@ -272,7 +272,7 @@ func (p *Pi) accept() {
 			return // it is closed
 		}
 		if p.config.Latency > 0 {
-			conn = newSlowConn(conn, p.config.Latency)
+			conn = Slow(conn, p.config.Latency)
 		}
 		p.mu.Lock()
 		if p.closed {

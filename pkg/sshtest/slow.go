@@ -22,7 +22,8 @@ type chunk struct {
 	due  time.Time
 }
 
-func newSlowConn(conn net.Conn, delay time.Duration) *slowConn {
+// Slow returns conn with a round trip that takes delay longer.
+func Slow(conn net.Conn, delay time.Duration) net.Conn {
 	c := &slowConn{Conn: conn, arrived: make(chan chunk, 64), closed: make(chan struct{})}
 	c.close = sync.OnceValue(func() error {
 		close(c.closed)

@@ -55,7 +55,7 @@ func (o *Options) Flags(fs *pflag.FlagSet) {
 	fs.StringVar(&o.Connect.PassphraseFile, "passphrase-file", "", "first line of `file` is the passphrase of the private keys")
 	fs.DurationVar(&o.Connect.Timeout, "timeout", 30*time.Second, "at most this long for one target")
 	fs.DurationVar(&o.Wait, "wait", 0, "wait up to this long for a target to be up, such as 5m for a first boot")
-	fs.IntVarP(&o.Jobs, "jobs", "j", 32, "work on `n` targets at once")
+	fs.IntVarP(&o.Jobs, "jobs", "j", 256, "work on `n` targets at once")
 	fs.BoolVar(&o.KeepOrder, "keep-order", false, "records in the order of the targets")
 }
 
@@ -131,7 +131,7 @@ func (o *Options) Run(ctx context.Context, env *cli.Env, operands []Target, work
 	if emit == nil {
 		emit = env.Emit
 	}
-	fleet.Run(all(ctx, operands, list, &readErr), o.Jobs, o.KeepOrder, func(line destination.Line) []record.Record {
+	fleet.Run(all(ctx, operands, list, &readErr), o.jobs(env), o.KeepOrder, func(line destination.Line) []record.Record {
 		if o.Pass != nil && line.Record != nil && o.Pass(*line.Record) {
 			return []record.Record{*line.Record}
 		}
@@ -191,6 +191,20 @@ func (o *Options) Here(ctx context.Context, env *cli.Env, work func(ctx context.
 		env.Emit(diagnose.Config(ctx, err))
 	}
 	return nil
+}
+
+// jobs is -j, or what the open files of a process allow: a target has two
+// connections, one more through a jump host, and what getent(1) or a proxy
+// command is asked by.
+func (o *Options) jobs(env *cli.Env) int {
+	const each, ours = 6, 32
+	limit := openFiles()
+	room := max(1, (limit-min(limit, ours))/each)
+	if limit == 0 || uint64(o.Jobs) <= room {
+		return o.Jobs
+	}
+	env.Notef("", "%d targets at once, not %d: ulimit -n is %d", room, o.Jobs, limit)
+	return int(room)
 }
 
 func (o *Options) connector(env *cli.Env) (*connect.Connector, error) {

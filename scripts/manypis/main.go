@@ -1,0 +1,277 @@
+//go:build unix
+
+// Manypis is any number of pretend Raspberry Pis for the benchmark: one server
+// in memory, which every address of 127.0.0.0/8 reaches at the same port. Each
+// address is a machine of its own, with authorized keys of its own.
+//
+//	manypis [-latency TIME] [-user NAME] -password-file FILE [-authorized FILE]
+//
+// It prints "PORT HOST-KEY" and serves until a signal or the end of a pipe on
+// standard input. It costs little: a command is not run. One that adds keys (of
+// pikeycopy, or whatever reads them from its standard input and names
+// authorized_keys) has them taken, every other has status 0. With SIGUSR1 it
+// prints how many connections it has had, and forgets the keys.
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"crypto/ed25519"
+	"crypto/rand"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/signal"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"golang.org/x/crypto/ssh"
+
+	"pi-key-tools/pkg/sshtest"
+)
+
+func main() {
+	latency := flag.Duration("latency", 0, "how much longer a round trip takes, such as 20ms")
+	user := flag.String("user", "pi", "the `name` of the user")
+	passwordFile := flag.String("password-file", "", "the `file` whose first line is the password")
+	authorized := flag.String("authorized", "", "a `file` with a key that every machine takes")
+	flag.Parse()
+	if flag.NArg() > 0 || *passwordFile == "" {
+		flag.Usage()
+		os.Exit(2)
+	}
+	s := &server{user: *user, latency: *latency, keys: map[string]map[string]bool{}}
+	if err := s.run(*passwordFile, *authorized); err != nil {
+		fmt.Fprintln(os.Stderr, "manypis:", err)
+		os.Exit(1)
+	}
+}
+
+type server struct {
+	user, password string
+	latency        time.Duration
+	everywhere     string // a key's blob
+	config         ssh.ServerConfig
+	connections    atomic.Int64
+
+	mu   sync.Mutex
+	keys map[string]map[string]bool // by address: blobs
+}
+
+func (s *server) run(passwordFile, authorized string) error {
+	data, err := os.ReadFile(passwordFile)
+	if err != nil {
+		return err
+	}
+	s.password, _, _ = strings.Cut(string(data), "\n")
+	if authorized != "" {
+		data, err := os.ReadFile(authorized)
+		if err != nil {
+			return err
+		}
+		key, _, _, _, err := ssh.ParseAuthorizedKey(data)
+		if err != nil {
+			return fmt.Errorf("%s: %w", authorized, err)
+		}
+		s.everywhere = string(key.Marshal())
+	}
+	_, private, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		return err
+	}
+	host, err := ssh.NewSignerFromKey(private)
+	if err != nil {
+		return err
+	}
+	s.config = ssh.ServerConfig{
+		ServerVersion: "SSH-2.0-OpenSSH_9.2p1 Debian-2+deb12u10",
+		PasswordCallback: func(c ssh.ConnMetadata, password []byte) (*ssh.Permissions, error) {
+			if c.User() == s.user && string(password) == s.password {
+				return nil, nil
+			}
+			return nil, errors.New("wrong")
+		},
+		PublicKeyCallback: func(c ssh.ConnMetadata, key ssh.PublicKey) (*ssh.Permissions, error) {
+			if c.User() == s.user && s.takes(machine(c.LocalAddr()), string(key.Marshal())) {
+				return nil, nil
+			}
+			return nil, errors.New("refused")
+		},
+	}
+	s.config.AddHostKey(host)
+	listener, err := net.Listen("tcp4", "0.0.0.0:0") // connections from elsewhere are closed
+	if err != nil {
+		return err
+	}
+	go s.accept(listener)
+	fmt.Printf("%d %s", listener.Addr().(*net.TCPAddr).Port, ssh.MarshalAuthorizedKey(host.PublicKey()))
+	return s.wait()
+}
+
+// wait returns with a signal or the end of standard input, if that is a pipe.
+func (s *server) wait() error {
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGUSR1)
+	ended := make(chan struct{})
+	if info, err := os.Stdin.Stat(); err == nil && info.Mode()&os.ModeNamedPipe != 0 {
+		go func() {
+			defer close(ended)
+			_, _ = io.Copy(io.Discard, os.Stdin) // its end is all that counts
+		}()
+	}
+	for {
+		select {
+		case <-ended:
+			return nil
+		case sig := <-signals:
+			if sig != syscall.SIGUSR1 {
+				return nil
+			}
+			s.mu.Lock()
+			clear(s.keys)
+			s.mu.Unlock()
+			fmt.Println(s.connections.Swap(0))
+		}
+	}
+}
+
+func machine(address net.Addr) string { return address.(*net.TCPAddr).IP.String() }
+
+func (s *server) takes(machine, blob string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return blob == s.everywhere || s.keys[machine][blob]
+}
+
+func (s *server) add(machine, blob string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.keys[machine] == nil {
+		s.keys[machine] = map[string]bool{}
+	}
+	s.keys[machine][blob] = true
+}
+
+func (s *server) accept(listener net.Listener) {
+	for {
+		conn, err := listener.Accept()
+		if err != nil {
+			fmt.Fprintln(os.Stderr, "manypis:", err)
+			time.Sleep(10 * time.Millisecond)
+			continue
+		}
+		if !conn.LocalAddr().(*net.TCPAddr).IP.IsLoopback() {
+			conn.Close()
+			continue
+		}
+		s.connections.Add(1)
+		go s.serve(conn)
+	}
+}
+
+func (s *server) serve(conn net.Conn) {
+	defer conn.Close()
+	at := machine(conn.LocalAddr())
+	if s.latency > 0 {
+		conn = sshtest.Slow(conn, s.latency)
+	}
+	c, channels, requests, err := ssh.NewServerConn(conn, &s.config)
+	if err != nil {
+		return
+	}
+	defer c.Close()
+	go ssh.DiscardRequests(requests)
+	for offer := range channels {
+		if offer.ChannelType() != "session" {
+			_ = offer.Reject(ssh.UnknownChannelType, "only sessions")
+			continue
+		}
+		channel, requests, err := offer.Accept()
+		if err != nil {
+			return
+		}
+		go s.session(at, channel, requests)
+	}
+}
+
+func (s *server) session(at string, channel ssh.Channel, requests <-chan *ssh.Request) {
+	defer channel.Close()
+	for r := range requests {
+		ok := r.Type == "exec" || r.Type == "env"
+		if r.WantReply {
+			_ = r.Reply(ok, nil)
+		}
+		if r.Type != "exec" {
+			continue
+		}
+		var exec struct{ Command string }
+		if ssh.Unmarshal(r.Payload, &exec) != nil {
+			return
+		}
+		s.command(at, channel, exec.Command)
+		_, _ = channel.SendRequest("exit-status", false, ssh.Marshal(struct{ Status uint32 }{}))
+		return
+	}
+}
+
+var (
+	octal = regexp.MustCompile(`\\[0-7]{3}`)
+	mark  = regexp.MustCompile(`(?m)^mark=(\S+)$`)
+	blob  = regexp.MustCompile(`AAAA[A-Za-z0-9+/=]{40,}`)
+)
+
+// command does what a shell would have done.
+func (s *server) command(at string, channel ssh.Channel, command string) {
+	plain := strings.ReplaceAll(octal.ReplaceAllStringFunc(command, func(o string) string {
+		n, _ := strconv.ParseUint(o[1:], 8, 8)
+		return string([]byte{byte(n)})
+	}), "%%", "%")
+	if m := mark.FindStringSubmatch(plain); m != nil { // pikeycopy's
+		fmt.Fprintf(channel.Stderr(), "%s\n", m[1])
+		head, _, _ := strings.Cut(plain, "\ndrop=")
+		var out bytes.Buffer
+		fmt.Fprintf(&out, "%s file /home/%s/.ssh/authorized_keys\n", m[1], s.user)
+		for _, b := range first(blob.FindAllString(head, -1)) {
+			s.install(at, b)
+			fmt.Fprintf(&out, "%s add %s\n", m[1], b)
+		}
+		fmt.Fprintf(&out, "%s done\n", m[1])
+		_, _ = channel.Write(out.Bytes())
+		return
+	}
+	if !strings.Contains(plain, "authorized_keys") {
+		return
+	}
+	for lines := bufio.NewScanner(channel); lines.Scan(); {
+		if b := blob.FindString(lines.Text()); b != "" {
+			s.install(at, b)
+		}
+	}
+}
+
+// first leaves out what was there before: each line has its blob twice.
+func first(blobs []string) []string {
+	var list []string
+	seen := map[string]bool{}
+	for _, b := range blobs {
+		if !seen[b] {
+			seen[b] = true
+			list = append(list, b)
+		}
+	}
+	return list
+}
+
+func (s *server) install(at, b64 string) {
+	if key, _, _, _, err := ssh.ParseAuthorizedKey([]byte("ssh-ed25519 " + b64)); err == nil {
+		s.add(at, string(key.Marshal()))
+	}
+}
