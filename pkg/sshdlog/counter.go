@@ -62,16 +62,21 @@ func (c *Counter) again(i, times int, last string) {
 	c.counts[i].Last = last
 }
 
-// snapshot returns the groups that are full.
-func (c *Counter) snapshot() *full {
-	f := full{make(map[string]bool), make(map[countKey]int)}
+// fullGroups returns them as they are.
+func (c *Counter) fullGroups() full {
+	f := make(full)
 	for k, i := range c.index {
-		if c.kept[k.group] == PerCause {
-			f.groups[k.group] = true
-			f.index[k] = i
+		if c.kept[k.group] < PerCause {
+			continue
+		}
+		if f[k.group] == nil {
+			f[k.group] = make(map[string]int)
+		}
+		if k.path == "" && k.key == "" && k.line == 0 {
+			f[k.group][k.user] = i
 		}
 	}
-	return &f
+	return f
 }
 
 // All returns what was counted, in the order in which it was met first.

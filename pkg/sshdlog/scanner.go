@@ -205,7 +205,7 @@ func (s *Scanner) understood(t *text, p *pattern) {
 			return
 		}
 	}
-	if e.Severity == Refusal && e.PID != "" && !p.ofServer() && (e.User == "" || e.Addr == "") {
+	if t.waits(p, &s.found) {
 		s.ready = append(s.ready, s.waiting.add(e)...)
 		return
 	}
@@ -223,6 +223,13 @@ func (s *Scanner) tell(t *text, p *pattern) {
 	if p != nil {
 		s.ready = append(s.ready, s.waiting.tell(t, p, &s.found)...)
 	}
+}
+
+// waits reports whether a later line of the connection may tell the user or the
+// address.
+func (t *text) waits(p *pattern, found *spans) bool {
+	return p.severity == Refusal && len(t.pid) > 0 && !p.ofServer() &&
+		(found[user].from == found[user].to || found[addr].from == found[addr].to)
 }
 
 // ofServer reports whether the pattern is about the server, not a connection.

@@ -19,10 +19,11 @@ func (c *Counter) AddLog(r io.Reader, want Severity) (Stats, error) {
 	workers := runtime.GOMAXPROCS(0)
 	c.init()
 	m := merger{counter: c, scanner: Scanner{want: want}}
+	m.full.Store(&full{})
 	l := cutter{r: r, queue: make(chan *piece, 2*workers)}
 	free := make(chan *piece, cap(l.queue))
 	for range cap(free) {
-		free <- &piece{buf: make([]byte, pieceSize), sifted: make(chan struct{}, 1)}
+		free <- &piece{sifted: make(chan struct{}, 1)}
 	}
 	var running sync.WaitGroup
 	for range workers {
@@ -32,7 +33,7 @@ func (c *Counter) AddLog(r io.Reader, want Severity) (Stats, error) {
 				if !l.next(p) {
 					return
 				}
-				v.full = m.full.Load()
+				v.full = *m.full.Load()
 				v.sift(p)
 				p.sifted <- struct{}{}
 			}
@@ -134,8 +135,11 @@ type cutter struct {
 func (l *cutter) next(p *piece) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.stopped {
+	if l.stopped || l.err != nil {
 		return false
+	}
+	if p.buf == nil {
+		p.buf = make([]byte, pieceSize)
 	}
 	p.inside, p.to = l.inside, copy(p.buf, l.rest)
 	l.rest = l.rest[:0]
@@ -181,9 +185,9 @@ func (l *cutter) Read(b []byte) (int, error) {
 // A sieve looks at each line of a piece by itself, and keeps those that matter.
 type sieve struct {
 	want  Severity
-	full  *full
+	full  full
 	found spans
-	known [256]beginning // by a hash of their first bytes
+	known [64][4]beginning // by a hash of their first bytes, the latest first
 }
 
 // A beginning is that of messages of sshd that are known and not wanted,
@@ -193,9 +197,10 @@ type beginning struct {
 	text          string
 }
 
-// slot returns where a beginning of these first bytes is kept.
-func (v *sieve) slot(first, second uint64) *beginning {
-	return &v.known[(first*0x9e3779b97f4a7c15^second)*0xbf58476d1ce4e5b9>>56]
+// beginnings returns where those of the same first bytes are kept.
+func (v *sieve) beginnings(first, second uint64) *[4]beginning {
+	hi, lo := bits.Mul64(first^0x9e3779b97f4a7c15, second^0xbf58476d1ce4e5b9)
+	return &v.known[(hi^lo)%64]
 }
 
 // sift fills in what a piece says about its lines.
@@ -306,8 +311,14 @@ func (v *sieve) passes(m []byte) bool {
 		return false
 	}
 	first, second := binary.LittleEndian.Uint64(m), binary.LittleEndian.Uint64(m[8:])
-	b := v.slot(first, second)
-	return b.first == first && b.second == second && len(m) >= len(b.text)+longestEnd && string(m[:len(b.text)]) == b.text
+	of := v.beginnings(first, second)
+	for i := range of {
+		b := &of[i]
+		if b.first == first && b.second == second && (len(m) == len(b.text) || len(m) >= len(b.text)+longestEnd) && string(m[:len(b.text)]) == b.text {
+			return true
+		}
+	}
+	return false
 }
 
 // learn notes a beginning of the message, which is of a pattern that nobody
@@ -324,42 +335,56 @@ func (v *sieve) learn(m []byte) {
 		return
 	}
 	first, second := binary.LittleEndian.Uint64(m), binary.LittleEndian.Uint64(m[8:])
-	*v.slot(first, second) = beginning{first, second, string(m[:level+depth])}
+	of := v.beginnings(first, second)
+	copy(of[1:], of[:])
+	of[0] = beginning{first, second, string(m[:level+depth])}
 }
 
-// look takes a line of ours.
-func (v *sieve) look(t *text, p *piece, at int) {
+// look takes a line of ours, at a place of the piece.
+func (v *sieve) look(t *text, in *piece, at int) {
 	raw := t.msg
 	t.clean()
-	pattern := t.match(v.want, &v.found)
-	if pattern == nil {
-		p.stats.Unknown++
+	p := t.match(v.want, &v.found)
+	if p == nil {
+		in.stats.Unknown++
 		return
 	}
-	p.stats.Known++
-	p.marks = append(p.marks, mark{at, processOf(t.pid)})
+	in.stats.Known++
+	in.marks = append(in.marks, mark{at, processOf(t.pid)})
 	switch {
-	case pattern == &unwanted:
+	case p == &unwanted:
 		if t.program == sshd {
 			v.learn(raw)
 		}
-	case pattern.severity >= v.want:
-		v.keep(t, pattern, p)
+	case p.severity >= v.want:
+		v.keep(t, p, in)
 	}
 }
 
-// keep notes that the last mark is of a line that is wanted.
-func (v *sieve) keep(t *text, pattern *pattern, p *piece) {
-	w := wanted{mark: len(p.marks) - 1, count: -1}
-	if v.full.decides(t, pattern, &v.found) {
-		count, ok := v.full.count(t, pattern, &v.found)
-		if !ok {
-			p.miss(pattern.cause, t.times)
+// keep notes that the last mark is of a line that is wanted, or counts it.
+func (v *sieve) keep(t *text, p *pattern, in *piece) {
+	w := wanted{mark: len(in.marks) - 1, count: -1}
+	if users, ok := v.full[p.group()]; ok && t.isOfUser(p, &v.found) {
+		name := v.found[user]
+		if w.count, ok = users[string(t.msg[name.from:name.to])]; !ok {
+			in.miss(p.cause, t.times)
 			return
 		}
-		w.count, w.times, w.time = count, t.times, t.time
+		w.times, w.time = t.times, t.time
 	}
-	p.wanted = append(p.wanted, w)
+	in.wanted = append(in.wanted, w)
+}
+
+// isOfUser reports whether an event is counted by its user alone, whatever
+// stands in other lines.
+func (t *text) isOfUser(p *pattern, found *spans) bool {
+	switch p.cause {
+	case "entry-from", "entry-expired", "entry-refused":
+		return false
+	}
+	name := found[user]
+	return found[file].to == 0 && found[key].to == 0 && found[line].to == 0 && !t.waits(p, found) &&
+		bytes.IndexByte(t.msg[name.from:name.to], '\\') < 0
 }
 
 // miss counts an event as left out.
@@ -373,39 +398,16 @@ func (p *piece) miss(cause string, times int) {
 	p.misses = append(p.misses, miss{cause, times})
 }
 
-// full are the groups of a Counter of which it keeps no more: what is in index
-// is counted, what is not is left out.
-type full struct {
-	groups map[string]bool
-	index  map[countKey]int
-}
-
-// decides reports whether the event of a text is counted in a full group,
-// whatever stands in other lines.
-func (f *full) decides(t *text, p *pattern, found *spans) bool {
-	switch {
-	case f == nil, !f.groups[p.group()]:
-		return false
-	case p.cause == byPath, p.cause == "entry-from", p.cause == "entry-expired", p.cause == "entry-refused":
-		return false
-	case found[user].to == 0, found[addr].to == 0, found[line].to > 0: // it may wait, or is rare
-		return false
-	}
-	return bytes.IndexByte(t.msg, '\\') < 0
-}
-
-// count returns the index of the Count of such an event.
-func (f *full) count(t *text, p *pattern, found *spans) (int, bool) {
-	value := func(f field) []byte { return t.msg[found[f].from:found[f].to] }
-	i, ok := f.index[countKey{group: p.group(), path: string(value(file)), user: string(value(user)), key: string(value(key))}]
-	return i, ok
-}
+// full are the groups of which a Counter keeps no more, and of each the users
+// that it counts events of which name no file and no key. An event of such a
+// group and of another user is left out.
+type full map[string]map[string]int
 
 // A merger puts together what the pieces say, in their order.
 type merger struct {
 	counter *Counter
 	scanner Scanner
-	full    atomic.Pointer[full]
+	full    atomic.Pointer[full] // as the sieves may read it
 }
 
 // merge takes the next piece.
@@ -434,8 +436,9 @@ func (m *merger) merge(p *piece) {
 		next = w.mark + 1
 	}
 	m.tell(p, p.marks[next:])
-	if f := m.full.Load(); m.counter.full > 0 && (f == nil || len(f.groups) < m.counter.full) {
-		m.full.Store(m.counter.snapshot())
+	if len(*m.full.Load()) < m.counter.full {
+		f := m.counter.fullGroups()
+		m.full.Store(&f)
 	}
 }
 
