@@ -223,8 +223,8 @@ func (env *Env) Emit(r record.Record) {
 }
 
 // Tell counts a record for the exit status, and writes what failed to standard
-// error with its hint. It alone is for a command whose standard output is
-// something else.
+// error with its hint; where something is done, what is left to do is a note. It
+// alone is for a command whose standard output is something else.
 func (env *Env) Tell(r record.Record) {
 	if r.Verdict.Bad() {
 		env.mu.Lock()
@@ -244,6 +244,8 @@ func (env *Env) Tell(r record.Record) {
 		if r.Hint != "" {
 			env.Hintf("%s", r.Hint)
 		}
+	} else if r.Hint != "" && r.Verdict != record.OK { // it leaves something to do
+		env.Notef(r.Target, "%s", r.Hint)
 	}
 }
 

@@ -237,6 +237,16 @@ func TestWords(t *testing.T) {
 	}
 }
 
+// What a done record leaves to do is a note.
+func TestEmitNotes(t *testing.T) {
+	env, _, errOut := newEnv()
+	env.Emit(record.Record{Target: "pi", Verdict: record.Done, Cause: "keys-not-a-file", Subject: "/k", Hint: "pikeycopy puts the keys there"})
+	env.Emit(record.Record{Target: "pi", Verdict: record.OK, Cause: "entry-commented", Subject: "/k:1", Hint: "take the # away"})
+	if want := "pikeycheck: pi: pikeycopy puts the keys there\n"; errOut.String() != want {
+		t.Errorf("said %q, want %q", errOut, want)
+	}
+}
+
 // What is failed is told once more to people, and only that.
 func TestEmitTells(t *testing.T) {
 	for _, tt := range []struct {

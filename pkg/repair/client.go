@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"io/fs"
 	"maps"
 	"path"
@@ -35,16 +34,16 @@ func (j *Job) Client(ctx context.Context, fsys hostfs.FS, who strictmodes.Accoun
 	if err == nil {
 		files, err = glob(ctx, fsys, dir, "*")
 	}
-	if errors.Is(err, fs.ErrPermission) { // root's, in a home of ours: ssh cannot read it either
+	var home string
+	if err == nil {
+		home, _, err = strictmodes.RealPath(ctx, fsys, who.Home)
+	}
+	if cause := context.Cause(ctx); cause != nil {
+		return nil, cause
+	}
+	if err != nil { // root's, in a home of ours, or behind a circle of links: ssh cannot read it either
 		j.trace("what is in %s cannot be looked at: %v", path.Join(who.Home, ".ssh"), err)
 		return nil, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("looking for private keys: %w", err)
-	}
-	home, _, err := strictmodes.RealPath(ctx, fsys, who.Home)
-	if err != nil {
-		return nil, fmt.Errorf("looking for private keys: %w", err)
 	}
 	configs := make(map[string]bool)
 	if config := path.Join(dir, "config"); slices.Contains(files, config) {

@@ -115,6 +115,13 @@ func TestClient(t *testing.T) {
 	if records, err := client(t, filepath.Join(home, "keys"), false); err != nil || records != nil {
 		t.Errorf("without ~/.ssh: %v, %v", records, err)
 	}
+	circle := filepath.Join(home, "circle")
+	if err := os.Symlink("circle", circle); err != nil {
+		t.Fatal(err)
+	}
+	if records, err := client(t, circle, false); err != nil || records != nil {
+		t.Errorf("with a circle of links for a home: %v, %v", records, err)
+	}
 }
 
 // What we call refused and repaired, ssh-keygen and ssh call so too.

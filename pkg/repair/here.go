@@ -18,6 +18,9 @@ import (
 // Login repairs the home of the account that fsys is logged in to, as Home
 // does. What ends the work early is a record too.
 func (j *Job) Login(ctx context.Context, fsys hostfs.FS, server strictmodes.Server) []record.Record {
+	there := *j
+	there.at = "there: "
+	j = &there
 	var records []record.Record
 	who, err := fsys.Account(ctx)
 	if err == nil {

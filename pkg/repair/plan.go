@@ -180,13 +180,21 @@ func (r *repairer) owner() string {
 // quote names a file for a command of a person here.
 func (r *repairer) quote(p string) string { return hostfs.Quote(r.Root + p) }
 
+// sudo comes before a command that needs root.
+func (r *repairer) sudo() string {
+	if r.me.UID == 0 {
+		return ""
+	}
+	return "sudo "
+}
+
 // obstacle is the way on where the file system is what keeps us from a repair.
 func (r *repairer) obstacle(cause, path string) string {
 	switch cause {
 	case "read-only-fs":
-		return "sudo mount -o remount,rw / there; if it is an overlay, raspi-config switches that off"
+		return r.at + r.sudo() + "mount -o remount,rw / (or what is mounted there); if it is an overlay, raspi-config switches that off"
 	case "immutable":
-		return "lsattr -d " + r.quote(path) + "; sudo chattr -i -a " + r.quote(path)
+		return r.at + "lsattr -d " + r.quote(path) + "; " + r.sudo() + "chattr -i -a " + r.quote(path)
 	case "modes-unsupported":
 		return "keep the home on a file system such as ext4, or mount this one with options that give the modes"
 	}
@@ -195,15 +203,20 @@ func (r *repairer) obstacle(cause, path string) string {
 
 // hint is the way on where there is no repair to make unasked, or none that is
 // in our power.
+//
+// Whoever owns the home may have laid it out for a hint that is pasted as root.
+// So it gives nothing away that a link may have led to, follows none at the end
+// of a path, and copies nothing.
 func (r *repairer) hint(f strictmodes.Finding) string {
-	sudo := "sudo "
-	if r.me.UID == 0 {
-		sudo = ""
-	}
-	p := r.quote(f.Path)
 	if h := r.obstacle(f.Cause, f.Path); h != "" {
 		return h
 	}
+	home, _, err := strictmodes.RealPath(r.ctx, r.fsys, r.who.Home)
+	if err != nil {
+		home = r.who.Home
+	}
+	inHome, aboveHome := within(home, f.Path), within(f.Path, home)
+	sudo, p := r.at+r.sudo(), r.quote(f.Path)
 	switch {
 	case f.Repair == strictmodes.Chmod:
 		return sudo + "chmod " + strictmodes.Octal(f.Mode) + " " + p
@@ -215,22 +228,33 @@ func (r *repairer) hint(f strictmodes.Finding) string {
 		return "log in by password, which opens it; to log in by key before, keep the keys outside: AuthorizedKeysFile in sshd_config"
 	case f.Cause == "home-not-mounted":
 		return sudo + "mount " + p
+	case f.Cause == "home-missing" && (r.Root != "" || f.Path != path.Clean(r.who.Home)):
+		return r.at + "namei -l " + r.quote(r.who.Home) + " shows what is in the way of a folder for uid " + strconv.Itoa(r.who.UID)
 	case f.Cause == "home-missing":
 		return sudo + "mkhomedir_helper " + r.owner()
-	case f.Cause == "keys-not-a-file":
+	case f.Cause == "keys-not-a-file" && inHome:
 		return sudo + "mv " + p + " " + r.quote(f.Path+".aside") + ", and then pikeycopy"
+	case f.Stat.Mode.IsRegular() && f.Stat.Nlink > 1 && r.me.UID == 0:
+		return fmt.Sprintf("%sfind %s -xdev -samefile %s shows its other names: see whose they are", r.at, r.quote("/"), p)
 	case f.Stat.Mode.IsRegular() && f.Stat.Nlink > 1:
-		return fmt.Sprintf("cp -p %s %s && mv %[2]s %[1]s makes it a file of its own", p, r.quote(f.Path+".own"))
+		return fmt.Sprintf("%scp -p %s %s && mv %[3]s %[2]s makes it a file of its own", r.at, p, r.quote(f.Path+".own"))
 	case f.Stat == strictmodes.Stat{}:
 		return sudo + "namei -l " + p + " shows which folder is closed"
-	case f.Stat.Mode&fs.ModeSticky != 0 && strings.HasSuffix(f.Cause, "-writable"):
+	case f.Stat.Mode&fs.ModeSticky != 0 && f.Path != home && strings.HasSuffix(f.Cause, "-writable"):
 		return "move the file to a folder that only its owner can write, and link it from there"
 	case strings.HasSuffix(f.Cause, "-writable"):
 		return sudo + "chmod go-w " + p
-	case f.Cause == "keys-unreadable" && f.Stat.Mode.IsDir() && f.Path != r.who.Home && strings.HasPrefix(r.who.Home, strings.TrimSuffix(f.Path, "/")+"/"):
+	case f.Cause == "keys-unreadable" && f.Path != home && aboveHome:
 		return sudo + "chmod o+x " + p
 	case f.Cause == "key-mode":
 		return sudo + "chmod go= " + p
+	case !inHome:
+		return r.at + "namei -l " + p + " shows whose it is; unless that is meant so, keep the file in the home, with no link to elsewhere"
 	}
-	return sudo + "chown " + r.owner() + " " + p
+	return sudo + "chown -h " + r.owner() + " " + p
+}
+
+// within reports whether p is dir or below it.
+func within(dir, p string) bool {
+	return p == dir || strings.HasPrefix(p, strings.TrimSuffix(dir, "/")+"/")
 }

@@ -37,6 +37,8 @@ type Job struct {
 	Root string
 	// Trace is told why; nil for nobody.
 	Trace func(format string, args ...any)
+
+	at string // comes before a command of a hint that is not for this machine
 }
 
 func (j *Job) trace(format string, args ...any) {

@@ -24,7 +24,8 @@ import (
 type machine struct {
 	me         strictmodes.Account
 	files      map[string]strictmodes.Stat
-	refuse     error // what Chmod, Chown and the last Rename say instead
+	links      map[string]string // their targets
+	refuse     error             // what Chmod, Chown and the last Rename say instead
 	attributes strictmodes.Attributes
 	texts      map[string]string // what ReadFile finds; "denied" cannot be read
 	revert     bool              // Chmod works, and somebody undoes it at once
@@ -32,8 +33,11 @@ type machine struct {
 }
 
 func (m *machine) Account(context.Context) (strictmodes.Account, error) { return m.me, nil }
-func (m *machine) Readlink(context.Context, string) (string, error) {
-	return "", errors.New("no links here")
+func (m *machine) Readlink(_ context.Context, path string) (string, error) {
+	if target, ok := m.links[path]; ok {
+		return target, nil
+	}
+	return "", errors.New("no link")
 }
 func (m *machine) PrivateGroup(_ context.Context, gid, owner int) (bool, error) {
 	return gid == owner, nil
@@ -233,10 +237,10 @@ func TestHints(t *testing.T) {
 		{with(keys, strictmodes.Stat{Mode: 0o666, UID: 1000, Nlink: 2}),
 			"cp -p " + keys + " " + keys + ".own && mv " + keys + ".own " + keys + " makes it a file of its own"},
 		{with("/home", strictmodes.Stat{Mode: fs.ModeDir | 0o700, Nlink: 2}), "sudo chmod o+x /home"},
-		{with("/home/pi", strictmodes.Stat{Mode: fs.ModeDir | 0o700, Nlink: 2}), "sudo chown pi /home/pi"},
-		{with("/home/pi", strictmodes.Stat{Mode: fs.ModeDir | 0o755, UID: 7, Nlink: 2}), "sudo chown pi /home/pi"},
+		{with("/home/pi", strictmodes.Stat{Mode: fs.ModeDir | 0o700, Nlink: 2}), "sudo chown -h pi /home/pi"},
+		{with("/home/pi", strictmodes.Stat{Mode: fs.ModeDir | 0o755, UID: 7, Nlink: 2}), "sudo chown -h pi /home/pi"},
 		{with("/home/pi", strictmodes.Stat{Mode: fs.ModeDir | fs.ModeSticky | 0o777, UID: 1000, Nlink: 2}),
-			"move the file to a folder that only its owner can write, and link it from there"},
+			"sudo chmod go-w /home/pi"},
 	} {
 		records, err := new(Job).Home(t.Context(), c.m, pi, strictmodes.All, nil)
 		if err != nil || len(records) != 1 || records[0].Verdict != record.Fail || records[0].Hint != c.want {
@@ -244,6 +248,38 @@ func TestHints(t *testing.T) {
 		}
 		if c.m.writes > 0 {
 			t.Errorf("something was changed: %s", text(records))
+		}
+	}
+}
+
+// What the owner of a home can lay out for root to paste a hint harms nobody:
+// nothing outside the home is given away or put aside, and nothing is copied.
+func TestHintsHostile(t *testing.T) {
+	const keys = "/home/pi/.ssh/authorized_keys"
+	for _, c := range []struct {
+		target string // of a link in the place of the keys file
+		st     strictmodes.Stat
+		want   string
+	}{
+		{"/etc/secret", strictmodes.Stat{Mode: 0o600, Nlink: 1}, "namei -l /etc/secret shows whose it is"},
+		{"/etc/secret", strictmodes.Stat{Mode: 0o644, UID: 7, Nlink: 1}, "namei -l /etc/secret shows whose it is"},
+		{"/etc/null", strictmodes.Stat{Mode: fs.ModeDevice | 0o666, Nlink: 1}, "namei -l /etc/null shows whose it is"},
+		{"", strictmodes.Stat{Mode: 0o600, Nlink: 2}, "find / -xdev -samefile " + keys + " shows"},
+		{"", strictmodes.Stat{Mode: fs.ModeSetuid | 0o600, UID: 7, Nlink: 1}, "chown -h pi " + keys},
+	} {
+		m := newMachine(0o755, 0o700, 0o600, 1000)
+		m.me = strictmodes.Account{Name: "root", UID: 0, Home: "/root"}
+		at := keys
+		if c.target != "" {
+			m.files[keys] = strictmodes.Stat{Mode: fs.ModeSymlink | 0o777, UID: 1000, Nlink: 1}
+			m.links = map[string]string{keys: c.target}
+			m.files["/etc"] = strictmodes.Stat{Mode: fs.ModeDir | 0o755, Nlink: 2}
+			at = c.target
+		}
+		m.files[at] = c.st
+		records, err := new(Job).Home(t.Context(), m, pi, strictmodes.OpenSSH, nil)
+		if err != nil || len(records) != 1 || !strings.HasPrefix(records[0].Hint, c.want) {
+			t.Errorf("%+v: %v: %shint %q", c, err, text(records), records[0].Hint)
 		}
 	}
 }
