@@ -98,6 +98,17 @@ case $path in
 *) path=$home/$path ;;
 esac
 
+# Some sudo leave HOME as it was.
+case $path in
+"$home"/*)
+	set -- $(ls -ldn "$home/.")
+	if [ "$(id -u)" -eq 0 ] && [ "${3:-0}" != 0 ]; then
+		because "it belongs to uid $3, and root must not write where another may move things: log in as the owner"
+		fail wrong-owner "$home"
+	fi
+	;;
+esac
+
 # A link is the user's own arrangement: written at its target.
 file=$path
 hops=0
@@ -126,7 +137,8 @@ out() {
 	esac
 }
 # mine tells whether nobody else can change what we write: what is written to
-# is ours, and to root, whom others might lead astray, all folders above too.
+# is ours, and to root, whom others might lead astray, all folders above too,
+# and closed to others; the sticky bit is enough for all but the last.
 mine() {
 	me=$(id -u)
 	on=$real/${file##*/}
@@ -134,6 +146,10 @@ mine() {
 	[ "$me" -ne 0 ] || while [ "${on%/*}" != "$on" ]; do
 		set -- $(ls -ldn "${on:-/}")
 		[ "${3-}" = 0 ] || return 1
+		case $1 in
+		d????w???[tT]* | d???????w[tT]*) [ "$on" != "$real" ] || return ;;
+		d????w* | d???????w*) return 1 ;;
+		esac
 		on=${on%/*}
 	done
 	[ "$me" -eq 0 ] || {
@@ -143,7 +159,7 @@ mine() {
 }
 if [ "$hops" -gt 0 ] || [ -L "$dir" ]; then
 	if [ -d "$dir" ] && out && ! mine; then
-		because "the link leads out of the home folder, to what belongs to another"
+		because "the link leads out of the home folder, to what another may change"
 		fail keys-symlink "$path"
 	fi
 elif [ -n "$given" ] && [ -d "$dir" ] && out && [ "$(id -u)" -eq 0 ] && ! mine; then
@@ -376,33 +392,40 @@ without() {
 	tail -n "+$from" "$file"
 }
 
+# unwritten fails, or returns 1 where our turn was taken away and the new file
+# with it.
+unwritten() {
+	[ ! -d "$claim" ] || fail write-failed "$1"
+	return 1
+}
+
 # twin makes a copy of the old file, with all that it has but its time.
 twin() {
-	cp -p "$file" "$1" || fail write-failed "$1"
+	cp -p "$file" "$1" || unwritten "$1" || return
 	case $kind in
 	*+) # an ACL, which BusyBox's cp does not know
 		getfacl -c "$file" 2>/dev/null | setfacl --set-file=- "$1"
 		;;
 	esac
 	if [ -e /sys/fs/selinux/enforce ]; then
-		chcon --reference="$file" "$1" || fail write-failed "$1"
+		chcon --reference="$file" "$1" || unwritten "$1" || return
 	fi
 }
 
 # compose makes the new file. What the shell itself writes there a subshell
 # does, so that no mishap in taking its output back lets our answer follow into
-# the file.
+# the file. It returns 1 if our turn was taken away.
 compose() {
 	glue=
 	if [ -n "$was" ]; then
 		# Two eyes on the old file, for what comes to it from now on.
 		command exec 7<"$file" 8<"$file" || fail keys-unreadable "$file"
-		twin "$tmp"
+		twin "$tmp" || return
 		case $kind in
-		-r-*) chmod u+w "$tmp" || fail write-failed "$tmp" ;; # only until it is written
+		-r-*) chmod u+w "$tmp" || unwritten "$tmp" || return ;; # only until it is written
 		esac
 		if [ -n "$drop" ]; then
-			(without >"$tmp") || fail write-failed "$tmp"
+			(without >"$tmp") || unwritten "$tmp" || return
 		fi
 		# Whether anything is left is told by what ls said; test -s and wc
 		# take a file of which they cannot learn the size for an empty one.
@@ -410,32 +433,32 @@ compose() {
 			glue=$newline
 		fi
 	fi
-	(printf '%s' "$glue$add" >>"$tmp") || fail write-failed "$tmp"
+	(printf '%s' "$glue$add" >>"$tmp") || unwritten "$tmp" || return
 	case ${kind-} in
-	-r-*) [ -z "$was" ] || chmod u-w "$tmp" || fail write-failed "$tmp" ;;
+	-r-*) [ -z "$was" ] || chmod u-w "$tmp" || unwritten "$tmp" || return ;;
 	esac
-	flush "$tmp" || fail write-failed "$tmp"
+	flush "$tmp" || unwritten "$tmp" || return
 }
 
 # preserve keeps a copy of the old file under the first name that is free.
 preserve() {
 	[ -n "$keep" ] && [ -n "$was" ] || return 0
-	twin "$tmp.old"
-	flush "$tmp.old" || fail write-failed "$tmp.old"
+	twin "$tmp.old" || return
+	flush "$tmp.old" || unwritten "$tmp.old" || return
 	copy=$file.old
 	number=1
 	while [ -e "$copy" ] || [ -L "$copy" ]; do
 		number=$((number + 1))
 		copy=$file.old$number
 	done
-	mv "$tmp.old" "$copy" && flush "$dir" || fail write-failed "$copy"
+	mv "$tmp.old" "$copy" && flush "$dir" || unwritten "$copy" || return
 	say kept "$copy"
 }
 
 # check wants the new file to be what it should, and the old one to be what it
 # was: somebody who takes no turns may have written meanwhile. Then it returns 1.
 check() {
-	both=$(ls -ldin "$tmp" ${was:+"$file"}) || fail write-failed "$tmp"
+	both=$(ls -ldin "$tmp" ${was:+"$file"}) || unwritten "$tmp" || return
 	again=
 	IFS=$newline
 	for line in $both; do
@@ -565,8 +588,7 @@ while :; do
 		continue
 	fi
 	tmp=$claim/new
-	compose
-	if check && preserve && publish; then
+	if compose && check && preserve && publish; then
 		readBack
 		break
 	fi

@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"io/fs"
 	mathrand "math/rand/v2"
 	"os"
 	"os/exec"
@@ -351,6 +352,85 @@ func TestShellRefuses(t *testing.T) {
 				t.Errorf("file %q", content(t, home))
 			}
 			noLeftovers(t, home)
+		})
+	}
+}
+
+// Root writes nowhere where another may move things.
+func TestShellAsRootWhereOthersMay(t *testing.T) {
+	sshtest.NeedRoot(t)
+	theirs := func(t *testing.T) string {
+		dir := t.TempDir()
+		if err := os.Chown(dir, 1, 1); err != nil {
+			t.Fatal(err)
+		}
+		return dir
+	}
+	open := func(mode fs.FileMode) func(*testing.T) string {
+		return func(t *testing.T) string {
+			dir := t.TempDir()
+			if err := os.Chmod(dir, mode); err != nil {
+				t.Fatal(err)
+			}
+			return dir
+		}
+	}
+	for _, c := range []struct {
+		name       string
+		dir        func(t *testing.T) string
+		home, fine bool // whether that is HOME, and whether it is ours alone
+	}{
+		{"our home", open(0o755), true, true},
+		{"another's home", theirs, true, false},
+		{"a folder", open(0o755), false, true},
+		{"another's folder", theirs, false, false},
+		{"a folder that a group may write", open(0o775), false, false},
+		{"a folder that all may write", open(0o777), false, false},
+		{"a sticky folder", open(0o777 | fs.ModeSticky), false, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			dir := c.dir(t)
+			home, path := dir, ""
+			if !c.home {
+				home, path = t.TempDir(), filepath.Join(dir, "keys")
+			}
+			_, _, err := Put(t.Context(), Shell(account(t, "sh", home), path), lines(newKey(t)), false, false)
+			var put *PutError
+			if errors.As(err, &put); c.fine != (err == nil) || err != nil && (put == nil || put.Cause != "wrong-owner" || put.Unsure) {
+				t.Errorf("error %v", err)
+			}
+			if left, err := os.ReadDir(dir); err != nil || c.fine != (len(left) == 1) || !c.fine && len(left) > 0 {
+				t.Errorf("left %v, %v", left, err)
+			}
+		})
+	}
+}
+
+// A writer that was taken for dead while it waited for a disk begins again.
+func TestShellWhoseTurnIsTakenAway(t *testing.T) {
+	for _, name := range []string{"cp", "sync", "mv"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			home, bin := t.TempDir(), t.TempDir()
+			write(t, home, "# mine\n")
+			program(t, bin, name, fmt.Sprintf(`PATH=%s
+				[ -e '%[2]s/once' ] || { : >'%[2]s/once'; rm -rf '%[3]s/.ssh/.authorized_keys.turn'; }
+				exec %[4]s "$@"`, os.Getenv("PATH"), bin, home, name))
+			key := newKey(t)
+			c := Change{Add: lines(key), Backup: name == "mv"}
+			if _, err := Shell(account(t, "sh", home, "PATH="+bin+":"+os.Getenv("PATH")), "").Edit(t.Context(), c); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := os.Lstat(filepath.Join(bin, "once")); err != nil {
+				t.Fatal(err)
+			}
+			if got := content(t, home); got != "# mine\n"+key.Line()+"\n" {
+				t.Errorf("file %q", got)
+			}
+			if _, err := os.Lstat(filepath.Join(home, ".ssh", ".authorized_keys.turn")); err == nil {
+				t.Error("the turn is still there")
+			}
 		})
 	}
 }
