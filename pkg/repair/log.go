@@ -30,12 +30,9 @@ type Log struct {
 // with what was read before it.
 func ReadLog(r io.Reader) (*Log, error) {
 	l := new(Log)
-	s := sshdlog.NewScanner(r, sshdlog.Refusal)
-	for s.Scan() {
-		l.refusals.Add(s.Event())
-	}
-	l.Stats = s.Stats()
-	return l, s.Err()
+	var err error
+	l.Stats, err = l.refusals.AddLog(r, sshdlog.Refusal)
+	return l, err
 }
 
 // Records returns a failure for each refusal, the repeated ones as one, with the
