@@ -437,8 +437,8 @@ func chown(f *os.File, uid, gid int) error {
 	return nil
 }
 
-// takeTurn locks a folder, as the far shell and Replace do. The lock is gone
-// with the handle.
+// takeTurn locks a folder, as every Replace does: nobody else writes on a card,
+// which is not running. The lock is gone with the handle.
 func takeTurn(ctx context.Context, dir *os.File) error {
 	for deadline := time.Now().Add(20 * time.Second); ; {
 		switch err := unix.Flock(int(dir.Fd()), unix.LOCK_EX|unix.LOCK_NB); err {

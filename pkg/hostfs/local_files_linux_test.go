@@ -550,3 +550,32 @@ func TestSwapRace(t *testing.T) {
 		}
 	})
 }
+
+// What took the place of a new folder is not taken for it.
+func TestMkdirFinish(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		make func(dir string) error
+		want error
+	}{
+		{"ours", func(string) error { return nil }, nil},
+		{"not empty", func(dir string) error { return os.Mkdir(dir+"/x", 0o700) }, ErrChanged},
+		{"another's", func(dir string) error { return os.Chown(dir, 1, 1) }, ErrChanged},
+		{"another's, of another mode", func(dir string) error { return errors.Join(os.Chmod(dir, 0o500), os.Chown(dir, 1, 1)) }, ErrChanged},
+	} {
+		dir := t.TempDir()
+		if err := errors.Join(os.Mkdir(dir+"/new", 0o700), c.make(dir+"/new")); errors.Is(err, fs.ErrPermission) {
+			continue // only root gives away
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		f, err := os.Open(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		if err := (folder{f}).finish("new", 0o700); !errors.Is(err, c.want) || c.want == nil && err != nil {
+			t.Errorf("%s: %v, want %v", c.name, err, c.want)
+		}
+	}
+}

@@ -225,9 +225,13 @@ func (d folder) finish(name string, mode fs.FileMode) error {
 	if err := unix.Fstat(fd, &st); err != nil {
 		return err
 	}
-	if is := statOf(&st); strictmodes.Permissions(is.Mode) != mode {
-		// It must be the one that we made: ours, closed to others, and empty.
-		if _, err := made.Readdirnames(1); err != io.EOF || is.UID != os.Geteuid() || is.Mode.Perm()&0o77 != 0 {
+	// It must be the one that we made: ours, empty and closed to others.
+	is := statOf(&st)
+	if _, err := made.Readdirnames(1); err != io.EOF || is.UID != os.Geteuid() {
+		return fmt.Errorf("%w: it is not the folder that was made, or the file system keeps no owners", ErrChanged)
+	}
+	if strictmodes.Permissions(is.Mode) != mode {
+		if is.Mode.Perm()&0o77 != 0 {
 			return fmt.Errorf("%w: it is not the folder that was made, or the file system keeps no modes", ErrChanged)
 		}
 		if err := unix.Fchmod(fd, bitsOf(mode)); err != nil {
