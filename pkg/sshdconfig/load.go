@@ -15,9 +15,13 @@ type Reader interface {
 	Glob(ctx context.Context, pattern string) ([]string, error)
 }
 
-// maxLoaded bounds what a configuration can make its reader read: the patterns
-// of Include, and the files of each. Whoever made a card may wish to tire us.
-const maxLoaded = 200
+// maxLoaded and maxText bound what a configuration can make its reader read:
+// how many patterns of Include, how many files, and how many bytes of those.
+// Whoever made a card may wish to tire us.
+const (
+	maxLoaded = 200
+	maxText   = 16 << 20
+)
 
 // Load reads main, and all that it includes. What cannot be read is marked
 // Unread; a main that is not there has no file. The error is the context's,
@@ -29,31 +33,43 @@ func Load(ctx context.Context, r Reader, main string) (Files, error) {
 	} else {
 		files[main] = nil
 	}
+	l := loader{r, maxLoaded, maxText}
 	for missing := files.Missing(main); len(missing) > 0; missing = files.Missing(main) {
 		for _, pattern := range missing {
-			if len(files) > maxLoaded {
-				files[pattern] = []File{{Path: pattern, Unread: true}}
-				continue
+			files[pattern] = []File{{Path: pattern, Unread: true}}
+			if len(files) <= maxLoaded+1 {
+				files[pattern] = l.lookUp(ctx, pattern)
 			}
-			files[pattern] = lookUp(ctx, r, pattern)
-		}
-		if err := context.Cause(ctx); err != nil {
-			return nil, err
+			if err := context.Cause(ctx); err != nil {
+				return nil, err
+			}
 		}
 	}
 	return files, context.Cause(ctx)
 }
 
+// A loader reads as long as something is left of what may be read.
+type loader struct {
+	Reader
+	files, bytes int // that are left
+}
+
 // lookUp reads the files that a pattern of Include leads to.
-func lookUp(ctx context.Context, r Reader, pattern string) []File {
-	names, err := r.Glob(ctx, pattern)
-	if err != nil || len(names) > maxLoaded {
+func (l *loader) lookUp(ctx context.Context, pattern string) []File {
+	names, err := l.Glob(ctx, pattern)
+	if err != nil || len(names) > l.files {
 		return []File{{Path: pattern, Unread: true}}
 	}
+	l.files -= len(names)
 	var files []File
 	for _, name := range names {
-		data, err := r.ReadFile(ctx, name)
-		files = append(files, File{Path: name, Text: string(data), Unread: err != nil})
+		f := File{Path: name, Unread: true}
+		if l.bytes > 0 {
+			data, err := l.ReadFile(ctx, name)
+			f.Text, f.Unread = string(data), err != nil
+			l.bytes -= len(data)
+		}
+		files = append(files, f)
 	}
 	return files
 }

@@ -7,6 +7,7 @@ import (
 	"path"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 )
 
@@ -42,6 +43,13 @@ func TestLoad(t *testing.T) {
 	for i := range maxLoaded + 1 {
 		many["/etc/ssh/many/"+strconv.Itoa(i)] = ""
 	}
+	// Two patterns are too many together; and so is a file behind the 16 MiB.
+	both := disk{DefaultFile: "Include one/*\nInclude two/*\nAuthorizedKeysFile a\n"}
+	for i := range maxLoaded/2 + 1 {
+		both["/etc/ssh/one/"+strconv.Itoa(i)] = ""
+		both["/etc/ssh/two/"+strconv.Itoa(i)] = ""
+	}
+	large := disk{DefaultFile: "Include l/*\n", "/etc/ssh/l/1": strings.Repeat("#", maxText), "/etc/ssh/l/2": "AuthorizedKeysFile a\n"}
 	for _, c := range []struct {
 		name   string
 		disk   disk
@@ -56,6 +64,8 @@ func TestLoad(t *testing.T) {
 		{"circle", disk{DefaultFile: "Include sshd_config\n"}, "", nil},
 		{"bad pattern", disk{DefaultFile: "Include d/[\nAuthorizedKeysFile a\n"}, "a", []string{"/etc/ssh/d/["}},
 		{"too many", many, "", []string{"/etc/ssh/many/*"}},
+		{"too many of two", both, "a", []string{"/etc/ssh/two/*"}},
+		{"too large", large, "", []string{"/etc/ssh/l/2"}},
 	} {
 		files, err := Load(t.Context(), c.disk, DefaultFile)
 		if err != nil {
