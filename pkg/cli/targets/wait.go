@@ -29,7 +29,8 @@ const longestPause = 15 * time.Second
 // patiently does the work until it comes out as something else than that the
 // target is not up yet, or --wait is over, and says what is waited for.
 func (o *Options) patiently(ctx context.Context, env *cli.Env, target string, work func() []record.Record) []record.Record {
-	end := time.Now().Add(o.Wait)
+	start := time.Now()
+	end := start.Add(o.Wait)
 	before := ""
 	for pause := time.Second; ; pause = min(2*pause, longestPause) {
 		records := work()
@@ -46,7 +47,7 @@ func (o *Options) patiently(ctx context.Context, env *cli.Env, target string, wo
 		}
 		left := time.Until(end)
 		if left < least {
-			records[0].Detail += ", after waiting " + o.Wait.String()
+			records[0].Detail += ", after waiting " + time.Since(start).Round(time.Second).String()
 			return records
 		}
 		// Not all at once, where a list of them waits.

@@ -65,6 +65,10 @@ func TestPatiently(t *testing.T) {
 				if records[0].Cause != c.cause || time.Since(start) > c.atMost || tries > c.tries {
 					t.Errorf("%v after %v and %d tries", records, time.Since(start), tries)
 				}
+				_, waited, told := strings.Cut(records[0].Detail, ", after waiting ")
+				if is := time.Since(start).Round(time.Second); told && waited != is.String() || !told && c.cause != "login" && is > 0 {
+					t.Errorf("%q after %v", records[0].Detail, is)
+				}
 				if n := strings.Count(stderr.String(), "waiting up to"); n != c.notes {
 					t.Errorf("%d notes, want %d:\n%s", n, c.notes, &stderr)
 				}
