@@ -37,13 +37,13 @@ const pause = 25 * time.Millisecond
 // held back until echo is on again.
 // Source: readpassphrase(3).
 func (t *terminal) ask(ctx context.Context, prompt string) ([]byte, error) {
-	quit := make(chan os.Signal, 1)
+	quit, quitting := make(chan os.Signal, 1), false
 	if !signal.Ignored(unix.SIGQUIT) {
 		signal.Notify(quit, unix.SIGQUIT)
 	}
 	defer func() {
 		signal.Stop(quit)
-		if len(quit) > 0 {
+		if quitting || len(quit) > 0 {
 			_ = unix.Kill(unix.Getpid(), unix.SIGQUIT)
 			time.Sleep(time.Second) // in which it ends us, unless others catch it
 		}
@@ -77,8 +77,8 @@ func (t *terminal) ask(ctx context.Context, prompt string) ([]byte, error) {
 			select {
 			case <-ctx.Done():
 				return nil, ctx.Err()
-			case s := <-quit:
-				quit <- s
+			case <-quit:
+				quitting = true
 				return nil, ErrDeclined
 			case <-time.After(pause):
 			}
