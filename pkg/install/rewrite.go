@@ -142,7 +142,7 @@ func (j Job) Faults(ctx context.Context, host *connect.Host) []record.Record {
 	return j.mend(ctx, host, Faults)
 }
 
-// Rewrite cures what is wrong in the file on the host.
+// Rewrite cures what can be cured in the file on the host.
 func (j Job) Rewrite(ctx context.Context, host *connect.Host) []record.Record {
 	return j.mend(ctx, host, func(ctx context.Context, e Engine) ([]record.Record, error) { return Rewrite(ctx, e, j.DryRun) })
 }
@@ -162,7 +162,7 @@ func (j Job) mend(ctx context.Context, host *connect.Host, do func(context.Conte
 	return records
 }
 
-// FaultsHere and RewriteHere do the same to a file that is at hand.
+// FaultsHere tells what is wrong in a file that is at hand.
 func (j Job) FaultsHere(ctx context.Context, engine Engine) []record.Record {
 	records, err := Faults(ctx, engine)
 	if err != nil {
@@ -171,7 +171,7 @@ func (j Job) FaultsHere(ctx context.Context, engine Engine) []record.Record {
 	return records
 }
 
-// RewriteHere cures what is wrong in a file that is at hand.
+// RewriteHere cures what can be cured in a file that is at hand.
 func (j Job) RewriteHere(ctx context.Context, engine Engine) []record.Record {
 	records, err := Rewrite(ctx, engine, j.DryRun)
 	if err != nil {
