@@ -26,6 +26,19 @@ func (j *Job) Client(ctx context.Context, fsys hostfs.FS, who strictmodes.Accoun
 	if err != nil {
 		return nil, err
 	}
+	for {
+		findings, err := j.refused(ctx, fsys, who, client)
+		if err != nil {
+			return r.records, err
+		}
+		if changed := r.round(findings); !changed {
+			return r.records, context.Cause(ctx)
+		}
+	}
+}
+
+// refused returns what ssh refuses in ~/.ssh.
+func (j *Job) refused(ctx context.Context, fsys hostfs.FS, who strictmodes.Account, client strictmodes.Server) ([]strictmodes.Finding, error) {
 	dir, st, err := strictmodes.RealPath(ctx, fsys, path.Join(who.Home, ".ssh"))
 	if errors.Is(err, fs.ErrNotExist) || err == nil && !st.Mode.IsDir() {
 		return nil, nil
@@ -64,7 +77,7 @@ func (j *Job) Client(ctx context.Context, fsys hostfs.FS, who strictmodes.Accoun
 		switch {
 		case configs[name]:
 			if f, refused, err = strictmodes.JudgeConfig(ctx, fsys, file, st, who.UID, client); err != nil {
-				return r.records, err
+				return nil, err
 			}
 		case path.Base(name) == "known_hosts":
 			f, refused = strictmodes.JudgeKnownHosts(file, st, who)
@@ -82,8 +95,7 @@ func (j *Job) Client(ctx context.Context, fsys hostfs.FS, who strictmodes.Accoun
 		}
 		findings = append(findings, f)
 	}
-	r.round(findings)
-	return r.records, context.Cause(ctx)
+	return findings, context.Cause(ctx)
 }
 
 // include adds to configs what a configuration file of the user's includes, in

@@ -70,7 +70,7 @@ func (j *Job) account(ctx context.Context, fsys hostfs.FS, who strictmodes.Accou
 	if all {
 		switch has, err := hasKeys(ctx, fsys, who, keysFiles); {
 		case err != nil:
-			return []record.Record{diagnose.Ended(ctx, "looking for keys of "+who.Name, err)}
+			return []record.Record{failed(ctx, who, "looking for keys of "+who.Name, err)}
 		case !has:
 			j.trace("%s has neither %s nor another file of keys", who.Name, path.Join(who.Home, ".ssh"))
 			return nil
@@ -78,16 +78,24 @@ func (j *Job) account(ctx context.Context, fsys hostfs.FS, who strictmodes.Accou
 	}
 	records, err := j.Home(ctx, fsys, who, rules.Server, keysFiles)
 	if err != nil {
-		return append(records, diagnose.Ended(ctx, "repairing", err))
+		return append(records, failed(ctx, who, "repairing", err))
 	}
 	keys, err := j.Client(ctx, fsys, who, client)
 	if err != nil {
-		keys = append(keys, diagnose.Ended(ctx, "looking for private keys", err))
+		keys = append(keys, failed(ctx, who, "looking for private keys", err))
 	}
 	if len(keys) > 0 {
 		records = slices.DeleteFunc(records, func(r record.Record) bool { return r.Verdict == record.OK })
 	}
 	return append(records, keys...)
+}
+
+// failed is diagnose.Ended for files that are at hand.
+func failed(ctx context.Context, who strictmodes.Account, step string, err error) record.Record {
+	if context.Cause(ctx) != nil {
+		return diagnose.Ended(ctx, step, err)
+	}
+	return record.Record{Verdict: record.Fail, Cause: "keys-unreadable", Subject: who.Home, Detail: err.Error(), Hint: "run it again"}
 }
 
 // ServerHere returns whose rules the SSH server of this machine has: All if

@@ -216,6 +216,7 @@ func (r *repairer) hint(f strictmodes.Finding) string {
 		home = r.who.Home
 	}
 	inHome, aboveHome := within(home, f.Path), within(f.Path, home)
+	owned := f.Stat.UID == 0 || f.Stat.UID == r.who.UID
 	sudo, p := r.at+r.sudo(), r.quote(f.Path)
 	switch {
 	case f.Repair == strictmodes.Chmod:
@@ -239,10 +240,10 @@ func (r *repairer) hint(f strictmodes.Finding) string {
 	case f.Stat.Mode.IsRegular() && f.Stat.Nlink > 1:
 		return fmt.Sprintf("%scp -p %s %s && mv %[3]s %[2]s makes it a file of its own", r.at, p, r.quote(f.Path+".own"))
 	case f.Stat == strictmodes.Stat{}:
-		return sudo + "namei -l " + p + " shows which folder is closed"
+		return sudo + "namei -l " + p + " shows what is in the way"
 	case f.Stat.Mode&fs.ModeSticky != 0 && f.Path != home && strings.HasSuffix(f.Cause, "-writable"):
 		return "move the file to a folder that only its owner can write, and link it from there"
-	case strings.HasSuffix(f.Cause, "-writable"):
+	case strings.HasSuffix(f.Cause, "-writable") && (owned || inHome || aboveHome):
 		return sudo + "chmod go-w " + p
 	case f.Cause == "keys-unreadable" && f.Path != home && aboveHome:
 		return sudo + "chmod o+x " + p

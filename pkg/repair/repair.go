@@ -123,6 +123,7 @@ type repairer struct {
 	me       strictmodes.Account         // who works
 	who      strictmodes.Account         // whose files they are
 	seen     map[string]bool             // cause and path of what there is a record of
+	late     map[string]bool             // the same of what another changed right before we would have
 	now      map[string]strictmodes.Stat // what a dry run would have made of a path
 	replaced []string                    // in this round: what has another name, or would have in a dry run
 	records  []record.Record
@@ -134,12 +135,13 @@ func (j *Job) repairer(ctx context.Context, fsys hostfs.FS, who strictmodes.Acco
 		return nil, err
 	}
 	return &repairer{Job: j, ctx: ctx, fsys: fsys, me: me, who: who,
-		seen: make(map[string]bool), now: make(map[string]strictmodes.Stat)}, nil
+		seen: make(map[string]bool), late: make(map[string]bool), now: make(map[string]strictmodes.Stat)}, nil
 }
 
 // round carries out what is new in the findings, and reports whether that
-// changed anything, so that it is time to judge again. It ends: what is found
-// once more after its repair is not repaired twice.
+// changed anything, or was too late to, so that it is time to judge again. It
+// ends: what is found once more after its repair is not repaired twice, nor is
+// what was changed underneath twice.
 func (r *repairer) round(findings []strictmodes.Finding) (changed bool) {
 	touched := make(map[string]bool)
 	r.replaced = nil
@@ -155,7 +157,12 @@ func (r *repairer) round(findings []strictmodes.Finding) (changed bool) {
 			if planned {
 				f.Stat = st
 			}
-			rec := r.one(f)
+			rec, err := r.one(f)
+			if errors.Is(err, hostfs.ErrChanged) && !r.late[id] { // as by another run of ours
+				r.late[id], changed = true, true
+				delete(r.seen, id)
+				continue
+			}
 			r.records = append(r.records, rec)
 			if rec.Verdict == record.Done {
 				touched[f.Path], changed = true, true
@@ -179,17 +186,17 @@ func (r *repairer) undone(f strictmodes.Finding) bool {
 	return last == record.Done
 }
 
-// one carries out one finding.
-func (r *repairer) one(f strictmodes.Finding) record.Record {
+// one carries out one finding. The error is in the record too.
+func (r *repairer) one(f strictmodes.Finding) (record.Record, error) {
 	rec := record.Record{Verdict: record.Fail, Cause: f.Cause, Subject: f.Path, Detail: f.Detail}
 	p, err := r.plan(f)
 	if err != nil {
 		rec.Detail, rec.Hint = err.Error(), "run it again"
-		return rec
+		return rec, err
 	}
 	if len(p.steps) == 0 {
 		rec.Hint = r.hint(f)
-		return rec
+		return rec, nil
 	}
 	if p.replaces {
 		r.replaced = append(r.replaced, f.Path)
@@ -205,13 +212,13 @@ func (r *repairer) one(f strictmodes.Finding) record.Record {
 			r.Plan(f.Cause+": "+p.detail, p.steps)
 		}
 		rec.Verdict, rec.Detail, rec.Hint = record.Todo, p.detail, p.hint
-		return rec
+		return rec, nil
 	}
 	err = r.carryOut(p.steps)
 	switch {
 	case err == nil:
 		rec.Verdict, rec.Detail, rec.Hint = record.Done, p.detail, p.hint
-		return rec
+		return rec, nil
 	case errors.Is(err, syscall.EROFS):
 		rec.Cause = "read-only-fs"
 	case errors.Is(err, fs.ErrPermission) && len(p.steps) == 1: // and yet we are root, or its owner
@@ -225,7 +232,7 @@ func (r *repairer) one(f strictmodes.Finding) record.Record {
 		rec.Hint = r.obstacle(rec.Cause, f.Path)
 	}
 	rec.Detail = err.Error()
-	return rec
+	return rec, err
 }
 
 // carryOut takes the steps. Where the last one fails to fill the place that the
