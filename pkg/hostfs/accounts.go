@@ -29,8 +29,10 @@ type accounts struct {
 type group struct{ name, members string }
 
 func readAccounts(passwd, groups string) *accounts {
-	a := &accounts{named: make(map[string]int), names: make(map[int][]string), primary: make(map[int][]int),
-		group: make(map[int]group), member: make(map[string][]int), broken: make(map[string]error)}
+	const shortLine = 32 // so that maps need not grow much
+	users := len(passwd) / shortLine
+	a := &accounts{named: make(map[string]int, users), names: make(map[int][]string, users), primary: make(map[int][]int, users),
+		group: make(map[int]group, len(groups)/shortLine), member: make(map[string][]int), broken: make(map[string]error)}
 	for line := range strings.Lines(passwd) {
 		f := strings.Split(strings.TrimRight(line, "\n"), ":")
 		if len(f) < 4 || f[0] == "" || strings.ContainsAny(f[0][:1], "+-") { // those of NIS
@@ -69,7 +71,9 @@ func readAccounts(passwd, groups string) *accounts {
 			a.group[gid] = group{f[0], f[3]}
 		}
 		for name := range strings.SplitSeq(f[3], ",") {
-			a.member[name] = append(a.member[name], gid)
+			if name != "" {
+				a.member[name] = append(a.member[name], gid)
+			}
 		}
 	}
 	return a

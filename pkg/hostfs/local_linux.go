@@ -9,6 +9,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"sync"
 
 	"golang.org/x/sys/unix"
 
@@ -104,11 +105,10 @@ func (h handle) attributes() (a strictmodes.Attributes, err error) {
 		return a, err
 	}
 	a.ReadOnly = sys.Flags&unix.ST_RDONLY != 0
-	a.FS = h.kind()
-	var more unix.Statx_t
-	if err := unix.Statx(int(h), "", unix.AT_EMPTY_PATH, unix.STATX_TYPE, &more); err == nil {
-		a.Immutable = more.Attributes&(unix.STATX_ATTR_IMMUTABLE|unix.STATX_ATTR_APPEND) != 0
-	}
+	var more unix.Statx_t // zero before Linux 4.11
+	unix.Statx(int(h), "", unix.AT_EMPTY_PATH, unix.STATX_TYPE|unix.STATX_MNT_ID_UNIQUE, &more)
+	a.Immutable = more.Attributes&(unix.STATX_ATTR_IMMUTABLE|unix.STATX_ATTR_APPEND) != 0
+	a.FS = h.kind(more)
 	b := make([]byte, 512) // which most access lists fit in
 	n, err := unix.Getxattr(h.name(), accessACL, b)
 	if err == unix.ERANGE {
@@ -151,8 +151,24 @@ func moreWrite(acl []byte, st strictmodes.Stat) (bool, error) {
 	return named&limit&write != 0, nil
 }
 
+// kinds are what file systems are, by the numbers of mounts that the kernel
+// gives to no other one later, from Linux 6.8 on.
+var kinds sync.Map
+
 // kind returns the kind of the file system that a handle is on, or "".
-func (h handle) kind() string {
+func (h handle) kind(more unix.Statx_t) string {
+	if more.Mask&unix.STATX_MNT_ID_UNIQUE == 0 {
+		return h.mounted()
+	}
+	kind, ok := kinds.Load(more.Mnt_id)
+	if !ok {
+		kind, _ = kinds.LoadOrStore(more.Mnt_id, h.mounted())
+	}
+	return kind.(string)
+}
+
+// mounted looks kind up among all that is mounted.
+func (h handle) mounted() string {
 	info, err := os.ReadFile("/proc/self/fdinfo/" + strconv.Itoa(int(h)))
 	if err != nil {
 		return ""

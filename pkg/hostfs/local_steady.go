@@ -3,53 +3,84 @@ package hostfs
 import (
 	"context"
 	"io/fs"
-	"path"
 
 	"pi-key-tools/pkg/strictmodes"
 )
 
-// Steady is a machine for the judging of many homes, one after another: it looks
-// once at what they share. It remembers those folders alone that nobody but root
-// can change or put something else in the place of: folders of root, writable
-// by nobody else, in such folders, from the root on. A change made through it
-// makes it forget all. It is for one goroutine, and for a run, not for a daemon.
-func Steady(m Machine) Machine {
-	return &steady{Machine: m, folders: make(map[string]strictmodes.Stat)}
+// Steady is a machine for the looking at many homes, one after another: it
+// looks at nothing twice until it changes something, since each file of an
+// account is in the same folders, and most of those are above all homes. What it
+// remembers may be untrue by now; no change trusts it. It is for one goroutine,
+// and for a run, not for a daemon. The caller calls end, which leaves m open.
+func Steady(m Machine) (steadied Machine, end func()) {
+	s := &steady{Machine: m, seen: make(map[string]looked, mostSeen)}
+	if m, ok := m.(interface{ near() nearby }); ok {
+		s.near = m.near()
+	}
+	return s, s.forget
 }
 
 type steady struct {
 	Machine
-	folders map[string]strictmodes.Stat
+	seen map[string]looked
+	near nearby // nil if nothing is quicker than the Machine
 }
 
-// mostFolders is more than lie above any homes.
-const mostFolders = 1000
+// nearby looks at what is in folders that it keeps open, until it forgets.
+type nearby interface {
+	lstat(path string) (strictmodes.Stat, error)
+	forget()
+}
 
-func (s *steady) Lstat(ctx context.Context, name string) (strictmodes.Stat, error) {
-	if st, ok := s.folders[name]; ok {
-		return st, nil
+// mostSeen is how many paths are remembered: more than lead to a home and are in
+// its .ssh, and few enough to be found and forgotten quickly.
+const mostSeen = 100
+
+func (s *steady) forget() {
+	clear(s.seen)
+	if s.near != nil {
+		s.near.forget()
 	}
-	st, err := s.Machine.Lstat(ctx, name)
-	if err != nil || !st.Mode.IsDir() || st.UID != 0 || st.Mode&0o022 != 0 || len(s.folders) == mostFolders {
-		return st, err
+}
+
+func (s *steady) Lstat(ctx context.Context, path string) (strictmodes.Stat, error) {
+	if l, ok := s.seen[path]; ok {
+		return l.st, l.err
 	}
-	if _, ok := s.folders[path.Dir(name)]; ok || name == "/" {
-		s.folders[name] = st
+	if len(s.seen) == mostSeen {
+		clear(s.seen)
 	}
-	return st, nil
+	var l looked
+	if s.near != nil {
+		l.st, l.err = s.near.lstat(path)
+	} else {
+		l.st, l.err = s.Machine.Lstat(ctx, path)
+	}
+	s.seen[path] = l
+	return l.st, l.err
 }
 
 func (s *steady) Chmod(ctx context.Context, path string, was strictmodes.Stat, mode fs.FileMode) error {
-	clear(s.folders)
+	s.forget()
 	return s.Machine.Chmod(ctx, path, was, mode)
 }
 
 func (s *steady) Chown(ctx context.Context, path string, was strictmodes.Stat, uid int) error {
-	clear(s.folders)
+	s.forget()
 	return s.Machine.Chown(ctx, path, was, uid)
 }
 
 func (s *steady) Rename(ctx context.Context, from string, was strictmodes.Stat, to string) error {
-	clear(s.folders)
+	s.forget()
 	return s.Machine.Rename(ctx, from, was, to)
+}
+
+func (s *steady) Mkdir(ctx context.Context, path string, mode fs.FileMode) error {
+	s.forget()
+	return s.Machine.Mkdir(ctx, path, mode)
+}
+
+func (s *steady) Copy(ctx context.Context, from string, was strictmodes.Stat, to string, mode fs.FileMode) error {
+	s.forget()
+	return s.Machine.Copy(ctx, from, was, to, mode)
 }

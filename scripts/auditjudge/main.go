@@ -10,11 +10,15 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
 	"path"
+	"runtime"
+	"slices"
 
+	"pi-key-tools/pkg/fleet"
 	"pi-key-tools/pkg/hostfs"
 	"pi-key-tools/pkg/strictmodes"
 )
@@ -32,6 +36,11 @@ func main() {
 	}
 }
 
+type result struct {
+	found int
+	err   error
+}
+
 func judge(ctx context.Context, dir string, local bool) error {
 	card, err := hostfs.OpenCard(dir)
 	if err != nil {
@@ -42,20 +51,29 @@ func judge(ctx context.Context, dir string, local bool) error {
 	if err != nil {
 		return err
 	}
-	tree := hostfs.Steady(card)
+	var machine hostfs.Machine = card
 	if local {
-		tree = hostfs.Steady(hostfs.Local())
+		machine = hostfs.Local()
+		for i := range accounts {
+			accounts[i].Home = path.Join(dir, accounts[i].Home)
+		}
 	}
 	found := 0
-	for _, who := range accounts {
-		if local {
-			who.Home = path.Join(dir, who.Home)
+	var failed error
+	fleet.Run(slices.Chunk(accounts, 100), 2*runtime.GOMAXPROCS(0), true, func(some []strictmodes.Account) []result {
+		tree, end := hostfs.Steady(machine)
+		defer end()
+		var r result
+		for _, who := range some {
+			findings, err := strictmodes.Judge(ctx, tree, who, nil, strictmodes.OpenSSH)
+			r.found, r.err = r.found+len(findings), errors.Join(r.err, err)
 		}
-		findings, err := strictmodes.Judge(ctx, tree, who, nil, strictmodes.OpenSSH)
-		if err != nil {
-			return err
-		}
-		found += len(findings)
+		return []result{r}
+	}, func(r result) {
+		found, failed = found+r.found, errors.Join(failed, r.err)
+	})
+	if failed != nil {
+		return failed
 	}
 	fmt.Printf("%d homes, %d findings\n", len(accounts), found)
 	return nil
