@@ -181,7 +181,7 @@ func Judge(ctx context.Context, tree Tree, who Account, keysFiles []string, serv
 		j.files, ways = append(j.files, f), append(ways, keys)
 	}
 
-	seen := make(map[string]bool)
+	seen := make(map[string]bool, 16) // of which few homes need more
 	gone := len(ways) > 0
 	for _, keys := range ways {
 		gone = gone && keys.end == missing

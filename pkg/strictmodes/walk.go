@@ -35,8 +35,8 @@ func RealPath(ctx context.Context, tree Tree, name string) (string, Stat, error)
 type walker struct {
 	ctx   context.Context
 	tree  Tree
-	seen  map[string]looked
-	trail []node // the folders that the last straight way went through, from the root on
+	trail []node            // the folders that the last straight way went through, from the root on
+	seen  map[string]looked // what else was looked at
 }
 
 func newWalker(ctx context.Context, tree Tree) *walker {
@@ -102,14 +102,23 @@ func (w *walker) straight(name string) (way, bool) {
 		end = len(w.trail[known].path)
 		known++
 	}
+	for _, n := range w.trail[known:] {
+		w.seen[n.path] = looked{st: n.Stat}
+	}
 	w.trail = w.trail[:known:known] // so that nothing is written over what a way has passed
 	for end < len(name) {
 		end = next(name, end)
 		p := name[:end]
-		st, err := w.lstat(p)
-		switch {
-		case err == nil && st.Mode.IsDir():
-			w.trail = append(w.trail, node{p, st})
+		l, again := w.seen[p]
+		if !again {
+			l.st, l.err = w.tree.Lstat(w.ctx, p)
+		}
+		if l.err == nil && l.st.Mode.IsDir() {
+			w.trail = append(w.trail, node{p, l.st})
+			continue
+		}
+		w.seen[p] = l
+		switch st, err := l.st, l.err; {
 		case err == nil && st.Mode&fs.ModeSymlink == 0 && p == name:
 			return way{passed: w.trail, last: node{p, st}, real: name}, true
 		case errors.Is(err, fs.ErrNotExist) && p != "/":
@@ -189,6 +198,9 @@ func (w *walker) follow(name string) (way, error) {
 }
 
 func (w *walker) lstat(p string) (Stat, error) {
+	if i := slices.IndexFunc(w.trail, func(n node) bool { return n.path == p }); i >= 0 {
+		return w.trail[i].Stat, nil
+	}
 	l, ok := w.seen[p]
 	if !ok {
 		l.st, l.err = w.tree.Lstat(w.ctx, p)
