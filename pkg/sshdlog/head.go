@@ -52,6 +52,7 @@ func (t *text) parse(line []byte) (ours bool) {
 			tag, rest = cutWord(rest)
 		}
 	}
+	t.tagAt = len(line) - len(rest) - 1 - len(tag)
 	if len(tag) < 2 || tag[len(tag)-1] != ':' || !t.ident(tag[:len(tag)-1]) {
 		return false
 	}

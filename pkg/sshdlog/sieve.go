@@ -73,9 +73,9 @@ const pieceSize = 2 * bufferSize
 
 // A piece is a part of a log, of whole lines, but for one that is too long.
 type piece struct {
-	buf    []byte
-	to     int  // where it ends in buf
-	inside bool // it starts in a line of which no more is wanted
+	buf    []byte // with room behind it that may be read
+	to     int    // where it ends in buf
+	inside bool   // it starts in a line of which no more is wanted
 
 	sifted chan struct{} // receives once what is below holds
 	stats  Stats
@@ -139,22 +139,22 @@ func (l *cutter) next(p *piece) bool {
 		return false
 	}
 	if p.buf == nil {
-		p.buf = make([]byte, pieceSize)
+		p.buf = make([]byte, pieceSize+slack)
 	}
 	p.inside, p.to = l.inside, copy(p.buf, l.rest)
 	l.rest = l.rest[:0]
-	for l.err == nil && p.to < len(p.buf) {
+	for l.err == nil && p.to < pieceSize {
 		var n int
-		n, l.err = readSome(l.r, p.buf[p.to:])
+		n, l.err = readSome(l.r, p.buf[p.to:pieceSize])
 		p.to += n
 	}
 	if p.to == 0 {
 		return false
 	}
 	if l.err == nil {
-		end := bytes.LastIndexByte(p.buf, '\n') + 1
+		end := bytes.LastIndexByte(p.buf[:p.to], '\n') + 1
 		if l.inside = end == 0; !l.inside {
-			l.rest = append(l.rest, p.buf[end:]...)
+			l.rest = append(l.rest, p.buf[end:p.to]...)
 			p.to = end
 		}
 	}
@@ -183,24 +183,14 @@ func (l *cutter) Read(b []byte) (int, error) {
 }
 
 // A sieve looks at each line of a piece by itself, and keeps those that matter.
+// Most lines start as the one before, and go on as many do that nobody wants: it
+// compares them eight bytes at a time, and understands only the others.
 type sieve struct {
 	want  Severity
 	full  full
 	found spans
+	head  head
 	known [64][4]beginning // by a hash of their first bytes, the latest first
-}
-
-// A beginning is that of messages of sshd that are known and not wanted,
-// whatever follows. Its first bytes are those of a message that had it.
-type beginning struct {
-	first, second uint64
-	text          string
-}
-
-// beginnings returns where those of the same first bytes are kept.
-func (v *sieve) beginnings(first, second uint64) *[4]beginning {
-	hi, lo := bits.Mul64(first^0x9e3779b97f4a7c15, second^0xbf58476d1ce4e5b9)
-	return &v.known[(hi^lo)%64]
 }
 
 // sift fills in what a piece says about its lines.
@@ -217,19 +207,21 @@ func (v *sieve) sift(p *piece) {
 			return
 		}
 		p.stats.Lines++
-		switch h, ours := skim(line); {
-		case h.message > 0 && v.passes(line[h.message:]):
+		switch pid, id, message, ours := v.head.skim(line, p.buf[at:]); {
+		case message > 0 && v.passes(line[message:], p.buf[at+message:]):
 			p.stats.Known++
-			p.marks = append(p.marks, mark{at, h.process})
-		case h.message > 0:
-			t := text{times: 1, cut: cut, time: line[:h.time], pid: line[h.pid : h.message-3], msg: bytes.TrimSuffix(line[h.message:], []byte{'\r'}), program: sshd}
+			p.marks = append(p.marks, mark{at, id})
+		case message > 0:
+			t := text{times: 1, cut: cut, time: line[:v.head.time], pid: line[pid : message-len("]: ")], msg: bytes.TrimSuffix(line[message:], []byte{'\r'}), program: sshd}
 			t.syslog()
 			v.look(&t, p, at)
 		case !ours:
 			p.stats.Foreign++
 		default:
 			t := text{times: 1, cut: cut}
-			if !t.read(line) {
+			ours := t.read(line)
+			v.head.learn(line, &t)
+			if !ours {
 				p.stats.Foreign++
 				break
 			}
@@ -239,105 +231,152 @@ func (v *sieve) sift(p *piece) {
 	}
 }
 
-// A head is what skim finds before a message of sshd: where the time ends, and
-// where the PID and the message start.
+// Words of eight bytes, the first one lowest.
+const (
+	wordSize = 8
+	each     = 0x0101010101010101
+)
+
+func load(b []byte) uint64 { return binary.LittleEndian.Uint64(b) }
+
+// firstBytes is the word that keeps the first n bytes of another.
+func firstBytes(n int) uint64 {
+	if n >= wordSize {
+		return ^uint64(0)
+	}
+	return 1<<(8*max(n, 0)) - 1
+}
+
+// A head is how lines start, up to their tag: that of a line of sshd, but for
+// the digits.
 type head struct {
-	time, pid, message int
-	process            process
+	words  [8]uint64
+	exact  [8]uint64 // the bits that are the same
+	digits [8]uint64 // the lower bits of the digits
+	n      int       // how many words there are, 0 if no head is known
+	time   int       // where it ends; it comes first
+	tag    int       // where it starts
 }
 
-// skim finds the head of a line as most are: with a time as long logs have it, a
-// host, and a tag with a PID. message is 0 where it is in doubt, and ours is
-// false where the line is surely of another program.
-func skim(line []byte) (h head, ours bool) {
-	at := plainStamp(line)
-	if at == 0 {
-		return head{}, true
+// learn takes the head of a line that was read.
+func (h *head) learn(line []byte, t *text) {
+	if t.program != sshd || t.tagAt == 0 || t.tagAt > len(h.words)*wordSize || !bytes.HasPrefix(line, t.time) || !bytes.HasPrefix(line[t.tagAt:], []byte("sshd")) {
+		return
 	}
-	host := bytes.IndexByte(line[at:], ' ')
-	if host <= 0 || line[at+host-1] == ':' {
-		return head{}, true
+	*h = head{n: (t.tagAt + wordSize - 1) / wordSize, time: len(t.time), tag: t.tagAt}
+	for i, c := range line[:h.tag] {
+		shift := i % wordSize * 8
+		h.words[i/wordSize] |= uint64(c) << shift
+		if isDigit(c) {
+			h.exact[i/wordSize] |= 0xf0 << shift
+			h.digits[i/wordSize] |= 0x0f << shift
+		} else {
+			h.exact[i/wordSize] |= 0xff << shift
+		}
 	}
-	h.time = at - 1
-	at += host + 1
-	tag := line[at:]
-	const older, newer, most = "sshd[", "sshd-session[", 8 // digits and what follows
+}
+
+// skim finds the PID and the message of a line of sshd that starts with the
+// head; all is what stands in memory from its start. message is 0 where it is in
+// doubt, and ours is false where the line is surely of another program.
+func (h *head) skim(line, all []byte) (pid int, id process, message int, ours bool) {
+	if h.n == 0 || len(all) < longestHead || len(line) < h.tag+2 {
+		return 0, 0, 0, true
+	}
+	differ := uint64(0)
+	for i := range h.n {
+		w := load(all[i*wordSize:])
+		differ |= (w^h.words[i])&h.exact[i] | (w&h.digits[i]+h.digits[i]&(each*6))&(each*0x10)
+	}
+	if differ != 0 {
+		return 0, 0, 0, true
+	}
+	tag := line[h.tag:]
+	const older, newer = "sshd[", "sshd-session["
 	switch {
-	case len(tag) < len(newer)+most+3:
-		return head{}, true
-	case string(tag[:len(older)]) == older:
-		h.pid = at + len(older)
-	case string(tag[:len(newer)]) == newer:
-		h.pid = at + len(newer)
-	default:
-		end := bytes.IndexByte(tag, ' ') // all of our names begin with ss or dr, in brackets or not
-		other := end > 0 && tag[end-1] == ':' && tag[0] != '(' && tag[0] != '[' && string(tag[:2]) != "ss" && string(tag[:2]) != "dr"
-		return head{}, !other
+	case len(tag) > len(older) && string(tag[:len(older)]) == older:
+		pid = h.tag + len(older)
+	case len(tag) > len(newer) && string(tag[:len(newer)]) == newer:
+		pid = h.tag + len(newer)
+	default: // all of our names begin with ss or dr, in brackets or not
+		end := bytes.IndexByte(tag, ' ')
+		other := end > 1 && tag[end-1] == ':' && tag[0] != '(' && tag[0] != '[' && string(tag[:2]) != "ss" && string(tag[:2]) != "dr"
+		return 0, 0, 0, !other
 	}
-	// The bracket, and that nothing but digits stands before it.
-	word := binary.LittleEndian.Uint64(line[h.pid:])
-	const each = 0x0101010101010101
-	bracket := word ^ each*']'
-	n := bits.TrailingZeros64((bracket-each)&^bracket&(each*0x80)) / 8
-	if n == 0 || n == most || line[h.pid+n+1] != ':' || line[h.pid+n+2] != ' ' {
-		return head{}, true
+	// The first bracket, and nothing but digits before it.
+	w := load(all[pid:])
+	brackets := w ^ each*']'
+	n := bits.TrailingZeros64((brackets-each)&^brackets&(each*0x80)) / 8
+	w &= firstBytes(n)
+	digits := w ^ each*'0'&firstBytes(n)
+	message = pid + n + len("]: ")
+	if n == 0 || n == wordSize || (digits|(digits+each*(0x7f-9)))&(each*0x80) != 0 || message > len(line) || line[message-2] != ':' || line[message-1] != ' ' {
+		return 0, 0, 0, true
 	}
-	word &= 1<<(8*n) - 1
-	digits := word ^ each*'0'&(1<<(8*n)-1)
-	if (digits|(digits+each*(0x7f-9)))&(each*0x80) != 0 {
-		return head{}, true
-	}
-	h.process, h.message = process(word), h.pid+n+3
-	return h, true
+	return pid, process(w), message, true
 }
 
-// plainStamp is stamp for the two formats in files that are long.
-func plainStamp(line []byte) int {
-	if len(line) > 20 && line[4] == '-' && line[7] == '-' && line[10] == 'T' && isDigits(line[:4]) {
-		return bytes.IndexByte(line, ' ') + 1
-	}
-	if len(line) > 0 && line[0] >= 'A' && line[0] <= 'Z' {
-		return traditional(line)
-	}
-	return 0
+// A beginning is that of messages of sshd that are known and not wanted,
+// whatever follows.
+type beginning struct {
+	words [6]uint64
+	exact [6]uint64 // the bits that are of it
+	size  int       // in bytes, 0 if there is none
 }
 
-// longestEnd is at most what clean and syslog take off the end of a message.
-const longestEnd = len("\r [postauth]#015")
+// What may be read from a line on: a head with a tag and a PID, and a beginning.
+const (
+	longestHead = 128
+	slack       = longestHead + 6*wordSize
+)
 
-// passes reports whether a message of sshd is known to be known, and unwanted.
-func (v *sieve) passes(m []byte) bool {
-	if len(m) < 16 {
-		return false
-	}
-	first, second := binary.LittleEndian.Uint64(m), binary.LittleEndian.Uint64(m[8:])
-	of := v.beginnings(first, second)
+// longestEnd is what clean and syslog take off the end of a message at most; it
+// ends in one of "]5\r".
+const longestEnd = len(" [postauth]#015\r")
+
+// beginnings returns where those of a message are kept.
+func (v *sieve) beginnings(first, second uint64) *[4]beginning {
+	hi, lo := bits.Mul64(first^0x9e3779b97f4a7c15, second^0xbf58476d1ce4e5b9)
+	return &v.known[(hi^lo)%64]
+}
+
+// passes reports whether a message of sshd has one of the beginnings; all is
+// what stands in memory from its start.
+func (v *sieve) passes(m, all []byte) bool {
+	all = all[:6*wordSize]
+	of := v.beginnings(load(all), load(all[wordSize:]))
 	for i := range of {
 		b := &of[i]
-		if b.first == first && b.second == second && (len(m) == len(b.text) || len(m) >= len(b.text)+longestEnd) && string(m[:len(b.text)]) == b.text {
-			return true
+		differ := uint64(0)
+		for j := range b.words {
+			differ |= (load(all[j*wordSize:]) ^ b.words[j]) & b.exact[j]
+		}
+		if differ == 0 && b.size > 0 && len(m) >= b.size {
+			end := m[len(m)-1]
+			return len(m) >= b.size+longestEnd || end != ']' && end != '\r' && end != '5'
 		}
 	}
 	return false
 }
 
-// learn notes a beginning of the message, which is of a pattern that nobody
-// wants, if its first bytes decide so.
+// learn notes the beginning of a message that is not wanted, if nothing that
+// may follow on it is.
 func (v *sieve) learn(m []byte) {
-	if len(m) < 16 {
-		return
-	}
 	t := text{msg: m, program: sshd}
 	t.clean()
-	level := bytes.Index(m, t.msg)
-	n, depth := byPrefix.find(t.msg, sshd, v.want)
-	if len(n.forms) == 0 || n.any[sshd] >= v.want {
+	n, size := byPrefix.find(t.msg, sshd, v.want)
+	size += bytes.Index(m, t.msg) // its level
+	if n.any[sshd] >= v.want || size > len(beginning{}.words)*wordSize || len(m) < 2*wordSize {
 		return
 	}
-	first, second := binary.LittleEndian.Uint64(m), binary.LittleEndian.Uint64(m[8:])
-	of := v.beginnings(first, second)
+	b := beginning{size: size}
+	for i, c := range m[:size] {
+		b.words[i/wordSize] |= uint64(c) << (i % wordSize * 8)
+		b.exact[i/wordSize] |= 0xff << (i % wordSize * 8)
+	}
+	of := v.beginnings(load(m), load(m[wordSize:]))
 	copy(of[1:], of[:])
-	of[0] = beginning{first, second, string(m[:level+depth])}
+	of[0] = b
 }
 
 // look takes a line of ours, at a place of the piece.

@@ -77,6 +77,7 @@ type text struct {
 	time, host, tag, pid []byte
 	msg                  []byte
 	times                int
+	tagAt                int     // where the tag stands in the line; 0 if it is none of text
 	program              program // who wrote it; 0 if the line does not say
 	cut                  bool
 }
