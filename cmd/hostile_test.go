@@ -75,7 +75,7 @@ var hostileOutcomes = map[sshtest.Hostile][4]string{
 	sshtest.ExecFloods:   {"ok login", "fail too-slow", "", unknown},
 	sshtest.ExecHangs:    {"ok login", "fail too-slow", "", unknown},
 	sshtest.ExecForgets:  {"ok login", "fail no-shell", "", unknown},
-	sshtest.ExecEscapes:  {"ok login", "fail no-shell", "", unknown},
+	sshtest.ExecEscapes:  {"ok login", "fail command-forced", "fail no-shell", unknown},
 
 	sshtest.RefusesChannel: {"fail key-refused", "fail no-shell", "", unknown},
 	sshtest.RefusesExec:    {"fail key-refused", "fail no-shell", "", unknown},
@@ -83,7 +83,7 @@ var hostileOutcomes = map[sshtest.Hostile][4]string{
 	sshtest.OpensChannels:  {"fail key-refused", "fail too-slow", "", unknown},
 	sshtest.SignalEscapes:  {"fail key-refused", "fail no-shell", "", unknown},
 	sshtest.StderrFloods:   {"fail key-refused", "fail too-slow", "", unknown},
-	sshtest.ForgesMarks:    {"fail key-refused", "fail no-shell", "", unknown},
+	sshtest.ForgesMarks:    {"fail key-refused", "fail command-forced", "fail no-shell", unknown},
 	sshtest.AnswerDrips:    {"fail key-refused", "fail too-slow", "", unknown},
 	sshtest.AnswerTorn:     {"fail key-refused", "fail write-failed", "fail no-shell", unknown},
 	sshtest.AnswerReset:    {"fail key-refused", "fail connection-dropped", "", unknown},

@@ -48,7 +48,7 @@ func Check(ctx context.Context, host *connect.Host, look Look) (*session.Client,
 	}
 	client, rep, err := host.Login(ctx, plan)
 	verdict, refusal := judgeKeys(ctx, host, keys, rep, err, along)
-	if verdict.Verdict == record.OK || !looking || !worthLooking(verdict, refusal) {
+	if verdict.Verdict == record.OK || !looking || !worthLooking(verdict, refusal, len(offers)) {
 		if err == nil && verdict.Verdict != record.OK {
 			client.Close()
 			client = nil
@@ -60,24 +60,37 @@ func Check(ctx context.Context, host *connect.Host, look Look) (*session.Client,
 		acting, actingRep, err = host.Login(ctx, connect.Plan{Keys: others, MaxRefused: MaxRefused, Password: look.Password})
 	}
 	if err != nil {
-		records := []record.Record{verdict}
 		why := Login(ctx, host, keys, actingRep, err)
 		switch {
 		case why.Cause == verdict.Cause:
+		case actingRep.Password == session.Refused:
+			return nil, rep, []record.Record{bothRefused(host, verdict), why}
+		case !asked(actingRep) && noPassword(actingRep):
+			verdict.Detail += "; the server takes no password to look for the cause there"
 		case !asked(actingRep) && errors.Is(err, session.ErrDenied):
-			records[0].Detail += "; and no other key let us in to look for the cause there"
+			verdict.Detail += "; no other key let us in to look for the cause there"
 		default:
-			records = append(records, why)
+			return nil, rep, []record.Record{verdict, why}
 		}
-		return nil, rep, records
+		return nil, rep, []record.Record{verdict}
 	}
 	defer acting.Close()
 	refusal.By = actingRep.By
-	found := Inside(ctx, acting, host, refusal, refusedKeys(refusal, offers), "")
+	found := Inside(ctx, acting, host, Refusal{Report: refusal, Keys: refusedKeys(refusal, offers), Here: acting == client})
 	if verdict.Cause == "key-type-refused" && !slices.ContainsFunc(found, func(r record.Record) bool { return r.Cause == verdict.Cause }) {
 		found = append([]record.Record{verdict}, found...)
 	}
 	return nil, rep, found
+}
+
+// bothRefused lists what remains where the password is refused like the keys.
+func bothRefused(host *connect.Host, verdict record.Record) record.Record {
+	if verdict.Cause != "key-refused" {
+		return verdict
+	}
+	return failure(verdict.Cause, verdict.Subject, sshdLog,
+		"the server refuses the keys of user %s, and the password; it can be: no such user; one who may not log in (AllowUsers, DenyUsers, AllowGroups, DenyGroups, "+
+			"PermitRootLogin; an account that is locked or expired; a shell that is not there); or a wrong password, and then any fault of the keys", host.Config.User)
 }
 
 // asked reports whether the password had its turn.
@@ -109,12 +122,12 @@ func judgeKeys(ctx context.Context, host *connect.Host, keys connect.Keys, rep *
 // worthLooking reports whether the cause is one that is found there. Of a server
 // that allows a single try nothing is known but that the key was refused; one
 // that lets everybody in refuses none.
-func worthLooking(verdict record.Record, rep *session.Report) bool {
+func worthLooking(verdict record.Record, rep *session.Report, keys int) bool {
 	switch verdict.Cause {
 	case "key-refused", "key-type-refused", "pubkey-disabled", "more-needed":
 		return rep.By != "none"
 	case "too-many-tries":
-		return len(rep.Offers) == 1
+		return keys == 1
 	}
 	return false
 }

@@ -30,6 +30,7 @@ func insideScript() string { return hostfs.Compact(insideSource) }
 type facts struct {
 	account    strictmodes.Account // its home is the one that the server says, else that of passwd(5)
 	conn       sshdconfig.Connection
+	port       string   // of ours, that the server sees
 	utc, local string   // the clock there, YYYYMMDDHHMMSS
 	password   string   // what passwd -S says; "" if nothing
 	noShell    string   // the login shell, if it cannot be executed
@@ -138,7 +139,7 @@ func (f *facts) read(mark, answer string) (ended bool) {
 			}
 		case "connection": // "client port server port"
 			if w := strings.Fields(rest); len(w) == 4 {
-				f.conn.Address, f.conn.LocalAddress = plainAddress(w[0]), plainAddress(w[2])
+				f.conn.Address, f.port, f.conn.LocalAddress = plainAddress(w[0]), w[1], plainAddress(w[2])
 				f.conn.LocalPort, _ = strconv.Atoi(w[3])
 			}
 		case "utc":

@@ -19,20 +19,28 @@ import (
 	"pi-key-tools/pkg/strictmodes"
 )
 
+// A Refusal is what Inside is to explain.
+type Refusal struct {
+	Report *session.Report // of the connection that refused the keys
+	Here   bool            // that is the connection which looks
+	// Keys were refused. Those are spoken of that are in a file that the server
+	// reads; where none is, the first.
+	Keys []sshkey.Public
+	Path string // the file there that they were put in; "" to look for them
+}
+
 // Inside finds out, through a session that is logged in, why the server refuses
 // keys: by its POSIX shell, or by sftp where the account runs none. It only
-// reads. rep is of the connection that refused them. path is the file there that
-// they were put in, or "": then they are looked for. The records are failures,
-// at least one, and what must be cured first comes first.
+// reads. The records are failures, at least one, and what must be cured first
+// comes first.
 //
-// Of several keys those are spoken of that are in a file that the server reads;
-// where none is, the first.
-//
-// A detail says how it is known: "seen" is what was looked at; "likely" is what
-// follows from what was looked at, if what could not be is as it usually is.
-// Where that names no cause, the record is key-refused and lists what remains.
-func Inside(ctx context.Context, s Session, host *connect.Host, rep *session.Report, keys []sshkey.Public, path string) []record.Record {
-	in := &inside{host: host, rep: rep, keys: keys, path: path, server: strictmodes.ServerOf(rep.ServerVersion)}
+// A detail says how it is known: "seen" is what was looked at; "logged" is what
+// the server's log says of this login, in its words; "likely" is what follows
+// from what was looked at, if what could not be is as it usually is. Where that
+// names no cause, the record is key-refused and lists what remains.
+func Inside(ctx context.Context, s Session, host *connect.Host, r Refusal) []record.Record {
+	rep, path := r.Report, r.Path
+	in := &inside{host: host, rep: rep, here: r.Here, keys: r.Keys, path: path, server: strictmodes.ServerOf(rep.ServerVersion)}
 	in.fsys = hostfs.Far(s.Run, path)
 	err := in.gather(ctx, s.Run)
 	hint := ""
@@ -44,6 +52,9 @@ func Inside(ctx context.Context, s Session, host *connect.Host, rep *session.Rep
 	}
 	if err == nil {
 		err = in.judge(ctx)
+	}
+	if err == nil && len(in.seen) == 0 {
+		in.readLog(ctx, s)
 	}
 	switch {
 	case len(in.seen)+len(in.likely) > 0:
@@ -58,6 +69,7 @@ func Inside(ctx context.Context, s Session, host *connect.Host, rep *session.Rep
 type inside struct {
 	host   *connect.Host
 	rep    *session.Report
+	here   bool // rep is of the connection that looks
 	keys   []sshkey.Public
 	path   string // that the keys were put in; "" if nobody says
 	server strictmodes.Server

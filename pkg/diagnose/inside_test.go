@@ -104,7 +104,7 @@ func look(t *testing.T, server sshtest.Endpoint, user *sshtest.User, in *sshtest
 		t.Fatalf("the key is not refused: %q, %v", a, err)
 	}
 	counted := &counting{Session: acting}
-	records := Inside(ctx, counted, host, rep, []sshkey.Public{key.Public}, path)
+	records := Inside(ctx, counted, host, Refusal{Report: rep, Keys: []sshkey.Public{key.Public}, Path: path})
 	t.Logf("%d commands", counted.commands)
 	for _, r := range records {
 		t.Logf("%s %s: %s\nhint: %s", r.Cause, r.Subject, r.Detail, r.Hint)
@@ -417,7 +417,7 @@ func TestInsideUnknownServer(t *testing.T) {
 	key := offer(t, sshtest.NewKey(t, t.TempDir(), "ed25519"))
 	rep := &session.Report{ServerVersion: "SSH-2.0-Tailscale", Methods: []string{"publickey"}}
 	host := target(t, sshtest.Endpoint{Addr: "127.0.0.1:1", Port: 1}, &sshtest.User{Name: "pi"})
-	for _, r := range Inside(t.Context(), running(run), host, rep, []sshkey.Public{key.Public}, path) {
+	for _, r := range Inside(t.Context(), running(run), host, Refusal{Report: rep, Keys: []sshkey.Public{key.Public}, Path: path}) {
 		if r.Cause != "key-refused" && !strings.HasPrefix(r.Detail, "likely: ") || !strings.Contains(r.Detail, "SSH-2.0-Tailscale") {
 			t.Errorf("%s: %s", r.Cause, r.Detail)
 		}
@@ -426,7 +426,7 @@ func TestInsideUnknownServer(t *testing.T) {
 		return nil, []byte("sftp only\x1b[2J"), 1, nil
 	}
 	rep.ServerVersion = "SSH-2.0-OpenSSH_10.0"
-	records := Inside(t.Context(), running(none), host, rep, []sshkey.Public{key.Public}, path)
+	records := Inside(t.Context(), running(none), host, Refusal{Report: rep, Keys: []sshkey.Public{key.Public}, Path: path})
 	if len(records) != 1 || records[0].Cause != "key-refused" || !strings.Contains(records[0].Detail, "looking for the cause failed") {
 		t.Errorf("%+v", records)
 	}

@@ -162,7 +162,7 @@ func (p *proof) records(ctx context.Context, host *connect.Host, acting *session
 			records = append(records, record.Record{Verdict: record.OK, Cause: "accepted", Subject: fp,
 				Detail: "the server would take it; " + why(o, mine)})
 		case look:
-			inside = diagnose.Inside(ctx, acting, host, rep, []sshkey.Public{o.Public}, path)
+			inside = diagnose.Inside(ctx, acting, host, diagnose.Refusal{Report: rep, Keys: []sshkey.Public{o.Public}, Path: path})
 			fallthrough
 		case answer == "" && inside != nil: // like those before it, after which we stopped asking
 			for _, r := range inside {

@@ -105,6 +105,7 @@ type Offer struct {
 // A Report is what was seen of a connection, also of one that failed.
 type Report struct {
 	Stage         Stage
+	Began         time.Time // when the connection was begun
 	Remote        net.Addr // nil before it was connected
 	Start         []byte   // the first bytes that the server sent, at most 4 KiB
 	ServerVersion string   // "SSH-2.0-…"; "" before it came
@@ -181,7 +182,7 @@ var errProbe = errors.New("asked only")
 // Login makes the connection. The report is never nil. The connection lives
 // no longer than ctx, whose deadline bounds every read and write of it.
 func Login(ctx context.Context, cfg Config) (*Client, *Report, error) {
-	l := &login{ctx: ctx, cfg: cfg, rep: &Report{Stage: Dialling}, attempt: "none"}
+	l := &login{ctx: ctx, cfg: cfg, rep: &Report{Stage: Dialling, Began: time.Now()}, attempt: "none"}
 	if cfg.Trace == nil {
 		l.cfg.Trace = func(string, ...any) {}
 	}
