@@ -106,11 +106,11 @@ type miss struct {
 }
 
 // line returns the line at a place, as Scanner.line does, and where the next
-// one is.
-func (p *piece) line(at int) (line []byte, cut bool, next int) {
+// one is. There is no newline in its first bytes, as many as are sure.
+func (p *piece) line(at, sure int) (line []byte, cut bool, next int) {
 	line, next = p.buf[at:p.to], p.to
-	if end := bytes.IndexByte(line, '\n'); end >= 0 {
-		line, next = line[:end], at+end+1
+	if end := bytes.IndexByte(line[sure:], '\n'); end >= 0 {
+		line, next = line[:sure+end], at+sure+end+1
 	}
 	if len(line) >= bufferSize {
 		return line[:keptOfLong], true, next
@@ -198,16 +198,17 @@ func (v *sieve) sift(p *piece) {
 	p.stats, p.marks, p.wanted, p.misses, p.export = Stats{}, p.marks[:0], p.wanted[:0], p.misses[:0], -1
 	at := 0
 	if p.inside {
-		_, _, at = p.line(0)
+		_, _, at = p.line(0, 0)
 	}
 	for at < p.to {
-		line, cut, next := p.line(at)
+		pid, id, message, ours := v.head.skim(p.buf[at:], p.to-at)
+		line, cut, next := p.line(at, message)
 		if startsExport(line) {
 			p.export = at
 			return
 		}
 		p.stats.Lines++
-		switch pid, id, message, ours := v.head.skim(line, p.buf[at:]); {
+		switch {
 		case message > 0 && v.passes(line[message:], p.buf[at+message:]):
 			p.stats.Known++
 			p.marks = append(p.marks, mark{at, id})
@@ -277,40 +278,42 @@ func (h *head) learn(line []byte, t *text) {
 }
 
 // skim finds the PID and the message of a line of sshd that starts with the
-// head; all is what stands in memory from its start. message is 0 where it is in
-// doubt, and ours is false where the line is surely of another program.
-func (h *head) skim(line, all []byte) (pid int, id process, message int, ours bool) {
-	if h.n == 0 || len(all) < longestHead || len(line) < h.tag+2 {
+// head. The line is the first of so many bytes; more can be read. message is 0
+// where it is in doubt, and ours is false where the line is surely of another
+// program.
+func (h *head) skim(b []byte, size int) (pid int, id process, message int, ours bool) {
+	if h.n == 0 || size < h.tag {
 		return 0, 0, 0, true
 	}
+	b = b[:longestHead]
 	differ := uint64(0)
 	for i := range h.n {
-		w := load(all[i*wordSize:])
+		w := load(b[i*wordSize:])
 		differ |= (w^h.words[i])&h.exact[i] | (w&h.digits[i]+h.digits[i]&(each*6))&(each*0x10)
 	}
 	if differ != 0 {
 		return 0, 0, 0, true
 	}
-	tag := line[h.tag:]
 	const older, newer = "sshd[", "sshd-session["
-	switch {
-	case len(tag) > len(older) && string(tag[:len(older)]) == older:
+	switch tag := b[h.tag:]; {
+	case string(tag[:len(older)]) == older:
 		pid = h.tag + len(older)
-	case len(tag) > len(newer) && string(tag[:len(newer)]) == newer:
+	case string(tag[:len(newer)]) == newer:
 		pid = h.tag + len(newer)
 	default: // all of our names begin with ss or dr, in brackets or not
+		tag = tag[:min(size-h.tag, len(tag))]
 		end := bytes.IndexByte(tag, ' ')
 		other := end > 1 && tag[end-1] == ':' && tag[0] != '(' && tag[0] != '[' && string(tag[:2]) != "ss" && string(tag[:2]) != "dr"
-		return 0, 0, 0, !other
+		return 0, 0, 0, !other || bytes.IndexByte(tag[:end], '\n') >= 0
 	}
 	// The first bracket, and nothing but digits before it.
-	w := load(all[pid:])
+	w := load(b[pid:])
 	brackets := w ^ each*']'
 	n := bits.TrailingZeros64((brackets-each)&^brackets&(each*0x80)) / 8
 	w &= firstBytes(n)
 	digits := w ^ each*'0'&firstBytes(n)
 	message = pid + n + len("]: ")
-	if n == 0 || n == wordSize || (digits|(digits+each*(0x7f-9)))&(each*0x80) != 0 || message > len(line) || line[message-2] != ':' || line[message-1] != ' ' {
+	if n == 0 || n == wordSize || (digits|(digits+each*(0x7f-9)))&(each*0x80) != 0 || message > size || b[message-2] != ':' || b[message-1] != ' ' {
 		return 0, 0, 0, true
 	}
 	return pid, process(w), message, true
@@ -498,7 +501,7 @@ func (m *merger) tell(p *piece, marks []mark) {
 
 // text returns the text of a line.
 func (m *merger) text(p *piece, k mark) text {
-	line, cut, _ := p.line(k.at)
+	line, cut, _ := p.line(k.at, 0)
 	t := text{times: 1, cut: cut}
 	t.read(line)
 	t.clean()
