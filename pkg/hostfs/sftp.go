@@ -473,21 +473,23 @@ func (s *overSFTP) read(p string) ([]byte, error) {
 		return nil, err
 	}
 	defer f.Close()
-	return readOpen(f)
+	data, _, err := ReadOpen(f, maxRead)
+	return data, err
 }
 
-// readOpen reads as many bytes as the file says to have, and expects its end
-// there. A read may come short anywhere, and only one that brings nothing is at
-// the end.
-func readOpen(f *sftp.File) ([]byte, error) {
+// ReadOpen reads a regular file of at most so many bytes: as many as it says to
+// have, where it expects the end. A read may come short anywhere, and only one
+// that brings nothing is at the end: File.WriteTo would leave a hole unseen. The
+// error is ErrNotRegular, ErrTooLarge or ErrChanged where it is that.
+func ReadOpen(f *sftp.File, most int64) ([]byte, *sftp.FileStat, error) {
 	info, err := Given(f.Stat())
 	switch {
 	case err != nil:
-		return nil, err
+		return nil, nil, err
 	case !info.Mode().IsRegular():
-		return nil, ErrNotRegular
-	case info.Size() < 0 || info.Size() > maxRead:
-		return nil, fmt.Errorf("%w: %d bytes", ErrTooLarge, uint64(info.Size()))
+		return nil, nil, ErrNotRegular
+	case info.Size() < 0 || info.Size() > most:
+		return nil, nil, fmt.Errorf("%w: %d bytes", ErrTooLarge, uint64(info.Size()))
 	}
 	data := make([]byte, info.Size()+1)
 	n := 0
@@ -498,13 +500,13 @@ func readOpen(f *sftp.File) ([]byte, error) {
 			break
 		}
 		if err != nil && err != io.EOF {
-			return nil, err
+			return nil, nil, err
 		}
 	}
 	if n != len(data)-1 {
-		return nil, fmt.Errorf("%w while it was read", ErrChanged)
+		return nil, nil, fmt.Errorf("%w while it was read", ErrChanged)
 	}
-	return data[:n], nil
+	return data[:n], info.Sys().(*sftp.FileStat), nil
 }
 
 func (s *overSFTP) Glob(ctx context.Context, pattern string) ([]string, error) {
@@ -684,7 +686,7 @@ func (s *overSFTP) Copy(ctx context.Context, from string, was strictmodes.Stat, 
 		if err != nil {
 			return err
 		}
-		data, err := readOpen(f)
+		data, _, err := ReadOpen(f, maxRead)
 		f.Close()
 		if err != nil {
 			return err
@@ -727,7 +729,7 @@ func (s *overSFTP) write(p string, data []byte, mode fs.FileMode) error {
 	if err := f.Sync(); err != nil {
 		return err
 	}
-	back, err := readOpen(f)
+	back, _, err := ReadOpen(f, maxRead)
 	if err != nil {
 		return err
 	}

@@ -238,7 +238,7 @@ func (e overSFTP) edit(ctx context.Context, at place, c Change, deadline time.Ti
 }
 
 // check reads the file back. Others may have written since, so that it is the
-// lines that count.
+// lines that count: those added are there, and those taken out were not put back.
 func (e overSFTP) check(file string, edited []byte, c Change, a Answer) error {
 	now, _, err := e.read(file)
 	if err != nil {
@@ -246,6 +246,10 @@ func (e overSFTP) check(file string, edited []byte, c Change, a Answer) error {
 	}
 	if bytes.Equal(now, edited) {
 		return nil
+	}
+	if rest, ok := strings.CutPrefix(string(now), string(edited)); len(c.Drop) > 0 &&
+		(!ok || slices.ContainsFunc(c.Drop, func(d Numbered) bool { return slices.Contains(strings.Split(rest, "\n"), d.Text) })) {
+		return &unsure{fmt.Errorf("%s was written, and another program has written it since", file)}
 	}
 	lines := strings.Split(string(now), "\n")
 	for _, l := range c.Add {
@@ -278,7 +282,10 @@ func (e overSFTP) read(file string) ([]byte, *sftp.FileStat, error) {
 		return nil, nil, &unreadable{err}
 	}
 	defer f.Close()
-	data, st, err := readOpen(f)
+	data, st, err := hostfs.ReadOpen(f, maxFile)
+	if errors.Is(err, hostfs.ErrChanged) {
+		err = fmt.Errorf("%w: it changed while it was read", errOvertaken)
+	}
 	if err != nil {
 		return nil, nil, &unreadable{fmt.Errorf("reading %s: %w", file, err)}
 	}
@@ -297,38 +304,6 @@ type unreadable struct{ err error }
 
 func (u *unreadable) Error() string { return u.err.Error() }
 func (u *unreadable) Unwrap() error { return u.err }
-
-// readOpen reads as many bytes as the file says to have, and expects its end
-// there. A read may come short anywhere, and only one that brings nothing is
-// at the end: File.WriteTo would leave a hole unseen.
-func readOpen(f *sftp.File) ([]byte, *sftp.FileStat, error) {
-	info, err := hostfs.Given(f.Stat())
-	if err != nil {
-		return nil, nil, err
-	}
-	switch {
-	case !info.Mode().IsRegular():
-		return nil, nil, hostfs.ErrNotRegular
-	case info.Size() < 0 || info.Size() > maxFile:
-		return nil, nil, fmt.Errorf("%d bytes are no list of keys", uint64(info.Size()))
-	}
-	data := make([]byte, info.Size()+1)
-	n := 0
-	for n < len(data) {
-		m, err := f.ReadAt(data[n:], int64(n))
-		n += m
-		if err == io.EOF && (m == 0 || n == len(data)-1) {
-			break
-		}
-		if err != nil && err != io.EOF {
-			return nil, nil, err
-		}
-	}
-	if n != len(data)-1 {
-		return nil, nil, fmt.Errorf("%w: it changed while it was read", errOvertaken)
-	}
-	return data[:n], info.Sys().(*sftp.FileStat), nil
-}
 
 // makeDir makes the folder of the keys file, closed to others.
 func (e overSFTP) makeDir(at place) (unsynced string, err error) {

@@ -536,6 +536,63 @@ func TestSFTPAfterADeadWriter(t *testing.T) {
 func TestSFTPNoticesAnEditor(t *testing.T) {
 	home := sftpHome(t)
 	write(t, home, "# mine\n")
+	edits := 0
+	client := watched(t, home, func(packet []byte) {
+		if bytes.Contains(packet, []byte(extFsync)) && edits == 0 {
+			edits++
+			write(t, home, "# mine\n# the editor's\n")
+		}
+	})
+	key := newKey(t)
+	if _, err := SFTP(client, sshtest.Bookworm, "").Edit(t.Context(), add(key)); err != nil {
+		t.Fatal(err)
+	}
+	if got := content(t, home); got != "# mine\n# the editor's\n"+key.Line()+"\n" || edits != 1 {
+		t.Errorf("file %q", got)
+	}
+	noLeftovers(t, home)
+}
+
+// What comes right after the new file has its place decides whether the change
+// holds: a line that is taken out must not be back.
+func TestSFTPReadsBack(t *testing.T) {
+	for _, c := range []struct {
+		name, after string
+		unsure      bool
+	}{
+		{"nothing", "", false},
+		{"another adds a key", "# mine\n# theirs\n", false},
+		{"an editor writes what it had", "# mine\n# to go\n", true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			home := sftpHome(t)
+			write(t, home, "# mine\n# to go\n")
+			renamed := false
+			client := watched(t, home, func(packet []byte) {
+				if renamed && c.after != "" {
+					write(t, home, c.after)
+				}
+				renamed = bytes.HasSuffix(packet, []byte(keysFile(home))) && bytes.Contains(packet, []byte(extRename))
+			})
+			_, err := SFTP(client, sshtest.Bookworm, "").Edit(t.Context(), Change{Drop: []Numbered{{2, "# to go"}}})
+			var after *unsure
+			if c.unsure != errors.As(err, &after) || !c.unsure && err != nil {
+				t.Errorf("error %v", err)
+			}
+			want := c.after
+			if want == "" {
+				want = "# mine\n"
+			}
+			if got := content(t, home); got != want {
+				t.Errorf("file %q", got)
+			}
+		})
+	}
+}
+
+// watched starts OpenSSH's sftp-server in a home and shows what it is sent.
+func watched(t *testing.T, home string, see func(packet []byte)) *sftp.Client {
+	t.Helper()
 	cmd := exec.Command(sftpServer(t), "-e")
 	cmd.Dir = home
 	in, err := cmd.StdinPipe()
@@ -549,26 +606,15 @@ func TestSFTPNoticesAnEditor(t *testing.T) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	defer cmd.Wait()
-	edits := 0
-	client, err := sftp.NewClientPipe(out, &watcher{in, func(packet []byte) {
-		if bytes.Contains(packet, []byte(extFsync)) && edits == 0 {
-			edits++
-			write(t, home, "# mine\n# the editor's\n")
-		}
-	}})
+	client, err := sftp.NewClientPipe(out, &watcher{in, see})
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer client.Close()
-	key := newKey(t)
-	if _, err := SFTP(client, sshtest.Bookworm, "").Edit(t.Context(), add(key)); err != nil {
-		t.Fatal(err)
-	}
-	if got := content(t, home); got != "# mine\n# the editor's\n"+key.Line()+"\n" || edits != 1 {
-		t.Errorf("file %q", got)
-	}
-	noLeftovers(t, home)
+	t.Cleanup(func() {
+		client.Close()
+		cmd.Wait()
+	})
+	return client
 }
 
 // A watcher sees what is sent before it is.
