@@ -27,7 +27,7 @@ type Script struct {
 
 // Head begins a program. about is a line for whoever reads it.
 func (s Script) Head(about string) string {
-	return "#!/bin/sh\n# " + comment(about) + "\n# shellcheck disable=SC2016,SC2317,SC2329 # names may hold a dollar; not all functions are called\n" + functions + "status=0\n"
+	return "#!/bin/sh\n# " + comment(about) + "\n# shellcheck disable=SC2016,SC2030,SC2031,SC2317,SC2329 # names may hold a dollar; functions that end in a subshell, not all of them called\n" + functions + "status=0\n"
 }
 
 // Lines carries out the steps of one plan, of which each needs the one before.
@@ -71,7 +71,7 @@ func (s Script) line(step Step) string {
 	case Chmod: // five digits: with four, chmod(1) of GNU leaves setgid on a folder
 		return fmt.Sprintf("change %s %s %s chmod 0%s", path, was(step.Was), was(step.after()), strictmodes.Octal(step.Mode))
 	case Chown:
-		return fmt.Sprintf("change %s %s %s chown %d", path, was(step.Was), was(step.after()), step.UID)
+		return fmt.Sprintf("change %s %s %s chown -h %d", path, was(step.Was), was(step.after()), step.UID)
 	case Rename:
 		return fmt.Sprintf("move %s %s %s", path, was(step.Was), to)
 	case Mkdir:

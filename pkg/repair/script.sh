@@ -2,7 +2,7 @@
 look() {
 	set -f
 	# shellcheck disable=SC2046 # its words are what is wanted
-	set -- $(LC_ALL=C ls -ldn "$1" 2>/dev/null)
+	set -- $(LC_ALL=C ls "-ldn${held-}" "$1" 2>/dev/null)
 	case ${1-} in
 	'') echo nothing ;;
 	-*) echo "${1%[+.@]} $2 $3:$4" ;;
@@ -22,11 +22,26 @@ enter() {
 	[ "${here%/}" = "${path%/*}" ] || no 'is reached through a link by now'
 	now=$(look "$name")
 }
+# hold COMMAND: for root, let the name be of the very thing that is there now, so
+# that whoever may write the folder can show no link in its place to a command
+# that follows it.
+hold() {
+	[ "$(id -u)" = 0 ] || return 0
+	if [ -d "$name" ]; then
+		cd -P "$name" 2>/dev/null || no 'is no longer a folder'
+		name=.
+	elif [ "$1" = chmod ] && [ -d /proc/self/fd ]; then
+		exec 7<"$name" || exit
+		held=L name=/proc/self/fd/7
+	fi
+}
 # change PATH WAS WANTED COMMAND ...: run it on what is still what it was.
 change() (
 	enter "$1"
 	[ "$now" != "$3" ] || exit 0
 	[ "$now" = "$2" ] || no "is ($now), no longer ($2)"
+	hold "$4"
+	[ "$(look "$name")" = "$2" ] || no "is no longer ($2)"
 	wanted=$3
 	shift 3
 	"$@" "$name" || exit

@@ -4,6 +4,7 @@ package repair
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -34,6 +35,61 @@ func shells(t *testing.T) [][]string {
 		sshtest.Need(t, "dash")
 	}
 	return found
+}
+
+// Who owns the folder of a file cannot lead root's script elsewhere by a link
+// that takes its place right before the change: here chmod and chown make it.
+func TestScriptSwapped(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("needs root")
+	}
+	if _, err := os.Stat("/proc/self/fd"); err != nil {
+		t.Skip(err)
+	}
+	for _, shell := range shells(t) {
+		for _, folder := range []bool{false, true} {
+			for _, op := range []Op{Chmod, Chown} {
+				dir := t.TempDir()
+				at, victim, bin := filepath.Join(dir, "it"), filepath.Join(dir, "victim"), filepath.Join(dir, "bin")
+				for _, p := range []string{at, victim, bin} {
+					if err := os.Mkdir(p, 0o755); err != nil {
+						t.Fatal(err)
+					}
+				}
+				if !folder {
+					for _, p := range []string{at, victim} {
+						if err := errors.Join(os.Remove(p), os.WriteFile(p, nil, 0o644)); err != nil {
+							t.Fatal(err)
+						}
+					}
+				}
+				for _, command := range []string{"chmod", "chown"} {
+					swap := fmt.Sprintf("#!/bin/sh\nmv %s %[1]s.was\nln -s victim %[1]s\nPATH=/usr/bin:/bin exec %s \"$@\"\n", at, command)
+					if err := os.WriteFile(filepath.Join(bin, command), []byte(swap), 0o755); err != nil {
+						t.Fatal(err)
+					}
+				}
+				was := func(p string) strictmodes.Stat {
+					info, err := os.Lstat(p)
+					if err != nil {
+						t.Fatal(err)
+					}
+					return hostfs.StatOf(info)
+				}
+				before := was(victim)
+				script := Script{}.Head("") + Script{}.Lines("", []Step{{Op: op, Path: at, Was: was(at), Mode: 0o600, UID: third}}) + Script{}.Tail()
+				cmd := sshtest.Command(t, dir, shell[0], append(shell[1:], "-c", script)...)
+				cmd.Env = append(cmd.Env, "PATH="+bin+":/usr/bin:/bin")
+				out, _ := cmd.CombinedOutput()
+				if after := was(victim); after != before {
+					t.Errorf("%v, %v of a folder %v: %+v became %+v: %s", shell, op, folder, before, after, out)
+				}
+				if was(at).Mode&fs.ModeSymlink == 0 {
+					t.Errorf("%v: nothing was swapped: %s", shell, out)
+				}
+			}
+		}
+	}
 }
 
 // tree says everything of what is in a folder but times.
