@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
+
+	"golang.org/x/crypto/ssh"
 
 	"pi-key-tools/pkg/connect"
 	"pi-key-tools/pkg/record"
@@ -23,11 +26,18 @@ type Look struct {
 const maxTries = 5
 
 // Check logs in to a host as ssh would do it, by key. The client is nil unless
-// that worked; else the records name the causes, what must be cured first
-// comes first. Where the server refuses the keys and look has something to log
-// in with, that is done, on the same connection if it takes so many tries, and
-// the causes are looked for there by Inside. It changes nothing.
+// that worked; else the records name the causes, and what must be cured first
+// comes first. Where the server refuses the keys and look has something to log in
+// with, that is done, on the same connection if it takes so many tries, and
+// Inside looks for the causes there. It changes nothing. The first record has
+// what was seen of the connection as its Login.
 func Check(ctx context.Context, host *connect.Host, look Look) (*session.Client, *session.Report, []record.Record) {
+	client, rep, records := check(ctx, host, look)
+	records[0].Login = seen(rep)
+	return client, rep, records
+}
+
+func check(ctx context.Context, host *connect.Host, look Look) (*session.Client, *session.Report, []record.Record) {
 	keys := host.Keys(ctx)
 	offers := keys.Offers()
 	var others []session.Key // that may only look
@@ -152,4 +162,28 @@ func refusedKeys(rep *session.Report, offers []session.Key) []sshkey.Public {
 		}
 	}
 	return keys
+}
+
+// maxBefore is how much is told of what came before a version.
+const maxBefore = 512
+
+// seen is what a record tells of a connection.
+func seen(rep *session.Report) *record.Login {
+	l := &record.Login{Version: rep.ServerVersion, Banner: rep.Banner, Methods: rep.Methods, Password: string(rep.Password), By: rep.By,
+		Connect: rep.Connect.Seconds(), Handshake: rep.Handshake.Seconds(), Auth: rep.Auth.Seconds()}
+	if rep.Remote != nil {
+		l.Address = rep.Remote.String()
+	}
+	if rep.HostKey != nil {
+		l.HostKey = ssh.FingerprintSHA256(rep.HostKey)
+	}
+	start := string(rep.Start)
+	if l.Version != "" {
+		start, _, _ = strings.Cut(start, l.Version)
+	}
+	l.Before = start[:min(len(start), maxBefore)]
+	for _, o := range rep.Offers {
+		l.Keys = append(l.Keys, record.Offer{Fingerprint: o.Key.Public.Fingerprint(), Type: o.Key.Public.Type, Name: o.Key.Name, Answer: string(o.Answer)})
+	}
+	return l
 }

@@ -37,7 +37,57 @@ type Record struct {
 	Detail  string  // words for a person; may change between versions
 	Hint    string  // a way on, best a command; on standard error, and in JSON
 	Seconds float64 // how long the target has taken so far
+	Login   *Login  // in JSON alone; nil for a record that is not about a login
 }
+
+// A Login is what was seen of a connection. Its strings are any bytes, most of
+// them a peer's.
+type Login struct {
+	Address   string   `json:"address"`   // host:port of the server; "" if there was no connection, as in what follows
+	Before    string   `json:"before"`    // what it sent before its version
+	Version   string   `json:"version"`   // "SSH-2.0-..."
+	HostKey   string   `json:"host_key"`  // its fingerprint
+	Banner    string   `json:"banner"`    //
+	Methods   []string `json:"methods"`   // of authentication, that it last said can continue
+	Keys      []Offer  `json:"keys"`      // that were offered, in order
+	Password  string   `json:"password"`  // what it answered to the password; "" if none was sent
+	By        string   `json:"by"`        // the method that let us in; "" if none did
+	Connect   float64  `json:"connect"`   // seconds until there was a connection
+	Handshake float64  `json:"handshake"` // from there until its host key was verified
+	Auth      float64  `json:"auth"`      // from there until we were in, or refused
+}
+
+// An Offer is a key that was offered, and what became of it.
+type Offer struct {
+	Fingerprint string `json:"fingerprint"`
+	Type        string `json:"type"`
+	Name        string `json:"name"`   // where it is from: a path, or "agent"
+	Answer      string `json:"answer"` // logs-in, refused, partial ...
+}
+
+// mapped returns a copy with each of its strings changed.
+func (l *Login) mapped(change func(string) string) *Login {
+	if l == nil {
+		return nil
+	}
+	m := *l
+	for _, s := range []*string{&m.Address, &m.Before, &m.Version, &m.HostKey, &m.Banner, &m.Password, &m.By} {
+		*s = change(*s)
+	}
+	m.Methods = make([]string, len(l.Methods)) // an empty list is [], not null
+	for i, s := range l.Methods {
+		m.Methods[i] = change(s)
+	}
+	m.Keys = make([]Offer, len(l.Keys))
+	for i, o := range l.Keys {
+		m.Keys[i] = Offer{change(o.Fingerprint), change(o.Type), change(o.Name), change(o.Answer)}
+	}
+	m.Connect, m.Handshake, m.Auth = micro(l.Connect), micro(l.Handshake), micro(l.Auth)
+	return &m
+}
+
+// micro cuts seconds off after the millionths.
+func micro(seconds float64) float64 { return float64(int64(seconds*1e6)) / 1e6 }
 
 // AppendText appends the five fields and a newline to b.
 func (r Record) AppendText(b []byte) []byte {
@@ -70,6 +120,7 @@ type object struct {
 	Detail  string  `json:"detail"`
 	Hint    string  `json:"hint"`
 	Seconds float64 `json:"seconds"`
+	Login   *Login  `json:"login,omitempty"`
 }
 
 // AppendJSON appends the record as one JSON object and a newline to b. The
@@ -80,7 +131,7 @@ func (r Record) AppendJSON(b []byte) []byte {
 	e.SetEscapeHTML(false)
 	// Encoding strings and a finite number into memory cannot fail.
 	_ = e.Encode(object{1, field(r.Target), r.Verdict, field(r.Cause), field(r.Subject),
-		Escape(r.Detail), hint(r.Hint), float64(int64(r.Seconds*1e6)) / 1e6})
+		Escape(r.Detail), hint(r.Hint), micro(r.Seconds), r.Login.mapped(Escape)})
 	return append(b, buf.String()...)
 }
 
@@ -137,7 +188,7 @@ func Parse(line string) (Record, bool) {
 			hints[i] = Unescape(hints[i])
 		}
 		return Record{Target: Unescape(o.Target), Verdict: o.Verdict, Cause: Unescape(o.Cause), Subject: Unescape(o.Subject),
-			Detail: Unescape(o.Detail), Hint: strings.Join(hints, "\n"), Seconds: o.Seconds}, true
+			Detail: Unescape(o.Detail), Hint: strings.Join(hints, "\n"), Seconds: o.Seconds, Login: o.Login.mapped(Unescape)}, true
 	}
 	return Record{}, false
 }

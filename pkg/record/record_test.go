@@ -2,6 +2,7 @@ package record
 
 import (
 	"encoding/json"
+	"reflect"
 	"strings"
 	"testing"
 	"unicode"
@@ -33,6 +34,28 @@ func TestAppendJSON(t *testing.T) {
 	}
 	if !json.Valid([]byte(got)) {
 		t.Error("not valid JSON")
+	}
+}
+
+func TestLoginInJSON(t *testing.T) {
+	l := &Login{Address: "[::1]:22", Before: "\x1b]0;x\n", Version: "SSH-2.0-x\u202e", Methods: []string{"publickey\t"}, Banner: `\`,
+		Keys: []Offer{{"SHA256:x", "ssh-ed25519", "/home/\x7f", "refused"}}, By: "password", Connect: 0.0012345678, Auth: 2}
+	line := string(Record{Verdict: Fail, Cause: "key-refused", Login: l}.AppendJSON(nil))
+	want := `,"login":{"address":"[::1]:22","before":"\\x1b]0;x\\n","version":"SSH-2.0-x\\xe2\\x80\\xae","host_key":"","banner":"\\\\","methods":["publickey\\t"],` +
+		`"keys":[{"fingerprint":"SHA256:x","type":"ssh-ed25519","name":"/home/\\x7f","answer":"refused"}],"password":"","by":"password","connect":0.001234,"handshake":0,"auth":2}}` + "\n"
+	if !strings.HasSuffix(line, want) {
+		t.Errorf("got %s want …%s", line, want)
+	}
+	r, ok := Parse(line)
+	if !ok {
+		t.Fatal("not taken: ", line)
+	}
+	l.Connect = 0.001234
+	if !reflect.DeepEqual(r.Login, l) {
+		t.Errorf("%+v came back as %+v", l, r.Login)
+	}
+	if empty := string(Record{Login: &Login{}}.AppendJSON(nil)); !strings.Contains(empty, `"methods":[],"keys":[],`) {
+		t.Errorf("an empty list is not []: %s", empty)
 	}
 }
 

@@ -119,6 +119,10 @@ type Report struct {
 	PasswordErr   error  // why no password could be had; a *PromptError for a question that was not answered
 	By            string // the method that let us in: "publickey", "password", …
 	Disconnect    string // the server's own words at the end of authentication
+
+	// How long it took to connect, from there until the host key was accepted,
+	// and from there to the end of authentication; 0 for what was not reached.
+	Connect, Handshake, Auth time.Duration
 }
 
 // Booting reports whether the server lets nobody in because the machine is not
@@ -213,11 +217,12 @@ type login struct {
 }
 
 func (l *login) run() (*Client, error) {
-	began := time.Now()
+	began := l.rep.Began
 	raw, err := l.cfg.Dial(l.ctx)
 	if err != nil {
 		return nil, err
 	}
+	l.rep.Connect = time.Since(began)
 	l.rep.Remote = raw.RemoteAddr()
 	l.rep.Stage = Versions
 	var silent atomic.Bool
@@ -255,6 +260,7 @@ func (l *login) run() (*Client, error) {
 				return hostKeyErr
 			}
 			l.rep.Stage, trusted = Auth, key.Marshal()
+			l.rep.Handshake = time.Since(began) - l.rep.Connect
 			return nil
 		},
 		BannerCallback: func(text string) error {
@@ -266,6 +272,7 @@ func (l *login) run() (*Client, error) {
 	l.rep.Start = l.conn.start()
 	l.rep.ServerVersion = versionLine(l.rep.Start)
 	if err == nil || l.rep.Stage == Auth {
+		l.rep.Auth = time.Since(began) - l.rep.Connect - l.rep.Handshake
 		l.settle(err == nil, err != nil && disconnectMessage(err) != "")
 	}
 	if err != nil {
