@@ -59,7 +59,7 @@ func query(ctx context.Context, name string, to netip.AddrPort, on []net.Interfa
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
-	ctx, cancel := context.WithTimeout(ctx, total)
+	ctx, cancel := context.WithTimeoutCause(ctx, total, ErrNobody)
 	defer cancel()
 	type packet struct {
 		from netip.Addr
@@ -121,9 +121,6 @@ func query(ctx context.Context, name string, to netip.AddrPort, on []net.Interfa
 			if len(machines) > 0 {
 				return machines, nil
 			}
-			if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-				return nil, ErrNobody
-			}
 			return nil, context.Cause(ctx)
 		}
 	}
@@ -171,7 +168,8 @@ func answers(data []byte, name, zone string) []netip.Addr {
 		if a.Is6() && a.IsLinkLocalUnicast() {
 			a = a.WithZone(zone)
 		}
-		if usable := a.IsGlobalUnicast() || a.IsLinkLocalUnicast() || a.IsLoopback(); usable && !slices.Contains(found, a) {
+		// A neighbour has no loopback address; one that says so means this machine.
+		if usable := a.IsGlobalUnicast() || a.IsLinkLocalUnicast(); usable && !slices.Contains(found, a) {
 			found = append(found, a)
 		}
 	}

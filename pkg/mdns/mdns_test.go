@@ -81,7 +81,7 @@ func TestQuery(t *testing.T) {
 			if q.Questions[0].Name.String() != "Pi.local." || len(q.Questions) != 2 {
 				t.Errorf("asked %v", q.Questions)
 			}
-			return reply(t, "pi.local.", "10.0.0.1", "0.0.0.0", "fe80::1", "224.0.0.1", "10.0.0.1")
+			return reply(t, "pi.local.", "10.0.0.1", "0.0.0.0", "127.0.0.1", "fe80::1", "224.0.0.1", "::1", "10.0.0.1")
 		})
 	start := time.Now()
 	machines, err := query(t.Context(), "Pi.local", to, loopback(t))
@@ -108,6 +108,11 @@ func TestQueryNobody(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(t.Context())
 	stop := errors.New("stop")
 	cancel(stop)
+	if _, err := query(ctx, "pi.local", to, loopback(t)); !errors.Is(err, stop) {
+		t.Errorf("%v, want the context's", err)
+	}
+	ctx, stopLater := context.WithTimeoutCause(t.Context(), 50*time.Millisecond, stop)
+	defer stopLater()
 	if _, err := query(ctx, "pi.local", to, loopback(t)); !errors.Is(err, stop) {
 		t.Errorf("%v, want the context's", err)
 	}
