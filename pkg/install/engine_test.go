@@ -63,6 +63,7 @@ func TestRemove(t *testing.T) {
 		{"the one in use, insisting", []sshkey.Public{a}, &a, true, false, "done key-removed", "# " + a.Line() + "\nnonsense\x00\xff\n" + b.Line()},
 		{"never the last", []sshkey.Public{a, b}, nil, false, false, "done key-removed, fail key-last", "# " + a.Line() + "\nnonsense\x00\xff\n" + b.Line()},
 		{"the last but one that has expired", []sshkey.Public{b}, nil, false, false, "fail key-last", "expiry-time=\"20200101\" " + a.Line() + "\n" + b.Line() + "\n"},
+		{"the last but one that has expired, in UTC", []sshkey.Public{b}, nil, false, false, "fail key-last", "expiry-time=\"20200101utc\" " + a.Line() + "\n" + b.Line() + "\n"},
 		{"the last, insisting", []sshkey.Public{a, b}, nil, true, false, "done key-removed, done key-removed", "# " + a.Line() + "\nnonsense\x00\xff\n"},
 		{"twice named", []sshkey.Public{a, a}, nil, false, false, "done key-removed, ok key-absent", "# " + a.Line() + "\nnonsense\x00\xff\n" + b.Line()},
 	} {

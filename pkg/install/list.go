@@ -78,15 +78,17 @@ func listed(path string, f authorizedkeys.Fault) record.Record {
 }
 
 // expired reports whether the time of an entry is over (sshd(8) expiry-time=).
-// A time without Z is of the zone of the server; ours stands for it.
+// A time without Z or UTC is of the zone of the server; ours stands for it.
 func expired(e authorizedkeys.Entry, now time.Time) bool {
 	for _, o := range e.Options {
 		if o.Name != "expiry-time" {
 			continue
 		}
-		value, zone := o.Value, now.Location()
-		if utc, ok := strings.CutSuffix(value, "Z"); ok {
-			value, zone = utc, time.UTC
+		value, zone := strings.ToUpper(o.Value), now.Location()
+		for _, suffix := range []string{"Z", "UTC"} {
+			if utc, ok := strings.CutSuffix(value, suffix); ok {
+				value, zone = utc, time.UTC
+			}
 		}
 		const layout = "20060102150405"
 		if len(value) > len(layout) {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/rand"
 	_ "embed"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -100,12 +101,13 @@ func Program(lines []Line, path string) string {
 }
 
 // Edit runs the script as often as it takes to carry all lines: each of its
-// runs is atomic. A run that fails ends it, and the answer has what those
-// before it did.
+// runs is atomic. A run that fails ends it; the answer has what those before it
+// have added, and the error is Unsure if they have taken lines out.
 func (s shell) Edit(ctx context.Context, c Change) (Answer, error) {
 	all := Answer{Have: map[string][]Numbered{}}
 	drop := slices.SortedFunc(slices.Values(c.Drop), func(a, b Numbered) int { return a.Number - b.Number })
 	add := c.Add
+	dropped := false
 	for first := true; first || len(add)+len(drop) > 0; first = false {
 		p := put{path: s.path, with: c.With, keep: c.Backup && first, force: c.Force, dry: c.DryRun, mark: "pikeycopy-" + rand.Text()}
 		room := maxCommand - len(p.command())
@@ -135,9 +137,14 @@ func (s shell) Edit(ctx context.Context, c Change) (Answer, error) {
 		if first {
 			all.Backup = a.Backup
 		}
+		var put *PutError
+		if errors.As(err, &put) && dropped {
+			put.Unsure, put.Said = true, "lines were taken out by a part of the change, and then: "+put.Said
+		}
 		if err != nil {
 			return all, err
 		}
+		dropped = dropped || len(p.drop) > 0
 		all.Added = append(all.Added, a.Added...)
 		for b, found := range a.Have {
 			if !slices.Contains(all.Added, b) { // by a run before this one

@@ -748,6 +748,20 @@ func TestShellBatches(t *testing.T) {
 	if got := content(t, home); got != string(want) {
 		t.Errorf("%d bytes, want %d", len(got), len(want))
 	}
+
+	// Where the second run fails, the file is not as it was.
+	write(t, home, old.String())
+	runs = 0
+	_, err = Shell(func(ctx context.Context, command string) ([]byte, []byte, int, error) {
+		if runs++; runs == 2 {
+			write(t, home, "another's\n")
+		}
+		return run(ctx, command)
+	}, "").Edit(t.Context(), change)
+	var put *PutError
+	if !errors.As(err, &put) || !put.Unsure || put.Cause != "busy" {
+		t.Errorf("error %v", err)
+	}
 }
 
 // The program for a console is whole, clean, and does what the engine does.
