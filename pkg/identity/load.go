@@ -20,8 +20,9 @@ type Loading struct {
 	Confirm bool          // a person confirms each use
 }
 
-// Check says what is wrong with it: PROTOCOL.agent has 32 bits of seconds.
-func (l Loading) Check() error {
+// check says what is wrong with it: PROTOCOL.agent has 32 bits of seconds, and
+// 0 is for ever.
+func (l Loading) check() error {
 	if l.Life < 0 || l.Life > math.MaxUint32*time.Second || l.Life%time.Second != 0 {
 		return fmt.Errorf("%v is no time that an agent can keep a key for", l.Life)
 	}
@@ -34,6 +35,9 @@ func (l Loading) Check() error {
 // Pair.Signer, and so are the errors; ErrAgentWillNot means that the agent would
 // not take it.
 func (a *Agent) Load(ctx context.Context, p *Pair, passphrase func(context.Context) ([]byte, error), how Loading) ([]sshkey.Public, error) {
+	if err := how.check(); err != nil {
+		return nil, err
+	}
 	key, signer, err := p.open(ctx, passphrase)
 	if err != nil {
 		return nil, err

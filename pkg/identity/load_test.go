@@ -71,6 +71,14 @@ func TestLoad(t *testing.T) {
 		t.Error("the agent keeps a key longer than it was to")
 	}
 
+	// What the protocol cannot say would be for ever.
+	for _, life := range []time.Duration{time.Second / 2, 1 << 32 * time.Second, -time.Second} {
+		if keys, err := load(k.File, "open sesame", identity.Loading{Life: life}); err == nil || held() != "" {
+			t.Errorf("for %v: %v, %v", life, keys, err)
+		}
+		_ = a.RemoveAll(ctx)
+	}
+
 	// Nobody can confirm here, so a key that needs it does not sign.
 	keys, err := load(k.File, "open sesame", identity.Loading{Confirm: true})
 	if err != nil {
