@@ -243,8 +243,9 @@ func (p *Pi) makeHome(home string) (err error) {
 	return nil
 }
 
-// makePrograms keeps two programs of this machine from telling of it what is
-// not so of the Pi: where the user's home is, and what sshd reads.
+// makePrograms keeps three programs of this machine from telling of it what is
+// not so of the Pi: where the user's home is, what sshd reads, and what it has
+// logged, which is nothing.
 func (p *Pi) makePrograms() (err error) {
 	if p.programs, err = os.MkdirTemp("", "pk"); err != nil {
 		return err
@@ -253,6 +254,7 @@ func (p *Pi) makePrograms() (err error) {
 		`[ "$1" = passwd ] && echo "$2:x:$(id -u):$(id -g)::$HOME:$SHELL"` + "\n"
 	return errors.Join(
 		os.WriteFile(filepath.Join(p.programs, "getent"), []byte(getent), 0o755),
+		os.WriteFile(filepath.Join(p.programs, "journalctl"), []byte("#!/bin/sh\nexit 0\n"), 0o755),
 		os.WriteFile(filepath.Join(p.programs, "sshd"), []byte("#!/bin/sh\nexit 1\n"), 0o755))
 }
 
