@@ -41,7 +41,6 @@ func TestInside(t *testing.T) {
 	for name, tt := range map[string]struct {
 		server string
 		config []string
-		pam    bool
 		do     func(p pi, key string)
 		want   string // outcomes
 		hint   string
@@ -76,10 +75,12 @@ func TestInside(t *testing.T) {
 			p.Own(p.t, ssh(p), 0o777)
 		}, want: "home-writable dir-writable entry-from"},
 		"CR LF, and a home of 0777": {do: func(p pi, key string) { chmod(func(p pi) string { return p.Home }, 0o777)(p, key+"\r") }, want: "home-writable"},
-		"locked, and no key":        {pam: true, want: "key-not-installed"},
-		"dropbear":                  {server: dropbear, want: "key-not-installed"},
-		"dropbear, home 0775":       {server: dropbear, do: chmod(func(p pi) string { return p.Home }, 0o775), want: "home-writable"},
-		"dropbear, from":            {server: dropbear, do: authorize(func(k string) string { return `from="127.0.0.1" ` + k }), want: "dropbear-limits"},
+		"home 0775, which Debian takes, and from": {do: func(p pi, key string) {
+			chmod(func(p pi) string { return p.Home }, 0o775)(p, `from="10.0.0.1" `+key)
+		}, want: "entry-from"},
+		"dropbear":            {server: dropbear, want: "key-not-installed"},
+		"dropbear, home 0775": {server: dropbear, do: chmod(func(p pi) string { return p.Home }, 0o775), want: "home-writable"},
+		"dropbear, from":      {server: dropbear, do: authorize(func(k string) string { return `from="127.0.0.1" ` + k }), want: "dropbear-limits"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -87,7 +88,7 @@ func TestInside(t *testing.T) {
 			if tt.server == dropbear {
 				server = sshtest.StartDropbear(t).Endpoint
 			} else {
-				d := sshtest.StartSSHD(t, sshtest.SSHDConfig{Config: tt.config, UsePAM: tt.pam})
+				d := sshtest.StartSSHD(t, sshtest.SSHDConfig{Config: tt.config})
 				server = d.Endpoint
 				if err := os.Chmod(configOf(t, d), 0o644); err != nil { // as /etc/ssh/sshd_config is
 					t.Fatal(err)
@@ -168,5 +169,49 @@ say 7 "Accepted password for $LOGNAME from $1 port $2 ssh2"
 				t.Errorf("want %q\n%s%s%s", want, records, stderr, server.Log())
 			}
 		})
+	}
+}
+
+// Another key that works lets pikeycheck look; it speaks of the key that is
+// there, and a locked password is no fault where PAM decides.
+func TestInsideByKey(t *testing.T) {
+	t.Parallel()
+	server := sshtest.StartSSHD(t, sshtest.SSHDConfig{UsePAM: true})
+	user := sshtest.AddUser(t, sshtest.UserConfig{Locked: true})
+	me := newTraveller(t, server.Endpoint)
+	other := sshtest.NewKey(t, t.TempDir(), "ed25519")
+	me.run(0, "", "pikeygen")
+	second, _ := me.run(0, "", "pikeygen", "-t", "ecdsa", "-f", filepath.Join(me.home, ".ssh/id_ecdsa"))
+	user.Authorize(t, other.Line, `from="10.0.0.1" `+strings.TrimSpace(second))
+	records, stderr := me.run(1, "", "pikeycheck", "-i", other.File, user.Name+"@"+server.Addr)
+	wantOutcomes(t, records, "fail entry-from")
+	if !strings.Contains(stderr, "ecdsa-sha2-nistp256") || !strings.Contains(stderr, "-o 'IdentityFile="+other.File) {
+		t.Error("no way on: ", stderr)
+	}
+	if n := strings.Count(server.Log(), "Connection from "); n != 1 {
+		t.Errorf("%d connections", n)
+	}
+}
+
+// What pikeyfix can cure it takes from the records of pikeycheck.
+func TestInsideThenFix(t *testing.T) {
+	t.Parallel()
+	server := sshtest.StartSSHD(t, sshtest.SSHDConfig{})
+	user := sshtest.AddUser(t, sshtest.UserConfig{})
+	me := newTraveller(t, server.Endpoint)
+	key, _ := me.run(0, "", "pikeygen")
+	user.Authorize(t, strings.TrimSpace(key))
+	user.Own(t, user.Home, 0o777)
+	user.Own(t, filepath.Join(user.Home, ".ssh"), 0o777)
+	password, target := me.file("password", user.Password+"\n"), user.Name+"@"+server.Addr
+	records, _ := me.run(1, "", "pikeycheck", "--password-file", password, target)
+	wantOutcomes(t, records, "fail home-writable", "fail dir-writable")
+	fixed, _ := me.run(0, records, "pikeyfix", "--hosts", "-", "--password-file", password)
+	if !strings.Contains(fixed, "done\thome-writable") || !strings.Contains(fixed, "done\tdir-writable") {
+		t.Errorf("not repaired:\n%s", fixed)
+	}
+	records, _ = me.run(0, fixed, "pikeycheck", "--hosts", "-")
+	if strings.Contains(records, "fail") {
+		t.Errorf("it does not log in:\n%s", records)
 	}
 }

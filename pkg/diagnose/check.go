@@ -86,7 +86,8 @@ func check(ctx context.Context, host *connect.Host, look Look) (*session.Client,
 	}
 	defer acting.Close()
 	refusal.By = actingRep.By
-	found := Inside(ctx, acting, host, Refusal{Report: refusal, Keys: refusedKeys(refusal, offers), Here: acting == client})
+	way, _ := actingRep.LoginKey()
+	found := Inside(ctx, acting, host, Refusal{Report: refusal, Keys: refusedKeys(refusal, offers), Here: acting == client, Way: way.Name})
 	if verdict.Cause == "key-type-refused" && !slices.ContainsFunc(found, func(r record.Record) bool { return r.Cause == verdict.Cause }) {
 		found = append([]record.Record{verdict}, found...)
 	}

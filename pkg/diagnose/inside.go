@@ -27,6 +27,7 @@ type Refusal struct {
 	// reads; where none is, the first.
 	Keys []sshkey.Public
 	Path string // the file there that they were put in; "" to look for them
+	Way  string // the private key that let us in to look, if ssh would not offer it, for hints
 }
 
 // Inside finds out, through a session that is logged in, why the server refuses
@@ -40,7 +41,7 @@ type Refusal struct {
 // names no cause, the record is key-refused and lists what remains.
 func Inside(ctx context.Context, s Session, host *connect.Host, r Refusal) []record.Record {
 	rep, path := r.Report, r.Path
-	in := &inside{host: host, rep: rep, here: r.Here, keys: r.Keys, path: path, server: strictmodes.ServerOf(rep.ServerVersion)}
+	in := &inside{host: host, rep: rep, here: r.Here, way: r.Way, keys: r.Keys, path: path, server: strictmodes.ServerOf(rep.ServerVersion)}
 	in.fsys = hostfs.Far(s.Run, path)
 	err := in.gather(ctx, s.Run)
 	hint := ""
@@ -70,6 +71,7 @@ type inside struct {
 	host   *connect.Host
 	rep    *session.Report
 	here   bool // rep is of the connection that looks
+	way    string
 	keys   []sshkey.Public
 	path   string // that the keys were put in; "" if nobody says
 	server strictmodes.Server
@@ -198,6 +200,14 @@ func (in *inside) find(unless, cause, subject, hint, format string, args ...any)
 	}
 	r.Detail = "likely" + strings.TrimPrefix(r.Detail, "seen") + "; unless " + unless
 	in.likely = append(in.likely, r)
+}
+
+// again is a command line for this host that gets in as we did.
+func (in *inside) again(program string) string {
+	if in.way != "" {
+		program += " -o " + hostfs.Quote("IdentityFile="+in.way)
+	}
+	return in.host.Again(program)
 }
 
 // unless says what could set a keyword otherwise than what was read.

@@ -131,7 +131,7 @@ func (in *inside) keysFiles(ctx context.Context, names []string, unless string) 
 	}
 	for _, f := range findings {
 		if strict || !strings.HasSuffix(f.Cause, "-writable") && f.Cause != "wrong-owner" {
-			in.find(inexact, f.Cause, f.Path, in.host.Again("pikeyfix"), "%s", f.Detail)
+			in.find(inexact, f.Cause, f.Path, in.again("pikeyfix"), "%s", f.Detail)
 		}
 	}
 	switch {
@@ -211,7 +211,7 @@ func (in *inside) asksToo() string {
 
 // put is the command line that hands the key to pikeycopy.
 func (in *inside) put(program string) string {
-	return fmt.Sprintf("echo %s | %s", hostfs.Quote(in.spokenOf()[0].Line()), in.host.Again(program))
+	return fmt.Sprintf("echo %s | %s", hostfs.Quote(in.spokenOf()[0].Line()), in.again(program))
 }
 
 // putThere is how the key gets into a file that a setting names: by ourselves
@@ -320,7 +320,7 @@ func (in *inside) fault(file string, f authorizedkeys.Fault, unless string) {
 	hint := in.put("pikeycopy -f -i -")
 	switch {
 	case f.Cure != nil:
-		hint = in.host.Again("pikeyfix --rewrite")
+		hint = in.again("pikeyfix --rewrite")
 	case f.Cause == "entry-private-key":
 		hint = "take it out there, and make a new key pair, since this one is not secret any more: pikeygen -f FILE"
 	}
@@ -367,7 +367,7 @@ func (n numbered) dead(key sshkey.Public) bool {
 func (in *inside) entry(file string, n numbered, key sshkey.Public, faults []authorizedkeys.Fault) (tell func()) {
 	at := file + ":" + strconv.Itoa(n.number)
 	again := func(program string) string {
-		return fmt.Sprintf("echo %s | %s", hostfs.Quote(key.Line()), in.host.Again(program))
+		return fmt.Sprintf("echo %s | %s", hostfs.Quote(key.Line()), in.again(program))
 	}
 	if n.dead(key) {
 		i := slices.IndexFunc(faults, func(f authorizedkeys.Fault) bool { return f.First <= n.number && n.number <= f.Last })

@@ -75,7 +75,7 @@ func (in *inside) subject(e sshdlog.Event) string {
 func (in *inside) cure(e sshdlog.Event) string {
 	modes := []string{"home-writable", "dir-writable", "keys-writable", "parent-writable", "wrong-owner", "keys-unreadable", "keys-not-a-file"}
 	if slices.Contains(modes, e.Cause) && strings.HasPrefix(e.Path+"/", in.account.Home+"/") {
-		return in.host.Again("pikeyfix")
+		return in.again("pikeyfix")
 	}
 	return e.Cure
 }
