@@ -215,7 +215,7 @@ func (v *sieve) sift(p *piece) {
 		case message > 0:
 			t := text{times: 1, cut: cut, time: line[:v.head.time], pid: line[pid : message-len("]: ")], msg: bytes.TrimSuffix(line[message:], []byte{'\r'}), program: sshd}
 			t.syslog()
-			v.look(&t, p, at)
+			v.look(&t, p, mark{at, id})
 		case !ours:
 			p.stats.Foreign++
 		default:
@@ -226,7 +226,7 @@ func (v *sieve) sift(p *piece) {
 				p.stats.Foreign++
 				break
 			}
-			v.look(&t, p, at)
+			v.look(&t, p, mark{at, processOf(t.pid)})
 		}
 		at = next
 	}
@@ -382,8 +382,8 @@ func (v *sieve) learn(m []byte) {
 	of[0] = b
 }
 
-// look takes a line of ours, at a place of the piece.
-func (v *sieve) look(t *text, in *piece, at int) {
+// look takes a line of ours.
+func (v *sieve) look(t *text, in *piece, m mark) {
 	raw := t.msg
 	t.clean()
 	p := t.match(v.want, &v.found)
@@ -392,10 +392,10 @@ func (v *sieve) look(t *text, in *piece, at int) {
 		return
 	}
 	in.stats.Known++
-	in.marks = append(in.marks, mark{at, processOf(t.pid)})
+	in.marks = append(in.marks, m)
 	switch {
 	case p == &unwanted:
-		if t.program == sshd {
+		if t.program == sshd { // as are all that passes looks at
 			v.learn(raw)
 		}
 	case p.severity >= v.want:

@@ -98,10 +98,10 @@ func messagesOf(t *testing.T) []string {
 
 func TestAddLog(t *testing.T) {
 	messages := messagesOf(t)
-	for seed := range uint64(6) {
-		log := mixed(messages, rand.New(rand.NewPCG(seed, 1)), 10_000)
+	for seed := range uint64(3) {
+		log := mixed(messages, rand.New(rand.NewPCG(seed, 1)), 5000)
 		for want := Context; want <= Refusal; want++ {
-			if n := same(t, log, want); n < 500 {
+			if n := same(t, log, want); n < 400 {
 				t.Fatalf("only %d events", n)
 			}
 		}
@@ -168,8 +168,8 @@ func TestAddLogMemory(t *testing.T) {
 		return after.HeapSys - min(after.HeapSys, before.HeapSys)
 	}
 	used(5)
-	if more := used(100); more > 16<<20 {
-		t.Errorf("%d MB more for %d MB", more>>20, 100*len(part)>>20)
+	if more := used(40); more > 16<<20 {
+		t.Errorf("%d MB more for %d MB", more>>20, 40*len(part)>>20)
 	}
 }
 
@@ -193,14 +193,13 @@ func FuzzAddLog(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	for _, format := range formats {
-		for s := range strings.Lines(string(data)) {
-			message, _, _ := strings.Cut(s, "\t")
-			f.Add([]byte(strings.Repeat(format.line("sshd", "12", message)+"\n", 2)))
-		}
+	i := 0
+	for s := range strings.Lines(string(data)) {
+		message, _, _ := strings.Cut(s, "\t")
+		f.Add([]byte(strings.Repeat(formats[i%len(formats)].line("sshd", "12", message)+"\n", 2)))
+		i++
 	}
 	f.Fuzz(func(t *testing.T, log []byte) {
-		same(t, log, Refusal)
-		same(t, log, Accepted)
+		same(t, log, []Severity{Refusal, Accepted}[len(log)%2])
 	})
 }
