@@ -74,6 +74,17 @@ func run(ctx context.Context, env *cli.Env) error {
 // check judges which options go together.
 func (m *mode) check(fs *pflag.FlagSet, job *repair.Job, list []targets.Target, hosts string) error {
 	here := len(list) == 0 && hosts == ""
+	// An empty variable of a caller's must not make it another machine or account.
+	for _, name := range []string{"user", "root", "undo", "hosts"} {
+		if fs.Changed(name) && fs.Lookup(name).Value.String() == "" {
+			return cli.Usagef("--%s is empty", name)
+		}
+	}
+	for _, name := range []string{"login", "port", "jump", "host-key", "password-file", "wait"} {
+		if here && fs.Changed(name) {
+			return cli.Usagef("--%s is for targets, and there is none", name)
+		}
+	}
 	switch {
 	case m.all && fs.Changed("user"):
 		return cli.Usagef("-a and -u USER exclude each other")
