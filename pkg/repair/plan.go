@@ -192,7 +192,7 @@ func (r *repairer) sudo() string {
 func (r *repairer) obstacle(cause, path string) string {
 	switch cause {
 	case "read-only-fs":
-		return r.at + r.sudo() + "mount -o remount,rw / (or what is mounted there); if it is an overlay, raspi-config switches that off"
+		return fmt.Sprintf(`%s%smount -o remount,rw "$(findmnt -no TARGET -T %s)", or raspi-config, which switches an overlay off`, r.at, r.sudo(), r.quote(path))
 	case "immutable":
 		return r.at + "lsattr -d " + r.quote(path) + "; " + r.sudo() + "chattr -i -a " + r.quote(path)
 	case "modes-unsupported":
