@@ -267,22 +267,30 @@ func fullQueue(t *testing.T, s *scene) {
 	s.args = []string{"-o", "ConnectTimeout=1"}
 }
 
-// configOf finds the file that an sshd was started with, and lets everybody
-// read it, as /etc/ssh/sshd_config can be.
-func configOf(t *testing.T, d *sshtest.Daemon) string {
+// commandLine is that of an sshd.
+func commandLine(t *testing.T, d *sshtest.Daemon) []string {
 	t.Helper()
 	all, err := filepath.Glob("/proc/[0-9]*/cmdline")
 	must(t, err)
 	for _, name := range all {
 		data, _ := os.ReadFile(name) // of a process that may be gone
 		words := strings.Fields(strings.ReplaceAll(string(data), "\x00", " "))
-		if i := slices.Index(words, "-f"); i >= 0 && slices.Contains(words, "ListenAddress="+d.Addr) {
-			must(t, os.Chmod(words[i+1], 0o644))
-			return words[i+1]
+		if slices.Contains(words, "-f") && slices.Contains(words, "ListenAddress="+d.Addr) {
+			return words
 		}
 	}
 	t.Fatal("the command line of sshd is not there")
-	return ""
+	return nil
+}
+
+// configOf is the file that an sshd was started with, which everybody may read
+// from now on, as /etc/ssh/sshd_config can be.
+func configOf(t *testing.T, d *sshtest.Daemon) string {
+	t.Helper()
+	words := commandLine(t, d)
+	path := words[slices.Index(words, "-f")+1]
+	must(t, os.Chmod(path, 0o644))
+	return path
 }
 
 func utf16LE(data []byte) []byte {
@@ -472,6 +480,10 @@ var provocations = []provocation{
 	{how: "command= of the key", at: "sshd", provoke: lines(`command="uptime" KEY`), want: []string{"check ok login", "shell ok login; fail command-forced"}},
 	{how: "sftp alone", config: []string{"ForceCommand internal-sftp"}, want: []string{"check ok login", "shell ok login; fail command-forced"}},
 	{how: "ChrootDirectory that others may write", config: []string{"ChrootDirectory /tmp"}, want: []string{"check ok login"}, unjudged: true},
+
+	// What only the log tells: the configuration is root's.
+	{how: "PubkeyAcceptedAlgorithms, in the log", config: []string{"CLOSED", "SetEnv PATH=JOURNAL:/usr/bin:/bin", "PubkeyAcceptedAlgorithms rsa-sha2-512"}, want: []string{"look fail key-type-refused logged"}},
+	{how: "a list of revoked keys that is not there, in the log", config: []string{"CLOSED", "SetEnv PATH=JOURNAL:/usr/bin:/bin", "RevokedKeys /no/such/list"}, want: []string{"look fail key-revoked logged"}},
 
 	// The far files.
 	{how: "not installed", at: "sshd", provoke: lines("# none"), want: []string{"check fail key-refused", "look fail key-not-installed seen", "copy done key-added; ok login"}},
@@ -721,8 +733,19 @@ func newScene(t *testing.T, p provocation, servers map[string]*sshtest.Daemon, u
 	return s
 }
 
+// journal shows the log of an sshd as systemd keeps it: the lines of each
+// connection under a process of its own.
+const journal = `#!/bin/sh
+case $* in *json*) ;; *) exit ;; esac
+tr -d '\r' <LOG | awk -v now="$(date +%s)" '/^Connection from/ { pid++ } pid {
+	gsub(/["\\]/, "\\\\&")
+	printf "{\"__REALTIME_TIMESTAMP\":\"%s000000\",\"_COMM\":\"sshd\",\"_PID\":\"%d\",\"_HOSTNAME\":\"pi\",\"SYSLOG_IDENTIFIER\":\"sshd\",\"MESSAGE\":\"%s\"}\n", now, pid, $0
+}'
+`
+
 // ownServer starts an sshd whose configuration everybody may read, unless a
-// line is CLOSED. BANNER in a line is a file that holds the rest of it.
+// line is CLOSED. BANNER in a line is a file that holds the rest of it, and
+// JOURNAL a folder with a journalctl that shows the server's log.
 func ownServer(t *testing.T, config []string) *sshtest.Daemon {
 	t.Helper()
 	config = slices.Clone(config)
@@ -733,12 +756,22 @@ func ownServer(t *testing.T, config []string) *sshtest.Daemon {
 			config[i] = before + path
 		}
 	}
+	dir := t.TempDir()
+	for d := dir; d != os.TempDir(); d = filepath.Dir(d) {
+		must(t, os.Chmod(d, 0o755))
+	}
+	for i, line := range config {
+		config[i] = strings.Replace(line, "JOURNAL", dir, 1)
+	}
 	closed := slices.Contains(config, "CLOSED")
 	config = slices.DeleteFunc(config, func(l string) bool { return l == "CLOSED" })
 	d := sshtest.StartSSHD(t, sshtest.SSHDConfig{Config: config})
 	if !closed {
 		configOf(t, d)
 	}
+	words := commandLine(t, d)
+	log := words[slices.Index(words, "-E")+1]
+	must(t, os.WriteFile(filepath.Join(dir, "journalctl"), []byte(strings.Replace(journal, "LOG", log, 1)), 0o755))
 	return d
 }
 
