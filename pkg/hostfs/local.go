@@ -174,10 +174,15 @@ func readAtMost(f io.Reader, most int64) ([]byte, error) {
 func glob(ctx context.Context, tree strictmodes.Tree, pattern string, names func(dir string) ([]string, error)) ([]string, error) {
 	missing := func(err error) bool { return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) }
 	found := []string{""}
-	for _, c := range components(strings.ReplaceAll(pattern, "[!", "[^")) {
+	parts := components(strings.ReplaceAll(pattern, "[!", "[^"))
+	for i, c := range parts {
 		var next []string
 		for _, dir := range found {
 			if !strings.ContainsAny(c, `*?[\`) {
+				if i < len(parts)-1 { // whether it is there, what is in it will tell
+					next = append(next, dir+"/"+c)
+					continue
+				}
 				_, err := tree.Lstat(ctx, dir+"/"+c)
 				if err == nil {
 					next = append(next, dir+"/"+c)

@@ -7,23 +7,23 @@ import (
 	"pi-key-tools/pkg/strictmodes"
 )
 
-// Steady is a machine for the looking at many homes, one after another: it
+// Steady is an FS for the looking at many homes, one after another: it
 // looks at nothing twice until it changes something, since each file of an
 // account is in the same folders, and most of those are above all homes. What it
 // remembers may be untrue by now; no change trusts it. It is for one goroutine,
-// and for a run, not for a daemon. The caller calls end, which leaves m open.
-func Steady(m Machine) (steadied Machine, end func()) {
-	s := &steady{Machine: m, seen: make(map[string]looked, mostSeen)}
-	if m, ok := m.(interface{ near() nearby }); ok {
-		s.near = m.near()
+// and for a run, not for a daemon. The caller calls end, which leaves f open.
+func Steady(f FS) (steadied FS, end func()) {
+	s := &steady{FS: f, seen: make(map[string]looked, mostSeen)}
+	if f, ok := f.(interface{ near() nearby }); ok {
+		s.near = f.near()
 	}
 	return s, s.forget
 }
 
 type steady struct {
-	Machine
+	FS
 	seen map[string]looked
-	near nearby // nil if nothing is quicker than the Machine
+	near nearby // nil if nothing is quicker than the FS
 }
 
 // nearby looks at what is in folders that it keeps open, until it forgets.
@@ -54,7 +54,7 @@ func (s *steady) Lstat(ctx context.Context, path string) (strictmodes.Stat, erro
 	if s.near != nil {
 		l.st, l.err = s.near.lstat(path)
 	} else {
-		l.st, l.err = s.Machine.Lstat(ctx, path)
+		l.st, l.err = s.FS.Lstat(ctx, path)
 	}
 	s.seen[path] = l
 	return l.st, l.err
@@ -62,25 +62,25 @@ func (s *steady) Lstat(ctx context.Context, path string) (strictmodes.Stat, erro
 
 func (s *steady) Chmod(ctx context.Context, path string, was strictmodes.Stat, mode fs.FileMode) error {
 	s.forget()
-	return s.Machine.Chmod(ctx, path, was, mode)
+	return s.FS.Chmod(ctx, path, was, mode)
 }
 
 func (s *steady) Chown(ctx context.Context, path string, was strictmodes.Stat, uid int) error {
 	s.forget()
-	return s.Machine.Chown(ctx, path, was, uid)
+	return s.FS.Chown(ctx, path, was, uid)
 }
 
 func (s *steady) Rename(ctx context.Context, from string, was strictmodes.Stat, to string) error {
 	s.forget()
-	return s.Machine.Rename(ctx, from, was, to)
+	return s.FS.Rename(ctx, from, was, to)
 }
 
 func (s *steady) Mkdir(ctx context.Context, path string, mode fs.FileMode) error {
 	s.forget()
-	return s.Machine.Mkdir(ctx, path, mode)
+	return s.FS.Mkdir(ctx, path, mode)
 }
 
 func (s *steady) Copy(ctx context.Context, from string, was strictmodes.Stat, to string, mode fs.FileMode) error {
 	s.forget()
-	return s.Machine.Copy(ctx, from, was, to, mode)
+	return s.FS.Copy(ctx, from, was, to, mode)
 }

@@ -149,9 +149,10 @@ func isPrivateKey(ctx context.Context, fsys hostfs.FS, file string) bool {
 // glob returns what a pattern leads to in a folder, whose name may hold what
 // patterns are made of.
 func glob(ctx context.Context, fsys hostfs.FS, dir, pattern string) ([]string, error) {
-	plain := strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`).Replace(dir)
-	return fsys.Glob(ctx, path.Join(plain, pattern))
+	return fsys.Glob(ctx, path.Join(plain.Replace(dir), pattern))
 }
+
+var plain = strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`)
 
 // list returns what is in a folder.
 func list(ctx context.Context, fsys hostfs.FS, dir string) ([]entry, error) {

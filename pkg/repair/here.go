@@ -42,7 +42,7 @@ func (j *Job) Login(ctx context.Context, fsys hostfs.FS, server strictmodes.Serv
 // With all, those that have neither ~/.ssh nor another keys file are passed by:
 // it is the homes of people that are to be repaired, not the folders that
 // daemons are given for one. Records come as they are made, and are forgotten
-// then.
+// then. In a dry run the FS and Content are asked by several goroutines at once.
 func (j *Job) Accounts(ctx context.Context, machine hostfs.FS, accounts []strictmodes.Account, all bool, server, client strictmodes.Server) iter.Seq[record.Record] {
 	return func(yield func(record.Record) bool) {
 		rules, err := j.ReadRules(ctx, machine, server)
@@ -50,8 +50,14 @@ func (j *Job) Accounts(ctx context.Context, machine hostfs.FS, accounts []strict
 			yield(diagnose.Ended(ctx, "reading the server's configuration", err))
 			return
 		}
-		fsys := &remembering{FS: machine}
-		fsys.forget()
+		if j.DryRun {
+			j.look(ctx, machine, accounts, func(j *Job, fsys hostfs.FS, who strictmodes.Account) []record.Record {
+				return j.account(ctx, fsys, who, all, rules, client)
+			}, yield)
+			return
+		}
+		fsys, end := hostfs.Steady(machine)
+		defer end()
 		for _, who := range accounts {
 			for _, r := range j.account(ctx, fsys, who, all, rules, client) {
 				if !yield(r) {

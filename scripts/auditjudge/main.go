@@ -51,7 +51,7 @@ func judge(ctx context.Context, dir string, local bool) error {
 	if err != nil {
 		return err
 	}
-	var machine hostfs.Machine = card
+	var machine hostfs.FS = card
 	if local {
 		machine = hostfs.Local()
 		for i := range accounts {
