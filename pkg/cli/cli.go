@@ -233,7 +233,7 @@ func (env *Env) Tell(r record.Record) {
 	}
 	if r.Verdict == record.Fail {
 		msg := r.Cause
-		if r.Subject != "" && !strings.Contains(r.Detail, r.Subject) {
+		if r.Subject != "" && r.Subject != "-" && !strings.Contains(r.Detail, r.Subject) {
 			msg += ": " + r.Subject
 		}
 		if r.Detail != "" {

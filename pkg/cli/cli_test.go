@@ -259,6 +259,7 @@ func TestEmitTells(t *testing.T) {
 			"pikeycheck: pi: key-mode: /k: mode 0644\npikeycheck: hint: chmod 600 /k\npikeycheck: hint: or pikeyfix\n"},
 		{record.Record{Target: "pi", Verdict: record.Fail, Cause: "key-mode", Subject: "/k", Detail: "/k has mode 0644"}, "pikeycheck: pi: key-mode: /k has mode 0644\n"},
 		{record.Record{Target: "-", Verdict: record.Fail, Cause: "key-missing"}, "pikeycheck: key-missing\n"},
+		{record.Record{Target: "pi", Verdict: record.Fail, Cause: "timeout", Subject: "-", Detail: "passed on"}, "pikeycheck: pi: timeout: passed on\n"},
 		{record.Record{Target: "a\x1b", Verdict: record.Fail, Cause: "not-ssh", Detail: "it says: \x1b[2J"}, "pikeycheck: a\\x1b: not-ssh: it says: \\x1b[2J\n"},
 	} {
 		env, out, errOut := newEnv()
