@@ -252,7 +252,8 @@ evict() {
 }
 
 # tidy removes what killed ones have left here: their part of the turn; and what
-# one by sftp had ready for it, when it can no longer be waiting.
+# one by sftp had ready for it or had taken from a shell, when it can no longer
+# be waiting.
 tidy() {
 	if [ -d "$turn" ]; then
 		others
@@ -265,8 +266,8 @@ tidy() {
 		*[!A-Z2-7]*) continue ;;
 		esac
 		[ -z "$(find "$one" -prune -type d -mmin +2 2>/dev/null)" ] || {
-			rm -f "$one"/??????????????????????????
-			rmdir "$one"
+			rm -f "$one"/?????????????????????????? "$one"/[0-9]*.*/new "$one"/[0-9]*.*/new.old
+			rmdir "$one"/[0-9]*.* "$one"
 		} 2>/dev/null
 	done
 	set -f

@@ -879,6 +879,12 @@ func TestShellCleansUpAfterTheKilledBySFTP(t *testing.T) {
 		return dir
 	}
 	left := folder(".authorized_keys."+rand.Text(), rand.Text(), old)
+	// It was about to take the turn of a shell away.
+	half := folder(".authorized_keys."+rand.Text(), rand.Text(), time.Now())
+	claim := filepath.Join(half, "12.345.pi.local")
+	if err := errors.Join(os.Mkdir(claim, 0o700), os.WriteFile(filepath.Join(claim, "new"), nil, 0o600), os.Chtimes(half, old, old)); err != nil {
+		t.Fatal(err)
+	}
 	keep := []string{
 		folder(".authorized_keys."+rand.Text(), rand.Text(), time.Now()), // it may be waiting
 		folder(".authorized_keys."+rand.Text(), "notes", old),
@@ -888,8 +894,10 @@ func TestShellCleansUpAfterTheKilledBySFTP(t *testing.T) {
 	if _, _, err := Put(t.Context(), Shell(account(t, "sh", home), ""), lines(newKey(t)), false, false); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := os.Stat(left); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("%s is still there: %v", left, err)
+	for _, left := range []string{left, half} {
+		if _, err := os.Stat(left); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("%s is still there: %v", left, err)
+		}
 	}
 	for _, dir := range keep {
 		if files, err := os.ReadDir(dir); err != nil || len(files) != 1 {
