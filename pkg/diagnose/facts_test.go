@@ -12,8 +12,10 @@ import (
 	"testing"
 	"time"
 
+	"pi-key-tools/pkg/authorizedkeys"
 	"pi-key-tools/pkg/hostfs"
 	"pi-key-tools/pkg/sshdconfig"
+	"pi-key-tools/pkg/sshkey"
 	"pi-key-tools/pkg/sshtest"
 )
 
@@ -178,5 +180,39 @@ func TestDropbearFault(t *testing.T) {
 		if (got == "") != (c.fault == "") || !strings.Contains(got, c.fault) {
 			t.Errorf("%d %.60q %s: %q", c.number, c.text, c.version, got)
 		}
+	}
+}
+
+// Of a line that is damaged, the beginning tells whose it was.
+func TestBelongs(t *testing.T) {
+	dir := t.TempDir()
+	key, ecdsa := sshtest.NewKey(t, dir, "ed25519"), sshtest.NewKey(t, dir, "ecdsa")
+	others := []string{sshtest.NewKey(t, t.TempDir(), "ed25519").Line, sshtest.NewKey(t, t.TempDir(), "ecdsa").Line}
+	in := &inside{keys: []sshkey.Public{public(t, key.Line), public(t, ecdsa.Line)}}
+	whole := func(line string) string { return strings.Join(strings.Fields(line)[:2], " ") }
+	half := func(line string) string { line = whole(line); return line[:len(line)-len(line)/4] }
+	for text, want := range map[string]belonging{
+		half(key.Line):                     ours,
+		half(ecdsa.Line):                   ours,
+		half(others[0]):                    foreign,
+		half(others[1]):                    foreign,
+		key.Line[:30]:                      perhaps, // no more than the type
+		strings.Repeat("\x00", 80):         perhaps,
+		half(others[0]) + half(key.Line):   ours,
+		"from=\"10.*\" " + half(key.Line):  ours,
+		strings.ToLower(half(key.Line)):    perhaps,
+		"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5": perhaps,
+	} {
+		if got := in.belongs(authorizedkeys.Fault{First: 2, Last: 2}, []byte("# x\n"+text+"\n"+whole(key.Line)+"\n")); got != want {
+			t.Errorf("%q: %v, want %v", text, got, want)
+		}
+	}
+	f := authorizedkeys.Fault{First: 1, Last: 1, Keys: in.keys[1:]}
+	if in.belongs(f, []byte(others[0])) != ours {
+		t.Error("a fault that names the key is not its fault")
+	}
+	in.keys = in.keys[:1]
+	if in.belongs(f, []byte(key.Line)) != foreign {
+		t.Error("a fault that names another key is taken for ours")
 	}
 }

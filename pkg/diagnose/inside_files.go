@@ -149,15 +149,10 @@ func (in *inside) keysFiles(ctx context.Context, names []string, unless string) 
 	return nil
 }
 
-// lacksKeys reports whether a file was read and holds none of the keys. Another
-// name of its folder may be the one that was asked about.
+// lacksKeys reports whether a file was read and holds none of the keys.
 func (in *inside) lacksKeys(file string) bool {
-	for name, lines := range in.held {
-		if path.Base(name) == path.Base(file) && (name == file || path.Dir(name) != in.account.Home) {
-			return len(lines) == 0
-		}
-	}
-	return false
+	lines, read := in.held[file]
+	return read && len(lines) == 0
 }
 
 // elsewhere tells that the server reads other files than the one that holds
