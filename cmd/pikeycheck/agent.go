@@ -282,7 +282,14 @@ func (j *agentJob) removeKeys(ctx context.Context) error {
 			}
 			found = true
 			r := record.Record{Verdict: record.Done, Cause: "agent-removed", Subject: h.Fingerprint(), Detail: h.Name() + " " + h.Comment}
-			if err := j.agent.Remove(ctx, h); err != nil {
+			err := j.agent.Remove(ctx, h)
+			if err == nil { // gpg-agent says yes to whatever it does not do
+				var left []sshkey.Public
+				if left, err = j.agent.Keys(ctx); slices.ContainsFunc(left, h.Equal) {
+					err = errors.New("the agent says that it removed the key, and lists it")
+				}
+			}
+			if err != nil {
 				r.Verdict, r.Cause, r.Detail = record.Fail, "agent-refused", err.Error()
 			}
 			j.Emit(r)
@@ -372,6 +379,8 @@ func (j *agentJob) turnLock(ctx context.Context) error {
 		if j.unlock {
 			r.Hint = "the password is another, or it is not locked"
 		}
+	} else if left, _ := j.agent.Keys(ctx); j.lock && len(left) > 0 {
+		r.Verdict, r.Cause, r.Detail = record.Fail, "agent-refused", "the agent says that it is locked, and lists its keys"
 	}
 	j.Emit(r)
 	return nil

@@ -76,11 +76,11 @@ var outcomes = []Entry{
 	}, {
 		Word:     "agent-removed",
 		Meaning:  "The agent held the key and has forgotten it.",
-		Evidence: "The agent said so; after -D it was asked for its list.",
+		Evidence: "The agent said so, and does not list it.",
 	}, {
 		Word:     "agent-locked",
 		Meaning:  "The agent lists and uses no key until it is unlocked.",
-		Evidence: "The agent said so.",
+		Evidence: "The agent said so, and lists none.",
 	}, {
 		Word:     "agent-unlocked",
 		Meaning:  "The agent uses its keys again.",
