@@ -175,9 +175,10 @@ func (in *inside) judge(ctx context.Context) error {
 		return in.keysFiles(ctx, names, unless)
 	case !in.openSSH():
 		return in.keysFiles(ctx, names, cut(in.rep.ServerVersion)+" goes by other rules than OpenSSH and dropbear")
-	case in.partly(), in.noKeys():
+	case in.partly():
 		return nil
 	}
+	in.noKeys()
 	if in.rep.By == "" {
 		in.accountRefused()
 	}
@@ -269,9 +270,9 @@ func effective(user string, keywords ...string) string {
 }
 
 // noKeys is the case of a key that could not even be offered.
-func (in *inside) noKeys() bool {
+func (in *inside) noKeys() {
 	if in.rep.Methods == nil || slices.Contains(in.rep.Methods, "publickey") || len(in.rep.Offers) > 0 {
-		return false
+		return
 	}
 	const keyword = "AuthenticationMethods"
 	list, set := in.config.Get(keyword)
@@ -289,7 +290,6 @@ func (in *inside) noKeys() bool {
 	default:
 		in.find("", "pubkey-disabled", "", effective(in.account.Name, "pubkeyauth", "authenticationmethods"), "the server takes %s, and no keys", methods(in.rep))
 	}
-	return true
 }
 
 // accountRefused is the case of a connection on which nothing let us in, not
