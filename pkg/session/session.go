@@ -106,9 +106,9 @@ type Offer struct {
 type Report struct {
 	Stage         Stage
 	Began         time.Time // when the connection was begun
-	Remote        net.Addr // nil before it was connected
-	Start         []byte   // the first bytes that the server sent, at most 4 KiB
-	ServerVersion string   // "SSH-2.0-…"; "" before it came
+	Remote        net.Addr  // nil before it was connected
+	Start         []byte    // the first bytes that the server sent, at most 4 KiB
+	ServerVersion string    // "SSH-2.0-…"; "" before it came
 	HostKey       ssh.PublicKey
 	Banner        string   // at most 4 KiB
 	Methods       []string // that the server last said can continue
