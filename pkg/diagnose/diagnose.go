@@ -325,9 +325,6 @@ func signing(keys connect.Keys, rep *session.Report) (record.Record, bool) {
 	case errors.Is(o.Err, identity.ErrRestricted):
 		return failure("agent-restricted", fp, "add it for this host too: ssh-add -d KEY; ssh-add -h HOST KEY, with every HOST that it is for",
 			taken+"the agent holds it for other destinations only"), true
-	case errors.Is(o.Err, identity.ErrRestricted):
-		return failure("agent-restricted", fp, "add it for this host too: ssh-add -d KEY; ssh-add -h HOST KEY, with every HOST that it is for",
-			taken+"the agent holds it for other destinations only"), true
 	case errors.Is(o.Err, identity.ErrAgentRefused):
 		return failure("agent-refused", fp, fmt.Sprintf("add it again: ssh-add -d %[1]s; ssh-add %[1]s (and ssh-add -X if the agent is locked)", keyFile(o.Key.Name)),
 			taken+"%v", o.Err), true
