@@ -110,8 +110,8 @@ func (o *Options) Check(operands []string) ([]Target, error) {
 	return list, nil
 }
 
-// Run works on every target and emits the records that work returns for it.
-// The time of work is bounded; its context ends with ErrTooSlow. With --wait it
+// Run works on every target, once, and emits the records that work returns for
+// it. The time of work is bounded; its context ends with ErrTooSlow. With --wait it
 // is called again until the target is up. The records' Target and Seconds are
 // filled in.
 func (o *Options) Run(ctx context.Context, env *cli.Env, operands []Target, work func(context.Context, *connect.Host) []record.Record) error {
@@ -131,8 +131,9 @@ func (o *Options) Run(ctx context.Context, env *cli.Env, operands []Target, work
 	if emit == nil {
 		emit = env.Emit
 	}
-	fleet.Run(all(ctx, operands, list, &readErr), o.jobs(env), o.KeepOrder, func(line destination.Line) []record.Record {
-		if o.Pass != nil && line.Record != nil && o.Pass(*line.Record) {
+	lines := o.once(env, all(ctx, operands, list, &readErr))
+	fleet.Run(lines, o.jobs(env), o.KeepOrder, func(line destination.Line) []record.Record {
+		if o.passes(line) {
 			return []record.Record{*line.Record}
 		}
 		seconds := cli.Stopwatch()
@@ -191,6 +192,35 @@ func (o *Options) Here(ctx context.Context, env *cli.Env, work func(ctx context.
 		env.Emit(diagnose.Config(ctx, err))
 	}
 	return nil
+}
+
+func (o *Options) passes(line destination.Line) bool {
+	return o.Pass != nil && line.Record != nil && o.Pass(*line.Record)
+}
+
+// once leaves out what names a target again, for which there is a note unless
+// it is one of several records of the target. Records that are passed on, and
+// lines that name none, are left in. The texts of all targets so far are kept:
+// of a list without end, the memory grows with the targets in it.
+func (o *Options) once(env *cli.Env, lines iter.Seq[destination.Line]) iter.Seq[destination.Line] {
+	return func(yield func(destination.Line) bool) {
+		noted := map[string]bool{} // by target: that it was named again has been said
+		for line := range lines {
+			if line.Err == nil && !o.passes(line) {
+				said, again := noted[line.Text]
+				noted[line.Text] = said || again && line.Record == nil
+				if noted[line.Text] && !said {
+					env.Notef(line.Text, "named more than once, taken once")
+				}
+				if again {
+					continue
+				}
+			}
+			if !yield(line) {
+				return
+			}
+		}
+	}
 }
 
 // jobs is -j, or what the open files of a process allow: a target has two

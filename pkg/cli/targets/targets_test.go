@@ -101,7 +101,13 @@ func TestTargets(t *testing.T) {
 		{"operands, then a list", []string{"a", "--hosts", file(t, "b\nc\n")}, nil, 0, []string{"a ok login", "b ok login", "c ok login"}, ""},
 		{"a list on standard input", []string{"--hosts", "-"}, strings.NewReader("a\n# no\n\nb rest\nc\tok\tlogin\t-\t\n{\"target\":\"d\"}"), 0,
 			[]string{"a ok login", "b ok login", "c ok login", "d ok login"}, ""},
-		{"the same twice", []string{"a", "a"}, nil, 0, []string{"a ok login", "a ok login"}, ""},
+		{"the same twice", []string{"a", "b", "a", "a"}, nil, 0, []string{"a ok login", "b ok login"}, "pikeycheck: a: named more than once, taken once\n"},
+		{"an operand in the list too", []string{"a", "--hosts", "-"}, strings.NewReader("b\na # again\nb\npi@a\n"), 0,
+			[]string{"a ok login", "b ok login", "pi@a ok login"}, "pikeycheck: b: named more than once, taken once\n"},
+		{"several records of a target", []string{"--hosts", "-"}, strings.NewReader("a\tfail\tx\t-\t\nb\tok\ty\t-\t\na\tfail\tz\t-\t\n{\"v\":1,\"target\":\"a\",\"verdict\":\"ok\",\"cause\":\"y\"}\n"), 0,
+			[]string{"a ok login", "b ok login"}, ""},
+		{"the same that is none", []string{"--hosts", "-"}, strings.NewReader("x,y\nx,y\n"), 1,
+			[]string{"x,y fail target-invalid", "x,y fail target-invalid"}, "line 2: "},
 		{"none", nil, nil, 2, nil, "no target given"},
 		{"an empty list", []string{"--hosts", "-"}, strings.NewReader(""), 2, nil, "no target in the list"},
 		{"a list of nobody", []string{"--hosts", "-"}, strings.NewReader("# none\n\n"), 2, nil, "no target in the list"},
@@ -150,7 +156,7 @@ func TestTargets(t *testing.T) {
 func TestJobs(t *testing.T) {
 	t.Parallel()
 	const targets, jobs = 12, 3
-	c := newCommand(t, strings.NewReader(strings.Repeat("pi\n", targets)), "--hosts", "-", "-j", fmt.Sprint(jobs))
+	c := newCommand(t, io.LimitReader(&endless{}, targets*6), "--hosts", "-", "-j", fmt.Sprint(jobs))
 	var mu sync.Mutex
 	now, most := 0, 0
 	full := make(chan struct{})
@@ -204,6 +210,32 @@ func TestOrder(t *testing.T) {
 		if got := c.outcomes(); status != 0 || !slices.Equal(got, want) {
 			t.Errorf("--keep-order=%v: status %d, %q, want %q", keep, status, got, want)
 		}
+	}
+}
+
+// Of the records of one target, those that are passed by all pass, in their
+// order, and the others are one piece of work.
+func TestPass(t *testing.T) {
+	t.Parallel()
+	const list = "a\tok\tlogin\t-\t\n" + "a\tfail\tx\t-\t\n" + "b\tok\tlogin\t-\t\n" + "a\tok\tmore\t-\t\n" +
+		"a\tfail\ty\t-\t\n" + "b\tok\tmore\t-\t\n" + "c\tfail\tx\t-\t\n" + "c\n" + "c\n"
+	c := newCommand(t, strings.NewReader(list), "--hosts", "-", "--keep-order")
+	opt, operands, err := c.begin()
+	if err != nil {
+		t.Fatal(err)
+	}
+	opt.Pass = func(r record.Record) bool { return r.Verdict == record.OK }
+	status := cli.Run(&c.Env, func(ctx context.Context, env *cli.Env) error {
+		return opt.Run(ctx, env, operands, func(context.Context, *connect.Host) []record.Record {
+			return []record.Record{{Verdict: record.Done, Cause: "modes"}}
+		})
+	})
+	want := []string{"a ok login", "a done modes", "b ok login", "a ok more", "b ok more", "c done modes"}
+	if got := c.outcomes(); status != 0 || !slices.Equal(got, want) {
+		t.Errorf("status %d, %q, want %q", status, got, want)
+	}
+	if got := c.errOut.String(); got != "pikeycheck: c: named more than once, taken once\n" {
+		t.Errorf("said %q", got)
 	}
 }
 
@@ -274,14 +306,20 @@ func TestTimeout(t *testing.T) {
 	}
 }
 
-// endless is a list without end, as of yes(1).
-type endless struct{ text string }
+// endless is a list without end: pi000, pi001, and so on. Each line is of six
+// bytes at first.
+type endless struct {
+	n    int
+	rest string
+}
 
-func (e endless) Read(b []byte) (int, error) {
-	n := 0
-	for n+len(e.text) <= len(b) {
-		n += copy(b[n:], e.text)
+func (e *endless) Read(b []byte) (int, error) {
+	if e.rest == "" {
+		e.rest = fmt.Sprintf("pi%03d\n", e.n)
+		e.n++
 	}
+	n := copy(b, e.rest)
+	e.rest = e.rest[n:]
 	return n, nil
 }
 
@@ -341,16 +379,16 @@ func TestInterrupt(t *testing.T) {
 	})
 	t.Run("a list without end", func(t *testing.T) {
 		t.Parallel()
-		c := newCommand(t, endless{"pi\n"}, "-q", "-j2", "--hosts", "-")
+		c := newCommand(t, &endless{}, "-q", "-j2", "--hosts", "-")
 		c.Stderr = io.Discard
 		interrupted(t, c, sigint)
-		if !strings.HasPrefix(c.out.String(), "pi\tfail\tinterrupted\t") {
+		if first, _, _ := strings.Cut(c.out.String(), "\n"); !strings.HasPrefix(first, "pi") || !strings.Contains(first, "\tfail\tinterrupted\t") {
 			t.Errorf("%.100q", c.out.String())
 		}
 	})
 	t.Run("standard output is gone", func(t *testing.T) {
 		t.Parallel()
-		c := newCommand(t, endless{"pi\n"}, "-j1", "--hosts", "-")
+		c := newCommand(t, &endless{}, "-j1", "--hosts", "-")
 		interrupted(t, c, io.ErrClosedPipe)
 		if n := strings.Count(c.out.String(), "\n"); n > 3 {
 			t.Errorf("%d records for nobody", n)
@@ -362,7 +400,7 @@ func TestInterrupt(t *testing.T) {
 func TestReaderLeaves(t *testing.T) {
 	t.Parallel()
 	r, w := io.Pipe()
-	c := newCommand(t, endless{"pi\n"}, "-j4", "--hosts", "-")
+	c := newCommand(t, &endless{}, "-j4", "--hosts", "-")
 	c.Stdout = w
 	done := make(chan int)
 	go func() { done <- c.run(func(context.Context, *connect.Host) []record.Record { return in() }) }()
