@@ -124,8 +124,11 @@ func Judge(ctx context.Context, tree Tree, who Account, keysFiles []string, serv
 	if !path.IsAbs(who.Home) {
 		return nil, fmt.Errorf("the home of %s is %q: not an absolute path", who.Name, who.Home)
 	}
-	w := newWalker(ctx, tree)
 	homeName := path.Clean(who.Home)
+	if keysFiles == nil && sound(ctx, tree, who, homeName, server) {
+		return nil, nil
+	}
+	w := newWalker(ctx, tree)
 	home, err := w.walk(homeName)
 	if err != nil {
 		return nil, err
