@@ -12,15 +12,14 @@ import (
 	"path"
 	"slices"
 	"strings"
-	"time"
 
 	"golang.org/x/sys/unix"
 
 	"pi-key-tools/pkg/strictmodes"
 )
 
-// A Card is a root file system that is mounted here and not running, such as
-// an SD card, and that may have been made to harm whoever looks into it. Paths
+// A Card is a root file system that is mounted here, such as an SD card, or that
+// of the running system itself, and that may have been made to harm whoever looks into it. Paths
 // are the card's own: every link, absolute or not, means a place on the card, and
 // ".." of its root is its root (openat2(2), RESOLVE_IN_ROOT). Nothing but
 // regular files and folders is ever opened. It is a Machine, whose accounts are
@@ -195,7 +194,7 @@ func (c *Card) ReadKeys(ctx context.Context, who strictmodes.Account, name strin
 // new content at every moment, and on the disk when it returns nil. edit gets
 // the file's path and its content (nil if there is no file) and returns the new
 // one; nil changes nothing, and an error is returned as it is. It may be called
-// twice. Writers take turns by a lock on the folder.
+// twice. All writers of keys take turns; see turn.
 //
 // With keep not nil, a copy of an old file that changes is kept beside it, on
 // the disk before the new file has the name: as the first of keep(name, 1),
@@ -241,9 +240,11 @@ func (c *Card) Replace(ctx context.Context, who strictmodes.Account, name string
 		}
 		defer dir.Close()
 	}
-	if err := takeTurn(ctx, dir); err != nil {
+	t, err := takeTurn(ctx, dir, turnPatience)
+	if err != nil {
 		return "", err
 	}
+	defer t.end()
 	f, old, err := s.read(dir) // as it is in our turn
 	if err != nil {
 		return "", err
@@ -256,11 +257,14 @@ func (c *Card) Replace(ctx context.Context, who strictmodes.Account, name string
 		return "", err
 	}
 	if keep != nil && f != nil {
-		if kept, err = s.preserve(dir, f, old, keep); err != nil {
+		if kept, err = s.preserve(t, f, old, keep); err != nil {
 			return "", err
 		}
 	}
-	if err := s.write(dir, f, old, data); err != nil {
+	if err := s.write(t, f, old, data); err != nil {
+		if kept != "" && !errors.Is(err, ErrUnsure) { // a copy of what still is there
+			unix.Unlinkat(t.fd(), path.Base(kept), 0)
+		}
 		return "", err
 	}
 	// By its name, once more: the folder may be another by now.
@@ -394,19 +398,7 @@ func (s spot) makeDir() (*os.File, error) {
 		return nil, err
 	}
 	err = func() error {
-		var st unix.Stat_t
-		if err := unix.Fstat(int(dir.Fd()), &st); err != nil {
-			return err
-		}
-		// It is given away, so it must be the one that we made: ours, closed to
-		// others, and with nothing in it.
-		if _, err := dir.Readdirnames(1); err != io.EOF || int(st.Uid) != os.Geteuid() || st.Mode&0o77 != 0 {
-			return ErrChanged
-		}
-		if err := chown(dir, s.who.UID, s.who.Groups[0]); err != nil {
-			return err
-		}
-		if err := dir.Chmod(0o700); err != nil { // whatever the umask is
+		if err := give(dir, s.who.UID, s.who.Groups[0]); err != nil {
 			return err
 		}
 		if err := dir.Sync(); err != nil {
@@ -437,86 +429,63 @@ func chown(f *os.File, uid, gid int) error {
 	return nil
 }
 
-// takeTurn locks a folder, as every Replace does: nobody else writes on a card,
-// which is not running. The lock is gone with the handle.
-func takeTurn(ctx context.Context, dir *os.File) error {
-	for deadline := time.Now().Add(20 * time.Second); ; {
-		switch err := unix.Flock(int(dir.Fd()), unix.LOCK_EX|unix.LOCK_NB); err {
-		case nil, unix.ENOLCK, unix.ENOSYS, unix.EOPNOTSUPP: // no locks on this file system
-			return nil
-		case unix.EWOULDBLOCK, unix.EINTR:
-		default:
-			return &fs.PathError{Op: "locking", Path: dir.Name(), Err: err}
-		}
-		if time.Now().After(deadline) {
-			return &fs.PathError{Op: "locking", Path: dir.Name(), Err: fmt.Errorf("%w: another writer did not finish in 20 seconds", ErrChanged)}
-		}
-		select {
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		case <-time.After(20 * time.Millisecond):
-		}
-	}
-}
-
 // write puts data in the place of old, whose content was that; both nil if
 // there is none.
-func (s spot) write(dir, old *os.File, content, data []byte) error {
-	fd := int(dir.Fd())
-	temp := ".new-" + rand.Text()
+func (s spot) write(t *turn, old *os.File, content, data []byte) error {
 	err := func() error {
-		if err := s.create(fd, temp, old, data); err != nil {
+		if err := s.fill(t.file, old, data); err != nil {
 			return err
 		}
-		if err := s.unchanged(fd, old, content); err != nil {
+		if err := s.unchanged(t.fd(), old, content); err != nil {
 			return err
 		}
-		return unix.Renameat(fd, temp, fd, s.name)
+		return lostTurn(unix.Renameat(t.fd(), path.Join(t.name, t.file.Name()), t.fd(), s.name))
 	}()
 	if err != nil {
-		unix.Unlinkat(fd, temp, 0)
 		return &fs.PathError{Op: "writing", Path: s.path, Err: plain(err)}
 	}
-	if err := dir.Sync(); err != nil {
+	if err := t.dir.Sync(); err != nil {
 		return fmt.Errorf("%w: bringing it to the disk: %w", ErrUnsure, plain(err))
 	}
 	return nil
 }
 
+// lostTurn is the error of the new file's being gone.
+func lostTurn(err error) error {
+	if err == unix.ENOENT {
+		return fmt.Errorf("%w: another writer took this one for dead", ErrChanged)
+	}
+	return err
+}
+
 // preserve gives a copy of the old file the first name that is free, brings it
 // to the disk, and returns its path.
-func (s spot) preserve(dir, old *os.File, content []byte, keep func(name string, n int) string) (string, error) {
-	fd := int(dir.Fd())
-	temp := ".new-" + rand.Text()
+func (s spot) preserve(t *turn, old *os.File, content []byte, keep func(name string, n int) string) (string, error) {
+	temp := rand.Text()
 	kept, err := func() (string, error) {
-		if err := s.create(fd, temp, old, content); err != nil {
+		f, err := t.create(temp)
+		if err != nil {
+			return "", err
+		}
+		if err := s.fill(f, old, content); err != nil {
 			return "", err
 		}
 		for n := 1; ; n++ {
 			name := keep(s.name, n)
-			switch err := unix.Renameat2(fd, temp, fd, name, unix.RENAME_NOREPLACE); err {
+			switch err := unix.Renameat2(t.fd(), path.Join(t.name, temp), t.fd(), name, unix.RENAME_NOREPLACE); err {
 			case nil:
-				return path.Join(path.Dir(s.path), name), dir.Sync()
+				return path.Join(path.Dir(s.path), name), t.dir.Sync()
 			case unix.EEXIST:
 			default:
-				return "", err
+				return "", lostTurn(err)
 			}
 		}
 	}()
 	if err != nil {
-		unix.Unlinkat(fd, temp, 0)
+		unix.Unlinkat(int(t.own.Fd()), temp, 0)
 		return "", &fs.PathError{Op: "keeping a copy of", Path: s.path, Err: plain(err)}
 	}
 	return kept, nil
-}
-
-// create makes a file with what it is to hold and what the old one has.
-func (s spot) create(dir int, name string, old *os.File, data []byte) error {
-	fd, err := openat(dir, name, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o600)
-	if err != nil {
-		return err
-	}
-	return s.fill(os.NewFile(uintptr(fd), name), old, data)
 }
 
 // fill writes and closes the new file and gives it what the old one has.

@@ -15,6 +15,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"pi-key-tools/pkg/sshkey"
 	"pi-key-tools/pkg/sshtest"
 )
 
@@ -523,6 +524,57 @@ func TestRootManyWritersAtOnce(t *testing.T) {
 	if n := strings.Count(got, "\n"); n != len(keys) {
 		t.Errorf("%d lines, want %d", n, len(keys))
 	}
+	noLeftovers(t, c.home)
+}
+
+// The card may be the root of a machine that runs: shells and writers by sftp
+// take turns with us.
+func TestRootAmongOtherWriters(t *testing.T) {
+	c := newCard(t, t.TempDir())
+	c.uid, c.gid = os.Geteuid(), os.Getegid() // whom the others run as
+	c.file(t, "etc/passwd", fmt.Sprintf("pi:x:%d:%d::/home/pi:/bin/sh\n", c.uid, c.gid))
+	c.own(t, c.home)
+	c.keys(t, "# mine\n")
+
+	turn := c.home + "/.ssh/.authorized_keys.turn"
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	must(os.MkdirAll(turn+"/1.2.shell", 0o700))
+	waiting, first := make(chan error), newKey(t)
+	go func() {
+		_, err := c.engine(t).Edit(t.Context(), add(first))
+		waiting <- err
+	}()
+	select {
+	case err := <-waiting:
+		t.Fatalf("it did not wait for its turn: %v", err)
+	case <-time.After(300 * time.Millisecond):
+	}
+	must(os.RemoveAll(turn))
+	must(<-waiting)
+
+	engines := []func() Engine{
+		func() Engine { return c.engine(t) },
+		func() Engine { return Shell(account(t, "sh", c.home), "") },
+		func() Engine { return SFTP(overPipe(t, c.home), "", "") },
+	}
+	var all sync.WaitGroup
+	keys := []sshkey.Public{first}
+	for i := range 18 {
+		key, engine := newKey(t), engines[i%len(engines)]()
+		keys = append(keys, key)
+		all.Go(func() {
+			if _, _, err := Put(t.Context(), engine, lines(key), false, false); err != nil {
+				t.Errorf("%T: %v", engine, err)
+			}
+		})
+	}
+	all.Wait()
+	allThere(t, c.home, keys, 1)
 	noLeftovers(t, c.home)
 }
 
