@@ -125,14 +125,16 @@ func Judge(ctx context.Context, tree Tree, who Account, keysFiles []string, serv
 		return nil, fmt.Errorf("the home of %s is %q: not an absolute path", who.Name, who.Home)
 	}
 	homeName := path.Clean(who.Home)
-	if keysFiles == nil && sound(ctx, tree, who, homeName, server) {
+	w := newWalker(ctx, tree)
+	j := judge{ctx: ctx, tree: tree, walker: w, who: who, server: server}
+	if keysFiles == nil && j.sound(homeName) {
 		return nil, nil
 	}
-	w := newWalker(ctx, tree)
 	home, err := w.walk(homeName)
 	if err != nil {
 		return nil, err
 	}
+	j.home = home.real
 	if keysFiles == nil {
 		keysFiles = []string{path.Join(homeName, ".ssh/authorized_keys")}
 		if second := keysFiles[0] + "2"; !server.IsDropbear() {
@@ -144,7 +146,6 @@ func Judge(ctx context.Context, tree Tree, who Account, keysFiles []string, serv
 			}
 		}
 	}
-	j := judge{ctx: ctx, tree: tree, walker: w, who: who, server: server, home: home.real}
 	homeMissing := home.end == missing || home.end == stuck || home.end == found && !home.last.Mode.IsDir()
 	var findings []Finding
 	var ways []way

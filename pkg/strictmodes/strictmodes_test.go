@@ -570,3 +570,61 @@ func TestStraight(t *testing.T) {
 		}
 	}
 }
+
+// What is sound at first sight is what a whole judgement finds nothing in,
+// whosever the files are.
+func FuzzSound(f *testing.F) {
+	owners := []int{1000, 0, 1001}                // the account, root, another
+	groups := [][]int{{1000, 44}, {1000, 0}, nil} // nil: unknown
+	gids := []int{0, 1000, 44}
+	// A good home, then whose group is judged apart from others, then all of root's.
+	f.Add(uint32(0755), uint32(0755), uint32(0700), uint32(0600), byte(0), byte(0), byte(0))
+	f.Add(uint32(0701), uint32(0755), uint32(0700), uint32(0600), byte(0), byte(0), byte(1))
+	f.Add(uint32(0701), uint32(0755), uint32(0700), uint32(0600), byte(0), byte(0), byte(4))
+	f.Add(uint32(0655), uint32(0755), uint32(0700), uint32(0600), byte(1), byte(0), byte(0))
+	f.Add(uint32(0755), uint32(0755), uint32(0701), uint32(0600), byte(0), byte(3), byte(3))
+	f.Add(uint32(0755), uint32(0755), uint32(0755), uint32(0604), byte(0), byte(9), byte(9))
+	f.Add(uint32(0755), uint32(0770), uint32(0700), uint32(0600), byte(0), byte(0), byte(27))
+	f.Add(uint32(0755), uint32(0755), uint32(0700), uint32(0640), byte(1), byte(18), byte(0))
+	f.Fuzz(func(t *testing.T, above, h, d, k uint32, parent, whose, group byte) {
+		owner := func(n byte) int { return owners[int(n)%len(owners)] }
+		gid := func(n byte) int { return gids[int(n)%len(gids)] }
+		tr := good(
+			"/home", fmt.Sprintf("d%04o %d %d", above&07777, owner(parent), gid(group)),
+			home, fmt.Sprintf("d%04o %d %d", h&07777, owner(whose), gid(group)),
+			dir, fmt.Sprintf("d%04o %d %d", d&07777, owner(whose/3), gid(group/3)),
+			keys, fmt.Sprintf("f%04o %d %d", k&07777, owner(whose/9), gid(group/9)))
+		for _, server := range []Server{All, OpenSSH, Debian, Dropbear, Dropbear2025} {
+			for _, in := range groups {
+				for _, uid := range owners[:2] {
+					who := Account{Name: "pi", UID: uid, Home: home, Groups: in}
+					// Named, the default files are judged whole.
+					found, err := Judge(t.Context(), tr, who, []string{keys}, server)
+					if err != nil {
+						t.Fatal(err)
+					}
+					short, err := Judge(t.Context(), tr, who, nil, server)
+					if err != nil || len(short) != len(found) {
+						t.Errorf("%v, uid %d of groups %v, in %v:\n finds %v, %v; want %v", server, uid, in, tr, short, err, found)
+					}
+				}
+			}
+		}
+	})
+}
+
+// To see that a home is not sound costs no look: far away each is a round trip.
+func TestSoundLooks(t *testing.T) {
+	for _, tr := range []tree{good(), good(home, "d0777 1000 1000"), good(home, "-> /srv/pi"), good(keys, ""), good(keys+"2", "f0600 1000 1000")} {
+		looks := func(keysFiles []string) int {
+			c := &countedTree{tree: tr}
+			if _, err := Judge(t.Context(), c, pi, keysFiles, OpenSSH); err != nil {
+				t.Fatal(err)
+			}
+			return c.looks
+		}
+		if got, want := looks(nil), looks([]string{keys, keys + "2"}); got > want {
+			t.Errorf("%v: %d looks, %d where the files are named", tr, got, want)
+		}
+	}
+}
