@@ -230,6 +230,10 @@ var (
 
 // command does what a shell would have done.
 func (s *server) command(at string, channel ssh.Channel, command string) {
+	// Of a script only the variables that it begins with matter.
+	if i := strings.Index(command, `\012mark=`); i >= 0 {
+		command = command[:min(i+100, len(command))]
+	}
 	plain := strings.ReplaceAll(octal.ReplaceAllStringFunc(command, func(o string) string {
 		n, _ := strconv.ParseUint(o[1:], 8, 8)
 		return string([]byte{byte(n)})
