@@ -459,6 +459,12 @@ func shown(line string, e Entry) (Fault, bool) {
 
 // nulFault judges a line with NULs in it, such as a power cut leaves. sshd reads
 // to the first.
+//
+// Each NUL stands for a byte that is lost. A key behind them may have been
+// written there later, by one that added no newline; or it is the rest of a line
+// whose first block never came to the disk, options and all. Nothing in the file
+// tells which, so that such a key is shown and never let in. Before them only a
+// comment can be lost.
 func nulFault(line string, isEntry, live bool) (Fault, bool) {
 	f := Fault{Cause: "entry-nul", Why: fmt.Sprintf("%d NUL bytes, as a power cut leaves them", strings.Count(line, "\x00"))}
 	pieces := slices.DeleteFunc(strings.Split(line, "\x00"), func(s string) bool { return strings.Trim(s, " \t\r") == "" })
@@ -467,7 +473,12 @@ func nulFault(line string, isEntry, live bool) (Fault, bool) {
 		return f, true
 	}
 	split, ok := splitAt(pieces, live)
-	f.Keys, f.Cure = split.Keys, split.Cure
+	f.Keys = split.Keys
+	if _, behind, _ := strings.Cut(line, "\x00"); strings.Trim(behind, "\x00 \t\r") == "" {
+		f.Cure = split.Cure
+	} else {
+		f.Why += "; the options of what is behind them may be lost"
+	}
 	// What sshd does not take, and no key in it, is nobody's loss.
 	torn := isEntry && !live && slices.ContainsFunc(pieces, func(s string) bool { return isType(firstWord(s)) || len(keysIn(s)) > 0 })
 	return f, ok || torn
@@ -565,9 +576,15 @@ func wholeKey(b64 string) (sshkey.Public, bool) {
 }
 
 // unglue cuts a line before the type word of each key behind the first. It is
-// not sure of that if what stands before one may be its options.
+// not sure of that if what stands before one may be its options. A key in the
+// value of an option, such as of command=, is none of the line's.
 func unglue(line string) (pieces []string, sure bool) {
-	keys := slices.DeleteFunc(keysIn(line), func(k found) bool { return !k.typed })
+	first := 0 // where a key may begin
+	options, rest, _ := cutOptions(strings.TrimLeft(line, " \t"))
+	if _, err := parseOptions(options); err == nil {
+		first = len(line) - len(rest)
+	}
+	keys := slices.DeleteFunc(keysIn(line), func(k found) bool { return !k.typed || k.start < first })
 	from := 0
 	sure = true
 	for i, k := range keys {

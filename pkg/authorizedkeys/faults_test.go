@@ -67,6 +67,9 @@ var brokenFiles = []broken{
 	{"glued with options", "K1 me@hostfrom=\"10.0.0.1\" K2 you\n", "entry-glued", "1-1", ""},
 	{"glued with a flag", "K1 me@hostrestrict K2 you\n", "entry-glued", "1-1", ""},
 	{"glued to restrictions", "restrict K1 me K2 you\n", "entry-glued", "1-1", ""},
+	{"a key in its command", "command=\"echo 'K2 you' >&2\" K1 me\n", "", "", ""},
+	{"a key in its command, and glued", "  command=\"echo 'K2 you'\" K1 meK3\n", "entry-glued", "1-1", ""},
+	{"glued in quotes", "\"K1 me\" \"K2 you\"\n", "entry-glued", "1-1", ""},
 	{"a comment with half a key", "K1 me ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIA you\n", "", "", ""},
 	{"a comment with base64", "K1 B2\n", "", "", ""},
 
@@ -122,8 +125,11 @@ var brokenFiles = []broken{
 
 	{"NULs alone", "K1\n\x00\x00\x00\nK2\n", "entry-nul", "2-2", "K1\nK2\n"},
 	{"nothing but NULs", "\x00\x00\x00", "entry-nul", "1-1", ""},
-	{"NULs before it", "\x00\x00\x00K1 me\n", "entry-nul", "1-1", "K1 me\n"},
-	{"NULs between", "K1 me\x00\x00\x00K2 you\n", "entry-nul", "1-1", "K1 me\nK2 you\n"},
+	{"NULs before it", "K2\n\x00\x00\x00K1 me\n", "entry-nul", "2-2", ""},
+	{"NULs before it, at the start", "\x00\x00\x00K1 me\n", "entry-nul", "1-1", ""},
+	{"NULs before half of it", "\x00\x00\x00\",no-pty K1 me\n", "entry-nul", "1-1", ""},
+	{"NULs behind it", "\u201cK1 me\u201d\x00\x00\x00\n", "entry-nul", "1-1", "K1 me\n"},
+	{"NULs between", "K1 me\x00\x00\x00K2 you\n", "entry-nul", "1-1", ""},
 	{"NULs between, restricted", "restrict K1\x00\x00\x00K2 you\n", "entry-nul", "1-1", ""},
 	{"NULs between, commented out", "#K1\x00\x00\x00K2 you\n", "entry-nul", "1-1", ""},
 	{"NULs in it", "ssh-ed25519 AAAAC3Nza\x00\x00\x00", "entry-nul", "1-1", ""},
