@@ -2,6 +2,8 @@ package sshkey
 
 import (
 	"bytes"
+	"crypto/ecdh"
+	"crypto/ed25519"
 	"encoding/base64"
 	"errors"
 	"slices"
@@ -19,14 +21,15 @@ type Envelope struct {
 }
 
 // A FileError is why ssh(1) would not read a private key file, by ssh's rules
-// and not x/crypto's, which is more lenient.
+// and not x/crypto's, which is more lenient; or why it reads one with which no
+// server lets it in.
 type FileError struct {
 	Cause  string // "key-damaged" or "key-format" of pi-key-causes(7)
 	Reason string // "lines end in CR LF", "PuTTY .ppk", …
 	hint   string
 }
 
-func (e *FileError) Error() string { return "ssh would not read it: " + e.Reason }
+func (e *FileError) Error() string { return "ssh cannot use it: " + e.Reason }
 
 // Hint returns the way on, "" if none is known.
 func (e *FileError) Hint() string { return e.hint }
@@ -51,8 +54,8 @@ const (
 // *FileError.
 //
 // Of OpenSSH's format it checks all that stands in clear; of an unencrypted
-// key also that its private part is whole and belongs to the public one. Of
-// PEM, which OpenSSL reads for ssh, it checks the frame and the outer fields.
+// key also that its private part is whole and belongs to the public one, of
+// Ed25519 and ECDSA by computing that. Of PEM, which OpenSSL reads for ssh, it checks the frame and the outer fields.
 func OpenEnvelope(data []byte) (Envelope, error) {
 	if bytes.HasPrefix(data, []byte(beginOpenSSH)) {
 		return openOpenSSH(data)
@@ -191,6 +194,7 @@ func checkPrivate(private []byte, public Public) (comment string, err error) {
 		}
 	}
 	secrets := 1
+	belongs := func() bool { return true }
 	switch public.Type {
 	case "ssh-rsa": // n, e here; e, n there
 		n, e := w.string(), w.string()
@@ -200,14 +204,23 @@ func checkPrivate(private []byte, public Public) (comment string, err error) {
 		match(4)
 	case "ssh-ed25519":
 		match(1)
-		if secret := w.string(); len(secret) != 64 {
+		secret := w.string()
+		if len(secret) != ed25519.PrivateKeySize {
 			return "", torn
 		}
 		secrets = 0
+		belongs = func() bool {
+			// ssh takes the second half as it stands for the public key when it signs.
+			return bytes.Equal(ed25519.NewKeyFromSeed(secret[:ed25519.SeedSize]), secret) &&
+				bytes.HasSuffix(public.Blob, secret[ed25519.SeedSize:])
+		}
 	case "ssh-mldsa44-ed25519@openssh.com":
 		match(1)
 	case "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521":
 		match(2)
+		secret := w.string()
+		secrets = 0
+		belongs = func() bool { return ofPoint(secret, public) }
 	case "sk-ssh-ed25519@openssh.com":
 		match(2)
 		w.take(1)   // flags
@@ -234,7 +247,32 @@ func checkPrivate(private []byte, public Public) (comment string, err error) {
 			return "", torn
 		}
 	}
+	if !belongs() {
+		return "", errors.New("its secret number is not that of its public key")
+	}
 	return comment, nil
+}
+
+// ofPoint reports whether a secret number is that of an ECDSA key.
+func ofPoint(secret []byte, public Public) bool {
+	w := &wire{rest: public.Blob}
+	w.string() // type
+	var curve ecdh.Curve
+	size := 0
+	switch string(w.string()) {
+	case "nistp256":
+		curve, size = ecdh.P256(), 32
+	case "nistp384":
+		curve, size = ecdh.P384(), 48
+	case "nistp521":
+		curve, size = ecdh.P521(), 66
+	}
+	number := bytes.TrimLeft(secret, "\x00")
+	if len(number) > size {
+		return false
+	}
+	key, err := curve.NewPrivateKey(append(make([]byte, size-len(number)), number...))
+	return err == nil && bytes.Equal(key.PublicKey().Bytes(), w.string())
 }
 
 // instead says what a file is that starts like no private key of ssh's.

@@ -1,8 +1,8 @@
 // Package sshkey knows OpenSSH's keys as files and lines: public keys as
 // opaque blobs with a type word and a comment, fingerprints, randomart, and
 // the envelope of private key files without opening it. It does no
-// cryptography, so that every well-formed key passes, also one of a type that
-// nobody has invented yet.
+// cryptography on public keys, so that every well-formed one passes, also one of
+// a type that nobody has invented yet.
 package sshkey
 
 import (
