@@ -244,6 +244,7 @@ func (l *login) run() (*Client, error) {
 	var trusted []byte
 	turned := make(chan struct{})
 	sshConn, chans, reqs, err := ssh.NewClientConn(l.conn, "", &ssh.ClientConfig{
+		Config:            algorithms,
 		User:              l.cfg.User,
 		HostKeyAlgorithms: l.cfg.HostKeyAlgorithms,
 		ClientVersion:     "SSH-2.0-pi-key-tools",

@@ -1,0 +1,4 @@
+package session
+
+// Algorithms shows the tests what is offered.
+var Algorithms = algorithms
