@@ -143,7 +143,7 @@ var thisSide = []Entry{
 	}, {
 		Word:     "key-damaged",
 		Meaning:  "The private key file is torn, empty or altered, so that ssh cannot read it.",
-		Evidence: "The raw bytes were looked at: lines that end in CR LF, no newline at the end, text before the first line, NUL bytes, or an end that is missing.",
+		Evidence: "The raw bytes were looked at: lines that end in CR LF, no newline at the end, text before the first line, NUL bytes, or an end that is missing; or it signed, and the public key does not verify that.",
 		Cure:     "Restore the file byte for byte from a copy, or make a new pair: pikeygen -f FILE.",
 	}, {
 		Word:     "key-format",

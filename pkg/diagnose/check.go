@@ -148,7 +148,8 @@ func worthLooking(verdict record.Record, rep *session.Report, keys int) bool {
 func refusedKeys(rep *session.Report, offers []session.Key) []sshkey.Public {
 	var refused []session.Key
 	for _, o := range rep.Offers {
-		if o.Answer == session.Refused || o.Answer == session.Unasked || o.Answer == session.Unanswered {
+		switch o.Answer {
+		case session.Refused, session.SignatureRefused, session.Unasked, session.Unanswered:
 			refused = append(refused, o.Key)
 		}
 	}

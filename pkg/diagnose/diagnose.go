@@ -60,8 +60,8 @@ func Login(ctx context.Context, host *connect.Host, keys connect.Keys, rep *sess
 	if r, impostor := hostKeyUnproven(err); impostor {
 		return r
 	}
-	if rep.Stage == session.KeyExchange && !speaksSSH2(rep) { // what it does then makes no difference
-		return keyExchange(rep, err)
+	if errors.Is(err, session.ErrNotSSH2) {
+		return failure("not-ssh", "", "", "it speaks %s, not SSH 2", cut(rep.ServerVersion))
 	}
 	if r, ended := contextEnd(ctx, string(rep.Stage)); ended {
 		if rep.Stage == session.Dialling && r.Cause == "too-slow" {
@@ -225,15 +225,7 @@ func versions(host *connect.Host, rep *session.Report) record.Record {
 // 4.2, and where reading of one without an end is given up.
 const maxVersion = 255
 
-// speaksSSH2 judges the version by RFC 4253 section 5.1.
-func speaksSSH2(rep *session.Report) bool {
-	return strings.HasPrefix(rep.ServerVersion, "SSH-2.0-") || strings.HasPrefix(rep.ServerVersion, "SSH-1.99-")
-}
-
 func keyExchange(rep *session.Report, err error) record.Record {
-	if !speaksSSH2(rep) {
-		return failure("not-ssh", "", "", "it speaks %s, not SSH 2", cut(rep.ServerVersion))
-	}
 	var negotiation *ssh.AlgorithmNegotiationError
 	if errors.As(err, &negotiation) {
 		return failure("no-common-algorithm", "", "", "%v", negotiation)
@@ -326,26 +318,33 @@ func signing(keys connect.Keys, rep *session.Report) (record.Record, bool) {
 		return failure("agent-restricted", fp, "add it for this host too: ssh-add -d KEY; ssh-add -h HOST KEY, with every HOST that it is for",
 			taken+"the agent holds it for other destinations only"), true
 	case errors.Is(o.Err, identity.ErrAgentRefused):
-		return failure("agent-refused", fp, fmt.Sprintf("add it again: ssh-add -d %[1]s; ssh-add %[1]s (and ssh-add -X if the agent is locked)", keyFile(o.Key.Name)),
-			taken+"%v", o.Err), true
+		return failure("agent-refused", fp, addAgain(o.Key.Name)+" (and ssh-add -X if the agent is locked)", taken+"%v", o.Err), true
 	case errors.As(o.Err, &unsupported):
 		return failure("key-format", unsupported.Path, unsupported.Hint(), taken+"%s", unsupported.Reason), true
 	case errors.Is(o.Err, secret.ErrNobody), errors.Is(o.Err, identity.ErrPassphraseNeeded):
 		return failure("key-encrypted", o.Key.Name, add, taken+"it has a passphrase, no agent holds it, and there is nobody to ask"), true
 	}
-	// The passphrase is wrong, was not given, or its file cannot be read.
-	if c, _ := keys.Find(o.Key.Public); c.Pair != nil && c.Pair.Private.Encrypted {
+	c, _ := keys.Find(o.Key.Public)
+	switch wrong := errors.Is(o.Err, session.ErrSignature); {
+	case wrong && c.Agent:
+		return failure("agent-refused", fp, addAgain(o.Key.Name), taken+"%v: the agent signs with another key", session.ErrSignature), true
+	case wrong:
+		return failure("key-damaged", o.Key.Name, "restore the file from a copy, or make a new pair: pikeygen -f FILE",
+			taken+"%v: the secret in the file is not that of the public key in it", session.ErrSignature), true
+	case c.Pair != nil && c.Pair.Private.Encrypted:
+		// The passphrase is wrong, was not given, or its file cannot be read.
 		return failure("key-encrypted", o.Key.Name, add, taken+"%v", o.Err), true
 	}
 	return failure("key-damaged", o.Key.Name, "", taken+"%v", o.Err), true
 }
 
-// keyFile is what ssh-add should be given for a key that the agent holds.
-func keyFile(name string) string {
+// addAgain is how the agent gets a key anew that it holds.
+func addAgain(name string) string {
+	file := "KEY"
 	if path, ok := strings.CutSuffix(name, " (agent)"); ok {
-		return hostfs.Quote(path)
+		file = hostfs.Quote(path)
 	}
-	return "KEY"
+	return fmt.Sprintf("add it again: ssh-add -d %[1]s; ssh-add %[1]s", file)
 }
 
 // password is the case of a login that also had a password to try.
@@ -434,8 +433,12 @@ func unoffered(host *connect.Host, keys connect.Keys) (file, hint string) {
 // refused lists what remains possible: from outside, all of it looks the same.
 func refused(host *connect.Host, keys connect.Keys, rep *session.Report, asked []session.Offer) record.Record {
 	var offered []string
+	signed := ""
 	for _, o := range asked {
 		offered = append(offered, o.Key.Public.Name()+" "+o.Key.Public.Fingerprint())
+		if o.Answer == session.SignatureRefused {
+			signed = fmt.Sprintf("the server would take %s, and refuses its signature, which is right; ", o.Key.Public.Fingerprint())
+		}
 	}
 	subject := ""
 	if len(offered) == 1 {
@@ -448,9 +451,9 @@ func refused(host *connect.Host, keys connect.Keys, rep *session.Report, asked [
 	if file, other := unoffered(host, keys); file != "" {
 		hint += "\nhint: " + file + " was not offered; " + other
 	}
-	return failure("key-refused", subject, hint,
+	return failure("key-refused", subject, hint, signed+
 		"%s refused for user %s (%s); it can be: key-not-installed, home-writable, dir-writable, keys-writable, wrong-owner, keys-unreadable, keys-file-elsewhere, "+
-			"an option of its line, no such user, or a user who may not log in; the server's log says which: journalctl -u ssh",
+		"an option of its line, no such user, or a user who may not log in; the server's log says which: journalctl -u ssh",
 		plural(len(offered), "key"), host.Config.User, strings.Join(offered, ", "))
 }
 

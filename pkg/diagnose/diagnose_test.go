@@ -170,7 +170,7 @@ func TestLoginWords(t *testing.T) {
 			want: record.Record{Cause: "not-ssh", Detail: "it says: HTTP/1.1 400 Bad Request", Hint: "what listens at port 22 is no SSH server: another port? -p PORT"}},
 		{name: "a long line", rep: session.Report{Stage: session.Versions, Start: []byte(strings.Repeat("x", 4096))}, err: io.EOF,
 			want: record.Record{Cause: "not-ssh", Detail: "it says: " + strings.Repeat("x", 200), Hint: "what listens at port 22 is no SSH server: another port? -p PORT"}},
-		{name: "SSH 1", rep: session.Report{Stage: session.KeyExchange, Start: []byte("SSH-1.5-old\n"), ServerVersion: "SSH-1.5-old"}, err: io.EOF,
+		{name: "SSH 1", rep: session.Report{Stage: session.Versions, Start: []byte("SSH-1.5-old\n"), ServerVersion: "SSH-1.5-old"}, err: session.ErrNotSSH2,
 			want: record.Record{Cause: "not-ssh", Detail: "it speaks SSH-1.5-old, not SSH 2"}},
 		{name: "cut in the key exchange", rep: session.Report{Stage: session.KeyExchange, ServerVersion: "SSH-1.99-old"}, err: io.EOF,
 			want: record.Record{Cause: "connection-dropped", Detail: "the connection ended during the key exchange with SSH-1.99-old: key exchange: EOF"}},
@@ -276,6 +276,18 @@ func TestLoginWords(t *testing.T) {
 			r.Offers[0] = offerA(session.SignFailed, errors.New("/h/id: halves do not fit"))
 		}),
 			err: session.ErrDenied, want: record.Record{Cause: "key-damaged", Subject: "/home/me/.ssh/id a", Detail: "the server would take the key, but /h/id: halves do not fit"}},
+		{name: "a wrong signature", rep: auth(func(r *session.Report) {
+			r.Offers[0] = offerA(session.SignFailed, fmt.Errorf("%w: ssh: signature did not verify", session.ErrSignature))
+		}),
+			err: session.ErrDenied, want: record.Record{Cause: "key-damaged", Subject: "/home/me/.ssh/id a",
+				Detail: "the server would take the key, but its signature is wrong: the secret in the file is not that of the public key in it",
+				Hint:   "restore the file from a copy, or make a new pair: pikeygen -f FILE"}},
+		{name: "a wrong signature of the agent", keys: connect.Keys{Candidates: []connect.Candidate{{Key: session.Key{Public: keyB, Name: "agent"}, Agent: true}}},
+			rep: auth(func(r *session.Report) {
+				r.Offers = append(r.Offers, session.Offer{Key: session.Key{Public: keyB, Name: "agent"}, Answer: session.SignFailed, Err: session.ErrSignature})
+			}),
+			err: session.ErrDenied, want: record.Record{Cause: "agent-refused", Subject: printB,
+				Detail: "the server would take the key, but its signature is wrong: the agent signs with another key", Hint: "add it again: ssh-add -d KEY; ssh-add KEY"}},
 
 		{name: "nobody to ask for the password", rep: auth(func(r *session.Report) { r.PasswordErr = secret.ErrNobody }), err: session.ErrDenied,
 			want: record.Record{Cause: "password-needed", Detail: "no key lets pi@pi.local in, and nobody can be asked for it: no file, no askpass program and no terminal",
@@ -335,6 +347,8 @@ func TestLoginWords(t *testing.T) {
 
 		{name: "one key refused", rep: auth(func(*session.Report) {}), err: session.ErrDenied,
 			want: record.Record{Cause: "key-refused", Subject: printA, Detail: "1 key refused for user pi (ED25519 " + printA + "); " + couldBe, Hint: inHint}},
+		{name: "a right signature refused", rep: auth(func(r *session.Report) { r.Offers[0].Answer = session.SignatureRefused }), err: session.ErrDenied,
+			want: record.Record{Cause: "key-refused", Subject: printA, Detail: "the server would take " + printA + ", and refuses its signature, which is right; 1 key refused for user pi (ED25519 " + printA + "); " + couldBe, Hint: inHint}},
 		{name: "two keys refused", rep: auth(func(r *session.Report) { r.Offers = append(r.Offers, offerB(session.Refused)) }), err: session.ErrDenied,
 			want: record.Record{Cause: "key-refused", Detail: "2 keys refused for user pi (ED25519 " + printA + ", ECDSA " + printB + "); " + couldBe, Hint: inHint}},
 		{name: "a key refused, and no password", rep: auth(func(r *session.Report) { r.Methods = []string{"publickey"} }), err: session.ErrDenied,

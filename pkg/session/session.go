@@ -86,13 +86,14 @@ type Answer string
 // The answers to an offered key, or to a password. A password is not asked
 // about, and not signed with.
 const (
-	Refused    Answer = "refused"
-	Accepted   Answer = "accepted"    // to the question; nothing was signed
-	SignFailed Answer = "sign-failed" // accepted, and then our side could not sign
-	Partial    Answer = "partial"     // it counted, but the server wants more
-	LogsIn     Answer = "logs-in"
-	Unanswered Answer = "unanswered" // the connection ended first
-	Unasked    Answer = "unasked"    // the server takes no signature algorithm that the key has
+	Refused          Answer = "refused"
+	Accepted         Answer = "accepted"          // to the question; nothing was signed
+	SignFailed       Answer = "sign-failed"       // accepted, and then our side could not sign, or signed wrongly
+	SignatureRefused Answer = "signature-refused" // accepted, and then the server refused the signature, which is right
+	Partial          Answer = "partial"           // it counted, but the server wants more
+	LogsIn           Answer = "logs-in"
+	Unanswered       Answer = "unanswered" // the connection ended first
+	Unasked          Answer = "unasked"    // the server takes no signature algorithm that the key has
 )
 
 // An Offer is a key that was offered and what became of it.
@@ -156,6 +157,14 @@ var ErrDenied = errors.New("permission denied")
 // ErrSilent means that the server took the connection and did not say its
 // version within Config.ConnectTimeout.
 var ErrSilent = errors.New("no version came within ConnectTimeout")
+
+// ErrNotSSH2 means that the server's version is not one of SSH 2 (RFC 4253
+// section 5.1). What it would do next makes no difference.
+var ErrNotSSH2 = errors.New("the server does not speak SSH 2")
+
+// ErrSignature means that what was signed is no signature of the key that was
+// offered: the private half is damaged, or an agent signs with another.
+var ErrSignature = errors.New("its signature is wrong")
 
 // ErrHostKey means that the server showed a host key that it does not have:
 // its signature of the key exchange is not that key's. Somebody else may be
@@ -279,7 +288,7 @@ func (l *login) run() (*Client, error) {
 	if err != nil {
 		stop()
 		raw.Close()
-		if l.rep.Stage == Versions && l.rep.ServerVersion != "" {
+		if l.rep.Stage == Versions && l.rep.ServerVersion != "" && !errors.Is(err, ErrNotSSH2) {
 			l.rep.Stage = KeyExchange
 		}
 		if hostKeyErr != nil {
@@ -437,6 +446,12 @@ func (l *login) settle(success, ended bool) {
 		o.answer = Unasked
 	case o.answer == Unanswered && !l.conn.lost() && !ended:
 		o.answer = Refused
+		if o.signed {
+			o.answer = SignatureRefused
+			if err := o.verify(); err != nil {
+				o.answer, o.err = SignFailed, fmt.Errorf("%w: %w", ErrSignature, err)
+			}
+		}
 		l.refused++
 	}
 	l.cfg.Trace("%s: %s", o.key.Public.Fingerprint(), o.answer)
@@ -446,13 +461,15 @@ func (l *login) settle(success, ended bool) {
 // An offer is the signer of one key. x/crypto asks the server about the key
 // first and calls it only when the answer was yes.
 type offer struct {
-	ctx      context.Context
-	key      Key
-	exchange Exchange
-	answer   Answer
-	writes   int // of the connection before it was offered
-	signed   bool
-	err      error
+	ctx       context.Context
+	key       Key
+	exchange  Exchange
+	answer    Answer
+	writes    int // of the connection before it was offered
+	signed    bool
+	data      []byte // that was signed
+	signature *ssh.Signature
+	err       error
 }
 
 func (o *offer) PublicKey() ssh.PublicKey { return opaqueKey{o.key.Public} }
@@ -481,8 +498,17 @@ func (o *offer) SignWithAlgorithm(rand io.Reader, data []byte, algorithm string)
 		o.answer, o.err = SignFailed, err
 		return nil, err
 	}
-	o.signed = true
+	o.signed, o.data, o.signature = true, bytes.Clone(data), sig
 	return sig, nil
+}
+
+// verify returns what is wrong with the signature; nil if it cannot be told.
+func (o *offer) verify() error {
+	public, err := ssh.ParsePublicKey(o.key.Public.Plain().Blob)
+	if err != nil {
+		return nil // a type that x/crypto does not know
+	}
+	return public.Verify(o.data, o.signature)
 }
 
 func (o *offer) sign(rand io.Reader, data []byte, algorithm string) (*ssh.Signature, error) {
@@ -570,8 +596,11 @@ func (s *sniffer) Read(b []byte) (int, error) {
 	if !s.keyed {
 		early := len(s.head) < maxStart
 		s.head = append(s.head, b[:min(n, maxClear-len(s.head))]...)
-		if early && versionLine(s.head) != "" {
+		if version := versionLine(s.head); early && version != "" {
 			s.spoke()
+			if !strings.HasPrefix(version, "SSH-2.0-") && !strings.HasPrefix(version, "SSH-1.99-") {
+				return 0, ErrNotSSH2 // x/crypto would talk to it, and wait
+			}
 		}
 	}
 	if err != nil {

@@ -188,6 +188,43 @@ func TestKeyboardInteractive(t *testing.T) {
 	client.Close()
 }
 
+// A signature that the server refuses is told from a key that it refuses, and
+// one that is wrong from one that is right.
+func TestSignatureRefused(t *testing.T) {
+	t.Parallel()
+	user := sshtest.AddUser(t, sshtest.UserConfig{})
+	sshd := sshtest.StartSSHD(t, sshtest.SSHDConfig{})
+	refuses := sshtest.StartHostile(t, sshtest.RefusesSignature)
+	for _, keyType := range []string{"ed25519", "ecdsa", "rsa"} {
+		good, other := sshtest.NewKey(t, t.TempDir(), keyType), sshtest.NewKey(t, t.TempDir(), keyType)
+		user.Authorize(t, good.Line)
+		damaged := offer(t, good)
+		damaged.Signer = func(context.Context, session.Exchange) (ssh.Signer, error) { return other.Signer, nil }
+		for _, tt := range []struct {
+			name string
+			at   sshtest.Endpoint
+			key  session.Key
+			want session.Answer
+			err  error
+		}{
+			{"the key itself", sshd.Endpoint, offer(t, good), session.LogsIn, nil},
+			{"not there", sshd.Endpoint, offer(t, other), session.Refused, nil},
+			{"signed by another", sshd.Endpoint, damaged, session.SignFailed, session.ErrSignature},
+			{"refused though right", refuses.Endpoint, offer(t, good), session.SignatureRefused, nil},
+		} {
+			cfg := config(tt.at.Addr, trusts(tt.at))
+			cfg.User, cfg.Keys = user.Name, []session.Key{tt.key}
+			client, rep, err := session.Login(timeLimit(t, 10*time.Second), cfg)
+			if client != nil {
+				client.Close()
+			}
+			if len(rep.Offers) != 1 || rep.Offers[0].Answer != tt.want || !errors.Is(rep.Offers[0].Err, tt.err) {
+				t.Errorf("%s, %s: %v, %+v", keyType, tt.name, err, rep.Offers)
+			}
+		}
+	}
+}
+
 // No server holds us: each of these ends by the time limit, at the stage that
 // it really reached, and none gets more than one secret.
 func TestHostileServers(t *testing.T) {
@@ -195,7 +232,7 @@ func TestHostileServers(t *testing.T) {
 		sshtest.Silent: session.Versions, sshtest.ClosesAtOnce: session.Versions, sshtest.MaxStartups: session.Versions,
 		sshtest.Penalised: session.Versions, sshtest.HTTP: session.Versions, sshtest.EndlessLines: session.Versions,
 		sshtest.EndlessVersion: session.Versions, sshtest.Drips: session.Versions,
-		sshtest.SSH1: session.KeyExchange, sshtest.ResetsAfterVersion: session.KeyExchange,
+		sshtest.SSH1: session.Versions, sshtest.ResetsAfterVersion: session.KeyExchange,
 		sshtest.GarbageAfterVersion: session.KeyExchange, sshtest.HangsInKex: session.KeyExchange,
 		sshtest.NoCommonAlgorithm: session.KeyExchange, sshtest.Impostor: session.KeyExchange,
 		sshtest.AnyoneLogsIn: session.LoggedIn, sshtest.ExecFloods: session.LoggedIn, sshtest.ExecHangs: session.LoggedIn,
@@ -207,7 +244,7 @@ func TestHostileServers(t *testing.T) {
 	}
 	secretsNever := []sshtest.Hostile{sshtest.PromptsForNothing, sshtest.PromptsTwice, sshtest.PromptsEchoed, sshtest.PromptsForNew, sshtest.PromptsForKey}
 	logins := map[sshtest.Hostile]error{
-		sshtest.Impostor: session.ErrHostKey, sshtest.DebugFloods: session.ErrTooSlow, sshtest.BannerFloods: session.ErrTooSlow,
+		sshtest.SSH1: session.ErrNotSSH2, sshtest.Impostor: session.ErrHostKey, sshtest.DebugFloods: session.ErrTooSlow, sshtest.BannerFloods: session.ErrTooSlow,
 		sshtest.PromptsForNothing: session.ErrTooSlow, sshtest.PromptsAgain: session.ErrDenied, sshtest.WantsMore: session.ErrDenied,
 	}
 	runs := map[sshtest.Hostile]error{
