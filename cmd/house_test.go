@@ -25,6 +25,7 @@ import (
 	"testing"
 
 	"pi-key-tools/pkg/cause"
+	"pi-key-tools/pkg/record"
 	"pi-key-tools/pkg/sshtest"
 )
 
@@ -348,7 +349,7 @@ func TestCausesAreDocumented(t *testing.T) {
 			continue
 		}
 		delete(page, e.Word)
-		want := []string{e.Meaning, "Known by: " + e.Evidence}
+		want := []string{e.Meaning, "Known by: " + e.Evidence, "Example: " + strings.ReplaceAll(e.Example, "\t", "  ")}
 		if e.Cure != "" {
 			want = append(want, "Cure: "+e.Cure)
 		}
@@ -358,6 +359,27 @@ func TestCausesAreDocumented(t *testing.T) {
 	}
 	for word := range page {
 		t.Errorf("man/pi-key-causes.7 has %s, pkg/cause has not", word)
+	}
+}
+
+// The example of a cause is a record as a program prints it, or the note of a
+// word that no record carries.
+func TestCausesHaveExamples(t *testing.T) {
+	for _, e := range cause.All() {
+		if len(e.Example) > 320 {
+			t.Errorf("%s: an example of %d bytes", e.Word, len(e.Example))
+		}
+		if regexp.MustCompile(`^pikeycheck: [!-~]+: ` + e.Word + `: [ -~]+$`).MatchString(e.Example) {
+			continue
+		}
+		unfit := record.OK
+		if e.Cure == "" { // it is one of what is well
+			unfit = record.Fail
+		}
+		r, ok := record.Parse(e.Example)
+		if !ok || string(r.AppendText(nil)) != e.Example+"\n" || r.Cause != e.Word || r.Verdict == unfit || r.Subject == "" || r.Detail == "" {
+			t.Errorf("%s: not a record that says so: %q", e.Word, e.Example)
+		}
 	}
 }
 
@@ -374,6 +396,7 @@ func causesOfPage(page string) map[string][]string {
 		case word == "":
 		case strings.HasPrefix(line, ".El"):
 			word = ""
+		case strings.HasPrefix(line, ".Bd "), line == ".Ed": // around the example
 		case line == ".Pp":
 			causes[word] = append(causes[word], "")
 		default:

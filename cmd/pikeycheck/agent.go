@@ -371,7 +371,7 @@ func (j *agentJob) turnLock(ctx context.Context) error {
 	r := record.Record{Verdict: record.Done, Cause: "agent-locked", Subject: j.agent.Socket, Detail: "it lists and uses no key until pikeycheck -X"}
 	do := j.agent.Lock
 	if j.unlock {
-		r.Cause, r.Detail, do = "agent-unlocked", "", j.agent.Unlock
+		r.Cause, r.Detail, do = "agent-unlocked", "it lists and uses its keys again", j.agent.Unlock
 	}
 	if err := do(ctx, word); err != nil {
 		r.Verdict, r.Cause, r.Detail = record.Fail, "agent-refused", err.Error()

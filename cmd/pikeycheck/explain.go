@@ -24,7 +24,7 @@ func explain(env *cli.Env, word string) error {
 		}
 		return cli.WithHint(fmt.Errorf("--explain: no cause is called %q", word), "%s", hint)
 	}
-	text := fmt.Sprintf("%s\n    %s\n    Known by: %s\n", e.Word, e.Meaning, e.Evidence)
+	text := fmt.Sprintf("%s\n    %s\n    Known by: %s\n    Example: %s\n", e.Word, e.Meaning, e.Evidence, e.Example)
 	if e.Cure != "" {
 		text += fmt.Sprintf("    Cure: %s\n", e.Cure)
 	}
