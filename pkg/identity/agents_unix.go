@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 )
@@ -33,25 +34,35 @@ func agentSockets(home string, getenv func(string) string) []string {
 // maxAgents is how many sockets are tried; the leftovers of years may be there.
 const maxAgents = 50
 
+// agentPatience is how long an agent has, which may be stopped.
+const agentPatience = 300 * time.Millisecond
+
 // FindAgents looks for agents of the user that answer, other than the one at
-// the socket except, where agents usually are. Only what belongs to the user,
-// folder and socket, is talked to. Those that hold keys come first.
+// the socket except, where agents usually are; all are asked at once. Only what
+// belongs to the user, folder and socket, is talked to. Those that hold keys
+// come first.
 func FindAgents(ctx context.Context, home string, getenv func(string) string, except string) []FoundAgent {
-	var found []FoundAgent
-	tried := 0
+	ctx, cancel := context.WithTimeout(ctx, agentPatience)
+	defer cancel()
+	var sockets []string
 	for _, pattern := range agentSockets(home, getenv) {
-		sockets, _ := filepath.Glob(pattern) // the patterns are good
-		for _, socket := range sockets {
-			known := func(f FoundAgent) bool { return f.Socket == socket }
-			if socket == except || slices.ContainsFunc(found, known) || !ours(socket) || !ours(filepath.Dir(socket)) {
-				continue
+		paths, _ := filepath.Glob(pattern) // the patterns are good
+		for _, path := range paths {
+			if len(sockets) < maxAgents && path != except && !slices.Contains(sockets, path) && ours(path) && ours(filepath.Dir(path)) {
+				sockets = append(sockets, path)
 			}
-			if tried++; tried > maxAgents {
-				return found
-			}
-			if n, err := countKeys(ctx, socket); err == nil {
-				found = append(found, FoundAgent{socket, n})
-			}
+		}
+	}
+	keys := make([]int, len(sockets)) // that each holds; -1 for one that does not answer
+	var all sync.WaitGroup
+	for i, socket := range sockets {
+		all.Go(func() { keys[i] = countKeys(ctx, socket) })
+	}
+	all.Wait()
+	var found []FoundAgent
+	for i, socket := range sockets {
+		if keys[i] >= 0 {
+			found = append(found, FoundAgent{socket, keys[i]})
 		}
 	}
 	slices.SortStableFunc(found, func(a, b FoundAgent) int { return min(b.Keys, 1) - min(a.Keys, 1) })
@@ -68,15 +79,16 @@ func ours(path string) bool {
 	return ok && int(st.Uid) == os.Getuid()
 }
 
-// countKeys asks an agent, which may be stopped, and gives up soon.
-func countKeys(ctx context.Context, socket string) (int, error) {
-	ctx, cancel := context.WithTimeout(ctx, 300*time.Millisecond)
-	defer cancel()
+// countKeys returns how many keys an agent holds; -1 if it does not answer.
+func countKeys(ctx context.Context, socket string) int {
 	a, err := DialAgent(ctx, socket)
 	if err != nil {
-		return 0, err
+		return -1
 	}
 	defer a.Close()
 	keys, err := a.Keys(ctx)
-	return len(keys), err
+	if err != nil {
+		return -1
+	}
+	return len(keys)
 }

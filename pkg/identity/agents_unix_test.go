@@ -3,11 +3,13 @@
 package identity_test
 
 import (
+	"fmt"
 	"net"
 	"os"
 	"path/filepath"
 	"slices"
 	"testing"
+	"time"
 
 	"pi-key-tools/pkg/identity"
 	"pi-key-tools/pkg/sshtest"
@@ -46,6 +48,13 @@ func TestFindAgents(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer silent.Close()
+	for i := range 20 { // they are waited for together
+		folder := filepath.Join(home, fmt.Sprintf("ssh-%d", i))
+		if err := os.Mkdir(folder, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		link(filepath.Join(run, "keyring/ssh"), filepath.Join(folder, "agent.1"))
+	}
 	if err := os.MkdirAll(filepath.Join(run, "gnupg/S.gpg-agent.ssh"), 0o700); err != nil {
 		t.Fatal(err)
 	}
@@ -55,8 +64,12 @@ func TestFindAgents(t *testing.T) {
 	found := func(except string) []identity.FoundAgent {
 		return identity.FindAgents(t.Context(), home, getenv, except)
 	}
+	began := time.Now()
 	if got, want := found(""), []identity.FoundAgent{{Socket: second, Keys: 1}, {Socket: first}}; !slices.Equal(got, want) {
 		t.Errorf("found %v, want %v", got, want)
+	}
+	if took := time.Since(began); took > 3*time.Second { // 300 ms; one after the other: 6 s
+		t.Errorf("it took %v", took)
 	}
 	if got, want := found(second), []identity.FoundAgent{{Socket: first}}; !slices.Equal(got, want) {
 		t.Errorf("without the one that is known: %v, want %v", got, want)
