@@ -300,14 +300,10 @@ func (in *inside) accountRefused() {
 	}
 	if s, refused := in.config.Refuses(); refused {
 		detail := fmt.Sprintf("%s is %s", s.Keyword, strings.Join(s.Args, " "))
-		hint := withoutLine(s)
-		switch s.Keyword {
-		case "AllowUsers":
-			hint = strings.Replace(hint, "s/^/#/'", "s/$/ "+in.account.Name+"/'", 1)
-		case "AllowGroups", "DenyGroups":
+		if strings.HasSuffix(s.Keyword, "Groups") {
 			detail += fmt.Sprintf(", and %s is in %s", in.account.Name, strings.Join(in.conn.Groups, " "))
 		}
-		in.find(in.unless(s.Keyword), "user-not-allowed", s.At(), hint, "%s", detail)
+		in.find(in.unless(s.Keyword), "user-not-allowed", s.At(), in.allow(s), "%s", detail)
 	}
 	if in.noShell != "" {
 		in.find("", "shell-missing", in.noShell, "as root there: chsh -s /bin/sh "+hostfs.Quote(in.account.Name),
@@ -318,6 +314,25 @@ func (in *inside) accountRefused() {
 			"UsePAM is not on, and passwd -S says that the account is locked")
 	}
 	in.remains = append(in.remains, "the account: what let us in before does so no longer")
+}
+
+// plainName is that of an account or a group which means itself to sed and in a
+// pattern.
+var plainName = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._-]*$`)
+
+// allow is how the account, and nobody besides, gets past a setting that refuses
+// it.
+func (in *inside) allow(s sshdconfig.Setting) string {
+	name := in.account.Name
+	switch {
+	case s.Line == 0 || s.Keyword == "DenyUsers" && slices.Equal(s.Args, []string{name}):
+		return withoutLine(s)
+	case s.Keyword == "AllowUsers" && plainName.MatchString(name): // before the first word, since a comment may come after the last
+		return fmt.Sprintf("there: sudo sed -i '%ds/^[[:space:]]*[[:alpha:]]*[[:space:]=]*/&%s /' %s", s.Line, name, hostfs.Quote(s.File)) + reload
+	case s.Keyword == "AllowGroups" && plainName.MatchString(s.Args[0]):
+		return "there: sudo gpasswd -a " + hostfs.Quote(name) + " " + s.Args[0]
+	}
+	return "change " + s.Keyword + " there, for " + name + " alone: sudoedit " + hostfs.Quote(s.File) + reload
 }
 
 // needs are the first versions of OpenSSH that know a type of key.

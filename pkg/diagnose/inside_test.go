@@ -21,6 +21,7 @@ import (
 	"pi-key-tools/pkg/destination"
 	"pi-key-tools/pkg/record"
 	"pi-key-tools/pkg/session"
+	"pi-key-tools/pkg/sshdconfig"
 	"pi-key-tools/pkg/sshkey"
 	"pi-key-tools/pkg/sshtest"
 )
@@ -339,15 +340,15 @@ func TestInsideAccount(t *testing.T) {
 		want      want
 	}{
 		{"AllowUsers", false, func(_ *testing.T, _ *sshtest.User, reload func(string)) { reload("AllowUsers alice bob@10.*") },
-			want{"user-not-allowed", ".conf:1", "seen: AllowUsers is alice bob@10.*", "sed -i '1s/$/ "}},
+			want{"user-not-allowed", ".conf:1", "seen: AllowUsers is alice bob@10.*", "sed -i '1s/^[[:space:]]*[[:alpha:]]*[[:space:]=]*/&" + shared.Name + " /' "}},
 		{"DenyUsers", false, func(_ *testing.T, u *sshtest.User, reload func(string)) { reload("DenyUsers " + u.Name + "@127.0.0.*") },
-			want{"user-not-allowed", ".conf:1", "seen: DenyUsers", "sed -i '1s/^/#/'"}},
+			want{"user-not-allowed", ".conf:1", "seen: DenyUsers", "sudoedit "}},
 		{"AllowGroups", false, func(_ *testing.T, _ *sshtest.User, reload func(string)) { reload("AllowGroups ssh-users wheel") },
-			want{"user-not-allowed", ".conf:1", "seen: AllowGroups is ssh-users wheel, and ", ""}},
+			want{"user-not-allowed", ".conf:1", "seen: AllowGroups is ssh-users wheel, and ", "gpasswd -a " + shared.Name + " ssh-users"}},
 		{"DenyGroups", false, func(_ *testing.T, u *sshtest.User, reload func(string)) {
 			reload("DenyGroups nobody " + u.Name[:5] + "*")
 		},
-			want{"user-not-allowed", ".conf:1", "seen: DenyGroups", ""}},
+			want{"user-not-allowed", ".conf:1", "seen: DenyGroups", "sudoedit "}},
 		{"locked", true, func(t *testing.T, u *sshtest.User, _ func(string)) {
 			account(t, "usermod", "-L", u.Name)
 		}, want{"account-locked", "", "likely: UsePAM is not on, and passwd -S says", "usermod -p"}},
@@ -371,6 +372,48 @@ func TestInsideAccount(t *testing.T) {
 			}
 			c.want.check(t, look(t, server.Endpoint, user, nil, offer(t, key), path, func() { c.meanwhile(t, user, reload) }))
 		})
+	}
+}
+
+// What lets the account in lets in nobody else, and sed makes of the line what
+// sshd reads.
+func TestAllow(t *testing.T) {
+	sshtest.Need(t, "sed")
+	file := filepath.Join(t.TempDir(), "x.conf")
+	for _, c := range []struct{ name, line, hint, want string }{
+		{"pi", "AllowUsers alice # of ours", "sed -i", "AllowUsers pi alice # of ours"},
+		{"pi", "\tallowusers=alice", "sed -i", "\tallowusers=pi alice"},
+		{`DOM\bob`, "AllowUsers alice", "sudoedit", ""},
+		{"a'b", "AllowUsers alice", "sudoedit", ""},
+		{"pi", "DenyUsers pi", "sed -i", "#DenyUsers pi"},
+		{"pi", "DenyUsers pi mallory", "sudoedit", ""},
+		{"pi", "DenyUsers p*", "sudoedit", ""},
+		{"pi", "AllowGroups ssh-users", "gpasswd -a pi ssh-users", ""},
+		{"pi", "AllowGroups ssh-*", "sudoedit", ""},
+		{"pi", "DenyGroups pi", "sudoedit", ""},
+	} {
+		write(t, file, c.line+"\n", 0o644)
+		words := strings.FieldsFunc(strings.TrimSpace(strings.Split(c.line, "#")[0]), func(r rune) bool { return r == ' ' || r == '=' })
+		keyword := map[string]string{"allowusers": "AllowUsers"}[words[0]]
+		if keyword == "" {
+			keyword = words[0]
+		}
+		in := &inside{}
+		in.account.Name = c.name
+		hint := in.allow(sshdconfig.Setting{Keyword: keyword, Args: words[1:], File: file, Line: 1})
+		if !strings.Contains(hint, c.hint) {
+			t.Errorf("%s, %s: %s", c.line, c.name, hint)
+		}
+		if c.want == "" {
+			continue
+		}
+		command, _, _ := strings.Cut(strings.TrimPrefix(hint, "there: sudo "), " && ")
+		if out, err := sshtest.Command(t, t.TempDir(), "/bin/sh", "-c", command).CombinedOutput(); err != nil {
+			t.Fatalf("%s: %v: %s", command, err, out)
+		}
+		if data, err := os.ReadFile(file); err != nil || string(data) != c.want+"\n" {
+			t.Errorf("%s made %q, want %q", command, data, c.want)
+		}
 	}
 }
 
