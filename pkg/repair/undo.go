@@ -2,6 +2,7 @@ package repair
 
 import (
 	"fmt"
+	"io"
 	"os"
 	"strings"
 
@@ -16,6 +17,7 @@ type Undo struct {
 	script Script
 	file   *os.File
 	steps  int
+	err    error // of the first step that could not be written: what follows a torn line is no program
 }
 
 // undoing does the steps at the end of the program, wherever that is: what a
@@ -36,24 +38,44 @@ trap undo EXIT
 // line for whoever reads it, root as in Script. The caller closes it.
 func NewUndo(path, root, about string) (*Undo, error) {
 	u := &Undo{script: Script{Root: root}}
-	if err := hostfs.CreateNew(path, []byte(u.script.Head(about)+undoing), 0o600); err != nil {
+	program := u.script.Head(about) + undoing
+	if err := hostfs.CreateNew(path, []byte(program), 0o600); err != nil {
 		return nil, err
 	}
 	var err error
-	u.file, err = os.OpenFile(path, os.O_WRONLY|os.O_APPEND, 0)
+	u.file, err = reopen(path, program)
 	return u, err
 }
 
-// note writes how to undo a step.
-func (u *Undo) note(step Step) error {
-	u.steps++
-	line := fmt.Sprintf("step%d() { %s; }; steps=%[1]d\n", u.steps, strings.Join(u.script.lines(step.undo()), " && "))
-	_, err := u.file.WriteString(line)
-	if err == nil {
-		err = u.file.Sync()
+// reopen opens a file that was just made, to append to it: whoever may write
+// its folder may have put another's file in its place.
+func reopen(path, content string) (*os.File, error) {
+	file, err := os.OpenFile(path, os.O_RDWR|os.O_APPEND, 0)
+	if err != nil {
+		return nil, err
+	}
+	have, err := io.ReadAll(io.LimitReader(file, int64(len(content)+1)))
+	if err == nil && string(have) != content {
+		err = fmt.Errorf("%s is not what was just made: name a file in a folder that nobody else may write", path)
 	}
 	if err != nil {
-		return fmt.Errorf("nothing was changed, since how to undo it could not be written: %w", err)
+		file.Close()
+		return nil, err
+	}
+	return file, nil
+}
+
+// note writes how to undo a step. Once that has failed, it fails.
+func (u *Undo) note(step Step) error {
+	if u.err == nil {
+		u.steps++
+		line := fmt.Sprintf("step%d() { %s; }; steps=%[1]d\n", u.steps, strings.Join(u.script.lines(step.undo()), " && "))
+		if _, u.err = u.file.WriteString(line); u.err == nil {
+			u.err = u.file.Sync()
+		}
+	}
+	if u.err != nil {
+		return fmt.Errorf("%s is left as it is, since how to undo it could not be written: %w", step.Path, u.err)
 	}
 	return nil
 }
