@@ -237,7 +237,7 @@ func notAdded(p *identity.Pair, err error) record.Record {
 		r.Cause, r.Hint = "key-format", unsupported.Hint()
 	case errors.Is(err, identity.ErrAgentWillNot):
 		r.Cause, r.Hint = "agent-refused", "it may be locked (pikeycheck -X), or take no keys of this type"
-	case p.Private.Encrypted:
+	case errors.Is(err, identity.ErrPassphraseNeeded), errors.Is(err, identity.ErrPassphraseWrong):
 		r.Cause, r.Hint = "key-encrypted", "pikeycheck -a --passphrase-file FILE "+hostfs.Quote(p.Path)
 	case errors.Is(err, fs.ErrNotExist):
 		r.Cause = "key-missing"
@@ -398,12 +398,30 @@ func (j *agentJob) toKeychain(ctx context.Context) error {
 				"hint: KDE: SSH_ASKPASS=ksshaskpass SSH_ASKPASS_REQUIRE=prefer pikeycheck -a\n"+
 				"hint: without a desktop: pikeycheck -a --passphrase-file <(pass show NAME)")
 	}
+	pairs, err := j.pairs()
+	if err != nil || len(pairs) == 0 {
+		return err
+	}
 	cmd := exec.CommandContext(ctx, appleAdd, append([]string{"--apple-use-keychain", "--"}, j.files...)...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, j.Stderr, j.Stderr // its words are no records
-	r := record.Record{Verdict: record.Done, Cause: "agent-added", Subject: strings.Join(j.files, " "), Detail: "by " + appleAdd + ", with the passphrase in the keychain"}
-	if err := cmd.Run(); err != nil {
-		r.Verdict, r.Cause, r.Detail = record.Fail, "agent-refused", fmt.Sprintf("%s: %v", appleAdd, err)
+	failed := cmd.Run()
+	if j.agent, err = identity.DialAgent(ctx, j.Getenv("SSH_AUTH_SOCK")); err != nil {
+		return err
 	}
-	j.Emit(r)
+	defer j.agent.Close()
+	held, err := j.agent.Keys(ctx)
+	if err != nil {
+		return err
+	}
+	for _, p := range pairs {
+		r := record.Record{Verdict: record.Done, Cause: "agent-added", Subject: p.Path, Detail: "by " + appleAdd + ", with the passphrase in the keychain"}
+		switch {
+		case failed != nil: // of which of them, it does not tell
+			r.Verdict, r.Cause, r.Detail = record.Fail, "agent-refused", fmt.Sprintf("%s: %v", appleAdd, failed)
+		case !slices.ContainsFunc(held, p.Public.Equal):
+			r.Verdict, r.Cause, r.Detail = record.Fail, "agent-refused", appleAdd+" says that it added the key, and the agent does not list it"
+		}
+		j.Emit(r)
+	}
 	return nil
 }

@@ -19,7 +19,7 @@ type hostKeys struct {
 
 type shown struct{ target, address string }
 
-const cloned = "if they are two machines with a copied card, on one of them: sudo rm /etc/ssh/ssh_host_*_key*; sudo dpkg-reconfigure openssh-server"
+const cloned = "if they are two machines with a copied card, on one of them: sudo rm /etc/ssh/ssh_host_*_key* && sudo ssh-keygen -A && sudo systemctl restart ssh"
 
 // note looks at one more login, whatever came of it.
 func (k *hostKeys) note(env *cli.Env, host *connect.Host, rep *session.Report) {

@@ -321,21 +321,18 @@ func signing(keys connect.Keys, rep *session.Report) (record.Record, bool) {
 		return failure("agent-refused", fp, addAgain(o.Key.Name)+" (and ssh-add -X if the agent is locked)", taken+"%v", o.Err), true
 	case errors.As(o.Err, &unsupported):
 		return failure("key-format", unsupported.Path, unsupported.Hint(), taken+"%s", unsupported.Reason), true
-	case errors.Is(o.Err, secret.ErrNobody), errors.Is(o.Err, identity.ErrPassphraseNeeded):
+	case errors.Is(o.Err, secret.ErrNobody):
 		return failure("key-encrypted", o.Key.Name, add, taken+"it has a passphrase, no agent holds it, and there is nobody to ask"), true
-	}
-	c, _ := keys.Find(o.Key.Public)
-	switch wrong := errors.Is(o.Err, session.ErrSignature); {
-	case wrong && c.Agent:
-		return failure("agent-refused", fp, addAgain(o.Key.Name), taken+"%v: the agent signs with another key", session.ErrSignature), true
-	case wrong:
-		return failure("key-damaged", o.Key.Name, "restore the file from a copy, or make a new pair: pikeygen -f FILE",
-			taken+"%v: the secret in the file is not that of the public key in it", session.ErrSignature), true
-	case c.Pair != nil && c.Pair.Private.Encrypted:
-		// The passphrase is wrong, was not given, or its file cannot be read.
+	case errors.Is(o.Err, identity.ErrPassphraseNeeded), errors.Is(o.Err, identity.ErrPassphraseWrong):
 		return failure("key-encrypted", o.Key.Name, add, taken+"%v", o.Err), true
+	case !errors.Is(o.Err, session.ErrSignature):
+		return failure("key-damaged", o.Key.Name, "", taken+"%v", o.Err), true
 	}
-	return failure("key-damaged", o.Key.Name, "", taken+"%v", o.Err), true
+	if c, _ := keys.Find(o.Key.Public); c.Agent {
+		return failure("agent-refused", fp, addAgain(o.Key.Name), taken+"%v: the agent signs with another key", session.ErrSignature), true
+	}
+	return failure("key-damaged", o.Key.Name, "restore the file from a copy, or make a new pair: pikeygen -f FILE",
+		taken+"%v: the secret in the file is not that of the public key in it", session.ErrSignature), true
 }
 
 // addAgain is how the agent gets a key anew that it holds.

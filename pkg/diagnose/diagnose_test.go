@@ -265,13 +265,19 @@ func TestLoginWords(t *testing.T) {
 		{name: "the wrong passphrase", keys: encrypted, rep: auth(func(r *session.Report) { r.Offers[0] = offerA(session.SignFailed, identity.ErrPassphraseWrong) }),
 			err: session.ErrDenied, want: record.Record{Cause: "key-encrypted", Subject: "/home/me/.ssh/id a", Detail: "the server would take the key, but the passphrase is wrong",
 				Hint: "eval \"$(ssh-agent)\" && ssh-add '/home/me/.ssh/id a'\nhint: or --passphrase-file FILE"}},
-		{name: "no passphrase after all", keys: encrypted, rep: auth(func(r *session.Report) { r.Offers[0] = offerA(session.SignFailed, secret.ErrDeclined) }),
-			err: session.ErrDenied, want: record.Record{Cause: "key-encrypted", Subject: "/home/me/.ssh/id a", Detail: "the server would take the key, but no secret was given",
+		{name: "no passphrase after all", keys: encrypted, rep: auth(func(r *session.Report) {
+			r.Offers[0] = offerA(session.SignFailed, fmt.Errorf("%w: %w", identity.ErrPassphraseNeeded, secret.ErrDeclined))
+		}),
+			err: session.ErrDenied, want: record.Record{Cause: "key-encrypted", Subject: "/home/me/.ssh/id a", Detail: "the server would take the key, but the private key is encrypted and no passphrase was given: no secret was given",
 				Hint: "eval \"$(ssh-agent)\" && ssh-add '/home/me/.ssh/id a'\nhint: or --passphrase-file FILE"}},
 		{name: "a key that only the agent could use", rep: auth(func(r *session.Report) {
 			r.Offers[0] = offerA(session.SignFailed, &identity.UnsupportedError{Path: "/h/id", Reason: "its cipher x is not supported", Rewrap: true})
 		}), err: session.ErrDenied, want: record.Record{Cause: "key-format", Subject: "/h/id", Detail: "the server would take the key, but its cipher x is not supported",
 			Hint: "load it into the agent: ssh-add /h/id; or encrypt it anew: ssh-keygen -p -Z aes256-ctr -a 24 -f /h/id"}},
+		{name: "a damaged key with a passphrase", keys: encrypted, rep: auth(func(r *session.Report) {
+			r.Offers[0] = offerA(session.SignFailed, errors.New("/h/id: halves do not fit"))
+		}),
+			err: session.ErrDenied, want: record.Record{Cause: "key-damaged", Subject: "/home/me/.ssh/id a", Detail: "the server would take the key, but /h/id: halves do not fit"}},
 		{name: "a damaged key", rep: auth(func(r *session.Report) {
 			r.Offers[0] = offerA(session.SignFailed, errors.New("/h/id: halves do not fit"))
 		}),

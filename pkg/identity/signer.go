@@ -18,7 +18,7 @@ import (
 )
 
 // ErrPassphraseNeeded means the private half is encrypted and nobody gave the
-// passphrase.
+// passphrase; why comes with it.
 var ErrPassphraseNeeded = errors.New("the private key is encrypted and no passphrase was given")
 
 // ErrPassphraseWrong means the passphrase does not open the private half.
@@ -49,8 +49,9 @@ const maxRounds = 2048
 
 // Signer opens the private half. passphrase is asked only if it is encrypted
 // and can be opened here; nil means nobody can be asked. The secret is wiped
-// after use. Errors are ErrPassphraseNeeded, ErrPassphraseWrong, that of
-// passphrase, an *UnsupportedError, or fs.ErrNotExist for a missing half.
+// after use. Errors are ErrPassphraseNeeded, with that of passphrase,
+// ErrPassphraseWrong, an *UnsupportedError, fs.ErrNotExist for a missing half, or
+// what is damaged in the file.
 //
 // The modes of the file and the strength of the key are not judged again: see
 // Faults.
@@ -81,7 +82,7 @@ func (p *Pair) open(ctx context.Context, passphrase func(context.Context) ([]byt
 		secret, err = passphrase(ctx)
 		defer clear(secret)
 		if err != nil {
-			return nil, nil, fmt.Errorf("%s: %w", p.Path, err)
+			return nil, nil, fmt.Errorf("%s: %w: %w", p.Path, ErrPassphraseNeeded, err)
 		}
 		if len(secret) == 0 { // x/crypto would take it for none
 			return nil, nil, fmt.Errorf("%s: %w", p.Path, ErrPassphraseWrong)
