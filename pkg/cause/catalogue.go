@@ -62,8 +62,8 @@ var outcomes = []Entry{
 		Example:  "-\tok\tkey\tSHA256:lqzen1zTn2xkzQfM8+h0YVruvrinbr89x0uwpggzD8c\t256 ED25519 /home/ann/.ssh/id_ed25519",
 	}, {
 		Word:     "key-made",
-		Meaning:  "There was no usable key pair, and this run makes one.",
-		Evidence: "Both halves are complete and on the disk.",
+		Meaning:  "There is no usable key pair, or its public half is missing, and this run would make it.",
+		Evidence: "ssh's own names for keys, or the file that was named, were looked at; a run that makes it prints the public key, and no record.",
 		Example:  "-\ttodo\tkey-made\t/home/ann/.ssh/id_ed25519\ta new pair: ed25519",
 	}, {
 		Word:     "modes",
@@ -107,7 +107,7 @@ var outcomes = []Entry{
 		Example:  "-\tdone\tagent-unlocked\t/run/user/1000/openssh_agent\tit lists and uses its keys again",
 	}, {
 		Word:     "config",
-		Meaning:  "The configuration of ssh can be read and allows a login by key.",
+		Meaning:  "There is a configuration file of ssh, and it can be read.",
 		Evidence: "The files that ssh would read were read by the same rules.",
 		Example:  "-\tok\tconfig\t/home/ann/.ssh/config\tssh reads it",
 	},
@@ -131,7 +131,7 @@ var theRun = []Entry{
 	}, {
 		Word:     "write-failed",
 		Meaning:  "A file could not be written; the old content stands, unless the detail says that this is not known.",
-		Evidence: "A system call failed; the detail holds its error.",
+		Evidence: "A step of the writing failed; the detail holds the error.",
 		Example:  "pi@raspberrypi\tfail\twrite-failed\t/home/pi/.ssh/.authorized_keys.turn\tauthorized_keys is unchanged: mkdir: cannot create directory '/home/pi/.ssh/.authorized_keys.turn': Input/output error",
 		Cure:     "Mend what the error names, and run the command again.",
 	}, {
@@ -213,8 +213,8 @@ var thisSide = []Entry{
 		Cure:     "Load the key with ssh-add FILE.",
 	}, {
 		Word:     "agent-refused",
-		Meaning:  "The agent lists the key and does not sign with it.",
-		Evidence: `A request to sign failed; older programs say "Agent admitted failure to sign using the key".`,
+		Meaning:  "The agent does not do what it was asked for: most often it lists the key and does not sign with it.",
+		Evidence: `It said no, or said yes and the key is as before; to a request to sign, older programs say "Agent admitted failure to sign using the key".`,
 		Example:  "-\tfail\tagent-refused\tSHA256:lqzen1zTn2xkzQfM8+h0YVruvrinbr89x0uwpggzD8c\tED25519 ann@laptop: the agent holds the key but refuses to sign with it: agent: failed to sign challenge",
 		Cure:     "Unlock the agent (ssh-add -X) or its keyring, confirm where it asks, touch the token, or load the key anew: ssh-add -d FILE, then ssh-add FILE.",
 	}, {
@@ -225,8 +225,8 @@ var thisSide = []Entry{
 		Cure:     "Add the key with this destination among the others: ssh-add -d FILE, then ssh-add -h HOST FILE.",
 	}, {
 		Word:     "config-elsewhere",
-		Meaning:  "The configuration of ssh sends this name elsewhere, or forbids the login by key.",
-		Evidence: "HostName, PubkeyAuthentication, PreferredAuthentications or PubkeyAcceptedAlgorithms is set for the target; the record names FILE:LINE where that is known.",
+		Meaning:  "The configuration of ssh forbids the login by key for this name.",
+		Evidence: "PubkeyAuthentication, PreferredAuthentications or PubkeyAcceptedAlgorithms is set for the target; the detail names FILE:LINE where that is known.",
 		Example:  "pi@raspberrypi\tfail\tconfig-elsewhere\t-\tlogin by key is switched off on this side: PubkeyAuthentication no, /home/ann/.ssh/config:1",
 		Cure:     "Change that line, or give the right value with -o.",
 	}, {
@@ -267,13 +267,13 @@ var theNetwork = []Entry{
 	}, {
 		Word:     "host-unreachable",
 		Meaning:  "No way leads to the address, or nothing has it.",
-		Evidence: "connect(2) failed with EHOSTUNREACH, ENETUNREACH or the like.",
+		Evidence: "connect(2) failed with EHOSTUNREACH, ENETUNREACH or the like, or a jump host does not pass the connection on.",
 		Example:  "pi@192.168.1.7\tfail\thost-unreachable\t-\t192.168.1.7 port 22: connect: dial tcp 192.168.1.7:22: connect: no route to host",
 		Cure:     "See that the Pi has power and its Wi-Fi or cable is up, and that both machines are in one network.",
 	}, {
 		Word:     "timeout",
 		Meaning:  "The address was called and nothing came back, neither yes nor no.",
-		Evidence: "The connection was not made within ConnectTimeout or --timeout.",
+		Evidence: "Within ConnectTimeout or --timeout no connection was made, or nothing was said on it.",
 		Example:  "pi@raspberrypi\tfail\ttimeout\t-\tno answer from raspberrypi port 22",
 		Cure:     "See that the Pi is on and in this network, and that no firewall drops the port.",
 	}, {
@@ -315,7 +315,7 @@ var theNetwork = []Entry{
 	}, {
 		Word:     "host-key-changed",
 		Meaning:  "The server shows another host key than known_hosts has for it, so nothing was sent.",
-		Evidence: "Both fingerprints and FILE:LINE are in the detail.",
+		Evidence: "Both fingerprints and FILE:LINE are in the detail, unless the key changed in the middle of the connection.",
 		Example:  "pi@raspberrypi\tfail\thost-key-changed\tSHA256:qY0jL/yyxtucrOJY086+yTeva6TaJyZKbvSvsQUmyCI\tit shows ED25519 SHA256:qY0jL/yyxtucrOJY086+yTeva6TaJyZKbvSvsQUmyCI, but known is ED25519 SHA256:XxfmB/pt1emvXvefzpaNGetgHxrGlPAy5QCIFkU4Dl0 (/home/ann/.ssh/known_hosts:4)",
 		Cure:     "After a new image was written this is expected: compare the fingerprint on the console, then give --host-key FINGERPRINT, which replaces the old key. Otherwise somebody else may be answering: do not log in.",
 	}, {
@@ -436,7 +436,7 @@ var theAccount = []Entry{
 		Meaning:  "The certificate of the key is not valid yet.",
 		Evidence: "The certificate tells, by the clock of this machine, or the log of the server; a Pi without a clock of its own starts in the past.",
 		Example:  "pi@raspberrypi\tfail\tcert-not-yet\tSHA256:lqzen1zTn2xkzQfM8+h0YVruvrinbr89x0uwpggzD8c\tseen: by the clock of this machine the certificate /home/ann/.ssh/id_ed25519 is valid from 2026-11-23 17:46:44 UTC",
-		Cure:     "Set the clock there: timedatectl shows whether it is synchronized.",
+		Cure:     `Set the clock there: timedatectl should say "System clock synchronized: yes".`,
 	}, {
 		Word:     "cert-principal",
 		Meaning:  "The certificate of the key does not name the user.",
@@ -800,7 +800,7 @@ var farFiles = []Entry{
 		Word:     "busy",
 		Meaning:  "Another program is writing the authorized keys, so nothing was written.",
 		Evidence: "Its turn was not over after 20 seconds, or the file changed meanwhile, again and again.",
-		Example:  "pi@raspberrypi\tfail\tbusy\t/home/pi/.ssh/.authorized_keys.turn\tauthorized_keys is unchanged: another writer did not finish in 20 seconds",
+		Example:  "pi@raspberrypi\tfail\tbusy\t/home/pi/.ssh/.authorized_keys.turn\tauthorized_keys is unchanged: another writer did not finish in time",
 		Cure:     "Run the command again. If it stays, look there for a program that hangs: the name of what is in the folder .authorized_keys.turn of ~/.ssh begins with the number of its process.",
 	}, {
 		Word:     "modes-unsupported",
