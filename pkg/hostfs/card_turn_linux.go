@@ -130,7 +130,7 @@ func (t *turn) wait(ctx context.Context, patience time.Duration) error {
 		case err != nil && err != unix.ENOENT: // given back just now
 			return err
 		case time.Since(begun) > turnWait:
-			return fmt.Errorf("%w: another writer did not finish in %v", ErrChanged, turnWait)
+			return fmt.Errorf("%w: another writer did not finish in time", ErrChanged)
 		case now != seen:
 			seen, since = now, time.Now()
 		case time.Since(since) > patience:

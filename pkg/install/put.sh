@@ -47,10 +47,12 @@ failing=fail # until the new file may have the name: then unsure
 # because gives a reason of our own, where the system has none.
 because() { printf '%s\n' "$1" >&2; }
 
-# look asks what the file is. Only a file of which the system says that it does
-# not exist is taken for one: an error never makes an empty file of it.
+# look asks what the file is, and when it was written: to the nanosecond, where
+# ls knows more than the minute. Only a file of which the system says that it
+# does not exist is taken for one: an error never makes an empty file of it.
+exact=--full-time
 look() {
-	if was=$(ls -ldin "$file" 2>&1); then
+	if was=$(ls -ldin $exact "$file" 2>&1); then
 		set -- $was
 		was=$* # with single blanks
 		kind=$2 links=$3 owner=$4 size=$6
@@ -64,6 +66,11 @@ look() {
 	case $was in
 	*': No such file or directory') was='' size=0 ;;
 	*)
+		if [ -n "$exact" ]; then
+			exact=
+			look
+			return
+		fi
 		because "$was"
 		fail keys-unreadable "$file"
 		;;
@@ -123,6 +130,12 @@ while [ -L "$file" ]; do
 done
 dir=${file%/*}
 dir=${dir:-/}
+case $file in
+*"$newline"*)
+	because "its path has a newline in it, and is not worked on"
+	fail write-failed "${file%%"$newline"*}"
+	;;
+esac
 say file "$file"
 if [ -d "$dir" ] && [ ! -x "$dir" ]; then
 	because "$dir: Permission denied"
@@ -241,7 +254,7 @@ dead() {
 queue() {
 	queued=yes
 	command -v flock >/dev/null && [ -r "$dir" ] && command exec 9<"$dir" || return
-	flock -w 15 9 2>/dev/null
+	flock -w 10 9 2>/dev/null
 }
 
 # evict takes those out of the turn who are there.
@@ -273,7 +286,8 @@ tidy() {
 	set -f
 }
 
-# take waits for the turn. It returns 1 if that took any time.
+# take waits for the turn, with queue for less than 25 seconds. It returns 1 if
+# that took any time.
 take() {
 	started $$
 	claim=$turn/$$.$began.$host
@@ -296,13 +310,14 @@ take() {
 			}
 			[ -n "$there" ] || continue
 		fi
+		failed=0
 		[ "$there" = "$seen" ] || calm=$waited
 		seen=$there
 		if dead || [ "$((waited - calm))" -ge 100 ]; then
 			evict || fail write-failed "$turn"
 			continue
 		fi
-		[ "$waited" -le 200 ] || fail busy "$turn"
+		[ "$waited" -le 130 ] || fail busy "$turn"
 		if [ -z "$queued" ]; then
 			waited=$((waited + 1))
 			queue && continue
@@ -313,12 +328,20 @@ take() {
 }
 
 tmp=
+copy=
 leave() {
 	[ -n "$claim" ] || return
+	[ "$failing" = unsure ] || discard
 	[ ! -e "$tmp" ] && [ ! -e "$tmp.old" ] || rm -f "$tmp" "$tmp.old"
 	# What a killed one had begun may have come to pass meanwhile.
 	rmdir "$claim" "$turn" || tidy
 } 2>/dev/null
+
+# discard removes the copy of what is still there.
+discard() {
+	[ -z "$copy" ] || rm -f "$copy"
+	copy=
+}
 
 # search sets $found to the lines that hold a blob.
 search() {
@@ -446,20 +469,20 @@ preserve() {
 	[ -n "$keep" ] && [ -n "$was" ] || return 0
 	twin "$tmp.old" || return
 	flush "$tmp.old" || unwritten "$tmp.old" || return
-	copy=$file.old
+	free=$file.old
 	number=1
-	while [ -e "$copy" ] || [ -L "$copy" ]; do
+	while [ -e "$free" ] || [ -L "$free" ]; do
 		number=$((number + 1))
-		copy=$file.old$number
+		free=$file.old$number
 	done
-	mv "$tmp.old" "$copy" && flush "$dir" || unwritten "$copy" || return
+	mv "$tmp.old" "$free" && copy=$free && flush "$dir" || unwritten "$free" || return
 	say kept "$copy"
 }
 
 # check wants the new file to be what it should, and the old one to be what it
 # was: somebody who takes no turns may have written meanwhile. Then it returns 1.
 check() {
-	both=$(ls -ldin "$tmp" ${was:+"$file"}) || unwritten "$tmp" || return
+	both=$(ls -ldin $exact "$tmp" ${was:+"$file"}) || unwritten "$tmp" || return
 	again=
 	IFS=$newline
 	for line in $both; do
@@ -594,6 +617,8 @@ while :; do
 		break
 	fi
 	rm -f "$tmp"
+	discard
+	failing=fail
 	tries=$((tries + 1))
 	[ "$tries" -lt 5 ] || fail busy "$file"
 	say file "$file"

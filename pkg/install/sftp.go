@@ -229,6 +229,9 @@ func (e overSFTP) edit(ctx context.Context, at place, c Change, deadline time.Ti
 		}
 	}
 	if err := w.publish(at.path); err != nil {
+		if after := (*unsure)(nil); a.Backup != "" && !errors.As(err, &after) { // a copy of what still is there
+			e.client.Remove(a.Backup)
+		}
 		return a, err
 	}
 	if why := e.sync(at.dir); why != "" {

@@ -313,7 +313,7 @@ func putError(cause, path string, stderr []byte) *PutError {
 		}
 	}
 	if cause == "busy" && e.Said == "" {
-		e.Said = "another writer did not finish in 20 seconds"
+		e.Said = "another writer did not finish in time"
 	}
 	return e
 }

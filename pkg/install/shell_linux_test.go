@@ -127,27 +127,50 @@ func TestShellEditsAsApplyDoes(t *testing.T) {
 }
 
 // Before a change, and only then, a copy is kept; none takes the place of another.
-func TestBackup(t *testing.T) {
-	type engine struct {
-		name string
-		make func(t *testing.T, home string) Engine
+// engines are all that there are, for an account of ours.
+var engines = []struct {
+	name string
+	make func(t *testing.T, home string) Engine
+}{
+	{"shell", func(t *testing.T, home string) Engine { return Shell(account(t, "sh", home), "") }},
+	{"sftp", func(t *testing.T, home string) Engine { return SFTP(overPipe(t, home), "", "") }},
+	{"mounted", func(t *testing.T, home string) Engine {
+		sshtest.NeedRoot(t)
+		if err := errors.Join(os.Mkdir(filepath.Join(home, "etc"), 0o755),
+			os.WriteFile(filepath.Join(home, "etc/passwd"), []byte("root:x:0:0::/:/bin/sh\n"), 0o644)); err != nil {
+			t.Fatal(err)
+		}
+		m, err := Root(home, "root", ".ssh/authorized_keys")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return m
+	}},
+}
+
+// A copy of a file that could not be changed would say nothing.
+func TestNoBackupOfWhatStays(t *testing.T) {
+	sshtest.NeedRoot(t)
+	for _, e := range engines {
+		t.Run(e.name, func(t *testing.T) {
+			home := sftpHome(t)
+			write(t, home, "one\n")
+			if out, err := exec.Command("chattr", "+i", keysFile(home)).CombinedOutput(); err != nil {
+				t.Skipf("chattr: %s", out)
+			}
+			defer exec.Command("chattr", "-i", keysFile(home)).Run()
+			_, err := e.make(t, home).Edit(t.Context(), Change{Add: lines(newKey(t)), Backup: true})
+			var put *PutError
+			if !errors.As(err, &put) || put.Unsure || e.name != "sftp" && put.Cause != "immutable" {
+				t.Errorf("error %v", err)
+			}
+			noLeftovers(t, home)
+		})
 	}
-	for _, e := range []engine{
-		{"shell", func(t *testing.T, home string) Engine { return Shell(account(t, "sh", home), "") }},
-		{"sftp", func(t *testing.T, home string) Engine { return SFTP(overPipe(t, home), "", "") }},
-		{"mounted", func(t *testing.T, home string) Engine {
-			sshtest.NeedRoot(t)
-			if err := errors.Join(os.Mkdir(filepath.Join(home, "etc"), 0o755),
-				os.WriteFile(filepath.Join(home, "etc/passwd"), []byte("root:x:0:0::/:/bin/sh\n"), 0o644)); err != nil {
-				t.Fatal(err)
-			}
-			m, err := Root(home, "root", ".ssh/authorized_keys")
-			if err != nil {
-				t.Fatal(err)
-			}
-			return m
-		}},
-	} {
+}
+
+func TestBackup(t *testing.T) {
+	for _, e := range engines {
 		t.Run(e.name, func(t *testing.T) {
 			home := sftpHome(t)
 			engine := e.make(t, home)
@@ -222,6 +245,16 @@ func TestShellPaths(t *testing.T) {
 			if err != nil || got != filepath.Join(home, c.want) || !strings.HasSuffix(string(data), key.Line()+"\n") {
 				t.Errorf("%s: %q %v", path, got, err)
 			}
+		}
+	}
+	home := t.TempDir()
+	for _, e := range []func(Engine) error{
+		func(e Engine) error { _, _, err := e.Read(t.Context()); return err },
+		func(e Engine) error { _, err := e.Edit(t.Context(), add(newKey(t))); return err },
+	} {
+		var put *PutError
+		if err := e(Shell(account(t, "sh", home), "a\nb")); !errors.As(err, &put) || put.Unsure || put.Path != home+"/a" || !strings.Contains(put.Said, "newline") {
+			t.Errorf("a newline in the path: %v", err)
 		}
 	}
 }
@@ -315,6 +348,26 @@ func program(t *testing.T, dir, name, body string) {
 	t.Helper()
 	if err := os.WriteFile(filepath.Join(dir, name), []byte("#!/bin/sh\n"+body+"\n"), 0o700); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// Who is refused the turn again and again in the same moment gives up, but not
+// where others had it meanwhile.
+func TestShellTurnLostOften(t *testing.T) {
+	home, bin := t.TempDir(), t.TempDir()
+	write(t, home, "# mine\n")
+	turn := filepath.Join(home, ".ssh", ".authorized_keys.turn")
+	program(t, bin, "mkdir", fmt.Sprintf(`n=$(cat '%[1]s/n' 2>/dev/null); n=$((n + 1)); echo $n >'%[1]s/n'
+		[ $((n %% 4)) -ne 0 ] || /bin/mkdir -p '%[2]s/other'
+		[ $n -le 12 ] || exec /bin/mkdir "$@"
+		exit 1`, bin, turn))
+	program(t, bin, "sleep", fmt.Sprintf("rm -rf '%s'", turn))
+	key := newKey(t)
+	if _, _, err := Put(t.Context(), Shell(account(t, "sh", home, "PATH="+bin+":"+os.Getenv("PATH")), ""), lines(key), false, false); err != nil {
+		t.Fatal(err)
+	}
+	if got := content(t, home); got != "# mine\n"+key.Line()+"\n" {
+		t.Errorf("file %q", got)
 	}
 }
 
@@ -456,6 +509,7 @@ func TestShellWithOddPrograms(t *testing.T) {
 		{"mv fails afterwards", "mv", `/bin/mv "$@"; echo "mv: x: Input/output error" >&2; exit 1`, "write-failed", true},
 		{"flock without -w", "flock", `case $* in *-w*) exit 1;; esac; exec /usr/bin/flock "$@"`, "", false},
 		{"no flock", "flock", `exit 71`, "", false},
+		{"ls without --full-time", "ls", `[ "$2" != --full-time ] || { echo "ls: unrecognized option: full-time" >&2; exit 1; }; exec /bin/ls "$@"`, "", false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -491,11 +545,12 @@ func TestShellWithAForeignAppender(t *testing.T) {
 		"before the sync":    {"sync", `[ -d "$1" ] || echo "# foreign" >>"$HOME/.ssh/authorized_keys"; exec /bin/sync "$@"`},
 		"holding the old":    {"mv", `exec 5>>"$HOME/.ssh/authorized_keys"; /bin/mv "$@" && echo "# foreign" >&5`},
 		"replacing it":       {"cp", `/bin/cp "$@"; f=$HOME/.ssh/authorized_keys; [ -e "$HOME/once" ] || { >"$HOME/once"; { cat "$f"; echo "# foreign"; } >"$f.2"; /bin/mv "$f.2" "$f"; }`},
+		"in place":           {"sync", `[ -d "$1" ] || printf "# foreign" | dd of="$HOME/.ssh/authorized_keys" conv=notrunc 2>/dev/null; exec /bin/sync "$@"`},
 		"after the renaming": {"mv", `/bin/mv "$@"; echo "# foreign" >>"$HOME/.ssh/authorized_keys"`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			home := t.TempDir()
-			write(t, home, "# mine")
+			write(t, home, "# mine###\n# mine")
 			bin := t.TempDir()
 			program(t, bin, c[0], strings.Replace(c[1], "[ -d", `[ -e "$HOME/once" ] || { >"$HOME/once"; false; } || [ -d`, 1))
 			key := newKey(t)
@@ -504,7 +559,7 @@ func TestShellWithAForeignAppender(t *testing.T) {
 				t.Fatal(err)
 			}
 			got := content(t, home)
-			if strings.Count(got, "# foreign") != 1 || strings.Count(got, key.Line()+"\n") != 1 || !strings.HasPrefix(got, "# mine") {
+			if strings.Count(got, "# foreign") != 1 || strings.Count(got, key.Line()+"\n") != 1 || !strings.Contains(got, "\n# mine") {
 				t.Errorf("file %q", got)
 			}
 			noLeftovers(t, home)
