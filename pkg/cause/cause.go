@@ -6,6 +6,7 @@ package cause
 import (
 	"cmp"
 	"slices"
+	"sync"
 )
 
 // An Entry is one cause.
@@ -19,18 +20,22 @@ type Entry struct {
 
 // Lookup returns the entry of a word.
 func Lookup(word string) (Entry, bool) {
-	i, found := slices.BinarySearchFunc(sorted, word, func(e Entry, w string) int {
+	all := sorted()
+	i, found := slices.BinarySearchFunc(all, word, func(e Entry, w string) int {
 		return cmp.Compare(e.Word, w)
 	})
 	if !found {
 		return Entry{}, false
 	}
-	return sorted[i], true
+	return all[i], true
 }
 
 // All returns every entry, sorted by word.
-func All() []Entry { return slices.Clone(sorted) }
+func All() []Entry { return slices.Clone(sorted()) }
 
-var sorted = slices.SortedFunc(slices.Values(slices.Concat(
-	outcomes, theRun, thisSide, theNetwork, theAccount, farFiles,
-)), func(a, b Entry) int { return cmp.Compare(a.Word, b.Word) })
+// sorted is made when it is first asked for: most runs never ask.
+var sorted = sync.OnceValue(func() []Entry {
+	return slices.SortedFunc(slices.Values(slices.Concat(
+		outcomes, theRun, thisSide, theNetwork, theAccount, farFiles,
+	)), func(a, b Entry) int { return cmp.Compare(a.Word, b.Word) })
+})
