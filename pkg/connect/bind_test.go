@@ -43,6 +43,8 @@ func TestRestrictedKey(t *testing.T) {
 		{"ecdh-sha2-nistp256", "ecdsa"},
 		{"ecdh-sha2-nistp521", "rsa"},
 		{"diffie-hellman-group14-sha256", "ed25519"},
+		{"diffie-hellman-group16-sha512", "ecdsa"},
+		{"diffie-hellman-group-exchange-sha256", "ed25519"},
 	} {
 		t.Run(tt.kex, func(t *testing.T) {
 			t.Parallel()
@@ -84,7 +86,22 @@ func TestKeyRestrictedToOthers(t *testing.T) {
 	if out, err := s.ssh("-o", "BatchMode=yes", "there", "true"); err == nil {
 		t.Errorf("ssh logs in: %s", out)
 	}
+}
 
+// A key for another user of the server is listed there, and not used.
+func TestKeyRestrictedToOtherUser(t *testing.T) {
+	t.Parallel()
+	s := newSide(t)
+	server := s.startSSHD(sshtest.SSHDConfig{})
+	s.knows(server.Endpoint)
+	s.config(s.host("pi", server.Endpoint))
+	s.restrict("somebody-else@" + at(server.Endpoint))
+	s.agentOnly()
+	rep, err := s.login(Options{}, "pi")
+	if !errors.Is(err, session.ErrDenied) || len(rep.Offers) != 1 || !errors.Is(rep.Offers[0].Err, identity.ErrPerhapsOthers) ||
+		!errors.Is(rep.Offers[0].Err, identity.ErrAgentRefused) || errors.Is(rep.Offers[0].Err, identity.ErrRestricted) {
+		t.Errorf("%v, %+v", err, rep.Offers)
+	}
 }
 
 // wantRestricted wants the login to fail because the agent keeps the key for

@@ -317,6 +317,9 @@ func signing(keys connect.Keys, rep *session.Report) (record.Record, bool) {
 	case errors.Is(o.Err, identity.ErrRestricted):
 		return failure("agent-restricted", fp, "add it for this host too: ssh-add -d KEY; ssh-add -h HOST KEY, with every HOST that it is for",
 			taken+"the agent holds it for other destinations only"), true
+	case errors.Is(o.Err, identity.ErrPerhapsOthers):
+		return failure("agent-refused", fp, addAgain(o.Key.Name)+" (and ssh-add -X if the agent is locked; if it was added with -h: ssh-add -h USER@HOST, with every user that it is for)",
+			taken+"%v", o.Err), true
 	case errors.Is(o.Err, identity.ErrAgentRefused):
 		return failure("agent-refused", fp, addAgain(o.Key.Name)+" (and ssh-add -X if the agent is locked)", taken+"%v", o.Err), true
 	case errors.As(o.Err, &unsupported):

@@ -251,6 +251,12 @@ func TestLoginWords(t *testing.T) {
 			r.Offers = append(r.Offers, session.Offer{Key: session.Key{Public: keyB, Name: "agent"}, Answer: session.SignFailed, Err: identity.ErrAgentRefused})
 		}), err: session.ErrDenied, want: record.Record{Cause: "agent-refused", Subject: printB, Detail: "the server would take the key, but the agent holds the key but refuses to sign with it",
 			Hint: "add it again: ssh-add -d KEY; ssh-add KEY (and ssh-add -X if the agent is locked)"}},
+		{name: "the agent knows the server, and refuses", rep: auth(func(r *session.Report) {
+			r.Offers = append(r.Offers, session.Offer{Key: session.Key{Public: keyB, Name: "agent"}, Answer: session.SignFailed,
+				Err: fmt.Errorf("%w: agent: failure; %w", identity.ErrAgentRefused, identity.ErrPerhapsOthers)})
+		}), err: session.ErrDenied, want: record.Record{Cause: "agent-refused", Subject: printB,
+			Detail: "the server would take the key, but the agent holds the key but refuses to sign with it: agent: failure; perhaps it is for other users there",
+			Hint:   "add it again: ssh-add -d KEY; ssh-add KEY (and ssh-add -X if the agent is locked; if it was added with -h: ssh-add -h USER@HOST, with every user that it is for)"}},
 		{name: "the agent keeps it for others", rep: auth(func(r *session.Report) {
 			r.Offers = append(r.Offers, session.Offer{Key: session.Key{Public: keyB, Name: "agent"}, Answer: session.SignFailed,
 				Err: fmt.Errorf("%w: %w", identity.ErrAgentRefused, identity.ErrRestricted)})

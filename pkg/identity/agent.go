@@ -111,7 +111,11 @@ var ErrAgentRefused = errors.New("the agent holds the key but refuses to sign wi
 // the error is ErrAgentRefused with the cause beside it: the agent's word, or
 // that of ctx. RSA keys sign with SHA-2 only.
 func (a *Agent) Signer(ctx context.Context, key sshkey.Public) (ssh.Signer, error) {
-	s := &agentSigner{ctx, a.client, &agent.Key{Format: key.Type, Blob: key.Blob, Comment: key.Comment}}
+	return a.signer(ctx, key, false)
+}
+
+func (a *Agent) signer(ctx context.Context, key sshkey.Public, bound bool) (ssh.Signer, error) {
+	s := &agentSigner{ctx, a.client, &agent.Key{Format: key.Type, Blob: key.Blob, Comment: key.Comment}, bound}
 	if !s.rsa() {
 		return s, nil
 	}
@@ -160,6 +164,7 @@ type agentSigner struct {
 	ctx    context.Context
 	client agent.ExtendedAgent
 	key    *agent.Key
+	bound  bool // the agent has been told at which server it signs
 }
 
 func (s *agentSigner) rsa() bool {
@@ -183,6 +188,9 @@ func (s *agentSigner) SignWithAlgorithm(_ io.Reader, data []byte, algorithm stri
 	signature, err := ask(s.ctx, func() (*ssh.Signature, error) {
 		return s.client.SignWithFlags(s.key, bytes.Clone(data), flags)
 	})
+	if err != nil && s.bound && s.ctx.Err() == nil {
+		return nil, fmt.Errorf("%w: %w; %w", ErrAgentRefused, err, ErrPerhapsOthers)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrAgentRefused, err)
 	}

@@ -27,6 +27,11 @@ type Binding struct {
 // comes with ErrAgentRefused.
 var ErrRestricted = errors.New("it is for other destinations only")
 
+// ErrPerhapsOthers comes with ErrAgentRefused where the agent knows at which
+// server it refuses to sign. It lists a key that it keeps for some users of that
+// server to all of them (ssh-agent.c identity_permitted()), and tells no reason.
+var ErrPerhapsOthers = errors.New("perhaps it is for other users there")
+
 // BoundSigner is Signer for the login at a server; the agent may keep the key
 // from there (ErrRestricted). As ssh does (sshconnect2.c
 // get_agent_identities), it uses a connection of its own, which lives as long
@@ -38,9 +43,10 @@ func (a *Agent) BoundSigner(ctx context.Context, key sshkey.Public, to Binding) 
 		return nil, fmt.Errorf("%w: %w", ErrAgentRefused, err)
 	}
 	context.AfterFunc(ctx, func() { own.Close() })
+	bound := false
 	hidden, err := ask(ctx, func() (bool, error) {
 		// An agent that does not know of bindings knows of no restrictions.
-		_ = own.bind(to)
+		bound = own.bind(to) == nil
 		return own.hides(key, a), nil
 	})
 	if err == nil && hidden {
@@ -50,7 +56,7 @@ func (a *Agent) BoundSigner(ctx context.Context, key sshkey.Public, to Binding) 
 		own.Close()
 		return nil, fmt.Errorf("%w: %w", ErrAgentRefused, err)
 	}
-	return own.Signer(ctx, key)
+	return own.signer(ctx, key, bound)
 }
 
 // restricted reports whether the agent keeps a key for some destinations, and
