@@ -233,7 +233,7 @@ func (r *repairer) hint(f strictmodes.Finding) string {
 		return r.at + "namei -l " + r.quote(r.who.Home) + " shows what is in the way of a folder for uid " + strconv.Itoa(r.who.UID)
 	case f.Cause == "home-missing":
 		return sudo + "mkhomedir_helper " + r.owner()
-	case f.Cause == "keys-not-a-file" && inHome:
+	case (f.Cause == "keys-not-a-file" || f.Cause == "keys-symlink") && inHome:
 		return sudo + "mv " + p + " " + r.quote(f.Path+".aside") + ", and then pikeycopy"
 	case f.Stat.Mode.IsRegular() && f.Stat.Nlink > 1 && r.me.UID == 0:
 		return fmt.Sprintf("%sfind %s -xdev -samefile %s shows its other names: see whose they are", r.at, r.quote("/"), p)

@@ -213,7 +213,9 @@ func Judge(ctx context.Context, tree Tree, who Account, keysFiles []string, serv
 			findings = append(findings, f...)
 		case stuck:
 			f := Finding{Cause: "keys-not-a-file", Path: keys.real, Stat: keys.last.Stat, Detail: keys.describe("")}
-			if keys.last.path != "" { // else there is but a circle of links
+			if keys.last.path == "" { // a circle of links
+				f.Cause = "keys-symlink"
+			} else {
 				j.propose(&f, Aside)
 			}
 			findings = append(findings, f)

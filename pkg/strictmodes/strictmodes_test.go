@@ -185,7 +185,7 @@ func TestJudge(t *testing.T) {
 		{"keys is a pipe", good(keys, "p0644 1000 1000"), everywhere, []string{"keys-not-a-file /home/pi/.ssh/authorized_keys aside"}},
 		{".ssh is a file", good(dir, "f0644 1000 1000", keys, ""), everywhere, []string{"keys-not-a-file /home/pi/.ssh aside"}},
 		{"keys is a device", good(keys, "c0644 1000 1000"), everywhere, []string{"keys-not-a-file /home/pi/.ssh/authorized_keys none"}},
-		{"links in a circle", good(keys, "-> a", dir+"/a", "-> authorized_keys"), everywhere, []string{"keys-not-a-file /home/pi/.ssh/authorized_keys none"}},
+		{"links in a circle", good(keys, "-> a", dir+"/a", "-> authorized_keys"), everywhere, []string{"keys-symlink /home/pi/.ssh/authorized_keys none"}},
 		{"dangling link", good(keys, "-> none"), everywhere, nil},
 
 		{"two files", good(dir, "d0777 1000 1000", keys+"2", "f0666 1000 1000"), []Server{OpenSSH, Debian, All},
