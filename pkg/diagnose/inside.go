@@ -451,8 +451,8 @@ func (in *inside) unexplained() record.Record {
 	hint := sshdLog
 	if in.config != nil && len(in.config.Unread) > 0 {
 		in.remains = append(in.remains, "AuthorizedKeysFile, AllowUsers or the like in "+in.unread())
-		hint = fmt.Sprintf("there: sudo sshd -T -C user=%s,host=%s,addr=%[2]s | grep -E '^(authorized|pubkey|revoked|allow|deny|authentication)'",
-			in.account.Name, in.conn.Address)
+		hint = fmt.Sprintf("there: sudo sshd -T -C %s | grep -E '^(authorized|pubkey|revoked|allow|deny|authentication)'",
+			hostfs.Quote(fmt.Sprintf("user=%s,host=%s,addr=%[2]s", in.account.Name, in.conn.Address)))
 	}
 	if len(in.remains) > 0 {
 		return failure("key-refused", fp, hint, "likely: %s; what remains: %s", detail, strings.Join(in.remains, "; "))

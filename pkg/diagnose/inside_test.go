@@ -24,6 +24,7 @@ import (
 	"pi-key-tools/pkg/sshdconfig"
 	"pi-key-tools/pkg/sshkey"
 	"pi-key-tools/pkg/sshtest"
+	"pi-key-tools/pkg/strictmodes"
 )
 
 // newUser adds an account whose password is quickly checked: the usual hash
@@ -414,6 +415,18 @@ func TestAllow(t *testing.T) {
 		if data, err := os.ReadFile(file); err != nil || string(data) != c.want+"\n" {
 			t.Errorf("%s made %q, want %q", command, data, c.want)
 		}
+	}
+}
+
+// What a server calls the account ends no quoting of a hint.
+func TestUnexplainedQuotes(t *testing.T) {
+	const name = "pi;reboot"
+	in := &inside{server: strictmodes.OpenSSH, installed: []string{"/home/pi/.ssh/authorized_keys"}, keys: []sshkey.Public{{Type: "ssh-ed25519", Blob: []byte("key")}}}
+	in.account.Name = name
+	in.config = sshdconfig.Evaluate(nil, sshdconfig.DefaultFile,
+		sshdconfig.Files{sshdconfig.DefaultFile: {{Path: sshdconfig.DefaultFile, Unread: true}}}, in.conn)
+	if hint := in.unexplained().Hint; !strings.Contains(hint, "-C 'user="+name+",") {
+		t.Error(hint)
 	}
 }
 
