@@ -146,12 +146,12 @@ func (c *Card) ReadFile(_ context.Context, name string) ([]byte, error) {
 		return nil, &fs.PathError{Op: "opening", Path: name, Err: err}
 	}
 	defer h.close()
-	f, err := h.regular(maxConfig)
+	f, err := h.regular(maxRead)
 	if err != nil {
 		return nil, &fs.PathError{Op: "opening", Path: name, Err: err}
 	}
 	defer f.Close()
-	return readAtMost(f, maxConfig)
+	return readAtMost(f, maxRead)
 }
 
 // Glob is FS's.
@@ -167,8 +167,8 @@ func (c *Card) Glob(ctx context.Context, pattern string) ([]string, error) {
 	})
 }
 
-// ReadKeys reads a file of an account, as Replace would see it; nil if there is
-// none.
+// ReadKeys reads a file of an account, as Replace would see it, and also one of
+// its own that Replace would refuse for further hard links; nil if there is none.
 func (c *Card) ReadKeys(ctx context.Context, who strictmodes.Account, name string) (string, []byte, error) {
 	s, err := c.find(ctx, who, name)
 	if err != nil {
@@ -183,7 +183,7 @@ func (c *Card) ReadKeys(ctx context.Context, who strictmodes.Account, name strin
 		return s.path, nil, err
 	}
 	defer dir.Close()
-	old, data, err := s.read(dir)
+	old, data, err := s.read(dir, true)
 	if old != nil {
 		old.Close()
 	}
@@ -224,7 +224,7 @@ func (c *Card) Replace(ctx context.Context, who strictmodes.Account, name string
 		}
 		defer dir.Close()
 		var f *os.File
-		if f, old, err = s.read(dir); err != nil {
+		if f, old, err = s.read(dir, false); err != nil {
 			return "", err
 		}
 		if f != nil {
@@ -245,7 +245,7 @@ func (c *Card) Replace(ctx context.Context, who strictmodes.Account, name string
 		return "", err
 	}
 	defer t.end()
-	f, old, err := s.read(dir) // as it is in our turn
+	f, old, err := s.read(dir, false) // as it is in our turn
 	if err != nil {
 		return "", err
 	}
@@ -330,8 +330,10 @@ func (s spot) mine(uid uint32) bool {
 	return int(uid) == s.who.UID || uid == 0 && !s.linked
 }
 
-// read opens and reads the file in dir; all nil if there is none.
-func (s spot) read(dir *os.File) (*os.File, []byte, error) {
+// read opens and reads the file in dir; all nil if there is none. One with
+// further hard links, which may be somebody else's, is not written, and only
+// looked at if it is the account's own.
+func (s spot) read(dir *os.File, look bool) (*os.File, []byte, error) {
 	fail := func(err error) (*os.File, []byte, error) {
 		return nil, nil, &fs.PathError{Op: "opening", Path: s.path, Err: err}
 	}
@@ -359,7 +361,7 @@ func (s spot) read(dir *os.File) (*os.File, []byte, error) {
 		return fail(fmt.Errorf("%w: it is a link", ErrChanged))
 	case st.Mode&unix.S_IFMT != unix.S_IFREG:
 		return fail(ErrNotRegular)
-	case st.Nlink > 1:
+	case st.Nlink > 1 && !(look && int(st.Uid) == s.who.UID):
 		return fail(ErrLinked)
 	case !s.mine(st.Uid):
 		return fail(fmt.Errorf("%w, uid %d", ErrOwner, st.Uid))

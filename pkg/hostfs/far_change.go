@@ -87,9 +87,6 @@ func (f *far) Mkdir(ctx context.Context, p string, mode fs.FileMode) error {
 	return nil
 }
 
-// maxRead is how large a file is that is read or copied, in bytes.
-const maxRead = 4 << 20
-
 func (f *far) Copy(ctx context.Context, from string, was strictmodes.Stat, to string, mode fs.FileMode) error {
 	octal := strictmodes.Octal(mode)
 	err := ErrNotRegular
@@ -99,7 +96,7 @@ func (f *far) Copy(ctx context.Context, from string, was strictmodes.Stat, to st
 			Quote(path.Dir(to)), Quote("./"+path.Base(to)), "./.new-"+rand.Text())+copying)
 	}
 	if err == nil && now.Mode != strictmodes.Permissions(mode) {
-		err = fmt.Errorf("%w: it is %v", ErrModesIgnored, now.Mode)
+		err = fmt.Errorf("%w: %w: it is %v", ErrUnsure, ErrModesIgnored, now.Mode)
 	}
 	if err != nil {
 		return fmt.Errorf("copying %s to %s: %w", from, to, err)

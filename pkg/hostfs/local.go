@@ -141,7 +141,7 @@ func (l *local) ReadFile(_ context.Context, path string) ([]byte, error) {
 		return nil, &fs.PathError{Op: "opening", Path: path, Err: plain(err)}
 	}
 	defer f.Close()
-	return readAtMost(f, maxConfig)
+	return readAtMost(f, maxRead)
 }
 
 func (l *local) Glob(ctx context.Context, pattern string) ([]string, error) {
@@ -156,8 +156,8 @@ func (l *local) Glob(ctx context.Context, pattern string) ([]string, error) {
 }
 
 const (
-	maxConfig = 4 << 20   // of passwd, sshd_config and their like
-	maxKeys   = 128 << 20 // more than 100,000 long RSA keys
+	maxRead = 4 << 20   // what is read or copied, such as passwd or sshd_config
+	maxKeys = 128 << 20 // more than 100,000 long RSA keys
 )
 
 func readAtMost(f io.Reader, most int64) ([]byte, error) {

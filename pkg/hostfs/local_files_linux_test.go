@@ -193,7 +193,7 @@ func TestLocalCopy(t *testing.T) {
 			is(t, name, fsys.Copy(ctx, dir+"/"+name, lstat(t, fsys, dir+"/"+name), dir+"/x", 0o600), ErrNotRegular)
 		}
 		is(t, "changed", fsys.Copy(ctx, dir+"/file.old", was, dir+"/x", 0o600), ErrChanged)
-		ok(t, os.WriteFile(real+"/big", make([]byte, maxConfig+1), 0o600))
+		ok(t, os.WriteFile(real+"/big", make([]byte, maxRead+1), 0o600))
 		is(t, "too large", fsys.Copy(ctx, dir+"/big", lstat(t, fsys, dir+"/big"), dir+"/x", 0o600), ErrTooLarge)
 		ok(t, os.Link(real+"/big", real+"/big too"))
 		is(t, "linked", fsys.Copy(ctx, dir+"/big", lstat(t, fsys, dir+"/big"), dir+"/x", 0o600), ErrLinked)
@@ -246,7 +246,7 @@ func TestLocalReadAndGlob(t *testing.T) {
 			_, err := fsys.ReadFile(ctx, dir+"/"+name)
 			is(t, name, err, want)
 		}
-		ok(t, os.WriteFile(real+"/big", make([]byte, maxConfig+1), 0o600))
+		ok(t, os.WriteFile(real+"/big", make([]byte, maxRead+1), 0o600))
 		_, err := fsys.ReadFile(ctx, dir+"/big")
 		is(t, "big", err, ErrTooLarge)
 	})

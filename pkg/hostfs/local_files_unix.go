@@ -283,12 +283,12 @@ func (f files) content(path string, was strictmodes.Stat) ([]byte, error) {
 	if err := same(was, is); err != nil {
 		return nil, err
 	}
-	r, err := h.regular(maxConfig)
+	r, err := h.regular(maxRead)
 	if err != nil {
 		return nil, err
 	}
 	defer r.Close()
-	return readAtMost(r, maxConfig)
+	return readAtMost(r, maxRead)
 }
 
 // create makes a new file: complete or absent at every moment.
@@ -313,7 +313,10 @@ func (d folder) create(name string, data []byte, mode fs.FileMode) error {
 		if err := d.rename(temp, name); err != nil {
 			return err
 		}
-		return d.is(name, &made)
+		if err := d.is(name, &made); err != nil {
+			return fmt.Errorf("%w: %v", ErrUnsure, err)
+		}
+		return nil
 	}()
 	if err != nil {
 		unix.Unlinkat(d.fd(), temp, 0) // it is gone where it was renamed

@@ -49,7 +49,7 @@ func openRegular(path string) (*os.File, error) {
 		return nil, err
 	}
 	defer unix.Close(fd)
-	return handle(fd).regular(maxConfig)
+	return handle(fd).regular(maxRead)
 }
 
 // name is a path that leads to what is open, and to nothing else.

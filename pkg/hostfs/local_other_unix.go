@@ -23,7 +23,7 @@ func openRegular(path string) (*os.File, error) {
 		return nil, err
 	}
 	defer unix.Close(fd)
-	return handle(fd).regular(maxConfig)
+	return handle(fd).regular(maxRead)
 }
 
 // regular returns a handle that can be read and outlives this one, if it is of
