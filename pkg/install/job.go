@@ -131,6 +131,15 @@ func wayOn(e *PutError, host *connect.Host) string {
 		return fmt.Sprintf("there: sudo chown %s %s", hostfs.Quote(host.Config.User), hostfs.Quote(e.Path))
 	case "keys-unreadable":
 		return host.Again("pikeyfix")
+	case "password-expired":
+		return "log in once by hand and change the password: ssh " + hostfs.Quote(host.Target)
+	}
+	return wayOnFrom(e.Cause)
+}
+
+// wayOnFrom is wayOn where it is the same for every host, and at hand.
+func wayOnFrom(cause string) string {
+	switch cause {
 	case "keys-not-a-file":
 		return "there: mv ~/.ssh/authorized_keys ~/.ssh/authorized_keys.aside"
 	case "disk-full":
@@ -147,8 +156,6 @@ func wayOn(e *PutError, host *connect.Host) string {
 		return "there: cp -p FILE FILE.new && mv FILE.new FILE, which gives it a life of its own"
 	case "no-shell", "command-forced":
 		return "the account must run a POSIX shell, or sftp, for this"
-	case "password-expired":
-		return "log in once by hand and change the password: ssh " + hostfs.Quote(host.Target)
 	case "keys-symlink":
 		return "look at the link there: ls -l ~/.ssh"
 	}
@@ -190,7 +197,11 @@ func (j Job) Here(ctx context.Context, engine Engine, remove, list bool) []recor
 func failureHere(err error) record.Record {
 	var put *PutError
 	if errors.As(err, &put) {
-		return record.Record{Verdict: record.Fail, Cause: put.Cause, Subject: put.Path, Detail: err.Error()}
+		r := record.Record{Verdict: record.Fail, Cause: put.Cause, Subject: put.Path, Detail: err.Error(), Hint: wayOnFrom(put.Cause)}
+		if put.Unsure {
+			r.Hint = "run it again: nothing is done twice"
+		}
+		return r
 	}
 	return record.Record{Verdict: record.Fail, Cause: "write-failed", Detail: err.Error()}
 }

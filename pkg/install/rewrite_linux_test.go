@@ -16,7 +16,7 @@ func TestRewriteEveryWay(t *testing.T) {
 		wide = append(wide, byte(unit), byte(unit>>8))
 	}
 	half := len(b.Line()) / 2
-	broken := "# c\xe9\r\n" + a.Line() + "\n" + b.Line()[:half] + "\n" + b.Line()[half:] + "\n\x00\x00\x00" + c.Line() + "\n\\n%s -n\n\x00\x00"
+	broken := "# c\xe9\r\n" + a.Line() + "\n" + b.Line()[:half] + "\n" + b.Line()[half:] + "\n\x00\x00\x00\n" + c.Line() + "\n\\n%s -n\n\x00\x00"
 	cured := "# c\xe9\r\n" + a.Line() + "\n" + b.Line() + "\n" + c.Line() + "\n\\n%s -n\n"
 	for name, file := range map[string][2]string{
 		"broken lines": {broken, cured},
