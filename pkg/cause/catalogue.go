@@ -588,7 +588,7 @@ var farFiles = []Entry{
 		Cure:     "Run pikeyfix, or chmod go-w on the folder that the record names.",
 	}, {
 		Word:     "wrong-owner",
-		Meaning:  "Home, the authorized keys or a folder between belongs to neither the user nor root, so sshd ignores the keys.",
+		Meaning:  "Home, the authorized keys or a folder between belongs to neither the user nor root, so sshd ignores the keys; or root would write in the home of another.",
 		Evidence: "The owner of each component was looked at.",
 		Example:  "pi@raspberrypi\tfail\twrong-owner\t/home/pi/.ssh\tseen: it belongs to uid 1001, neither to pi nor to root",
 		Cure:     "As root there, run pikeyfix, or chown USER on the path that the record names.",
@@ -612,8 +612,8 @@ var farFiles = []Entry{
 		Cure:     "Run pikeyfix, or give the file the name authorized_keys.",
 	}, {
 		Word:     "keys-symlink",
-		Meaning:  "The name authorized_keys is a link that does not lead to a file, or leads out of the home folder to what belongs to another.",
-		Evidence: "The links were followed: there were too many of them, one could not be read, or the owner at their end is another.",
+		Meaning:  "The name authorized_keys is a link that does not lead to a file, or leads out of the home folder to what another owns or, where root writes, may change.",
+		Evidence: "The links were followed: there were too many of them, one could not be read, or another owns or may change what is at their end.",
 		Example:  "pi@raspberrypi\tfail\tkeys-symlink\t/home/pi/.ssh/authorized_keys\tauthorized_keys is unchanged",
 		Cure:     "Put a file in the place of the link there, and install the key again with pikeycopy.",
 	}, {
