@@ -189,7 +189,7 @@ func TestScript(t *testing.T) {
 	t.Parallel()
 	u := sshtest.AddUser(t, sshtest.UserConfig{})
 	keysFiles := []string{filepath.Join(u.Home, ".ssh/authorized_keys"), filepath.Join(u.Home, odd, odd)}
-	for _, c := range []struct {
+	for n, c := range []struct {
 		home
 		user bool // works, not root
 	}{
@@ -267,7 +267,7 @@ func TestScript(t *testing.T) {
 		if strings.Contains(c.want, "dir-writable") {
 			check(t, script, string(data))
 		}
-		for _, shell := range shells(t) {
+		for i, shell := range shells(t) {
 			set()
 			if said, err := run(shell, script); err != nil || said != "" {
 				t.Errorf("%s: %v: %v\n%s\n%s", state, shell, err, said, script)
@@ -275,14 +275,20 @@ func TestScript(t *testing.T) {
 			if got := tree(t, u.Home); got != after {
 				t.Errorf("%s: %v makes\n%sinstead of\n%sby\n%s", state, shell, got, after, script)
 			}
-			for again := range 2 { // and to undo it once more is no harm
-				if said, err := run(shell, string(data)); again == 0 && (err != nil || said != "") {
-					t.Errorf("%s: undone by %v: %v\n%s\n%s", state, shell, err, said, data)
-				}
+			undone := func(what string) {
 				if got := tree(t, u.Home); got != before {
-					t.Errorf("%s: undone by %v, it is\n%sinstead of\n%s", state, shell, got, before)
+					t.Errorf("%s: %s by %v, it is\n%sinstead of\n%s", state, what, shell, got, before)
 				}
 			}
+			if said, err := run(shell, string(data)); err != nil || said != "" {
+				t.Errorf("%s: undone by %v: %v\n%s\n%s", state, shell, err, said, data)
+			}
+			undone("undone")
+			if i != n%len(shells(t)) { // what comes now is a matter of the shell more than of the case
+				continue
+			}
+			_, _ = run(shell, string(data))
+			undone("undone once more")
 			if strings.Contains(c.want, "todo") {
 				// What a power cut left of a line of which nothing was done.
 				if said, err := run(shell, script); err != nil || said != "" {
@@ -291,9 +297,7 @@ func TestScript(t *testing.T) {
 				if said, _ := run(shell, string(data)+"step9() { change '/x"); said == "" {
 					t.Errorf("%s: %v says nothing of half a line", state, shell)
 				}
-				if got := tree(t, u.Home); got != before {
-					t.Errorf("%s: with half a line, %v leaves\n%s", state, shell, got)
-				}
+				undone("undone with half a line")
 			}
 		}
 	}

@@ -481,30 +481,6 @@ func compare(before, after map[string]state, records []record.Record) []string {
 	return differ
 }
 
-// logsIn says whether the server lets the user in by the key. It tries again
-// when dropbear hangs up, as it does while it knows too many clients that are
-// not logged in yet.
-func logsIn(d *sshtest.Daemon, user string, key ssh.Signer) (bool, error) {
-	config := &ssh.ClientConfig{
-		User: user, Auth: []ssh.AuthMethod{ssh.PublicKeys(key)}, HostKeyCallback: ssh.FixedHostKey(d.HostKeys[0]),
-		HostKeyAlgorithms: []string{d.HostKeys[0].Type()}, // dropbear fails on one that it offers and has no key for
-		Timeout:           20 * time.Second,
-	}
-	for try := 1; ; try++ {
-		client, err := ssh.Dial("tcp", d.Addr, config)
-		switch {
-		case err == nil:
-			return true, client.Close()
-		case strings.Contains(err.Error(), "unable to authenticate"):
-			return false, nil
-		case try == 20:
-			log := d.Log()
-			return false, fmt.Errorf("%w; the log ends in %q", err, log[max(0, len(log)-500):])
-		}
-		time.Sleep(50 * time.Millisecond)
-	}
-}
-
 // A tally counts what a table came to.
 type tally struct {
 	sync.Mutex
