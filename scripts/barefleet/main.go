@@ -1,6 +1,6 @@
-// Barefleet does no more than the network's part of working on many targets
-// with golang.org/x/crypto/ssh: what scripts/fleetbench holds the programs
-// against. It judges nothing and keeps nothing safe.
+// Barefleet does no more than the network's part of working on one target or
+// many with golang.org/x/crypto/ssh: what scripts/bench and scripts/fleetbench
+// hold the programs against. It judges nothing and keeps nothing safe.
 //
 //	barefleet [-copy] [-j N] USER PASSWORD-FILE KEY HOST-KEY <ADDRESSES
 //
@@ -82,7 +82,8 @@ func run(copying bool, jobs int, user, passwordFile, keyFile, hostKeyFile string
 	var failed atomic.Int64
 	var all sync.WaitGroup
 	room := make(chan struct{}, jobs)
-	for lines := bufio.NewScanner(os.Stdin); lines.Scan(); {
+	lines := bufio.NewScanner(os.Stdin)
+	for lines.Scan() {
 		address := lines.Text()
 		room <- struct{}{}
 		all.Go(func() {
@@ -97,5 +98,5 @@ func run(copying bool, jobs int, user, passwordFile, keyFile, hostKeyFile string
 	if n := failed.Load(); n > 0 {
 		return fmt.Errorf("%d failed", n)
 	}
-	return nil
+	return lines.Err()
 }
