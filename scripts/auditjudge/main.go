@@ -1,3 +1,5 @@
+//go:build linux
+
 // Auditjudge judges the home of everybody who has an account on a card as sshd
 // would, changes nothing, and prints how many homes it judged and how many
 // findings there were. With -local it judges those files as this machine's: the
