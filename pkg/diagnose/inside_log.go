@@ -17,7 +17,7 @@ import (
 // were refused, that is known better than what is likely: of the same cause it
 // takes its place, and it comes before the rest.
 func (in *inside) readLog(ctx context.Context, s Session) {
-	events, err := Journal(ctx, s.Run, in.rep.Began)
+	events, err := journal(ctx, s.Run, in.rep.Began)
 	if closed := (*LogClosedError)(nil); errors.As(err, &closed) {
 		in.remains = append(in.remains, "what the log says, which "+in.account.Name+" may not read")
 	}

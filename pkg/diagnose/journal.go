@@ -190,13 +190,13 @@ func (l *Log) readClock(s string) error {
 	return nil
 }
 
-// Journal returns what the SSH servers of the machine at the other end of run
+// journal returns what the SSH servers of the machine at the other end of run
 // have logged since a moment, by our clock, of severity sshdlog.Hint and above:
 // from its journal, or from the files of its syslogd. It is exact to a second,
 // the one more rather than less, whatever the clock there says. It only reads,
 // and no more than the last 900,000 bytes. The error is ErrNoLog, a
 // LogClosedError or hostfs.ErrNoShell where it is that.
-func Journal(ctx context.Context, run hostfs.Runner, since time.Time) ([]sshdlog.Event, error) {
+func journal(ctx context.Context, run hostfs.Runner, since time.Time) ([]sshdlog.Event, error) {
 	back := max(time.Since(since), time.Second)
 	l, err := FarLog(ctx, run, back)
 	if err != nil {
@@ -207,17 +207,17 @@ func Journal(ctx context.Context, run hostfs.Runner, since time.Time) ([]sshdlog
 	s := sshdlog.NewScanner(l, sshdlog.Hint)
 	for s.Scan() {
 		e := s.Event()
-		if at, ok := LogTime(e.Time, l.now); ok && !at.Before(oldest) {
+		if at, ok := logTime(e.Time, l.now); ok && !at.Before(oldest) {
 			events = append(events, e)
 		}
 	}
 	return events, s.Err()
 }
 
-// LogTime returns the moment of an Event's Time, as the journal, rsyslog in the
+// logTime returns the moment of an Event's Time, as the journal, rsyslog in the
 // form of RFC 3339, and syslogd write it. The last has neither year nor zone:
 // they are those that make it the latest one before now, in now's zone.
-func LogTime(s string, now time.Time) (time.Time, bool) {
+func logTime(s string, now time.Time) (time.Time, bool) {
 	if n, err := strconv.ParseInt(s, 10, 64); err == nil {
 		return time.UnixMicro(n), true
 	}

@@ -198,7 +198,7 @@ func TestJournal(t *testing.T) {
 	k := newKeeper(t, answering)
 	k.write(t, "bin/entries", entry(now.Add(-time.Hour), "Invalid user old from 1.2.3.4 port 1")+
 		entry(now, "Server listening on :: port 22.")+entry(now, "Failed password for pi from 1.2.3.4 port 1 ssh2")+entry(now, refusal), 0o600)
-	events, err := Journal(t.Context(), k.run, now.Add(-2*time.Second))
+	events, err := journal(t.Context(), k.run, now.Add(-2*time.Second))
 	if err != nil || len(events) != 1 || events[0].Cause != "home-writable" || events[0].Severity != sshdlog.Refusal {
 		t.Errorf("%+v, %v", events, err)
 	}
@@ -220,7 +220,7 @@ func TestJournal(t *testing.T) {
 		}
 	}
 	k.write(t, "auth.log", text.String(), 0o600)
-	events, err = Journal(t.Context(), k.run, now)
+	events, err = journal(t.Context(), k.run, now)
 	var users []string
 	for _, e := range events {
 		users = append(users, e.User)
@@ -247,7 +247,7 @@ func TestLogTime(t *testing.T) {
 		{"", time.Time{}},
 		{"yesterday", time.Time{}},
 	} {
-		if got, ok := LogTime(c.text, now); ok == c.want.IsZero() || !got.Equal(c.want) {
+		if got, ok := logTime(c.text, now); ok == c.want.IsZero() || !got.Equal(c.want) {
 			t.Errorf("%q: %v %v, want %v", c.text, got, ok, c.want)
 		}
 	}

@@ -24,8 +24,8 @@ func (j *Job) Login(ctx context.Context, fsys hostfs.FS, server strictmodes.Serv
 	var records []record.Record
 	who, err := fsys.Account(ctx)
 	if err == nil {
-		var rules *Rules
-		if rules, err = j.ReadRules(ctx, fsys, server); err == nil {
+		var rules *serverRules
+		if rules, err = j.readRules(ctx, fsys, server); err == nil {
 			records, err = j.Home(ctx, fsys, who, server, j.keysFiles(rules, who))
 		}
 	}
@@ -45,7 +45,7 @@ func (j *Job) Login(ctx context.Context, fsys hostfs.FS, server strictmodes.Serv
 // then. In a dry run the FS and Content are asked by several goroutines at once.
 func (j *Job) Accounts(ctx context.Context, machine hostfs.FS, accounts []strictmodes.Account, all bool, server, client strictmodes.Server) iter.Seq[record.Record] {
 	return func(yield func(record.Record) bool) {
-		rules, err := j.ReadRules(ctx, machine, server)
+		rules, err := j.readRules(ctx, machine, server)
 		if err != nil {
 			yield(diagnose.Ended(ctx, "reading the server's configuration", err))
 			return
@@ -71,7 +71,7 @@ func (j *Job) Accounts(ctx context.Context, machine hostfs.FS, accounts []strict
 	}
 }
 
-func (j *Job) account(ctx context.Context, fsys hostfs.FS, who strictmodes.Account, all bool, rules *Rules, client strictmodes.Server) []record.Record {
+func (j *Job) account(ctx context.Context, fsys hostfs.FS, who strictmodes.Account, all bool, rules *serverRules, client strictmodes.Server) []record.Record {
 	keysFiles := j.keysFiles(rules, who)
 	if all {
 		switch has, err := hasKeys(ctx, fsys, who, keysFiles); {
@@ -82,7 +82,7 @@ func (j *Job) account(ctx context.Context, fsys hostfs.FS, who strictmodes.Accou
 			return nil
 		}
 	}
-	records, err := j.Home(ctx, fsys, who, rules.Server, keysFiles)
+	records, err := j.Home(ctx, fsys, who, rules.server, keysFiles)
 	if err != nil {
 		return append(records, failed(ctx, who, "repairing", err))
 	}

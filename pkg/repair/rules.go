@@ -15,20 +15,20 @@ import (
 	"pi-key-tools/pkg/strictmodes"
 )
 
-// Rules are what the server of one machine judges by, for all of its accounts.
-type Rules struct {
-	Server strictmodes.Server
+// serverRules are what the server of one machine judges by, for all of its accounts.
+type serverRules struct {
+	server strictmodes.Server
 
 	files  sshdconfig.Files                   // nil if it reads none
 	groups func(strictmodes.Account) []string // their names; nil if nothing asks for them
 	root   string                             // the keys file of root alone; "" for that of all
 }
 
-// ReadRules reads the configuration of a machine's server. What of it cannot be
+// readRules reads the configuration of a machine's server. What of it cannot be
 // read, or is not there, is taken to have its default, and traced. The error is
 // the context's, and there is none else.
-func (j *Job) ReadRules(ctx context.Context, fsys hostfs.FS, server strictmodes.Server) (*Rules, error) {
-	rules := &Rules{Server: server}
+func (j *Job) readRules(ctx context.Context, fsys hostfs.FS, server strictmodes.Server) (*serverRules, error) {
+	rules := &serverRules{server: server}
 	if server.IsDropbear() {
 		// OpenWrt's dropbear has root's keys where its own configuration is.
 		if _, err := fsys.ReadFile(ctx, "/etc/openwrt_release"); err == nil {
@@ -94,7 +94,7 @@ func groupNames(ctx context.Context, fsys hostfs.FS) func(strictmodes.Account) [
 
 // keysFiles returns where the server looks for the keys of an account; nil for
 // its default.
-func (j *Job) keysFiles(rules *Rules, who strictmodes.Account) []string {
+func (j *Job) keysFiles(rules *serverRules, who strictmodes.Account) []string {
 	if rules.root != "" && who.UID == 0 {
 		return []string{rules.root}
 	}

@@ -40,7 +40,7 @@ func TestKeysFiles(t *testing.T) {
 	} {
 		var said strings.Builder
 		job := Job{Trace: func(format string, args ...any) { fmt.Fprintf(&said, format+"\n", args...) }}
-		rules, err := job.ReadRules(t.Context(), &machine{texts: c.texts}, c.server)
+		rules, err := job.readRules(t.Context(), &machine{texts: c.texts}, c.server)
 		if err != nil {
 			t.Fatal(err)
 		}

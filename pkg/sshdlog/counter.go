@@ -2,7 +2,7 @@ package sshdlog
 
 // A Counter merges the events that are about the same thing: those with the
 // same cause, path, line, user and key. Its memory is bounded, whatever names
-// an attacker makes up: of each cause it keeps the first PerCause.
+// an attacker makes up: of each cause it keeps the first 200.
 type Counter struct {
 	counts  []Count
 	index   map[countKey]int
@@ -17,8 +17,8 @@ type Count struct {
 	Last string // the time of the last one, as it stands in the log
 }
 
-// PerCause is how many different events of one cause a Counter keeps.
-const PerCause = 200
+// perCause is how many different events of one cause a Counter keeps.
+const perCause = 200
 
 // A countKey tells what is counted apart. The group is the cause, or the name of
 // the pattern where there is none.
@@ -39,11 +39,11 @@ func (c *Counter) Add(e Event) {
 		c.again(i, e.Times, e.Time)
 		return
 	}
-	if c.kept[group] == PerCause {
+	if c.kept[group] == perCause {
 		c.leftOut[e.Cause] += e.Times
 		return
 	}
-	if c.kept[group]++; c.kept[group] == PerCause {
+	if c.kept[group]++; c.kept[group] == perCause {
 		c.full++
 	}
 	c.index[k] = len(c.counts)
@@ -66,7 +66,7 @@ func (c *Counter) again(i, times int, last string) {
 func (c *Counter) fullGroups() full {
 	f := make(full)
 	for k, i := range c.index {
-		if c.kept[k.group] < PerCause {
+		if c.kept[k.group] < perCause {
 			continue
 		}
 		if f[k.group] == nil {

@@ -428,10 +428,10 @@ func TestCounter(t *testing.T) {
 	writable.Times, writable.Time = 3, "2"
 	c.Add(writable)
 	all := c.All()
-	if len(all) != PerCause+1 || all[0].Times != 4 || all[0].Time != "1" || all[0].Last != "2" {
+	if len(all) != perCause+1 || all[0].Times != 4 || all[0].Time != "1" || all[0].Last != "2" {
 		t.Errorf("%d counts, the first %+v", len(all), all[0])
 	}
-	if c.LeftOut()["user-unknown"] != 100_000-PerCause || len(c.LeftOut()) != 1 {
+	if c.LeftOut()["user-unknown"] != 100_000-perCause || len(c.LeftOut()) != 1 {
 		t.Errorf("left out %v", c.LeftOut())
 	}
 }
