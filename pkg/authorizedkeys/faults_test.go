@@ -347,7 +347,8 @@ func checkMend(t *testing.T, data []byte) {
 	}
 }
 
-// Whatever is in a large file, it is read in linear time.
+// Whatever is in a large file, it does not take for ever: what is not linear
+// takes minutes here.
 func TestFaultsOfLargeFiles(t *testing.T) {
 	rsaKey := rsa(3072, 1)
 	for _, part := range []string{
@@ -355,15 +356,11 @@ func TestFaultsOfLargeFiles(t *testing.T) {
 		"ssh-rsa\n", "\x00", "\x00\n", "s\x00", "s\x00\n\x00", "\r", key(1) + "\r", "\"", "\ufeff", "restrict,", "---- BEGIN SSH2 PUBLIC KEY ----\n",
 		"-----BEGIN PRIVATE KEY-----\n", "ssh-rsa " + key(1)[12:] + "\n", "ssh-ed25519 ",
 	} {
-		took := func(size int) time.Duration {
-			data := bytes.Repeat([]byte(part), size/len(part))
-			start := time.Now()
-			Mend(data, Faults(data))
-			return time.Since(start)
-		}
-		small, large := min(took(1<<13), took(1<<13)), took(1<<16) // 8 times
-		if large > time.Second && large > 30*small {
-			t.Errorf("of %.20q, 8 KiB took %v, and 64 KiB took %v", part, small, large)
+		data := bytes.Repeat([]byte(part), 1<<16/len(part))
+		start := time.Now()
+		Mend(data, Faults(data))
+		if took := time.Since(start); took > 30*time.Second {
+			t.Errorf("64 KiB of %.20q took %v", part, took)
 		}
 	}
 }
