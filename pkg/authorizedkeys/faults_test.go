@@ -347,8 +347,8 @@ func checkMend(t *testing.T, data []byte) {
 	}
 }
 
-// Whatever is in a large file, it does not take for ever: what is not linear
-// takes minutes here.
+// Whatever is in a large file, reading it ends: the limit is some hundred times
+// what it takes, for a busy machine.
 func TestFaultsOfLargeFiles(t *testing.T) {
 	rsaKey := rsa(3072, 1)
 	for _, part := range []string{
