@@ -32,7 +32,8 @@ type FS interface {
 	// it is that.
 	ReadFile(ctx context.Context, path string) ([]byte, error)
 	// Glob returns what a pattern of sshd_config's Include leads to, sorted;
-	// one without a match is no error.
+	// one without a match is no error. One that makes it look at more than
+	// 10,000 names may be ErrTooMany.
 	Glob(ctx context.Context, pattern string) ([]string, error)
 	// Rename gives what is as was says another name in the same folder, and is
 	// durable. It never replaces anything: the error is fs.ErrExist then.
@@ -90,6 +91,9 @@ var ErrOwner = errors.New("it belongs to another")
 
 // ErrTooLarge means that a file is larger than what is read of its kind.
 var ErrTooLarge = errors.New("it is too large")
+
+// ErrTooMany means that a pattern leads to more files than are looked at.
+var ErrTooMany = errors.New("it leads to too many files")
 
 // ErrUnsure comes after a new file may have taken the old one's place.
 var ErrUnsure = errors.New("whether it was written is not known")

@@ -158,6 +158,8 @@ func (l *local) Glob(ctx context.Context, pattern string) ([]string, error) {
 const (
 	maxRead = 4 << 20   // what is read or copied, such as passwd or sshd_config
 	maxKeys = 128 << 20 // more than 100,000 long RSA keys
+
+	maxNames = 10_000 // that a pattern may make us look at: a user's may lead anywhere
 )
 
 func readAtMost(f io.Reader, most int64) ([]byte, error) {
@@ -171,13 +173,17 @@ func readAtMost(f io.Reader, most int64) ([]byte, error) {
 // glob returns what a pattern of an absolute path leads to, sorted, by the
 // rules of glob(3): a leading dot is matched by a dot alone, and what has no
 // special character need not be in a folder that can be read. names lists one.
+// The error is ErrTooMany rather than that the whole disk is searched.
 func glob(ctx context.Context, tree strictmodes.Tree, pattern string, names func(dir string) ([]string, error)) ([]string, error) {
 	missing := func(err error) bool { return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) }
-	found := []string{""}
+	found, looked := []string{""}, 0
 	parts := components(strings.ReplaceAll(pattern, "[!", "[^"))
 	for i, c := range parts {
 		var next []string
 		for _, dir := range found {
+			if err := context.Cause(ctx); err != nil {
+				return nil, err
+			}
 			if !strings.ContainsAny(c, `*?[\`) {
 				if i < len(parts)-1 { // whether it is there, what is in it will tell
 					next = append(next, dir+"/"+c)
@@ -194,6 +200,9 @@ func glob(ctx context.Context, tree strictmodes.Tree, pattern string, names func
 			all, err := names(dir + "/")
 			if err != nil && !missing(err) {
 				return nil, err
+			}
+			if looked += len(all); looked > maxNames {
+				return nil, fmt.Errorf("%s: %w", pattern, ErrTooMany)
 			}
 			for _, name := range all {
 				ok, err := path.Match(c, name)

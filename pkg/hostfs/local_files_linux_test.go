@@ -574,3 +574,20 @@ func TestMkdirFinish(t *testing.T) {
 		}
 	}
 }
+
+// A pattern of a user's own does not have root search the disk.
+func TestGlobEnds(t *testing.T) {
+	dir := t.TempDir()
+	for i := range 110 {
+		sub := filepath.Join(dir, strconv.Itoa(i))
+		must(t, os.Mkdir(sub, 0o700))
+		for j := range 100 {
+			must(t, os.Mkdir(filepath.Join(sub, strconv.Itoa(j)), 0o700))
+		}
+	}
+	_, err := Local().Glob(t.Context(), dir+"/*/*/*")
+	is(t, "a deep pattern", err, ErrTooMany)
+	if found, err := Local().Glob(t.Context(), dir+"/1*/7"); err != nil || len(found) != 21 {
+		t.Errorf("%d found, %v", len(found), err)
+	}
+}

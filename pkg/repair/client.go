@@ -61,7 +61,7 @@ func (j *Job) refused(ctx context.Context, fsys hostfs.FS, who strictmodes.Accou
 	configs := make(map[string]bool)
 	if config := path.Join(dir, "config"); slices.Contains(files, config) {
 		configs[config] = true
-		include(ctx, fsys, who.Home, config, configs)
+		include(ctx, fsys, who.Home, config, configs, maxIncludes)
 		delete(configs, config)
 		files = append(files, slices.Sorted(maps.Keys(configs))...)
 		configs[config] = true
@@ -98,12 +98,15 @@ func (j *Job) refused(ctx context.Context, fsys hostfs.FS, who strictmodes.Accou
 	return findings, context.Cause(ctx)
 }
 
+// maxIncludes is how deep ssh follows them, readconf.c READCONF_MAX_DEPTH.
+const maxIncludes = 16
+
 // include adds to configs what a configuration file of the user's includes, in
 // whatever block: ssh judges all of it. What changes with the target or the
-// environment is left out.
-func include(ctx context.Context, fsys hostfs.FS, home, file string, configs map[string]bool) {
+// environment is left out, and what is nested deeper than left.
+func include(ctx context.Context, fsys hostfs.FS, home, file string, configs map[string]bool, left int) {
 	data, err := fsys.ReadFile(ctx, file)
-	if err != nil {
+	if err != nil || left == 0 {
 		return
 	}
 	for line := range strings.Lines(string(data)) {
@@ -124,12 +127,12 @@ func include(ctx context.Context, fsys hostfs.FS, home, file string, configs map
 				found, err = glob(ctx, fsys, path.Join(home, ".ssh"), p)
 			}
 			if err != nil {
-				continue // ssh, as the user, is in no better position
+				continue // ssh cannot read it either, or would read for ever
 			}
 			for _, f := range found {
 				if !configs[f] {
 					configs[f] = true
-					include(ctx, fsys, home, f, configs)
+					include(ctx, fsys, home, f, configs, left-1)
 				}
 			}
 		}
