@@ -335,7 +335,7 @@ var theNetwork = []Entry{
 		Meaning:  "Several targets at different addresses show the same host key.",
 		Evidence: "The host keys and addresses of this run: it is one machine under several addresses, or a card that was copied.",
 		Example:  "pikeycheck: pi@shed: host-key-shared: SHA256:qY0jL/yyxtucrOJY086+yTeva6TaJyZKbvSvsQUmyCI is the host key of pi@attic too, at 192.168.1.7 and not 192.168.1.9",
-		Cure:     "Where the card was copied, give the copy keys of its own there: sudo rm /etc/ssh/ssh_host_*_key*; sudo dpkg-reconfigure openssh-server.",
+		Cure:     "Where the card was copied, give the copy keys of its own there: sudo rm /etc/ssh/ssh_host_*_key* && sudo ssh-keygen -A && sudo systemctl restart ssh.",
 	}, {
 		Word:     "no-user-yet",
 		Meaning:  "The Pi has no user yet, so nobody can log in.",
