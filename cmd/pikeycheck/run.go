@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -66,7 +67,11 @@ func run(ctx context.Context, env *cli.Env) error {
 	}
 	look.Password = look.Password || opt.Connect.PasswordFile != ""
 	for _, file := range look.Files {
-		if _, err := identity.Load(file); err != nil {
+		pair, err := identity.Load(file)
+		if err == nil && len(pair.Public.Blob) == 0 && !pair.Private.Encrypted {
+			err = errors.New(pair.Faults[0].Detail)
+		}
+		if err != nil {
 			return fmt.Errorf("-i %s: %w", record.Escape(file), err)
 		}
 	}

@@ -72,6 +72,8 @@ func check(ctx context.Context, host *connect.Host, look Look) (*session.Client,
 	if err != nil {
 		why := Login(ctx, host, keys, actingRep, err)
 		switch {
+		case why.Cause == verdict.Cause && !look.Password:
+			verdict.Detail += "; it refuses the keys of -i too"
 		case why.Cause == verdict.Cause:
 		case actingRep.Password == session.Refused:
 			return nil, rep, []record.Record{bothRefused(host, verdict), why}

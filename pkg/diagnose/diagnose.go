@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -243,7 +244,7 @@ func authentication(host *connect.Host, keys connect.Keys, rep *session.Report, 
 	case strings.Contains(rep.Banner, "account has expired"): // as pam_unix(8) says it
 		return failure("account-expired", "", "as root there: chage -E -1 "+hostfs.Quote(host.Config.User), "the server says: %s", cut(rep.Banner))
 	case strings.Contains(strings.ToLower(rep.Disconnect), "too many authentication failures"):
-		return tooManyTries(host, rep)
+		return tooManyTries(host, keys, rep)
 	}
 	if where, off := host.KeysOff(); off && !rep.PasswordSent {
 		return failure("config-elsewhere", "", "", "login by key is switched off on this side: %s", where)
@@ -286,14 +287,18 @@ func authentication(host *connect.Host, keys connect.Keys, rep *session.Report, 
 }
 
 // tooManyTries is the case of a server that hung up before all was tried.
-func tooManyTries(host *connect.Host, rep *session.Report) record.Record {
+func tooManyTries(host *connect.Host, keys connect.Keys, rep *session.Report) record.Record {
 	hint := "offer the right key alone: -o IdentitiesOnly=yes -o IdentityFile=KEY"
+	tries := "one try"
+	if n := len(rep.Offers); n != 1 {
+		tries = fmt.Sprintf("%d tries", n)
+	}
 	switch {
-	case len(rep.Offers) == 1:
-		hint = "the server allows one try (MaxAuthTries); have the password take it, and prove the key after that: " +
+	case len(rep.Offers) == 1 && len(keys.Candidates) < 2:
+		hint = "the server allows " + tries + " (MaxAuthTries); have the password take it, and prove the key after that: " +
 			host.Again("pikeycopy -o PubkeyAuthentication=no") + "; " + host.Again("pikeycheck")
 	case host.Config.IdentitiesOnly:
-		hint = fmt.Sprintf("the server allows %d tries (MaxAuthTries): name fewer files as IdentityFile, the right one first", len(rep.Offers))
+		hint = fmt.Sprintf("the server allows %s (MaxAuthTries): name fewer files as IdentityFile, the right one first", tries)
 	}
 	return failure("too-many-tries", "", hint, "the server hung up after %s: %s", plural(len(rep.Offers), "key"), cut(rep.Disconnect))
 }
@@ -426,6 +431,9 @@ func unoffered(host *connect.Host, keys connect.Keys) (file, hint string) {
 		return "", ""
 	}
 	file = found[i].Path
+	if whole, err := filepath.Abs(file); err == nil { // ssh takes one in its configuration from where it runs
+		file = whole
+	}
 	return file, fmt.Sprintf("try it: %s\nhint: if it logs in, have ssh offer it: "+`printf 'Host %%s\n\tIdentityFile "%%s"\n' %s %s >> ~/.ssh/config`,
 		host.Again("pikeycheck -o "+hostfs.Quote("IdentityFile="+file)), hostfs.Quote(host.Config.Alias), hostfs.Quote(file))
 }

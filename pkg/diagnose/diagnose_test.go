@@ -217,6 +217,10 @@ func TestLoginWords(t *testing.T) {
 			want: record.Record{Cause: "too-many-tries", Detail: "the server hung up after 1 key: Too many authentication failures",
 				Hint: "the server allows one try (MaxAuthTries); have the password take it, and prove the key after that: " +
 					"pikeycopy -o PubkeyAuthentication=no -F none pi@pi.local; pikeycheck -F none pi@pi.local"}},
+		{name: "one try, and more keys", keys: connect.Keys{Candidates: make([]connect.Candidate, 3)},
+			rep: auth(func(r *session.Report) { r.Disconnect = "Too many authentication failures" }), err: io.EOF,
+			want: record.Record{Cause: "too-many-tries", Detail: "the server hung up after 1 key: Too many authentication failures",
+				Hint: "offer the right key alone: -o IdentitiesOnly=yes -o IdentityFile=KEY"}},
 		{name: "too many tries", rep: auth(func(r *session.Report) {
 			r.Disconnect, r.Offers = "Too many authentication failures", append(r.Offers, offerB(session.Refused))
 		}), err: io.EOF,

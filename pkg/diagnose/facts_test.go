@@ -3,6 +3,7 @@
 package diagnose
 
 import (
+	"encoding/base64"
 	"fmt"
 	"os"
 	"os/exec"
@@ -17,6 +18,7 @@ import (
 	"pi-key-tools/pkg/sshdconfig"
 	"pi-key-tools/pkg/sshkey"
 	"pi-key-tools/pkg/sshtest"
+	"pi-key-tools/pkg/strictmodes"
 )
 
 // Every POSIX shell tells the same.
@@ -214,5 +216,28 @@ func TestBelongs(t *testing.T) {
 	in.keys = in.keys[:1]
 	if in.belongs(f, []byte(key.Line)) != foreign {
 		t.Error("a fault that names another key is taken for ours")
+	}
+}
+
+// The key that was put in the wrong file is the one to put in the right one.
+func TestSpokenOf(t *testing.T) {
+	refused := []sshkey.Public{{Type: "ssh-ed25519", Blob: []byte("first")}, {Type: "ssh-ed25519", Blob: []byte("second")}}
+	line := func(k sshkey.Public) []numbered { return []numbered{{1, base64.StdEncoding.EncodeToString(k.Blob)}} }
+	const read, other = "/home/pi/.ssh/authorized_keys", "/home/pi/authorized_keys"
+	for _, c := range []struct {
+		name string
+		held map[string][]numbered
+		want sshkey.Public
+	}{
+		{"nowhere", nil, refused[0]},
+		{"in the file that is read", map[string][]numbered{read: line(refused[1]), other: line(refused[0])}, refused[1]},
+		{"in another", map[string][]numbered{other: line(refused[1])}, refused[1]},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			in := &inside{keys: refused, facts: facts{held: c.held, account: strictmodes.Account{Home: "/home/pi"}}}
+			if got := in.spokenOf(); !got[0].Equal(c.want) {
+				t.Errorf("spokenOf is %s, want %s", got[0].Blob, c.want.Blob)
+			}
+		})
 	}
 }

@@ -243,6 +243,9 @@ func withoutLine(s sshdconfig.Setting) string {
 	if s.Line == 0 {
 		return fmt.Sprintf("change %s there: it is set by %s", s.Keyword, s.File)
 	}
+	if s.Keyword == "AuthenticationMethods" || s.Keyword == "RevokedKeys" { // which protect others too
+		return fmt.Sprintf("there: sudoedit %s, line %d, which may hold for others too; then sudo sshd -t && sudo systemctl reload ssh", hostfs.Quote(s.File), s.Line)
+	}
 	return fmt.Sprintf("there: sudo sed -i '%ds/^/#/' %s", s.Line, hostfs.Quote(s.File)) + reload
 }
 

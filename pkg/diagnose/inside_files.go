@@ -62,16 +62,17 @@ func linesWith(lines []numbered, key sshkey.Public) []numbered {
 	return slices.DeleteFunc(slices.Clone(lines), func(n numbered) bool { return !strings.Contains(n.text, text) })
 }
 
-// spokenOf are the keys that are in a file that the server reads, or else the
-// first that was refused.
+// spokenOf are the keys that are in a file that the server reads, or else those
+// in another file, or else the first that was refused.
 func (in *inside) spokenOf() []sshkey.Public {
 	names, _ := in.reads()
-	files := in.expand(names)
-	installed := slices.DeleteFunc(slices.Clone(in.keys), func(k sshkey.Public) bool { return len(in.holders(files, k)) == 0 })
-	if len(installed) == 0 {
-		return in.keys[:1]
+	for _, files := range [][]string{in.expand(names), slices.Collect(maps.Keys(in.held))} {
+		installed := slices.DeleteFunc(slices.Clone(in.keys), func(k sshkey.Public) bool { return len(in.holders(files, k)) == 0 })
+		if len(installed) > 0 {
+			return installed
+		}
 	}
-	return installed
+	return in.keys[:1]
 }
 
 // expand puts the files that were found in the place of patterns, which
@@ -232,7 +233,12 @@ func (in *inside) absent(ctx context.Context, files []string, findings []strictm
 	for _, file := range files {
 		if _, read := in.held[file]; !read {
 			_, _, err := strictmodes.RealPath(ctx, in.fsys, file)
-			if !errors.Is(err, fs.ErrNotExist) && !strings.ContainsAny(file, "*?[") {
+			switch link := in.link(ctx, file); {
+			case errors.Is(err, fs.ErrNotExist) && link != "":
+				explained = true
+				in.find(unless, "keys-symlink", link, fmt.Sprintf("there: mv %[1]s %[1]s.aside; then: %[2]s", hostfs.Quote(link), in.put("pikeycopy -i -")),
+					"it is a link that leads to nothing")
+			case !errors.Is(err, fs.ErrNotExist) && !strings.ContainsAny(file, "*?["):
 				hidden = true
 				in.remains = append(in.remains, fmt.Sprintf("what is in %s, which %s may not read", file, in.account.Name))
 			}
@@ -266,6 +272,16 @@ func (in *inside) absent(ctx context.Context, files []string, findings []strictm
 	}
 	in.find(unless, "key-not-installed", files[0], in.put("pikeycopy -i -"), "%s%s", detail, in.asksToo())
 	return nil
+}
+
+// link is a file, or else its folder, if that is a symbolic link, else "".
+func (in *inside) link(ctx context.Context, file string) string {
+	for _, name := range []string{file, path.Dir(file)} {
+		if _, err := in.fsys.Readlink(ctx, name); err == nil {
+			return name
+		}
+	}
+	return ""
 }
 
 // A belonging says whether a fault of a file keeps one of our keys out.

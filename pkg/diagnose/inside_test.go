@@ -285,7 +285,7 @@ func TestInsideConfiguration(t *testing.T) {
 		{"off", []string{"PubkeyAuthentication no"}, sshkey.Public{},
 			want{"pubkey-disabled", "sshd_config:1", "seen: ", "sed"}},
 		{"password first", []string{"Match User " + user.Name, "AuthenticationMethods password"}, sshkey.Public{},
-			want{"pubkey-disabled", "sshd_config:", "AuthenticationMethods is password: keys are not among them", "sed"}},
+			want{"pubkey-disabled", "sshd_config:", "AuthenticationMethods is password: keys are not among them", "sudoedit"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -409,7 +409,7 @@ func TestAllow(t *testing.T) {
 			continue
 		}
 		command, _, _ := strings.Cut(strings.TrimPrefix(hint, "there: sudo "), " && ")
-		if out, err := sshtest.Command(t, t.TempDir(), "/bin/sh", "-c", command).CombinedOutput(); err != nil {
+		if out, err := sshtest.Command(t, t.TempDir(), "sh", "-c", command).CombinedOutput(); err != nil {
 			t.Fatalf("%s: %v: %s", command, err, out)
 		}
 		if data, err := os.ReadFile(file); err != nil || string(data) != c.want+"\n" {
@@ -562,6 +562,10 @@ func TestInsideFile(t *testing.T) {
 			want{"keys-unreadable", "/authorized_keys", "seen: ", "pikeyfix"}},
 		{"keys-not-a-file", "sshd", nil, func(path string) { os.Remove(path); os.Mkdir(path, 0o700); user.Own(t, path, 0o700) },
 			want{"keys-not-a-file", "/authorized_keys", "seen: ", ""}},
+		{"keys-symlink", "sshd", nil, func(path string) { os.Remove(path); os.Symlink("/nowhere/keys", path) },
+			want{"keys-symlink", "/authorized_keys", "seen: it is a link that leads to nothing", "authorized_keys.aside; then: echo "}},
+		{"keys-symlink of the folder", "sshd", nil, func(path string) { dir := filepath.Dir(path); os.RemoveAll(dir); os.Symlink("/nowhere", dir) },
+			want{"keys-symlink", "/.ssh", "seen: it is a link that leads to nothing", ".ssh.aside; then: echo "}},
 		{"gone", "sshd", []string{rsa.Line}, nil,
 			want{"key-not-installed", "/authorized_keys", "seen: ", "pikeycopy"}},
 		{"comment", "sshd", []string{"# " + key.Line, rsa.Line}, nil,
