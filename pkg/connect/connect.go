@@ -236,7 +236,7 @@ func (c Candidate) IsCertificate() bool { return sshkey.PlainType(c.Public.Type)
 func (h *Host) Keys(ctx context.Context, extra ...string) Keys {
 	keys := Keys{AgentKeys: -1}
 	var files []Candidate
-	for _, path := range slices.Concat(extra, h.Config.IdentityFiles) {
+	for i, path := range slices.Concat(extra, h.Config.IdentityFiles) {
 		keys.Looked = append(keys.Looked, path)
 		p, err := h.c.pair(path)
 		if err != nil {
@@ -248,6 +248,9 @@ func (h *Host) Keys(ctx context.Context, extra ...string) Keys {
 			continue
 		}
 		c := Candidate{Key: session.Key{Public: p.Public, Name: path, Signer: h.fileSigner(p)}, Pair: p, Faults: p.Faults}
+		if strings.HasSuffix(path, ".pub") && i >= len(extra) {
+			c.Pair, c.Signer = nil, publicNamed(path)
+		}
 		if i := slices.IndexFunc(files, func(f Candidate) bool { return f.Public.Equal(p.Public) }); i >= 0 {
 			if !files[i].HasPrivate() { // a copy of the public half was found first
 				files[i] = c
@@ -284,7 +287,7 @@ func (h *Host) Keys(ctx context.Context, extra ...string) Keys {
 	}
 	certified := h.certificates(&keys, slices.Concat(both, agentOnly, files))
 	for _, c := range slices.Concat(certified, both, agentOnly, files) {
-		if h.accepts(c.Public.Type) {
+		if h.accepts(c.Public) {
 			keys.Candidates = append(keys.Candidates, c)
 		} else {
 			keys.Unaccepted = append(keys.Unaccepted, c)
@@ -319,10 +322,23 @@ func (h *Host) certificates(keys *Keys, candidates []Candidate) []Candidate {
 	return list
 }
 
-// accepts reports whether ssh_config lets a key of this type be used. An RSA
-// key signs by other names than its own.
-func (h *Host) accepts(keyType string) bool {
-	list := h.Config.PubkeyAcceptedAlgorithms
+// publicNamed is of a public half that IdentityFile names: ssh uses it to choose
+// a key of the agent, and finds no private key in it.
+func publicNamed(path string) func(context.Context, session.Exchange) (ssh.Signer, error) {
+	return func(context.Context, session.Exchange) (ssh.Signer, error) {
+		return nil, &FaultError{path, identity.Fault{Cause: "key-missing", Path: path,
+			Detail: "IdentityFile names the public half, which ssh uses only with an agent that holds the other",
+			Hint:   "name the private one: IdentityFile " + strings.TrimSuffix(path, ".pub")}}
+	}
+}
+
+// accepts reports whether ssh_config lets a key of this type, and of this length
+// if it is RSA, be used. An RSA key signs by other names than its own.
+func (h *Host) accepts(key sshkey.Public) bool {
+	list, keyType := h.Config.PubkeyAcceptedAlgorithms, key.Type
+	if plain := key.Plain(); plain.Type == ssh.KeyAlgoRSA && plain.Bits() < h.Config.RequiredRSASize {
+		return false
+	}
 	if keyType == ssh.CertAlgoRSAv01 {
 		return list == nil || slices.Contains(list, ssh.CertAlgoRSASHA512v01) || slices.Contains(list, ssh.CertAlgoRSASHA256v01)
 	}

@@ -83,6 +83,7 @@ func TestKeyOrderAgreesWithSSH(t *testing.T) {
 		{"no agent by IdentityAgent", "a b", "b c", "IdentityAgent none", "ab"},
 		{"types kept back", "a b", "c d", "PubkeyAcceptedAlgorithms -ssh-ed25519", "db"},
 		{"RSA by its signatures", "a d", "", "PubkeyAcceptedAlgorithms rsa-sha2-256", "d"},
+		{"RSA too short for this side", "a d", "", "RequiredRSASize 16384", "a"},
 		{"a certificate beside a key", "b+ a", "", "", "bBa"},
 		{"beside one that the agent holds", "b+ a", "a b", "", "abB"},
 		{"in the agent", "b a", "c b+", "", "bcBa"},
@@ -259,6 +260,25 @@ func TestFaultsKeepAKeyFromSigning(t *testing.T) {
 		if has := keys.Candidates[0].HasPrivate(); has != (name != "key-missing") {
 			t.Errorf("%s: HasPrivate is %v", name, has)
 		}
+	}
+}
+
+// A public half that IdentityFile names is for choosing a key of the agent.
+func TestPublicHalfNamed(t *testing.T) {
+	t.Parallel()
+	s := newSide(t)
+	s.file(".ssh/config", "IdentityFile "+s.key.File+".pub\nIdentitiesOnly yes\n")
+	s.file("keys/"+filepath.Base(s.key.File)+".pub", s.key.Line+"\n")
+	keys := s.resolve(s.connector(Options{}), "host.invalid").Keys(t.Context())
+	if len(keys.Candidates) != 1 || keys.Candidates[0].HasPrivate() {
+		t.Fatalf("%+v", keys.Candidates)
+	}
+	var fault *FaultError
+	if _, err := keys.Candidates[0].Signer(t.Context(), session.Exchange{}); !errors.As(err, &fault) || fault.Fault.Cause != "key-missing" {
+		t.Errorf("%v", err)
+	}
+	if keys := s.resolve(s.connector(Options{}), "host.invalid").Keys(t.Context(), s.key.File); !keys.Candidates[0].HasPrivate() {
+		t.Error("the private half that was given is not used")
 	}
 }
 

@@ -389,8 +389,12 @@ func noPassword(rep *session.Report) bool {
 func nothingOffered(host *connect.Host, keys connect.Keys) record.Record {
 	if len(keys.Unaccepted) > 0 {
 		c := keys.Unaccepted[0]
-		return failure("config-elsewhere", c.Public.Fingerprint(), "", "PubkeyAcceptedAlgorithms keeps %s back: %s",
-			c.Public.Name(), host.Config.Sources["pubkeyacceptedalgorithms"])
+		keyword := "PubkeyAcceptedAlgorithms"
+		if plain := c.Public.Plain(); plain.Type == ssh.KeyAlgoRSA && plain.Bits() < host.Config.RequiredRSASize {
+			keyword = "RequiredRSASize"
+		}
+		return failure("config-elsewhere", c.Public.Fingerprint(), "", "%s keeps %s back: %s",
+			keyword, c.Public.Name(), host.Config.Sources[strings.ToLower(keyword)])
 	}
 	agent := "there is no agent"
 	switch {

@@ -37,6 +37,7 @@ func (e *evaluation) result() (*Host, error) {
 		Sources:                make(map[string]string),
 	}
 	h.Port, _ = strconv.Atoi(e.get("port", "22"))
+	h.RequiredRSASize, _ = strconv.Atoi(e.get("requiredrsasize", "1024"))
 	if seconds, err := strconv.Atoi(e.get("connecttimeout", "0")); err == nil {
 		h.ConnectTimeout = time.Duration(seconds) * time.Second
 	}

@@ -115,7 +115,8 @@ var keywords = func() map[string]*keyword {
 	add(keyword{kind: takesChoice, choices: with(yesNo, "no-pq-kex", "no-pq-kex")}, "warnweakcrypto")
 	add(keyword{kind: takesChoice, choices: oneOf("quiet fatal error info verbose debug debug1 debug2 debug3")}, "loglevel")
 	add(keyword{kind: takesDuration}, "forwardx11timeout serveraliveinterval")
-	add(keyword{kind: takesNumber}, "connectionattempts numberofpasswordprompts requiredrsasize serveralivecountmax")
+	add(keyword{kind: takesNumber}, "connectionattempts numberofpasswordprompts serveralivecountmax")
+	add(keyword{kind: takesNumber, decides: true}, "requiredrsasize")
 	add(keyword{kind: takesWord}, "bindaddress bindinterface controlpath kbdinteractivedevices pkcs11provider securitykeyprovider tag xauthlocation")
 	add(keyword{kind: takesCommand}, "knownhostscommand localcommand remotecommand")
 	add(keyword{kind: takesAnything}, `addkeystoagent casignaturealgorithms channeltimeout ciphers controlpersist dynamicforward

@@ -207,6 +207,9 @@ func (w *world) host(req Request, says map[string][]string, home string) *Host {
 	for _, f := range list("revokedhostkeys", " ", "none") {
 		h.RevokedHostKeys = append(h.RevokedHostKeys, allTokens.Replace(tilde(f)))
 	}
+	if h.RequiredRSASize = 1024; one("requiredrsasize") != "" { // before OpenSSH 9.1 there was none
+		h.RequiredRSASize, _ = strconv.Atoi(one("requiredrsasize"))
+	}
 	if c := one("proxycommand"); c != "" && c != "none" {
 		h.ProxyCommand = proxyTokens.Replace(c)
 	}

@@ -39,6 +39,7 @@ type Host struct {
 	IdentityFiles            []string // in the order ssh tries them
 	IdentityFilesSet         bool     // named by somebody, not ssh's own defaults
 	CertificateFiles         []string
+	RequiredRSASize          int // bits; shorter RSA keys are not used
 	IdentitiesOnly           bool
 	IdentityAgent            string // socket path; "" for none
 	ProxyJump                string // as ssh_config has it: "user@a:22,b"; "" for none
