@@ -17,7 +17,11 @@ type hostKeys struct {
 	seen map[string]shown // by fingerprint; the first that showed it
 }
 
-type shown struct{ target, address string }
+type shown struct {
+	target, address string
+	byName          bool // the address is a name, behind a proxy
+	noted           bool // and what is more of it is the same news
+}
 
 const cloned = "if they are two machines with a copied card, on one of them: sudo rm /etc/ssh/ssh_host_*_key* && sudo ssh-keygen -A && sudo systemctl restart ssh"
 
@@ -27,9 +31,10 @@ func (k *hostKeys) note(env *cli.Env, host *connect.Host, rep *session.Report) {
 		return
 	}
 	target, address := host.Target, rep.Remote.String()
+	byName := false
 	switch ip, _, _ := net.SplitHostPort(address); {
 	case host.Config.ProxyJump != "" || host.Config.ProxyCommand != "":
-		address = host.Config.HostName // the other is of this end
+		address, byName = host.Config.HostName, true // the other is of this end
 	case !net.ParseIP(ip).IsLoopback(): // there, other ports may be other machines
 		address = ip
 	}
@@ -39,11 +44,14 @@ func (k *hostKeys) note(env *cli.Env, host *connect.Host, rep *session.Report) {
 		k.seen = make(map[string]shown)
 	}
 	first, known := k.seen[fp]
+	news := known && !first.noted && first.byName == byName && first.address != address && first.target != target
 	if !known {
-		k.seen[fp] = shown{target, address}
+		first = shown{target: target, address: address, byName: byName}
 	}
+	first.noted = first.noted || news
+	k.seen[fp] = first
 	k.mu.Unlock()
-	if known && first.address != address && first.target != target {
+	if news {
 		env.Notef(target, "host-key-shared: %s is the host key of %s too, at %s and not %s", fp, first.target, first.address, address)
 		if !env.Quiet {
 			env.Hintf(cloned)

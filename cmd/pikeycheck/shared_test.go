@@ -41,6 +41,8 @@ func TestHostKeys(t *testing.T) {
 		{"the same target again", []seen{{"a", "10.0.0.1:22", 1, ""}, {"a", "10.0.0.2:22", 1, ""}}, ""},
 		{"forwarded to this machine", []seen{{"a", "127.0.0.1:2201", 1, ""}, {"b", "127.0.0.1:2202", 1, ""}}, "b"},
 		{"behind one jump host", []seen{{"a", "0.0.0.0:0", 1, "j"}, {"b", "0.0.0.0:0", 1, "j"}}, "b"},
+		{"three of one card", []seen{{"a", "10.0.0.1:22", 1, ""}, {"b", "10.0.0.2:22", 1, ""}, {"c", "10.0.0.3:22", 1, ""}}, "b"},
+		{"once by a name behind a jump host", []seen{{"a", "10.0.0.1:22", 1, ""}, {"b", "0.0.0.0:0", 1, "j"}}, ""},
 		{"never connected", []seen{{"a", "", 1, ""}, {"b", "10.0.0.2:22", 1, ""}}, ""},
 	} {
 		var stderr bytes.Buffer
@@ -59,6 +61,9 @@ func TestHostKeys(t *testing.T) {
 		}
 		if got := stderr.String(); tt.want == "" && got != "" || !strings.HasPrefix(got, map[bool]string{true: "pikeycheck: " + tt.want + ": host-key-shared: SHA256:"}[tt.want != ""]) {
 			t.Errorf("%s: %q", tt.name, got)
+		}
+		if n := strings.Count(stderr.String(), "host-key-shared"); n > 1 {
+			t.Errorf("%s: %d notes", tt.name, n)
 		}
 	}
 }

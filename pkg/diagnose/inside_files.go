@@ -219,7 +219,7 @@ func (in *inside) putThere(file string, s sshdconfig.Setting) string {
 	case strings.HasPrefix(file, in.account.Home+"/"):
 		return in.put("pikeycopy -i - -t " + hostfs.Quote(file))
 	case own:
-		return fmt.Sprintf("there: sudo install -d %s && echo %s | sudo tee -a %s", hostfs.Quote(path.Dir(file)), hostfs.Quote(in.spokenOf()[0].Line()), hostfs.Quote(file))
+		return fmt.Sprintf("there: sudo mkdir -p %s && printf '\\n%%s\\n' %s | sudo tee -a %s", hostfs.Quote(path.Dir(file)), hostfs.Quote(in.spokenOf()[0].Line()), hostfs.Quote(file))
 	}
 	return withoutLine(s)
 }
