@@ -194,16 +194,13 @@ func mountOf(table, p string) mountPoint {
 		if len(w) < 4 {
 			continue
 		}
-		m := mountPoint{mountNames.Replace(w[1]), w[2], w[3]}
+		m := mountPoint{strictmodes.MountPoint(w[1]), w[2], w[3]}
 		if (p == m.point || strings.HasPrefix(p, strings.TrimSuffix(m.point, "/")+"/")) && len(m.point) >= len(found.point) {
 			found = m
 		}
 	}
 	return found
 }
-
-// mountNames are the bytes that the kernel writes in octal.
-var mountNames = strings.NewReplacer(`\040`, " ", `\011`, "\t", `\012`, "\n", `\134`, `\`)
 
 func attributesOf(m mountPoint) strictmodes.Attributes {
 	return strictmodes.Attributes{FS: m.kind, ReadOnly: slices.Contains(strings.Split(m.options, ","), "ro")}

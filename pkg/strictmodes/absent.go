@@ -130,10 +130,16 @@ func mountPoints(table []byte) []string {
 		if len(w) < 3 || strings.HasPrefix(w[0], "#") || !path.IsAbs(w[1]) {
 			continue
 		}
-		points = append(points, path.Clean(strings.NewReplacer(`\040`, " ", `\011`, "\t", `\012`, "\n", `\134`, `\`).Replace(w[1])))
+		points = append(points, path.Clean(MountPoint(w[1])))
 	}
 	return points
 }
+
+// MountPoint returns the path that a word of fstab(5) or /proc/mounts is, which
+// have some bytes in octal.
+func MountPoint(word string) string { return mountBytes.Replace(word) }
+
+var mountBytes = strings.NewReplacer(`\040`, " ", `\011`, "\t", `\012`, "\n", `\134`, `\`)
 
 // misnamed says whether p seems to have been meant for the keys file, which is
 // not there.
