@@ -190,7 +190,7 @@ func (j *agentJob) addKeys(ctx context.Context, how identity.Loading) error {
 	for _, p := range pairs {
 		if i := slices.IndexFunc(p.Faults, func(f identity.Fault) bool { return f.Path == p.Path && slices.Contains(refusals, f.Cause) }); i >= 0 {
 			f := p.Faults[i]
-			j.Emit(record.Record{Verdict: record.Fail, Cause: f.Cause, Subject: f.Path, Detail: f.Detail, Hint: f.Hint})
+			j.Emit(f.Record())
 			continue
 		}
 		keys, err := j.agent.Load(ctx, p, func(ctx context.Context) ([]byte, error) {
@@ -263,7 +263,7 @@ func (j *agentJob) removeKeys(ctx context.Context) error {
 		for _, p := range pairs {
 			if len(p.Public.Blob) == 0 {
 				f := p.Faults[0] // without any, there would be a key
-				j.Emit(record.Record{Verdict: record.Fail, Cause: f.Cause, Subject: f.Path, Detail: f.Detail, Hint: f.Hint})
+				j.Emit(f.Record())
 				continue
 			}
 			keys = append(keys, p.Public)

@@ -127,7 +127,7 @@ func (c *command) listPair(pair *identity.Pair) {
 		c.Emit(record.Record{Verdict: record.Fail, Cause: "key-missing", Subject: pair.Path, Detail: "only the public half is there"})
 	}
 	for _, f := range pair.Faults {
-		c.Emit(record.Record{Verdict: record.Fail, Cause: f.Cause, Subject: f.Path, Detail: f.Detail, Hint: f.Hint})
+		c.Emit(f.Record())
 	}
 }
 

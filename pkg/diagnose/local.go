@@ -91,7 +91,7 @@ func pair(p *identity.Pair) []record.Record {
 	}
 	var records []record.Record
 	for _, f := range p.Faults {
-		records = append(records, failure(f.Cause, f.Path, f.Hint, "%s", f.Detail))
+		records = append(records, f.Record())
 	}
 	return records
 }

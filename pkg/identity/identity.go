@@ -16,6 +16,7 @@ import (
 
 	"pi-key-tools/pkg/cause"
 	"pi-key-tools/pkg/hostfs"
+	"pi-key-tools/pkg/record"
 	"pi-key-tools/pkg/sshkey"
 	"pi-key-tools/pkg/strictmodes"
 )
@@ -41,6 +42,11 @@ type Fault struct {
 	Path   string // the half that it is about
 	Detail string // words for a person
 	Hint   string // a way on, best a command
+}
+
+// Record is the record of the fault.
+func (f Fault) Record() record.Record {
+	return record.Record{Verdict: record.Fail, Cause: f.Cause, Subject: f.Path, Detail: f.Detail, Hint: f.Hint}
 }
 
 // minRSABits is the least length that pikeygen takes or makes. ssh itself
