@@ -43,7 +43,7 @@ func sent(t testing.TB, kex string, hostKey ssh.Signer) (stream, sessionID []byt
 		t.Fatal(err)
 	}
 	defer client.Close()
-	s := &sniffer{Conn: client, spoke: func() {}}
+	s := newSniffer(client, func() {})
 	conn, _, _, err := ssh.NewClientConn(s, "", &ssh.ClientConfig{
 		Config:          ssh.Config{KeyExchanges: []string{kex}},
 		HostKeyCallback: ssh.FixedHostKey(hostKey.PublicKey()),

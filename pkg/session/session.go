@@ -5,6 +5,7 @@
 package session
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"crypto/rsa"
@@ -244,7 +245,7 @@ func (l *login) run() (*Client, error) {
 		patience = func() { timer.Stop() }
 	}
 	defer patience()
-	l.conn = &sniffer{Conn: raw, spoke: patience}
+	l.conn = newSniffer(raw, patience)
 	// Closing is the one thing that ends a read on every kind of connection:
 	// those through a jump host or a ProxyCommand know no deadline.
 	stop := context.AfterFunc(l.ctx, func() { raw.Close() })
@@ -561,7 +562,8 @@ func versionLine(start []byte) string {
 // signature of the key exchange.
 type sniffer struct {
 	net.Conn
-	spoke func() // called once the version is there, and perhaps again
+	in    *bufio.Reader // of Conn: x/crypto reads the version a byte at a time
+	spoke func()        // called once the version is there, and perhaps again
 	mu    sync.Mutex
 	head  []byte // no more than maxClear; than maxStart, once clear has been called
 	keyed bool   // clear has been called
@@ -589,8 +591,12 @@ func (s *sniffer) writes() int {
 	return s.wrote
 }
 
+func newSniffer(conn net.Conn, spoke func()) *sniffer {
+	return &sniffer{Conn: conn, in: bufio.NewReader(conn), spoke: spoke}
+}
+
 func (s *sniffer) Read(b []byte) (int, error) {
-	n, err := s.Conn.Read(b)
+	n, err := s.in.Read(b)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !s.keyed {
