@@ -127,7 +127,7 @@ func (t *turn) wait(ctx context.Context, patience time.Duration) error {
 		}
 		now, err := t.holder()
 		switch {
-		case err != nil && err != unix.ENOENT: // given back just now
+		case err != nil && !errors.Is(err, fs.ErrNotExist): // given back just now, perhaps while it was read
 			return err
 		case time.Since(begun) > turnWait:
 			return fmt.Errorf("%w: another writer did not finish in time", ErrChanged)
