@@ -5,6 +5,7 @@ package cmd_test
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"pi-key-tools/pkg/sshtest"
@@ -59,6 +60,50 @@ func TestCertificates(t *testing.T) {
 			}
 			check(0, "ok login", "-o", "CertificateFile="+elsewhere, "-o", "IdentityAgent="+socket)
 		})
+	}
+}
+
+// What we sign, sshd takes and refuses as it does what ssh-keygen signs. It is
+// asked by OpenSSH's ssh.
+func TestCertificatesLikeSSHKeygens(t *testing.T) {
+	sshtest.Need(t, "sshd", "ssh", "ssh-keygen")
+	dir := t.TempDir()
+	trusted := sshtest.NewKey(t, dir, "rsa") // by TrustedUserCAKeys
+	entry, other := sshtest.NewKey(t, t.TempDir(), "ed25519"), sshtest.NewKey(t, t.TempDir(), "ecdsa")
+	server := sshtest.StartSSHD(t, sshtest.SSHDConfig{Config: []string{"TrustedUserCAKeys " + trusted.File + ".pub"}})
+	user := sshtest.AddUser(t, sshtest.UserConfig{})
+	user.Authorize(t, `cert-authority,principals="admin,robot" `+entry.Line)
+	for _, c := range []struct {
+		ca   sshtest.Key
+		args string
+		in   bool
+	}{
+		{trusted, "-n " + user.Name, true},
+		{trusted, "-n admin", false},
+		{trusted, "-n admin," + user.Name + " -V -1h:+1h -O clear -O force-command=true", true},
+		{trusted, "-n " + user.Name + " -V -2d:-1d", false},
+		{trusted, "-n " + user.Name + " -V +1d:+2d", false},
+		{trusted, "-n " + user.Name + " -O source-address=127.0.0.0/8", true},
+		{trusted, "-n " + user.Name + " -O source-address=10.0.0.0/8", false},
+		{trusted, "-n " + user.Name + " -O critical:x@example.com", false},
+		{trusted, "-n " + user.Name + " -O extension:x@example.com=y", true},
+		{entry, "-n robot", true},
+		{entry, "-n " + user.Name, false},
+		{entry, "-n admin -V always:20200101", false},
+		{entry, "-n admin -O source-address=10.0.0.0/8,127.0.0.1", true},
+		{other, "-n admin,robot," + user.Name, false},
+	} {
+		args := append([]string{"-q", "-s", c.ca.File, "-I", "id"}, strings.Fields(c.args)...)
+		theirs, ours := sshtest.NewKey(t, t.TempDir(), "ed25519"), sshtest.NewKey(t, t.TempDir(), "ed25519")
+		if out, err := sshtest.Command(t, dir, "ssh-keygen", append(args, theirs.File+".pub")...).CombinedOutput(); err != nil {
+			t.Fatalf("%s: %v: %s", c.args, err, out)
+		}
+		run(t, filepath.Join(binaries(t), "pikeygen"), append(args, ours.File+".pub")...)
+		for _, key := range []string{theirs.File, ours.File} {
+			if in, stderr := sshtest.SSH(t, server.Endpoint, user.Name, key, "-o", "CertificateFile="+key+"-cert.pub"); in != c.in {
+				t.Errorf("%s, signed by ssh-keygen: %v; in: %v, want %v: %s", c.args, key == theirs.File, in, c.in, stderr)
+			}
+		}
 	}
 }
 

@@ -66,6 +66,11 @@ var outcomes = []Entry{
 		Evidence: "ssh's own names for keys, or the file that was named, were looked at; a run that makes it prints the public key, and no record.",
 		Example:  "-\ttodo\tkey-made\t/home/ann/.ssh/id_ed25519\ta new pair: ed25519",
 	}, {
+		Word:     "cert-made",
+		Meaning:  "The key would be signed, and the certificate written beside it.",
+		Evidence: "The key of the authority and the one to be signed were looked at; a run that signs prints the certificate, and no record.",
+		Example:  "-\ttodo\tcert-made\tSHA256:lqzen1zTn2xkzQfM8+h0YVruvrinbr89x0uwpggzD8c\t/home/ann/.ssh/id_ed25519-cert.pub id \"ann\" serial 0 for pi, valid from 2026-11-22T07:24:00 to 2027-02-20T07:25:31",
+	}, {
 		Word:     "modes",
 		Meaning:  "Owner and permissions are such that neither sshd nor ssh refuses the files.",
 		Evidence: "Every component that is judged was looked at.",
@@ -430,7 +435,7 @@ var theAccount = []Entry{
 		Meaning:  "The certificate of the key is past its validity.",
 		Evidence: "The certificate tells, by the clock of this machine, or the log of the server.",
 		Example:  "pi@raspberrypi\tfail\tcert-expired\tSHA256:lqzen1zTn2xkzQfM8+h0YVruvrinbr89x0uwpggzD8c\tseen: the certificate /home/ann/.ssh/id_ed25519 expired on 2026-11-21 17:46:44 UTC",
-		Cure:     "Have the key signed again with ssh-keygen -s; if the clock there is wrong, set it.",
+		Cure:     "Have the key signed again with pikeygen -s; if the clock there is wrong, set it.",
 	}, {
 		Word:     "cert-not-yet",
 		Meaning:  "The certificate of the key is not valid yet.",
@@ -442,13 +447,13 @@ var theAccount = []Entry{
 		Meaning:  "The certificate of the key does not name the user.",
 		Evidence: "The certificate tells, or the log of the server; principals= or AuthorizedPrincipalsFile may ask for other names.",
 		Example:  "pi@raspberrypi\tfail\tcert-principal\tSHA256:lqzen1zTn2xkzQfM8+h0YVruvrinbr89x0uwpggzD8c\tlikely: the certificate /home/ann/.ssh/id_ed25519 is for ann, and we log in as pi; unless principals= or AuthorizedPrincipalsFile there says otherwise",
-		Cure:     "Have the key signed again with ssh-keygen -s and -n USER, or name one of its principals there.",
+		Cure:     "Have the key signed again with pikeygen -s and -n USER, or name one of its principals there.",
 	}, {
 		Word:     "cert-refused",
 		Meaning:  "The server does not take the certificate of the key, for another reason than its time or its names.",
 		Evidence: "The log of the server says so: a critical option, the address that we come from, the kind of the signature, or a certification authority that it does not know.",
 		Example:  "-\tfail\tcert-refused\t-\tNov 22 07:24:31: Certificate critical option \"verify-required\" is not supported",
-		Cure:     "Have the key signed again with ssh-keygen -s as the detail says, or put the certification authority into TrustedUserCAKeys there.",
+		Cure:     "Have the key signed again with pikeygen -s as the detail says; or let the certification authority in there, with pikeycopy --ca -i CA.pub.",
 	}, {
 		Word:     "key-revoked",
 		Meaning:  "The server takes the key for revoked.",

@@ -107,7 +107,7 @@ func (a *Agent) Unlock(ctx context.Context, passphrase []byte) error {
 }
 
 // CertificatePath is where ssh and ssh-add look for the pair's certificate.
-func (p *Pair) CertificatePath() string { return p.Path + "-cert.pub" }
+func (p *Pair) CertificatePath() string { return CertificateFile(p.Path) }
 
 // Certificate returns the certificate of the pair that is beside it. The error
 // is fs.ErrNotExist if there is none, and says so if it is of another key.

@@ -50,6 +50,13 @@ func (w *wire) uint32() uint32 {
 	return 0
 }
 
+func (w *wire) uint64() uint64 {
+	if b := w.take(8); b != nil {
+		return binary.BigEndian.Uint64(b)
+	}
+	return 0
+}
+
 func (w *wire) string() []byte { return w.take(uint64(w.uint32())) }
 
 // end tells whether exactly everything has been taken.
@@ -124,8 +131,8 @@ func KeyType(algorithm string) string {
 // A dissection is what a blob tells of itself.
 type dissection struct {
 	typ   string
-	kind  *kind // nil if the type is unknown
-	cert  bool
+	kind  *kind           // nil if the type is unknown
+	cert  *rawCertificate // nil if it is none
 	bits  int
 	plain []byte // of a certificate: the blob of the key that it certifies
 }
@@ -146,7 +153,7 @@ func dissect(blob []byte) (dissection, error) {
 		if plain == d.typ {
 			return d, nil
 		}
-		d.kind, d.cert = kinds[plain], true
+		d.kind = kinds[plain]
 		w.string() // nonce
 		d.plain = appendString(nil, plain)
 	}
@@ -155,15 +162,9 @@ func dissect(blob []byte) (dissection, error) {
 	if d.bits, err = d.kind.read(w); err != nil {
 		return dissection{}, err
 	}
-	if d.cert {
+	if d.plain != nil {
 		d.plain = append(d.plain, fields[:len(fields)-len(w.rest)]...)
-		w.take(8 + 4)     // serial, user or host
-		w.string()        // key id
-		w.string()        // principals
-		w.take(8 + 8)     // valid after, before
-		for range 3 + 2 { // critical options, extensions, reserved; CA key, signature
-			w.string()
-		}
+		d.cert = readCertificate(w)
 	}
 	if err := w.end(); err != nil {
 		return dissection{}, err

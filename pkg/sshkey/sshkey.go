@@ -42,7 +42,7 @@ func (p Public) Name() string {
 	if err != nil || d.kind == nil {
 		return p.Type
 	}
-	if d.cert {
+	if d.cert != nil {
 		return d.kind.name + "-CERT"
 	}
 	return d.kind.name
@@ -60,7 +60,7 @@ func (p Public) Equal(q Public) bool { return bytes.Equal(p.Blob, q.Blob) }
 // Plain returns the key that a certificate is for, without a comment. Every
 // other key, and a certificate that cannot be taken apart, comes back as it is.
 func (p Public) Plain() Public {
-	if d, err := dissect(p.Blob); err == nil && d.cert {
+	if d, err := dissect(p.Blob); err == nil && d.cert != nil {
 		return Public{Type: PlainType(d.typ), Blob: d.plain}
 	}
 	return p

@@ -1,0 +1,322 @@
+package identity
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"math"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+
+	"golang.org/x/crypto/ssh"
+
+	"pi-key-tools/pkg/confline"
+	"pi-key-tools/pkg/hostfs"
+	"pi-key-tools/pkg/sshkey"
+)
+
+// A Certification is what a certificate is to say, in the words of
+// ssh-keygen(1).
+type Certification struct {
+	ID         string   // -I
+	Principals string   // -n: separated by commas
+	Validity   string   // -V; "" for always:forever
+	Options    []string // -O, in order
+}
+
+// maxPrincipals is SSHKEY_CERT_MAX_PRINCIPALS.
+const maxPrincipals = 256
+
+// Certificate returns the certificate of a user that says so, as yet without a
+// key and an authority. It refuses what ssh-keygen refuses, and one without a
+// principal, which lets in as anybody on servers before OpenSSH 10.3, and as
+// nobody since.
+func (c Certification) Certificate(now time.Time) (sshkey.Certificate, error) {
+	cert := sshkey.Certificate{User: true, ID: c.ID, Principals: strings.Split(c.Principals, ","), Before: sshkey.Forever}
+	switch {
+	case c.ID == "":
+		return cert, errors.New("-I: the certificate needs a name, under which servers log it")
+	case c.Principals == "":
+		return cert, errors.New("-n: a certificate for no user in particular lets in as anybody, or as nobody: name the users")
+	case slices.Contains(cert.Principals, ""):
+		return cert, fmt.Errorf("-n: an empty name in %q", c.Principals)
+	case len(cert.Principals) > maxPrincipals:
+		return cert, fmt.Errorf("-n: %d names are more than the %d of a certificate", len(cert.Principals), maxPrincipals)
+	case strings.ContainsFunc(c.ID+c.Principals, unicode.IsControl):
+		return cert, errors.New("-I and -n: there is a control character")
+	}
+	var err error
+	if c.Validity != "" {
+		if cert.After, cert.Before, err = validity(c.Validity, now); err != nil {
+			return cert, fmt.Errorf("-V: %w", err)
+		}
+	}
+	if cert.Critical, cert.Extensions, err = certOptions(c.Options); err != nil {
+		return cert, fmt.Errorf("-O: %w", err)
+	}
+	return cert, nil
+}
+
+// validity reads an interval as ssh-keygen.c parse_cert_times() does.
+func validity(s string, now time.Time) (after, before uint64, err error) {
+	from, to, two := strings.Cut(s, ":")
+	if !two && strings.HasPrefix(s, "+") {
+		life, err := confline.Seconds(s[1:])
+		if err != nil {
+			return 0, 0, err
+		}
+		// Begun up to two minutes ago, for hosts whose clocks are a little slow.
+		return uint64(now.Unix()-59) / 60 * 60, uint64(now.Unix() + life), nil
+	}
+	if from == "" || to == "" {
+		return 0, 0, fmt.Errorf("%q is no interval such as +52w, 20260101:20270101 or -1d:forever", s)
+	}
+	if after, err = certTime(from, "always", 0, now); err != nil {
+		return 0, 0, err
+	}
+	if before, err = certTime(to, "forever", sshkey.Forever, now); err != nil {
+		return 0, 0, err
+	}
+	if before <= after {
+		return 0, 0, fmt.Errorf("%q ends before it begins", s)
+	}
+	return after, before, nil
+}
+
+// certTime reads one end of an interval.
+func certTime(s, word string, is uint64, now time.Time) (uint64, error) {
+	switch {
+	case s == word:
+		return is, nil
+	case s[0] == '+' || s[0] == '-':
+		seconds, err := confline.Seconds(s[1:])
+		if s[0] == '-' {
+			seconds = -seconds
+		}
+		if now.Unix()+seconds < 0 {
+			err = fmt.Errorf("%q is before 1970", s)
+		}
+		return uint64(now.Unix() + seconds), err
+	case strings.HasPrefix(s, "0x"):
+		n, err := strconv.ParseUint(s[2:], 16, 64)
+		if err != nil {
+			err = fmt.Errorf("%q is no number", s)
+		}
+		return n, err
+	}
+	// misc.c parse_absolute_time(): of this machine's zone, unless it says UTC.
+	digits, zone := s, now.Location()
+	for _, suffix := range []string{"Z", "UTC"} {
+		if n := len(s) - len(suffix); n > 0 && strings.EqualFold(s[n:], suffix) {
+			digits, zone = s[:n], time.UTC
+			break
+		}
+	}
+	const layout = "20060102150405"
+	if n := len(digits); n == 8 || n == 12 || n == 14 {
+		if t, err := time.ParseInLocation(layout[:n], digits, zone); err == nil && t.Unix() >= 0 {
+			return uint64(t.Unix()), nil
+		}
+	}
+	return 0, fmt.Errorf("%q is no time such as 20260131, 202601311200, 20260131120000Z, +52w, -1d or %s", s, word)
+}
+
+// The extensions that -O switches by their names, and whether they are in a
+// certificate by default (ssh-keygen.c CERTOPT_DEFAULT).
+var extensions = map[string]bool{
+	"permit-X11-forwarding":   true,
+	"permit-agent-forwarding": true,
+	"permit-port-forwarding":  true,
+	"permit-pty":              true,
+	"permit-user-rc":          true,
+	"no-touch-required":       false,
+}
+
+// extensionOf returns the extension that a word of -O switches on or off.
+func extensionOf(word string) (name string, on, ok bool) {
+	for name := range extensions {
+		off, _ := strings.CutPrefix(name, "no-") // touch-required
+		if plain, permits := strings.CutPrefix(name, "permit-"); permits {
+			off = "no-" + plain
+		}
+		if strings.EqualFold(word, name) || strings.EqualFold(word, off) {
+			return name, strings.EqualFold(word, name), true
+		}
+	}
+	return "", false, false
+}
+
+// certOptions reads the options as ssh-keygen.c add_cert_option() does, and
+// puts them in its order, for which servers do not care.
+func certOptions(words []string) (critical, more []sshkey.CertOption, err error) {
+	on := map[string]bool{}
+	for name, byDefault := range extensions {
+		on[name] = byDefault
+	}
+	value := map[string]string{} // of those critical ones that may come once
+	verify := false
+	for _, word := range words {
+		name, v, hasValue := strings.Cut(word, "=")
+		name = strings.ToLower(name)
+		if switched, to, ok := extensionOf(word); ok {
+			on[switched] = to
+			continue
+		}
+		kind, own, isOwn := strings.Cut(word, ":")
+		switch kind = strings.ToLower(kind); {
+		case strings.EqualFold(word, "clear"):
+			clear(on)
+			verify = false
+		case strings.EqualFold(word, "verify-required"), strings.EqualFold(word, "no-verify-required"):
+			verify = strings.EqualFold(word, "verify-required")
+		case hasValue && (name == "force-command" || name == "source-address"):
+			if _, again := value[name]; again || v == "" {
+				return nil, nil, fmt.Errorf("%s= is there twice, or empty", name)
+			}
+			if name == "source-address" {
+				if err := checkSources(v); err != nil {
+					return nil, nil, err
+				}
+			}
+			value[name] = v
+		case isOwn && (kind == "critical" || kind == "extension"):
+			o := sshkey.CertOption{Name: own}
+			if name, v, hasValue := strings.Cut(own, "="); hasValue {
+				o = sshkey.ValueOption(name, v)
+			}
+			if o.Name == "" {
+				return nil, nil, fmt.Errorf("%q names nothing", word)
+			}
+			if kind == "critical" {
+				critical = append(critical, o)
+			} else {
+				more = append(more, o)
+			}
+		default:
+			return nil, nil, fmt.Errorf("%q is no option of a certificate", word)
+		}
+	}
+	for name, v := range value {
+		critical = append(critical, sshkey.ValueOption(name, v))
+	}
+	if verify {
+		critical = append(critical, sshkey.CertOption{Name: "verify-required"})
+	}
+	for name, is := range on {
+		if is {
+			more = append(more, sshkey.CertOption{Name: name})
+		}
+	}
+	for _, list := range [][]sshkey.CertOption{critical, more} {
+		slices.SortFunc(list, func(a, b sshkey.CertOption) int {
+			return cmp.Or(strings.Compare(a.Name, b.Name), strings.Compare(a.Data, b.Data))
+		})
+	}
+	return critical, more, nil
+}
+
+// checkSources wants addresses and networks, as addrmatch.c
+// addr_match_cidr_list() does: sshd refuses everybody for any other.
+func checkSources(list string) error {
+	for element := range strings.SplitSeq(list, ",") {
+		if _, err := netip.ParseAddr(element); err == nil && !strings.Contains(element, "%") {
+			continue
+		}
+		network, err := netip.ParsePrefix(element)
+		if err != nil {
+			return fmt.Errorf("source-address=: %q is no address and no network such as 192.168.1.0/24", element)
+		}
+		if network != network.Masked() {
+			return fmt.Errorf("source-address=: %q has bits set behind its mask; the network is %s", element, network.Masked())
+		}
+	}
+	return nil
+}
+
+// Certify has an authority sign a certificate of a key. The signature is
+// verified, since one of an agent or of a damaged file may be wrong. An RSA key
+// signs with SHA-512.
+func Certify(authority ssh.Signer, key sshkey.Public, cert sshkey.Certificate) (sshkey.Public, error) {
+	if why := Weak(key); why != "" {
+		return sshkey.Public{}, errors.New("the key is weak: " + why)
+	}
+	cert.Key, cert.CA = key, PublicOf(authority.PublicKey())
+	var nonce [32]byte
+	if _, err := rand.Read(nonce[:]); err != nil {
+		return sshkey.Public{}, err
+	}
+	return cert.Sign(nonce[:], func(data []byte) ([]byte, error) {
+		signature, err := authority.Sign(rand.Reader, data)
+		if err != nil {
+			return nil, err
+		}
+		if public, err := ssh.ParsePublicKey(cert.CA.Blob); err == nil { // a type that can be verified here
+			if err := public.Verify(data, signature); err != nil {
+				return nil, fmt.Errorf("the signature of the authority is wrong: %w", err)
+			}
+		}
+		return ssh.Marshal(signature), nil
+	})
+}
+
+// KeyNamed returns the key of the agent that is that one; the error says that
+// it is not there.
+func (a *Agent) KeyNamed(ctx context.Context, key sshkey.Public) (ssh.Signer, error) {
+	held, err := a.Keys(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if !slices.ContainsFunc(held, key.Equal) {
+		return nil, fmt.Errorf("the agent at %s does not hold %s", a.Socket, key.Fingerprint())
+	}
+	return a.Signer(ctx, key)
+}
+
+// CertificateFile is where the certificate of a key file goes, by the name of
+// either half.
+func CertificateFile(path string) string { return strings.TrimSuffix(path, ".pub") + "-cert.pub" }
+
+// WriteCertificate writes a file of a certificate, 0644: complete, on the disk,
+// and in the place of an earlier certificate of the same key for the same use,
+// which is there as a whole until then. Nothing else is replaced.
+func WriteCertificate(path string, cert sshkey.Public) error {
+	return hostfs.Replace(path, 0o644, func(old []byte) ([]byte, error) {
+		line := []byte(cert.Line() + "\n")
+		if old == nil {
+			return line, nil
+		}
+		keys, err := sshkey.ReadPublic(old)
+		switch {
+		case err != nil || len(keys) != 1:
+			return nil, fmt.Errorf("%s is there, holds something else than one certificate, and stays", path)
+		case !sshkey.IsCertificate(keys[0].Type) || !keys[0].Plain().Equal(cert.Plain()):
+			return nil, fmt.Errorf("%s is there, is no certificate of this key, and stays", path)
+		}
+		if was, _, err := keys[0].Certificate(); err != nil || !was.User {
+			return nil, fmt.Errorf("%s is there, is the certificate of a host, and stays", path)
+		}
+		return line, nil
+	})
+}
+
+// Validity says when a certificate holds, as ssh-keygen -L does.
+func Validity(c sshkey.Certificate, zone *time.Location) string {
+	date := func(seconds uint64) string {
+		return time.Unix(int64(min(seconds, math.MaxInt64)), 0).In(zone).Format("2006-01-02T15:04:05")
+	}
+	switch {
+	case c.After == 0 && c.Before == sshkey.Forever:
+		return "forever"
+	case c.After == 0:
+		return "before " + date(c.Before)
+	case c.Before == sshkey.Forever:
+		return "after " + date(c.After)
+	}
+	return "from " + date(c.After) + " to " + date(c.Before)
+}
