@@ -81,7 +81,10 @@ func (m *mode) there(ctx context.Context, env *cli.Env, opt *targets.Options, li
 	if err != nil {
 		return err
 	}
-	opt.Pass, opt.Emit = m.passBy, emit
+	opt.Pass = m.passBy
+	if m.script {
+		opt.Emit = emit
+	}
 	err = opt.Run(ctx, env, list, func(ctx context.Context, host *connect.Host) []record.Record {
 		keys := host.Keys(ctx)
 		client, rep, failed := diagnose.Enter(ctx, host, keys, keys.Offers())

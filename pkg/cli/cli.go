@@ -212,6 +212,13 @@ func (env *Env) stop(err error) {
 
 // Emit writes a record to standard output, and tells it.
 func (env *Env) Emit(r record.Record) {
+	env.List(r)
+	env.Tell(r)
+}
+
+// List writes a record to standard output and counts it for the exit status,
+// without a word to people: one of many that are alike.
+func (env *Env) List(r record.Record) {
 	var line []byte
 	if env.JSON {
 		line = r.AppendJSON(nil)
@@ -219,18 +226,22 @@ func (env *Env) Emit(r record.Record) {
 		line = r.AppendText(nil)
 	}
 	env.Print(line)
-	env.Tell(r)
+	env.count(r)
+}
+
+func (env *Env) count(r record.Record) {
+	if r.Verdict.Bad() {
+		env.mu.Lock()
+		env.bad = true
+		env.mu.Unlock()
+	}
 }
 
 // Tell counts a record for the exit status, and writes what failed to standard
 // error with its hint; where something is done, what is left to do is a note. It
 // alone is for a command whose standard output is something else.
 func (env *Env) Tell(r record.Record) {
-	if r.Verdict.Bad() {
-		env.mu.Lock()
-		env.bad = true
-		env.mu.Unlock()
-	}
+	env.count(r)
 	if r.Verdict == record.Fail {
 		msg := r.Cause
 		if r.Subject != "" && r.Subject != "-" && !strings.Contains(r.Detail, r.Subject) {

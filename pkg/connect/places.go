@@ -12,28 +12,28 @@ import (
 const atOnce = 8
 
 // places keeps a run from overrunning a server that is behind many targets. The
-// zero value is ready.
+// zero value is ready. It knows the addresses that somebody is at or waits for,
+// and no others, however many there are in a run.
 type places struct {
 	mu sync.Mutex
-	at map[string]chan struct{} // by the address that is dialled
+	at map[string]*place // by the address that is dialled
+}
+
+type place struct {
+	room chan struct{}
+	who  int // are there or wait
 }
 
 // take waits for one of an address's places. The target's clock stands still
 // meanwhile.
 func (p *places) take(ctx context.Context, address string) (leave func(), err error) {
-	p.mu.Lock()
-	if p.at == nil {
-		p.at = make(map[string]chan struct{})
-	}
-	room, ok := p.at[address]
-	if !ok {
-		room = make(chan struct{}, atOnce)
-		p.at[address] = room
-	}
-	p.mu.Unlock()
-	leave = sync.OnceFunc(func() { <-room })
+	at := p.come(address)
+	leave = sync.OnceFunc(func() {
+		<-at.room
+		p.gone(address, at)
+	})
 	select {
-	case room <- struct{}{}:
+	case at.room <- struct{}{}:
 		return leave, nil
 	default:
 	}
@@ -42,10 +42,35 @@ func (p *places) take(ctx context.Context, address string) (leave func(), err er
 		defer k.resume()
 	}
 	select {
-	case room <- struct{}{}:
+	case at.room <- struct{}{}:
 		return leave, nil
 	case <-ctx.Done():
+		p.gone(address, at)
 		return nil, context.Cause(ctx)
+	}
+}
+
+// come counts one more who is there or waits, until gone is called.
+func (p *places) come(address string) *place {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	at, ok := p.at[address]
+	if !ok {
+		if p.at == nil {
+			p.at = make(map[string]*place)
+		}
+		at = &place{room: make(chan struct{}, atOnce)}
+		p.at[address] = at
+	}
+	at.who++
+	return at
+}
+
+func (p *places) gone(address string, at *place) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if at.who--; at.who == 0 {
+		delete(p.at, address)
 	}
 }
 

@@ -58,21 +58,33 @@ func TestPlaces(t *testing.T) {
 		if took := time.Since(start); took != 5*4*time.Second {
 			t.Errorf("took %v", took)
 		}
+		if n := len(c.places.at); n > 0 {
+			t.Errorf("%d addresses are kept", n)
+		}
 	})
 }
 
 func TestPlacesEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var p places
+		var leave []func()
 		for range atOnce {
-			if _, err := p.take(t.Context(), "one"); err != nil {
+			l, err := p.take(t.Context(), "one")
+			if err != nil {
 				t.Fatal(err)
 			}
+			leave = append(leave, l)
 		}
 		ctx, cancel := context.WithCancelCause(t.Context())
 		time.AfterFunc(time.Second, func() { cancel(session.ErrTooSlow) })
 		if _, err := p.take(ctx, "one"); !errors.Is(err, session.ErrTooSlow) {
 			t.Error(err)
+		}
+		for _, l := range leave {
+			l()
+		}
+		if n := len(p.at); n > 0 {
+			t.Errorf("%d addresses are kept", n)
 		}
 	})
 }

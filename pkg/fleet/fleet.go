@@ -8,33 +8,54 @@ import (
 	"sync"
 )
 
+// ahead is how many targets, for each that may be under way, may wait for a slow
+// one before them to have its turn: enough that it seldom holds up the work, few
+// enough to be nothing in memory.
+const ahead = 64
+
 // Run calls work for every target, at most jobs at once, and emit for every
 // result, one at a time. A target is taken only when there is room for it, so
 // that an endless list works and nothing waits for its last line. With
-// keepOrder the results of a target wait for those of all targets before it.
+// keepOrder the results of a target wait for those of all targets before it,
+// and when too many wait, no more targets are taken.
 func Run[T, R any](targets iter.Seq[T], jobs int, keepOrder bool, work func(T) []R, emit func(R)) {
 	room := make(chan struct{}, jobs)
-	var all sync.WaitGroup
+	var all, told sync.WaitGroup
 	var emitting sync.Mutex
-	previous := make(chan struct{}) // closed when the target before is emitted
-	close(previous)
+	tell := func(results []R) {
+		emitting.Lock()
+		defer emitting.Unlock()
+		for _, r := range results {
+			emit(r)
+		}
+	}
+	var order chan chan []R // of the targets as given, what will be their results
+	if keepOrder {
+		order = make(chan chan []R, ahead*jobs)
+		told.Go(func() {
+			for results := range order {
+				tell(<-results)
+			}
+		})
+	}
 	for target := range targets {
 		room <- struct{}{}
-		before, done := previous, make(chan struct{})
-		previous = done
+		results := make(chan []R, 1)
+		if keepOrder {
+			order <- results
+		}
 		all.Go(func() {
-			defer close(done)
-			results := work(target)
-			if keepOrder {
-				<-before
+			defer func() { <-room }()
+			if r := work(target); keepOrder {
+				results <- r
+			} else {
+				tell(r)
 			}
-			emitting.Lock()
-			for _, r := range results {
-				emit(r)
-			}
-			emitting.Unlock()
-			<-room
 		})
 	}
 	all.Wait()
+	if keepOrder {
+		close(order)
+	}
+	told.Wait()
 }

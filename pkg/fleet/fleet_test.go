@@ -42,6 +42,42 @@ func TestRunKeepsOrder(t *testing.T) {
 	})
 }
 
+// One slow target does not hold up the work on those after it, and they do not
+// fill the memory meanwhile.
+func TestRunWaitsForASlowOne(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const jobs = 3
+		var taken, done atomic.Int32
+		endless := func(yield func(int32) bool) {
+			for n := int32(0); n < 10*ahead*jobs && yield(n); n++ {
+				taken.Add(1)
+			}
+		}
+		slow := make(chan struct{})
+		go func() {
+			time.Sleep(time.Hour)
+			if n := done.Load(); n < (ahead-1)*jobs {
+				t.Errorf("%d are done", n)
+			}
+			if n := taken.Load(); n > (ahead+1)*jobs+2 {
+				t.Errorf("%d are taken", n)
+			}
+			close(slow)
+		}()
+		var got []int32
+		Run(endless, jobs, true, func(i int32) []int32 {
+			if i == 0 {
+				<-slow
+			}
+			done.Add(1)
+			return []int32{i}
+		}, func(i int32) { got = append(got, i) })
+		if len(got) != int(taken.Load()) || !slices.IsSorted(got) {
+			t.Errorf("%d results of %d, sorted: %v", len(got), taken.Load(), slices.IsSorted(got))
+		}
+	})
+}
+
 // A result must come out while the list is still open: the list may be a pipe
 // that never ends.
 func TestRunTakesTargetsAsTheyCome(t *testing.T) {

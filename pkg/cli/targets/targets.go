@@ -4,6 +4,7 @@ package targets
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -126,10 +127,18 @@ func (o *Options) Run(ctx context.Context, env *cli.Env, operands []Target, work
 	}
 	defer closeList()
 	var readErr error
-	started := 0
-	emit := o.Emit
-	if emit == nil {
-		emit = env.Emit
+	started, unbegun := 0, 0
+	emit := func(r record.Record) {
+		started++
+		switch {
+		case o.Emit != nil:
+			o.Emit(r)
+		case r.Cause == "interrupted" && r.Detail == notBegun:
+			unbegun++
+			env.List(r)
+		default:
+			env.Emit(r)
+		}
 	}
 	lines := o.once(env, all(ctx, operands, list, &readErr))
 	fleet.Run(lines, o.jobs(env), o.KeepOrder, func(line destination.Line) []record.Record {
@@ -147,7 +156,10 @@ func (o *Options) Run(ctx context.Context, env *cli.Env, operands []Target, work
 			records[i].Seconds = seconds()
 		}
 		return records
-	}, func(r record.Record) { started++; emit(r) })
+	}, emit)
+	if unbegun > 0 {
+		env.Errorf("", "%d of the targets were not begun; each has a record fail interrupted", unbegun)
+	}
 	if readErr != nil {
 		return fmt.Errorf("--hosts %s: %w", o.Hosts, readErr)
 	}
@@ -200,16 +212,19 @@ func (o *Options) passes(line destination.Line) bool {
 
 // once leaves out what names a target again, for which there is a note unless
 // it is one of several records of the target. Records that are passed on, and
-// lines that name none, are left in. The texts of all targets so far are kept:
-// of a list without end, the memory grows with the targets in it.
+// lines that name none, are left in. Of the targets so far half a SHA-256 each is
+// kept: of a list without end, the memory grows with the targets in it, but by
+// some thirty bytes, and two texts that have the same are not to be met with.
 func (o *Options) once(env *cli.Env, lines iter.Seq[destination.Line]) iter.Seq[destination.Line] {
 	return func(yield func(destination.Line) bool) {
-		noted := map[string]bool{} // by target: that it was named again has been said
+		noted := map[[16]byte]bool{} // by target: that it was named again has been said
 		for line := range lines {
 			if line.Err == nil && !o.passes(line) {
-				said, again := noted[line.Text]
-				noted[line.Text] = said || again && line.Record == nil
-				if noted[line.Text] && !said {
+				sum := sha256.Sum256([]byte(line.Text))
+				target := [16]byte(sum[:])
+				said, again := noted[target]
+				noted[target] = said || again && line.Record == nil
+				if noted[target] && !said {
 					env.Notef(line.Text, "named more than once, taken once")
 				}
 				if again {
@@ -237,6 +252,9 @@ func (o *Options) jobs(env *cli.Env) int {
 	return int(room)
 }
 
+// notBegun is said of a target that was not when the run was ended.
+const notBegun = "not begun"
+
 func (o *Options) connector(env *cli.Env) (*connect.Connector, error) {
 	home, err := connect.Home(env.Getenv)
 	if err != nil {
@@ -253,7 +271,7 @@ func (o *Options) one(ctx context.Context, env *cli.Env, connector *connect.Conn
 			Subject: fmt.Sprintf("line %d", line.Number), Detail: line.Err.Error()}}
 	}
 	if err := context.Cause(ctx); err != nil {
-		return []record.Record{{Verdict: record.Fail, Cause: "interrupted", Detail: "not begun"}}
+		return []record.Record{{Verdict: record.Fail, Cause: "interrupted", Detail: notBegun}}
 	}
 	var host *connect.Host
 	defer func() {
@@ -288,9 +306,10 @@ func (o *Options) open(env *cli.Env) (io.Reader, func(), error) {
 	return f, func() { f.Close() }, nil
 }
 
-// all is the operands, then the lines of the list. When ctx has ended, lines
-// that are there are still taken, so that each can be reported as not begun;
-// a list that keeps its reader waiting, such as a quiet pipe, is left.
+// all is the operands, then the lines of the list. When a signal has ended ctx,
+// the lines that are left are still taken, so that each can be reported as not
+// begun: of a file all of them, of a pipe those that come at once, since it may
+// have no end.
 func all(ctx context.Context, operands []Target, list io.Reader, readErr *error) iter.Seq[destination.Line] {
 	return func(yield func(destination.Line) bool) {
 		for _, t := range operands {
@@ -321,10 +340,13 @@ func all(ctx context.Context, operands []Target, list io.Reader, readErr *error)
 				if !errors.As(cause, &signal) {
 					return // nobody reads what could be said of the rest
 				}
-				if over == nil {
-					over = time.After(time.Second)
+				ended = nil
+				if !hasEnd(list) {
+					if over == nil {
+						over = time.After(time.Second)
+					}
+					quiet = time.After(100 * time.Millisecond)
 				}
-				ended, quiet = nil, time.After(100*time.Millisecond)
 			}
 			select {
 			case i, ok := <-items:
@@ -346,4 +368,15 @@ func all(ctx context.Context, operands []Target, list io.Reader, readErr *error)
 			}
 		}
 	}
+}
+
+// hasEnd reports whether a list is a file on a disk, which nobody else's
+// quickness decides about.
+func hasEnd(list io.Reader) bool {
+	f, ok := list.(*os.File)
+	if !ok {
+		return false
+	}
+	info, err := f.Stat()
+	return err == nil && info.Mode().IsRegular()
 }
