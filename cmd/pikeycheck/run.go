@@ -75,16 +75,14 @@ func run(ctx context.Context, env *cli.Env) error {
 			return fmt.Errorf("-i %s: %w", record.Escape(file), err)
 		}
 	}
-	var keys hostKeys
 	return opt.Run(ctx, env, list, func(ctx context.Context, host *connect.Host) []record.Record {
-		return check(ctx, env, host, look, &keys, *shell, *sftp)
+		return check(ctx, env, host, look, *shell, *sftp)
 	})
 }
 
 // check logs in by key, and where that does not work looks for the cause.
-func check(ctx context.Context, env *cli.Env, host *connect.Host, look diagnose.Look, seen *hostKeys, shell, sftp bool) []record.Record {
+func check(ctx context.Context, env *cli.Env, host *connect.Host, look diagnose.Look, shell, sftp bool) []record.Record {
 	client, rep, records := diagnose.Check(ctx, host, look)
-	seen.note(env, host, rep)
 	if client == nil {
 		return records
 	}

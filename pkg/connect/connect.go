@@ -58,6 +58,7 @@ type Connector struct {
 	hostKeys    hostKeyFiles
 	tries       tries // of the password in Options.PasswordFile
 	places      places
+	machines    machines
 	neighbours  func(ctx context.Context, name string) ([]mdns.Machine, error)
 
 	mu     sync.Mutex
@@ -534,6 +535,7 @@ func (h *Host) Login(ctx context.Context, plan Plan) (*session.Client, *session.
 		return conn, err
 	}
 	client, rep, err := session.Login(ctx, cfg)
+	h.c.machines.meet(h, rep)
 	if h.trying {
 		h.trying = false
 		answer := rep.Password
