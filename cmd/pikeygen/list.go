@@ -1,13 +1,17 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
+	"runtime"
 	"slices"
+	"strconv"
 
+	"pi-key-tools/pkg/fleet"
 	"pi-key-tools/pkg/identity"
 	"pi-key-tools/pkg/record"
 	"pi-key-tools/pkg/sshkey"
@@ -51,14 +55,15 @@ func (c *command) listDefault() error {
 	return nil
 }
 
-// maxInput is more than any list of public keys has, and less than what hurts.
-const maxInput = 16 << 20
+// maxInput is more than any list of public keys has (a hundred thousand of RSA
+// have 56 MB), and less than what hurts.
+const maxInput = 128 << 20
 
 // listOperand lists a file of public keys line by line, "-" for standard
 // input, or the pair of a private key file.
 func (c *command) listOperand(name string) error {
 	if name == "-" {
-		keys, err := readPublic(c.Stdin)
+		keys, err := readPublic(c.Stdin, 0)
 		if err != nil {
 			return fmt.Errorf("standard input: %w", err)
 		}
@@ -85,15 +90,17 @@ func (c *command) listOperand(name string) error {
 	return nil
 }
 
-func readPublic(r io.Reader) ([]sshkey.Public, error) {
-	data, err := io.ReadAll(io.LimitReader(r, maxInput+1))
-	if err != nil {
+// readPublic reads a list of public keys, of size bytes as far as is known.
+func readPublic(r io.Reader, size int64) ([]sshkey.Public, error) {
+	var data bytes.Buffer
+	data.Grow(int(min(size, maxInput)) + bytes.MinRead)
+	if _, err := data.ReadFrom(io.LimitReader(r, maxInput+1)); err != nil {
 		return nil, err
 	}
-	if len(data) > maxInput {
+	if data.Len() > maxInput {
 		return nil, fmt.Errorf("more than %d MiB", maxInput>>20)
 	}
-	return sshkey.ReadPublic(data)
+	return sshkey.ReadPublic(data.Bytes())
 }
 
 func readPublicFile(name string) ([]sshkey.Public, error) {
@@ -102,17 +109,36 @@ func readPublicFile(name string) ([]sshkey.Public, error) {
 		return nil, err
 	}
 	defer f.Close()
-	return readPublic(f)
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	return readPublic(f, info.Size())
 }
 
+// listPublic writes the record of each key. Of a long list many are made side by
+// side, and written at once.
 func (c *command) listPublic(keys []sshkey.Public, from string) {
-	for _, key := range keys {
-		if why := identity.Weak(key); why != "" {
-			c.Emit(record.Record{Verdict: record.Fail, Cause: "key-weak", Subject: key.Fingerprint(), Detail: why, Hint: "pikeygen -t ed25519"})
-			continue
-		}
-		c.listKey(key, from)
+	type part struct {
+		lines []byte
+		tell  []record.Record
 	}
+	parts := func(keys []sshkey.Public) []part {
+		p := part{lines: make([]byte, 0, 200*len(keys))}
+		for _, key := range keys {
+			var r record.Record
+			if p.lines, r = c.append(p.lines, key, from); r.Verdict.Bad() {
+				p.tell = append(p.tell, r)
+			}
+		}
+		return []part{p}
+	}
+	fleet.Run(slices.Chunk(keys, 500), runtime.GOMAXPROCS(0), true, parts, func(p part) {
+		c.Print(p.lines)
+		for _, r := range p.tell {
+			c.Tell(r)
+		}
+	})
 }
 
 func (c *command) listPair(pair *identity.Pair) {
@@ -122,7 +148,8 @@ func (c *command) listPair(pair *identity.Pair) {
 	}
 	switch {
 	case pair.Usable():
-		c.listKey(pair.Public, from)
+		line, _ := c.append(nil, pair.Public, from) // not weak
+		c.Print(line)
 	case len(pair.Faults) == 0 && slices.Contains(pair.Missing, "private"):
 		c.Emit(record.Record{Verdict: record.Fail, Cause: "key-missing", Subject: pair.Path, Detail: "only the public half is there"})
 	}
@@ -131,17 +158,21 @@ func (c *command) listPair(pair *identity.Pair) {
 	}
 }
 
-// listKey writes the record of a key that can be used, or with -v what
-// ssh-keygen -lv draws.
-func (c *command) listKey(key sshkey.Public, from string) {
+// append appends the record of a public key as it is printed, or with -v what
+// ssh-keygen -lv draws of one that is fit for use.
+func (c *command) append(b []byte, key sshkey.Public, from string) ([]byte, record.Record) {
+	if why := identity.Weak(key); why != "" {
+		r := record.Record{Verdict: record.Fail, Cause: "key-weak", Subject: key.Fingerprint(), Detail: why, Hint: "pikeygen -t ed25519"}
+		return c.Append(b, r), r
+	}
 	comment := key.Comment
 	if comment == "" {
 		comment = "no comment" // as ssh-keygen says
 	}
+	r := record.Record{Verdict: record.OK, Cause: "key", Subject: key.Fingerprint(),
+		Detail: strconv.Itoa(key.Bits()) + " " + key.Name() + " " + comment + " " + from}
 	if c.Verbose > 0 && !c.JSON {
-		c.Print(fmt.Appendf(nil, "%d %s %s (%s)\n%s", key.Bits(), key.Fingerprint(), record.Escape(comment), key.Name(), key.Randomart()))
-		return
+		return fmt.Appendf(b, "%d %s %s (%s)\n%s", key.Bits(), r.Subject, record.Escape(comment), key.Name(), key.Randomart()), r
 	}
-	c.Emit(record.Record{Verdict: record.OK, Cause: "key", Subject: key.Fingerprint(),
-		Detail: fmt.Sprintf("%d %s %s %s", key.Bits(), key.Name(), comment, from)})
+	return c.Append(b, r), r
 }

@@ -121,7 +121,7 @@ func (c *command) certify(authority ssh.Signer, s subject) error {
 // a file that either half names.
 func (c *command) subjects(name string) ([]subject, error) {
 	if name == "-" {
-		keys, err := readPublic(c.Stdin)
+		keys, err := readPublic(c.Stdin, 0)
 		if err != nil {
 			return nil, fmt.Errorf("standard input: %w", err)
 		}

@@ -219,13 +219,7 @@ func (env *Env) Emit(r record.Record) {
 // List writes a record to standard output and counts it for the exit status,
 // without a word to people: one of many that are alike.
 func (env *Env) List(r record.Record) {
-	var line []byte
-	if env.JSON {
-		line = r.AppendJSON(nil)
-	} else {
-		line = r.AppendText(nil)
-	}
-	env.Print(line)
+	env.Print(env.Append(nil, r))
 	env.count(r)
 }
 
@@ -235,6 +229,14 @@ func (env *Env) count(r record.Record) {
 		env.bad = true
 		env.mu.Unlock()
 	}
+}
+
+// Append appends the line of a record, as Emit writes it, to b.
+func (env *Env) Append(b []byte, r record.Record) []byte {
+	if env.JSON {
+		return r.AppendJSON(b)
+	}
+	return r.AppendText(b)
 }
 
 // Tell counts a record for the exit status, and writes what failed to standard

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"crypto/ecdh"
 	"crypto/ed25519"
-	"encoding/base64"
 	"errors"
 	"slices"
 	"strings"
@@ -85,7 +84,7 @@ func openOpenSSH(data []byte) (Envelope, error) {
 	if end < 0 {
 		return Envelope{}, withoutEnd(body)
 	}
-	blob, err := base64.StdEncoding.Strict().DecodeString(string(withoutSpace(body[:end])))
+	blob, err := strict64.DecodeString(string(withoutSpace(body[:end])))
 	if err != nil {
 		if bytes.IndexByte(body[:end], 0) >= 0 {
 			return Envelope{}, damaged("NUL bytes, as a power cut leaves them", hintBackup)
@@ -314,7 +313,7 @@ func instead(data []byte) error {
 	switch {
 	case strings.Contains(text, "-----BEGIN ") && strings.Contains(text, "PRIVATE KEY-----"):
 		return damaged("its BEGIN line is not a line of its own", hintWrapped)
-	case strings.HasPrefix(strings.TrimSpace(text), "b3BlbnNzaC1rZXktdjE"):
+	case strings.HasPrefix(strings.TrimSpace(text), magic64):
 		return damaged("the BEGIN line is missing", "put "+strings.TrimSpace(beginOpenSSH)+" before it")
 	case bytes.IndexByte(data, 0) >= 0:
 		return damaged("NUL bytes, as a power cut leaves them", hintBackup)

@@ -6,8 +6,10 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"unicode/utf16"
 )
 
@@ -74,7 +76,7 @@ func ParsePublic(line string) (Public, error) {
 func ParseLenient(text string) (Public, error) {
 	word, rest := cutBlank(text)
 	b64, comment := cutBlank(rest)
-	blob, err := base64.StdEncoding.Strict().DecodeString(string(withoutSpace([]byte(b64))))
+	blob, err := strict64.DecodeString(string(withoutSpace([]byte(b64))))
 	if err != nil {
 		return Public{}, err
 	}
@@ -101,15 +103,58 @@ func ReadPublic(data []byte) ([]Public, error) {
 	}
 	// A private key first, wherever it stands: no other fault of the input
 	// matters as much.
-	n := 0
-	for line := range strings.SplitSeq(text, "\n") {
-		if n++; holdsPrivateKey(line) {
-			return nil, &PublicError{n, ErrPrivateKey, hintPublic}
+	if mayHoldPrivateKey(text) {
+		n := 0
+		for line := range strings.SplitSeq(text, "\n") {
+			if n++; holdsPrivateKey(line) {
+				return nil, &PublicError{n, ErrPrivateKey, hintPublic}
+			}
 		}
 	}
 
-	var keys []Public
-	for n, rest := 1, text; rest != ""; n++ {
+	pieces := inPieces(text)
+	keys, errs := make([][]Public, len(pieces)), make([]error, len(pieces))
+	var all sync.WaitGroup
+	n := 1
+	for i, piece := range pieces {
+		first := n
+		all.Go(func() { keys[i], errs[i] = readLines(piece, first) })
+		n += strings.Count(piece, "\n")
+	}
+	all.Wait()
+	for _, err := range errs {
+		if err != nil {
+			return nil, err
+		}
+	}
+	if list := slices.Concat(keys...); len(list) > 0 {
+		return list, nil
+	}
+	return nil, refuse(hintSource, "no public key in it")
+}
+
+// inPieces cuts a long text between its lines, for each processor to read one.
+// A text with keys of several lines stays whole.
+func inPieces(text string) (pieces []string) {
+	const short = 256 << 10
+	if len(text) > short && !strings.Contains(text, begin4716) {
+		for n := runtime.GOMAXPROCS(0); n > 1; n-- {
+			end := len(text) / n
+			if i := strings.IndexByte(text[end:], '\n'); i >= 0 {
+				end += i + 1
+			} else {
+				end = len(text)
+			}
+			pieces, text = append(pieces, text[:end]), text[end:]
+		}
+	}
+	return append(pieces, text)
+}
+
+// readLines reads lines of which the first is the nth.
+func readLines(rest string, n int) ([]Public, error) {
+	keys := make([]Public, 0, len(rest)/80) // no key is shorter
+	for ; rest != ""; n++ {
 		var line string
 		line, rest, _ = strings.Cut(rest, "\n")
 		line = strings.Trim(strings.TrimSuffix(line, "\r"), " \t")
@@ -117,22 +162,20 @@ func ReadPublic(data []byte) ([]Public, error) {
 			continue
 		}
 		var key Public
+		var err error
 		if line == begin4716 {
 			var used int
 			key, used, rest, err = read4716(rest)
 			err = atLine(err, n)
 			n += used
 		} else {
-			key, err = parseLine(line)
+			key, err = parsePublic(line)
 			err = atLine(err, n)
 		}
 		if err != nil {
 			return nil, err
 		}
 		keys = append(keys, key)
-	}
-	if keys == nil {
-		return nil, refuse(hintSource, "no public key in it")
 	}
 	return keys, nil
 }
@@ -169,14 +212,34 @@ func holdsPrivateKey(line string) bool {
 	}
 	return strings.Contains(line, "PuTTY-User-Key-File-") ||
 		strings.Contains(line, "SSH PRIVATE KEY FILE FORMAT") ||
-		strings.HasPrefix(strings.TrimLeft(line, " \t"), "b3BlbnNzaC1rZXktdjE") // base64 of openssh-key-v1
+		strings.HasPrefix(strings.TrimLeft(line, " \t"), magic64)
 }
+
+const magic64 = "b3BlbnNzaC1rZXktdjE" // base64 of openssh-key-v1
+
+// mayHoldPrivateKey is true where holdsPrivateKey is for some line, and rarely
+// for a list of public keys: it looks at all of a text at once.
+func mayHoldPrivateKey(text string) bool {
+	for _, mark := range []string{"PRIVATE KEY", "PuTTY-User-Key-File-", magic64} {
+		if strings.Contains(text, mark) {
+			return true
+		}
+	}
+	return false
+}
+
+var strict64 = base64.StdEncoding.Strict()
 
 // parseLine reads a line without its end.
 func parseLine(line string) (Public, error) {
 	if holdsPrivateKey(line) {
 		return Public{}, &PublicError{0, ErrPrivateKey, hintPublic}
 	}
+	return parsePublic(line)
+}
+
+// parsePublic reads a line that holds no private key.
+func parsePublic(line string) (Public, error) {
 	if len(line) > maxLine {
 		return Public{}, refuse(hintSource, "a line of more than %d KiB", maxLine>>10)
 	}
@@ -187,17 +250,19 @@ func parseLine(line string) (Public, error) {
 		}
 	}
 	line = strings.Trim(line, " \t")
+	typ, rest := cutBlank(line)
+	b64, comment := cutBlank(rest)
+	blob, errBase64 := strict64.DecodeString(b64)
+	key, err := ParseBlob(blob, comment)
+	if errBase64 == nil && err == nil && key.Type == typ && !strings.Contains(comment, "AAAA") {
+		return key, nil // the comment has no key either
+	}
 	if err := misplaced(line); err != nil {
 		return Public{}, err
 	}
-	typ, rest := cutBlank(line)
-	b64, comment := cutBlank(rest)
-	blob, err := base64.StdEncoding.Strict().DecodeString(b64)
-	if err != nil {
-		return Public{}, refuse(hintTorn, "a torn key: its base64 is broken")
-	}
-	key, err := ParseBlob(blob, comment)
 	switch {
+	case errBase64 != nil:
+		return Public{}, refuse(hintTorn, "a torn key: its base64 is broken")
 	case errors.Is(err, errTrailing):
 		return Public{}, refuse(hintOneLine, "%w: are there two glued together?", err)
 	case errors.Is(err, errTorn):
@@ -332,7 +397,7 @@ func read4716(text string) (key Public, used int, rest string, err error) {
 			}
 		}
 	}
-	blob, err := base64.StdEncoding.Strict().DecodeString(body.String())
+	blob, err := strict64.DecodeString(body.String())
 	if err != nil {
 		return torn("whose base64 is broken")
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -258,6 +259,38 @@ func TestReadPublicIsLinear(t *testing.T) {
 		if took := time.Since(start); took > 5*time.Second {
 			t.Errorf("%s: %v", name, took)
 		}
+	}
+}
+
+// A long list is read in pieces, and nobody sees that.
+func TestReadPublicLong(t *testing.T) {
+	const n = 9000
+	lines := strings.Split(strings.TrimSuffix(strings.Repeat(ed25519Line+"\n", n), "\n"), "\n")
+	for i := range lines {
+		lines[i] += strconv.Itoa(i)
+	}
+	keys, err := ReadPublic([]byte(strings.Join(lines, "\n")))
+	if err != nil || len(keys) != n {
+		t.Fatalf("%d keys, %v", len(keys), err)
+	}
+	for i, key := range keys {
+		if key.Line() != lines[i] {
+			t.Fatalf("key %d is %s", i, key.Line())
+		}
+	}
+	for _, at := range []int{0, n / 2, n - 1} {
+		saved := lines[at]
+		for _, bad := range []string{"torn", strings.Repeat("x", 600<<10)} {
+			lines[at], lines[n-1] = bad, lines[n-1]+"\x01" // the first one is told
+			if _, err := ReadPublic([]byte(strings.Join(lines, "\n"))); err == nil || !strings.HasPrefix(err.Error(), "line "+strconv.Itoa(at+1)+": ") {
+				t.Errorf("with line %d bad: %v", at+1, err)
+			}
+		}
+		lines[at] = saved
+	}
+	block := begin4716 + "\n" + ed25519Blob + "\n" + end4716 + "\n"
+	if keys, err := ReadPublic([]byte(strings.Repeat(block, 4000))); err != nil || len(keys) != 4000 {
+		t.Errorf("RFC 4716: %d keys, %v", len(keys), err)
 	}
 }
 

@@ -60,6 +60,9 @@ func (p Public) Equal(q Public) bool { return bytes.Equal(p.Blob, q.Blob) }
 // Plain returns the key that a certificate is for, without a comment. Every
 // other key, and a certificate that cannot be taken apart, comes back as it is.
 func (p Public) Plain() Public {
+	if !IsCertificate(p.Type) {
+		return p
+	}
 	if d, err := dissect(p.Blob); err == nil && d.cert != nil {
 		return Public{Type: PlainType(d.typ), Blob: d.plain}
 	}
