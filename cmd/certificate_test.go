@@ -107,6 +107,63 @@ func TestCertificatesLikeSSHKeygens(t *testing.T) {
 	}
 }
 
+// An authority is let in by the entry that pikeycopy writes, which is proven by
+// a certificate that is here, and taken out again.
+func TestAuthority(t *testing.T) {
+	sshtest.Need(t, "sshd", "ssh-agent")
+	server := sshtest.StartSSHD(t, sshtest.SSHDConfig{})
+	user := sshtest.AddUser(t, sshtest.UserConfig{})
+	me := newTraveller(t, server.Endpoint)
+	key, ca := filepath.Join(me.home, ".ssh", "id_ed25519"), filepath.Join(me.home, "ca")
+	me.run(0, "", "pikeygen")
+	me.run(0, "", "pikeygen", "-f", ca)
+	sign := func(args ...string) { me.run(0, "", "pikeygen", append(append([]string{"-s", ca, "-I", "me"}, args...), key)...) }
+	password := me.file("password", user.Password+"\n")
+	copyCA := func(status int, says string, args []string, want ...string) {
+		t.Helper()
+		args = append([]string{"--ca", "-i", ca, "--password-file", password}, args...)
+		records, _ := me.run(status, "", "pikeycopy", append(args, user.Name+"@"+server.Addr)...)
+		if wantOutcomes(t, records, want...); !strings.Contains(records, says) {
+			t.Errorf("no %q in %s", says, records)
+		}
+	}
+	admin := []string{"--principals", "admin,robot"}
+	copyCA(0, "; not proven: no certificate of this authority is here", admin, "done key-added")
+	sign("-n", user.Name)
+	copyCA(0, "; not proven: the certificate "+key+" is for "+user.Name, admin, "ok key-present")
+	sign("-n", "robot", "-V", "-2d:-1d")
+	copyCA(0, "; not proven: seen: the certificate "+key+" expired on ", admin, "ok key-present")
+	sign("-n", "robot", "-V", "+1d")
+	copyCA(0, "on a fresh connection, by the certificate "+key, admin, "ok key-present", "ok login")
+	if in, stderr := sshtest.SSH(t, server.Endpoint, user.Name, key); !in {
+		t.Errorf("proven, and ssh says: %s", stderr)
+	}
+	sign("-n", user.Name, "-V", "+1d")
+	copyCA(0, ", beside line 1, with cert-authority,principals=", nil, "done key-added", "ok login")
+
+	// The other way: what proves it is in the agent alone.
+	socket := sshtest.StartAgent(t)
+	me.run(0, "", "pikeycheck", "-a", "-o", "IdentityAgent="+socket, key)
+	for _, name := range []string{key, key + ".pub", key + "-cert.pub"} {
+		if err := os.Rename(name, name+".aside"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	inAgent := []string{"-o", "IdentityAgent=" + socket}
+	copyCA(0, "by the certificate agent", inAgent, "ok key-present", "ok login")
+
+	// It is not taken out by the login that it makes, and no plain key with it.
+	target := user.Name + "@" + server.Addr
+	remove := []string{"-r", "--ca", "-i", ca}
+	records, _ := me.run(1, "", "pikeycopy", append(append(remove, inAgent...), target)...)
+	wantOutcomes(t, records, "fail key-in-use")
+	me.run(0, "", "pikeycopy", "-i", ca, "--password-file", password, target)
+	records, _ = me.run(0, "", "pikeycopy", append(append(remove, "-i", ca), target)...)
+	wantOutcomes(t, records, "done key-removed")
+	records, _ = me.run(0, "", "pikeycopy", "-L", "-o", "IdentityFile="+ca, target)
+	wantOutcomes(t, records, "ok entry")
+}
+
 // publicFile writes the public half beside the private one, for those who look
 // there.
 func publicFile(t *testing.T, k sshtest.Key) string {

@@ -18,7 +18,8 @@ import (
 )
 
 const synopsis = `pikeycopy [-fns] [-t path] [-i file | -i -] ... [options] target ...
-pikeycopy -r [-fns] [-t path] [-i file | -i -] ... [options] target ...
+pikeycopy --ca [--principals users] [-fns] [-t path] [-i file | -i -] ... [options] target ...
+pikeycopy -r [--ca [--principals users]] [-fns] [-t path] [-i file | -i -] ... [options] target ...
 pikeycopy -L [-s] [-t path] [options] target ...
 pikeycopy --root dir [-Lfnr] [-t path] [-i file | -i -] ... user
 pikeycopy --print [-t path] [-i file | -i -] ...`
@@ -45,6 +46,7 @@ func run(ctx context.Context, env *cli.Env) error {
 	options := fs.String("options", "", "put these `options` of sshd(8) before each key")
 	expires := fs.String("expires", "", "let each key expire after this `time`, such as 90d")
 	fs.BoolVar(&job.Authority, "ca", false, "the keys are those of authorities that sign certificates")
+	principals := fs.String("principals", "", "with --ca: `users` that certificates may name, separated by commas; else the one that logs in")
 	fs.BoolVar(&m.print, "print", false, "print the POSIX shell program that adds the keys, and do nothing")
 	fs.StringVar(&m.root, "root", "", "work on the root file system mounted at `dir`, for the user named, without a network")
 	opt.Flags(fs)
@@ -52,7 +54,7 @@ func run(ctx context.Context, env *cli.Env) error {
 	if err != nil {
 		return err
 	}
-	if job.Options, err = install.Options(*options, *expires, job.Authority, time.Now()); err != nil {
+	if job.Options, err = install.Options(*options, *expires, job.Authority, *principals, time.Now()); err != nil {
 		return cli.Usagef("%v", err)
 	}
 	if err := m.check(fs, names, operands, opt.Hosts); err != nil {
@@ -109,7 +111,10 @@ func (m mode) check(fs *pflag.FlagSet, names, operands []string, hosts string) e
 		}
 		return ""
 	}
-	adding := given("options", "expires", "ca")
+	adding := given("options", "expires")
+	if m.list && adding == "" {
+		adding = given("ca", "principals")
+	}
 	switch {
 	case m.remove && m.list, m.remove && m.print, m.list && m.print, m.root != "" && m.print:
 		return cli.Usagef("-r, -L, --print and --root DIR --print exclude one another")
@@ -117,6 +122,8 @@ func (m mode) check(fs *pflag.FlagSet, names, operands []string, hosts string) e
 		return cli.Usagef("--%s is for adding keys", adding)
 	case m.list && len(names) > 0:
 		return cli.Usagef("-L lists every entry, and takes no -i")
+	case fs.Changed("ca") && len(names) == 0: // a key for logging in is none
+		return cli.Usagef("--ca takes the key of the authority: -i FILE")
 	case m.remove && len(names) == 0:
 		return cli.Usagef("-r takes out only what is named: -i FILE")
 	case hosts == "-" && slices.Contains(names, "-"):

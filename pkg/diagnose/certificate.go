@@ -6,34 +6,45 @@ import (
 	"strings"
 	"time"
 
-	"golang.org/x/crypto/ssh"
-
 	"pi-key-tools/pkg/connect"
 	"pi-key-tools/pkg/record"
 	"pi-key-tools/pkg/session"
+	"pi-key-tools/pkg/sshkey"
 )
 
-// certificate is the case of a refused certificate that says itself why: by
-// its validity or its principals (PROTOCOL.certkeys).
+// signAnew is the way on from a certificate that is of no use.
+const signAnew = "have it signed anew: pikeygen -s CA -I ID -n USER -V +52w KEY"
+
+// Certificate judges a certificate by what it says itself: its kind, and by the
+// clock of this machine its validity (PROTOCOL.certkeys).
+func Certificate(key session.Key, cert sshkey.Certificate, now time.Time) (r record.Record, faulty bool) {
+	fp, unix := key.Public.Fingerprint(), uint64(max(now.Unix(), 0))
+	switch {
+	case !cert.User:
+		return failure("cert-refused", fp, signAnew, "seen: the certificate %s is that of a host, and logs nobody in", key.Name), true
+	case unix >= cert.Before && cert.Before != sshkey.Forever:
+		return failure("cert-expired", fp, signAnew, "seen: the certificate %s expired on %s", key.Name, date(cert.Before)), true
+	case unix < cert.After:
+		return failure("cert-not-yet", fp, "is the clock of this machine right? see date(1); or "+signAnew,
+			"seen: by the clock of this machine the certificate %s is valid from %s", key.Name, date(cert.After)), true
+	}
+	return record.Record{}, false
+}
+
+// certificate is the case of a refused certificate that says itself why.
 func certificate(host *connect.Host, asked []session.Offer, now time.Time) (record.Record, bool) {
 	for _, o := range asked {
-		public, err := ssh.ParsePublicKey(o.Key.Public.Blob)
-		cert, ok := public.(*ssh.Certificate)
-		if err != nil || !ok {
+		cert, certified, err := o.Key.Public.Certificate()
+		if err != nil || !certified {
 			continue
 		}
-		const anew = "have it signed anew: ssh-keygen -s CA -I ID -n USER -V +52w KEY.pub"
-		fp := o.Key.Public.Fingerprint()
-		unix := uint64(max(now.Unix(), 0))
-		switch {
-		case unix >= cert.ValidBefore && cert.ValidBefore != ssh.CertTimeInfinity:
-			return failure("cert-expired", fp, anew, "seen: the certificate %s expired on %s", o.Key.Name, date(cert.ValidBefore)), true
-		case unix < cert.ValidAfter:
-			return failure("cert-not-yet", fp, "is the clock of this machine right? see date(1); or "+anew,
-				"seen: by the clock of this machine the certificate %s is valid from %s", o.Key.Name, date(cert.ValidAfter)), true
-		case len(cert.ValidPrincipals) > 0 && !slices.Contains(cert.ValidPrincipals, host.Config.User):
-			return failure("cert-principal", fp, anew, "likely: the certificate %s is for %s, and we log in as %s; unless principals= or AuthorizedPrincipalsFile there says otherwise",
-				o.Key.Name, strings.Join(cert.ValidPrincipals, ", "), host.Config.User), true
+		if r, faulty := Certificate(o.Key, cert, now); faulty {
+			return r, true
+		}
+		if len(cert.Principals) > 0 && !slices.Contains(cert.Principals, host.Config.User) {
+			return failure("cert-principal", o.Key.Public.Fingerprint(), signAnew,
+				"likely: the certificate %s is for %s, and we log in as %s; unless principals= or AuthorizedPrincipalsFile there says otherwise",
+				o.Key.Name, strings.Join(cert.Principals, ", "), host.Config.User), true
 		}
 	}
 	return record.Record{}, false

@@ -3,6 +3,8 @@ package install
 import (
 	"context"
 	"slices"
+	"strings"
+	"time"
 
 	"pi-key-tools/pkg/connect"
 	"pi-key-tools/pkg/diagnose"
@@ -15,7 +17,11 @@ import (
 // to act, and a second, fresh one with exactly these keys. It returns one
 // record for each key's place in the file, and one for its login.
 func (j Job) Copy(ctx context.Context, host *connect.Host) []record.Record {
+	if j.Authority {
+		j.Files = nil // the key of an authority is to sign, and not to log in
+	}
 	mine := host.Keys(ctx, j.Files...)
+	provable, unproven := j.provable(mine, host.Config.User, time.Now())
 	client, rep, failed := diagnose.Enter(ctx, host, mine, first(mine, j.Keys))
 	if failed != nil {
 		return []record.Record{*failed}
@@ -23,8 +29,8 @@ func (j Job) Copy(ctx context.Context, host *connect.Host) []record.Record {
 	defer client.Close()
 
 	var p *proof
-	if !j.DryRun && !j.Authority {
-		p = j.prepare(ctx, host, mine, rep)
+	if !j.DryRun && len(provable) > 0 {
+		p = prepare(ctx, host, mine, provable, rep)
 		// Where nothing could be written there is nothing to prove, and a
 		// server that misbehaved gets no second secret.
 		defer p.abandon()
@@ -33,6 +39,12 @@ func (j Job) Copy(ctx context.Context, host *connect.Host) []record.Record {
 	records := j.places(path, placed)
 	if err != nil {
 		return append(records, j.failure(ctx, host, client, rep, err))
+	}
+	for i := range records {
+		if why := unproven[records[i].Subject]; why != "" && records[i].Verdict != record.Fail && !j.DryRun {
+			records[i].Detail += "; not proven: " + why
+			records[i].Hint = "to log in by it, have a key signed: pikeygen -s CA -I ID -n USER -V +52w KEY"
+		}
 	}
 	if p == nil {
 		return records
@@ -82,6 +94,44 @@ func (j Job) put(ctx context.Context, client *session.Client, rep *session.Repor
 	return path, placed, err
 }
 
+// provable returns what can show by a login that the keys let in: they
+// themselves, or for authorities a certificate that this side has of each, and
+// that holds now for a user who is let in. Why there is none is said by the
+// fingerprint of the authority.
+func (j Job) provable(mine connect.Keys, user string, now time.Time) (keys []sshkey.Public, unproven map[string]string) {
+	if !j.Authority {
+		return j.Keys, nil
+	}
+	unproven = map[string]string{}
+	for _, ca := range j.Keys {
+		names := principals(Line{ca, j.Options}.entry())
+		if names == nil {
+			names = []string{user}
+		}
+		why := "no certificate of this authority is here"
+		for _, c := range mine.Candidates {
+			cert, certified, err := c.Public.Certificate()
+			if err != nil || !certified || !cert.CA.Equal(ca) || !c.HasPrivate() {
+				continue
+			}
+			if r, faulty := diagnose.Certificate(c.Key, cert, now); faulty {
+				why = r.Detail
+				continue
+			}
+			if !slices.ContainsFunc(cert.Principals, func(p string) bool { return slices.Contains(names, p) }) {
+				why = "the certificate " + c.Name + " is for " + strings.Join(cert.Principals, ", ")
+				continue
+			}
+			keys, why = append(keys, c.Public), ""
+			break
+		}
+		if why != "" {
+			unproven[ca.Fingerprint()] = why
+		}
+	}
+	return keys, unproven
+}
+
 // first returns the keys to offer for getting in: those to be installed that
 // can sign, which may be there already, then the others as ssh offers them.
 func first(mine connect.Keys, keys []sshkey.Public) []session.Key {
@@ -115,8 +165,8 @@ type proof struct {
 
 // prepare makes the second connection while the first one works: it takes four
 // round trips to where a key is offered.
-func (j Job) prepare(ctx context.Context, host *connect.Host, mine connect.Keys, before *session.Report) *proof {
-	p := &proof{offers: proofs(mine, j.Keys), written: make(chan struct{}), done: make(chan struct{})}
+func prepare(ctx context.Context, host *connect.Host, mine connect.Keys, keys []sshkey.Public, before *session.Report) *proof {
+	p := &proof{offers: proofs(mine, keys), written: make(chan struct{}), done: make(chan struct{})}
 	p.asked = len(p.offers)
 	if in, ok := before.LoginKey(); ok && !slices.ContainsFunc(p.offers, func(k session.Key) bool { return k.Public.Equal(in.Public) }) {
 		p.offers = append(p.offers, in)
@@ -157,7 +207,11 @@ func (p *proof) records(ctx context.Context, host *connect.Host, acting *session
 		case answer == session.LogsIn && rep.PasswordSent:
 			records = append(records, record.Record{Verdict: record.Fail, Cause: "more-needed", Subject: fp, Detail: "it logs in only together with the password"})
 		case answer == session.LogsIn:
-			records = append(records, record.Record{Verdict: record.OK, Cause: "login", Subject: fp, Detail: "on a fresh connection"})
+			detail := "on a fresh connection"
+			if sshkey.IsCertificate(o.Public.Type) {
+				detail += ", by the certificate " + o.Name
+			}
+			records = append(records, record.Record{Verdict: record.OK, Cause: "login", Subject: fp, Detail: detail})
 		case answer == session.Accepted:
 			records = append(records, record.Record{Verdict: record.OK, Cause: "accepted", Subject: fp,
 				Detail: "the server would take it; " + why(o, mine)})

@@ -35,7 +35,7 @@ func public(t *testing.T, n byte) sshkey.Public {
 
 func causes(t *testing.T, m *memory, keys []sshkey.Public, used *sshkey.Public, force, dryRun bool) string {
 	t.Helper()
-	records, err := Remove(t.Context(), m, keys, used, force, dryRun)
+	records, err := Remove(t.Context(), m, Job{Keys: keys}.Lines(), used, force, dryRun)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -42,7 +42,7 @@ func (j Job) Remove(ctx context.Context, host *connect.Host) []record.Record {
 		}
 		var records []record.Record
 		err := j.through(ctx, client, rep, func(e Engine) (err error) {
-			records, err = Remove(ctx, e, j.Keys, used, j.Force, j.DryRun)
+			records, err = Remove(ctx, e, j.Lines(), used, j.Force, j.DryRun)
 			return err
 		})
 		return records, err
@@ -180,7 +180,7 @@ func (j Job) Here(ctx context.Context, engine Engine, remove, list bool) []recor
 	case list:
 		records, err = List(ctx, engine)
 	case remove:
-		records, err = Remove(ctx, engine, j.Keys, nil, j.Force, j.DryRun)
+		records, err = Remove(ctx, engine, j.Lines(), nil, j.Force, j.DryRun)
 	default:
 		var path string
 		var placed []Placed
@@ -217,10 +217,13 @@ func (j Job) places(path string, placed []Placed) []record.Record {
 			r.Detail = "would add to " + path + ": " + Line{p.Key, j.Options}.Text()
 		case p.Added:
 			r.Verdict, r.Cause, r.Detail = record.Done, "key-added", path
+			if p.Beside != nil {
+				r.Detail += ", beside " + describe(p.Beside)
+			}
 			if p.Unsynced != "" {
 				r.Detail += "; a power cut may still undo it: " + p.Unsynced
 			}
-		case p.Entry != nil && j.Options != "" && !slices.Equal(p.Entry.Options, (Line{p.Key, j.Options}).entry().Options):
+		case p.Entry != nil && j.Options != "" && !sameOptions(*p.Entry, (Line{p.Key, j.Options}).entry()):
 			r.Verdict, r.Cause = record.Fail, "options-differ"
 			r.Detail = path + " " + describe(p.Entry) + "; asked for is " + j.Options
 			r.Hint = "have its lines replaced: -f"

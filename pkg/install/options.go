@@ -3,8 +3,10 @@ package install
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
+	"unicode"
 
 	"pi-key-tools/pkg/authorizedkeys"
 	"pi-key-tools/pkg/confline"
@@ -12,12 +14,24 @@ import (
 )
 
 // Options joins what goes before the keys in their lines: options as sshd(8)
-// has them, an end of their life, and cert-authority. Its error is what sshd
+// has them, an end of their life, and for an authority cert-authority, with the
+// principals that it may let in, separated by commas. Its error is what sshd
 // would find wrong with them: it would pass the line by without a word.
-func Options(options, expires string, ca bool, now time.Time) (string, error) {
+func Options(options, expires string, ca bool, principals string, now time.Time) (string, error) {
 	var words []string
 	if ca {
 		words = append(words, "cert-authority")
+	}
+	if principals != "" {
+		if !ca {
+			return "", errors.New("--principals: they are those of certificates, which an authority has signed: --ca")
+		}
+		// sshd ends its list at an empty name, and takes no backslash before the
+		// quote that closes it.
+		if slices.Contains(strings.Split(principals, ","), "") || strings.HasSuffix(principals, `\`) || strings.ContainsFunc(principals, unicode.IsControl) {
+			return "", fmt.Errorf("--principals: %q is no list of names, separated by commas, that sshd can read", principals)
+		}
+		words = append(words, `principals="`+strings.ReplaceAll(principals, `"`, `\"`)+`"`)
 	}
 	if options = strings.TrimSpace(options); options != "" {
 		if strings.ContainsAny(options, "\r\n\x00") {

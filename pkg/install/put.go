@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 
 	"pi-key-tools/pkg/authorizedkeys"
 	"pi-key-tools/pkg/sshkey"
@@ -16,6 +17,9 @@ type Placed struct {
 	Key   sshkey.Public
 	Added bool                  // by this call; or would be, in a dry run
 	Entry *authorizedkeys.Entry // the live line that has it, if it was there
+	// Beside is a live line by which it lets in the holders of other
+	// certificates, if it was added beside one.
+	Beside *authorizedkeys.Entry
 	// Unsynced is why it is not known to be on the disk; see Answer.
 	Unsynced string
 }
@@ -54,7 +58,7 @@ func Put(ctx context.Context, engine Engine, lines []Line, force, dryRun bool) (
 	second, err := engine.Edit(ctx, again)
 	for _, l := range again.Add {
 		if slices.Contains(second.Added, blob(l.Key)) {
-			placed = append(placed, Placed{Key: l.Key, Added: true, Unsynced: second.Unsynced})
+			placed = append(placed, Placed{Key: l.Key, Added: true, Beside: first.otherwise(l), Unsynced: second.Unsynced})
 		}
 	}
 	return first.Path, placed, err
@@ -67,14 +71,14 @@ type held struct {
 }
 
 // live returns the entries by which sshd would let the key of a line in, or,
-// if that is to be an authority, what it has signed; the least restricted one
-// first.
+// if that is to be an authority, what it has signed for the same principals; the
+// least restricted one first.
 func (a Answer) live(l Line) []held {
-	authority := isAuthority(l.entry())
+	wanted := l.entry()
 	var all []held
 	for _, found := range a.Have[blob(l.Key)] {
 		e, ok := authorizedkeys.ParseLine([]byte(found.Text))
-		if !ok || e.Dead != "" || !e.Key.Equal(l.Key) || isAuthority(e) != authority {
+		if !ok || e.Dead != "" || !e.Key.Equal(l.Key) || !alike(e, wanted) {
 			continue
 		}
 		e.Line = found.Number
@@ -92,8 +96,46 @@ func (a Answer) live(l Line) []held {
 	return all
 }
 
+// otherwise returns a live entry of the authority of a line for other
+// principals. sshd looks at both, and either lets in.
+func (a Answer) otherwise(l Line) *authorizedkeys.Entry {
+	wanted := l.entry()
+	for _, found := range a.Have[blob(l.Key)] {
+		e, ok := authorizedkeys.ParseLine([]byte(found.Text))
+		if ok && e.Dead == "" && e.Key.Equal(l.Key) && isAuthority(e) && isAuthority(wanted) && !alike(e, wanted) {
+			e.Line = found.Number
+			return &e
+		}
+	}
+	return nil
+}
+
 func isAuthority(e authorizedkeys.Entry) bool {
 	return slices.ContainsFunc(e.Options, func(o authorizedkeys.Option) bool { return o.Name == "cert-authority" })
+}
+
+// alike reports whether two entries of a key are for the same: for the key
+// itself, or as an authority for the same principals.
+func alike(a, b authorizedkeys.Entry) bool {
+	return isAuthority(a) == isAuthority(b) && slices.Equal(principals(a), principals(b))
+}
+
+// principals returns the names of principals=, in order; nil if there is none.
+func principals(e authorizedkeys.Entry) []string {
+	for _, o := range e.Options {
+		if o.Name == "principals" {
+			return slices.Sorted(strings.SplitSeq(o.Value, ","))
+		}
+	}
+	return nil
+}
+
+// sameOptions reports whether two lists of options say the same. The principals
+// may be in another order.
+func sameOptions(a, b authorizedkeys.Entry) bool {
+	return slices.EqualFunc(a.Options, b.Options, func(x, y authorizedkeys.Option) bool {
+		return x == y || x.Name == "principals" && y.Name == x.Name && alike(a, b)
+	})
 }
 
 // entry is how sshd reads the line.

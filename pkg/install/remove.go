@@ -12,36 +12,38 @@ import (
 	"pi-key-tools/pkg/sshkey"
 )
 
-// Remove takes every entry of the keys out of the file, live or not; comments
-// that mention one stay. used is the key that made this login: it stays, as
-// does the last live entry, unless force says otherwise.
-func Remove(ctx context.Context, engine Engine, keys []sshkey.Public, used *sshkey.Public, force, dryRun bool) ([]record.Record, error) {
+// Remove takes every entry of the keys out of the file, live or not; of an
+// authority those entries alone that are one, and if it has principals, are for
+// them. Comments that mention a key stay. used is the key that made this login:
+// what lets it in stays, as does the last live entry, unless force says
+// otherwise.
+func Remove(ctx context.Context, engine Engine, lines []Line, used *sshkey.Public, force, dryRun bool) ([]record.Record, error) {
 	path, data, err := engine.Read(ctx)
 	if err != nil {
 		return nil, err
 	}
 	entries := authorizedkeys.Entries(data)
-	lines := bytes.Split(data, []byte("\n"))
+	texts := bytes.Split(data, []byte("\n"))
 	var records []record.Record
 	var change Change
 	gone := func(e authorizedkeys.Entry) bool {
 		return slices.ContainsFunc(change.Drop, func(d Numbered) bool { return d.Number == e.Line })
 	}
-	for _, key := range keys {
-		r := record.Record{Subject: key.Fingerprint(), Detail: path}
+	for _, l := range lines {
+		r := record.Record{Subject: l.Key.Fingerprint(), Detail: path}
 		var drop []Numbered
 		for _, e := range entries {
-			if e.Key.Equal(key) && !gone(e) {
-				drop = append(drop, Numbered{e.Line, string(lines[e.Line-1])})
+			if l.means(e) && !gone(e) {
+				drop = append(drop, Numbered{e.Line, string(texts[e.Line-1])})
 			}
 		}
 		left := slices.ContainsFunc(entries, func(e authorizedkeys.Entry) bool {
-			return e.Dead == "" && !expired(e, time.Now()) && !gone(e) && !e.Key.Equal(key)
+			return e.Dead == "" && !expired(e, time.Now()) && !gone(e) && !l.means(e)
 		})
 		switch {
 		case len(drop) == 0:
 			r.Verdict, r.Cause = record.OK, "key-absent"
-		case !force && used != nil && used.Equal(key):
+		case !force && used != nil && l.letsIn(*used):
 			r.Verdict, r.Cause = record.Fail, "key-in-use"
 			r.Detail, r.Hint = "this login was made with it", "log in by another key or the password, or insist: -f"
 		case !force && !left:
@@ -69,4 +71,23 @@ func Remove(ctx context.Context, engine Engine, keys []sshkey.Public, used *sshk
 		return nil, err
 	}
 	return records, nil
+}
+
+// means reports whether an entry is one that is to go with the line.
+func (l Line) means(e authorizedkeys.Entry) bool {
+	if !e.Key.Equal(l.Key) || l.Options == "" {
+		return e.Key.Equal(l.Key)
+	}
+	wanted := l.entry()
+	return isAuthority(e) && (principals(wanted) == nil || alike(e, wanted))
+}
+
+// letsIn reports whether a login by that key, or certificate, may be owed to the
+// line.
+func (l Line) letsIn(used sshkey.Public) bool {
+	cert, certified, err := used.Certificate()
+	if err != nil || !certified {
+		return used.Equal(l.Key) && l.Options == ""
+	}
+	return cert.CA.Equal(l.Key)
 }
