@@ -3,10 +3,12 @@ package hostfs
 import (
 	"errors"
 	"fmt"
+	"iter"
 	"path"
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"pi-key-tools/pkg/strictmodes"
 )
@@ -16,26 +18,35 @@ var ErrNoAccount = errors.New("there is no such account")
 
 // accounts are passwd(5) and group(5), read once: a machine may have thousands.
 type accounts struct {
-	list    []strictmodes.Account // in the order of passwd(5), groups not filled in
-	shells  []string              // of each in list
-	named   map[string]int        // where a name is in list
-	names   map[int][]string      // of a uid
-	primary map[int][]int         // uids of those who have a gid as their first
+	users  []passwdLine     // in the order of passwd(5)
+	named  map[string]int   // where a name is in users
+	member map[string][]int // gids of the groups that name somebody
+	broken map[string]error // what is wrong with a line that is no account
+	owned  func() owned     // what few homes need to be judged
+}
+
+// A passwdLine is one of passwd(5).
+type passwdLine struct {
+	name, home, shell string // home is clean and absolute, or ""
+	uid, gid          int
+}
+
+// owned is who is in which group, by numbers.
+type owned struct {
 	group   map[int]group
-	member  map[string][]int // gids of the groups that name somebody
-	broken  map[string]error // what is wrong with a line that is no account
+	primary map[int][]int    // uids of those who have a gid as their first
+	names   map[int][]string // of a uid
 }
 
 type group struct{ name, members string }
 
 func readAccounts(passwd, groups string) *accounts {
-	const shortLine = 32 // so that maps need not grow much
-	users := len(passwd) / shortLine
-	a := &accounts{named: make(map[string]int, users), names: make(map[int][]string, users), primary: make(map[int][]int, users),
-		group: make(map[int]group, len(groups)/shortLine), member: make(map[string][]int), broken: make(map[string]error)}
+	const shortLine = 32 // so that what is filled need not grow much
+	a := &accounts{users: make([]passwdLine, 0, len(passwd)/shortLine), named: make(map[string]int, len(passwd)/shortLine),
+		member: make(map[string][]int), broken: make(map[string]error)}
 	for line := range strings.Lines(passwd) {
-		f := strings.Split(strings.TrimRight(line, "\n"), ":")
-		if len(f) < 4 || f[0] == "" || strings.ContainsAny(f[0][:1], "+-") { // those of NIS
+		f, n := fields(line)
+		if n < 4 || f[0] == "" || strings.ContainsAny(f[0][:1], "+-") { // those of NIS
 			continue
 		}
 		uid, uerr := id(f[2])
@@ -44,39 +55,64 @@ func readAccounts(passwd, groups string) *accounts {
 			a.broken[f[0]] = fmt.Errorf("passwd(5) has a line for %q that says nothing: uid %q, gid %q", f[0], f[2], f[3])
 			continue
 		}
-		who, shell := strictmodes.Account{Name: f[0], UID: uid, Groups: []int{gid}}, ""
-		if len(f) > 5 && path.IsAbs(f[5]) {
-			who.Home = path.Clean(f[5])
+		who := passwdLine{name: f[0], shell: f[6], uid: uid, gid: gid}
+		if path.IsAbs(f[5]) {
+			who.home = path.Clean(f[5])
 		}
-		if len(f) > 6 {
-			shell = f[6]
+		if _, ok := a.named[who.name]; !ok {
+			a.named[who.name] = len(a.users)
 		}
-		if _, ok := a.named[who.Name]; !ok {
-			a.named[who.Name] = len(a.list)
-		}
-		a.list, a.shells = append(a.list, who), append(a.shells, shell)
-		a.names[uid] = append(a.names[uid], who.Name)
-		a.primary[gid] = append(a.primary[gid], uid)
+		a.users = append(a.users, who)
 	}
-	for line := range strings.Lines(groups) {
-		f := strings.Split(strings.TrimRight(line, "\n"), ":")
-		if len(f) < 4 || f[0] == "" {
+	for gid, g := range groupsOf(groups) {
+		if g.members == "" {
 			continue
 		}
-		gid, err := id(f[2])
-		if err != nil {
-			continue
-		}
-		if _, ok := a.group[gid]; !ok {
-			a.group[gid] = group{f[0], f[3]}
-		}
-		for name := range strings.SplitSeq(f[3], ",") {
+		for name := range strings.SplitSeq(g.members, ",") {
 			if name != "" {
 				a.member[name] = append(a.member[name], gid)
 			}
 		}
 	}
+	a.owned = sync.OnceValue(func() owned {
+		o := owned{make(map[int]group, len(groups)/shortLine), make(map[int][]int, len(a.users)), make(map[int][]string, len(a.users))}
+		for gid, g := range groupsOf(groups) {
+			if _, ok := o.group[gid]; !ok {
+				o.group[gid] = g
+			}
+		}
+		for _, who := range a.users {
+			o.names[who.uid] = append(o.names[who.uid], who.name)
+			o.primary[who.gid] = append(o.primary[who.gid], who.uid)
+		}
+		return o
+	})
 	return a
+}
+
+// fields returns the first fields of a line of passwd(5) or group(5), and how
+// many there are of those.
+func fields(line string) (f [7]string, n int) {
+	rest, more := strings.TrimRight(line, "\n"), true
+	for n = 0; n < len(f) && more; n++ {
+		f[n], rest, more = strings.Cut(rest, ":")
+	}
+	return f, n
+}
+
+// groupsOf returns what group(5) says of each gid, in its order.
+func groupsOf(groups string) iter.Seq2[int, group] {
+	return func(yield func(int, group) bool) {
+		for line := range strings.Lines(groups) {
+			f, n := fields(line)
+			if n < 4 || f[0] == "" {
+				continue
+			}
+			if gid, err := id(f[2]); err == nil && !yield(gid, group{f[0], f[3]}) {
+				return
+			}
+		}
+	}
 }
 
 // id reads a uid or gid. The highest is none: chown(2) takes it for "as it is".
@@ -105,35 +141,49 @@ func (a *accounts) lookup(name string) (strictmodes.Account, error) {
 		}
 		return strictmodes.Account{}, err
 	}
-	who := a.filled(i)
+	who := a.filled(i, nil)
 	if who.Home == "" {
 		return who, fmt.Errorf("passwd(5) names no absolute home for %q", name)
 	}
 	return who, nil
 }
 
-// filled returns an account of the list with all of its groups.
-func (a *accounts) filled(i int) strictmodes.Account {
-	who := a.list[i]
-	who.Groups = slices.Clone(who.Groups)
-	for _, gid := range a.member[who.Name] {
-		if !slices.Contains(who.Groups, gid) {
-			who.Groups = append(who.Groups, gid)
+// filled returns an account of the list with all of its groups, for which there
+// may be room in some slice.
+func (a *accounts) filled(i int, room []int) strictmodes.Account {
+	u := a.users[i]
+	groups := append(room, u.gid)
+	for _, gid := range a.member[u.name] {
+		if !slices.Contains(groups, gid) {
+			groups = append(groups, gid)
 		}
 	}
-	return who
+	return strictmodes.Account{Name: u.name, UID: u.uid, Home: u.home, Groups: groups}
+}
+
+// as returns the first account with this uid, as far as it alone says, or
+// nothing but the uid.
+func (a *accounts) as(uid int) strictmodes.Account {
+	for _, u := range a.users {
+		if u.uid == uid {
+			u = a.users[a.named[u.name]]
+			return strictmodes.Account{Name: u.name, UID: u.uid, Home: u.home}
+		}
+	}
+	return strictmodes.Account{UID: uid}
 }
 
 // sensible returns the accounts that can log in, as Machine.Accounts has it.
 func (a *accounts) sensible() []strictmodes.Account {
-	var list []strictmodes.Account
-	for i, who := range a.list {
-		switch path.Base(a.shells[i]) { // "." for none, which is sh(1)
+	list := make([]strictmodes.Account, 0, len(a.users))
+	room := make([]int, len(a.users)) // for one group each
+	for i, u := range a.users {
+		switch path.Base(u.shell) { // "." for none, which is sh(1)
 		case "nologin", "false", "true", "sync", "halt", "shutdown":
 			continue
 		}
-		if who.Home != "" && who.Home != "/nonexistent" && a.named[who.Name] == i {
-			list = append(list, a.filled(i))
+		if u.home != "" && u.home != "/nonexistent" && a.named[u.name] == i {
+			list = append(list, a.filled(i, room[i:i:i+1]))
 		}
 	}
 	return list
@@ -144,7 +194,7 @@ func (a *accounts) sensible() []strictmodes.Account {
 func (a *accounts) groupNames(gids []int) []string {
 	var names []string
 	for _, gid := range gids {
-		if g, ok := a.group[gid]; ok {
+		if g, ok := a.owned().group[gid]; ok {
 			names = append(names, g.name)
 		}
 	}
@@ -155,19 +205,20 @@ func (a *accounts) groupNames(gids []int) []string {
 // nobody else has it as primary group, nobody else is named as a member, and
 // the owner is one of the two.
 func (a *accounts) privateGroup(gid, owner int) bool {
-	g, ok := a.group[gid]
+	o := a.owned()
+	g, ok := o.group[gid]
 	if !ok {
 		return false
 	}
-	for _, uid := range a.primary[gid] {
+	for _, uid := range o.primary[gid] {
 		if uid != owner {
 			return false
 		}
 	}
 	if g.members == "" {
-		return len(a.primary[gid]) > 0
+		return len(o.primary[gid]) > 0
 	}
-	return slices.Contains(a.names[owner], g.members) // which two names, with a comma, never are
+	return slices.Contains(o.names[owner], g.members) // which two names, with a comma, never are
 }
 
 // privateGroup is that rule where it is asked for once.

@@ -112,10 +112,7 @@ func (c *Card) PrivateGroup(_ context.Context, gid, owner int) (bool, error) {
 // Account is who works on the card: our uid and groups, which are all that its
 // file system knows of us, with what the card's passwd(5) calls that uid.
 func (c *Card) Account(context.Context) (strictmodes.Account, error) {
-	who := strictmodes.Account{UID: os.Geteuid()}
-	if names := c.accounts.names[who.UID]; len(names) > 0 {
-		who = c.accounts.list[c.accounts.named[names[0]]]
-	}
+	who := c.accounts.as(os.Geteuid())
 	groups, err := os.Getgroups()
 	if err != nil {
 		return who, fmt.Errorf("looking up our groups: %w", err)

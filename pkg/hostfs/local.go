@@ -162,12 +162,16 @@ const (
 	maxNames = 10_000 // that a pattern may make us look at: a user's may lead anywhere
 )
 
-func readAtMost(f io.Reader, most int64) ([]byte, error) {
-	data, err := io.ReadAll(io.LimitReader(f, most+1))
-	if err == nil && int64(len(data)) > most {
+func readAtMost(f *os.File, most int64) ([]byte, error) {
+	var data bytes.Buffer
+	if info, err := f.Stat(); err == nil { // whose size may be another by now, or none at all
+		data.Grow(int(min(max(info.Size(), 0), most)) + bytes.MinRead)
+	}
+	n, err := data.ReadFrom(io.LimitReader(f, most+1))
+	if err == nil && n > most {
 		err = ErrTooLarge
 	}
-	return data, err
+	return data.Bytes(), err
 }
 
 // glob returns what a pattern of an absolute path leads to, sorted, by the

@@ -16,9 +16,18 @@ import (
 	"pi-key-tools/pkg/strictmodes"
 )
 
-// open opens a path one component after another, following no link. O_PATH
-// needs no permission on the file and wakes no device or pipe.
+// open opens a path, following no link. O_PATH needs no permission on the file
+// and wakes no device or pipe. Before Linux 5.6, and in sandboxes that do not know
+// openat2(2), it goes one component after another.
 func open(path string) (handle, error) {
+	h, err := resolve(unix.AT_FDCWD, path, unix.O_PATH|unix.O_NOFOLLOW, unix.RESOLVE_NO_SYMLINKS)
+	if err == unix.ENOSYS || err == unix.EPERM {
+		return openEach(path)
+	}
+	return h, notReal(err)
+}
+
+func openEach(path string) (handle, error) {
 	const flags = unix.O_PATH | unix.O_NOFOLLOW | unix.O_CLOEXEC
 	fd, err := openat(unix.AT_FDCWD, "/", flags|unix.O_DIRECTORY, 0)
 	if err != nil {

@@ -22,11 +22,13 @@ func (j *Job) look(ctx context.Context, machine hostfs.FS, accounts []strictmode
 	account func(*Job, hostfs.FS, strictmodes.Account) []record.Record, yield func(record.Record) bool) {
 	end := make(chan struct{}) // closed when nobody listens any more
 	told := make(chan telling)
+	borrow, over := hostfs.Steadies(machine)
 	go func() {
 		defer close(told)
+		defer over()
 		fleet.Run(slices.Chunk(accounts, share), 2*runtime.GOMAXPROCS(0), true, func(some []strictmodes.Account) []telling {
-			fsys, done := hostfs.Steady(machine)
-			defer done()
+			fsys, back := borrow()
+			defer back()
 			var list []telling
 			for _, who := range some {
 				select {

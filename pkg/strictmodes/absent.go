@@ -169,7 +169,7 @@ func (j *judge) misnamed(p, keys string) (Finding, bool, error) {
 
 // look is Lstat, for what may be missing, or hidden.
 func (j *judge) look(p string) (st Stat, there bool, err error) {
-	st, err = j.walker.lstat(p)
+	st, err = j.walker.Lstat(j.ctx, p)
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) {
 		return Stat{}, false, nil
 	}

@@ -124,26 +124,42 @@ func Judge(ctx context.Context, tree Tree, who Account, keysFiles []string, serv
 	if !path.IsAbs(who.Home) {
 		return nil, fmt.Errorf("the home of %s is %q: not an absolute path", who.Name, who.Home)
 	}
-	homeName := path.Clean(who.Home)
-	w := newWalker(ctx, tree)
-	j := judge{ctx: ctx, tree: tree, walker: w, who: who, server: server}
-	if keysFiles == nil && j.sound(homeName) {
+	home := path.Clean(who.Home)
+	j := judge{ctx: ctx, tree: tree, walker: newWalker(ctx, tree), who: who, server: server}
+	byDefault := keysFiles == nil
+	if byDefault {
+		keysFiles = defaultFiles(home, server)
+	}
+	if j.sound(home, keysFiles) {
 		return nil, nil
 	}
+	return j.judge(home, keysFiles, byDefault)
+}
+
+// defaultFiles are the keys files of a server that nobody has configured.
+func defaultFiles(home string, server Server) []string {
+	first := strings.TrimSuffix(home, "/") + "/.ssh/authorized_keys"
+	if server.IsDropbear() {
+		return []string{first}
+	}
+	return []string{first, first + "2"}
+}
+
+// judge is Judge for what may have findings. By default, only the first file
+// counts unless the others are there.
+func (j *judge) judge(homeName string, keysFiles []string, byDefault bool) ([]Finding, error) {
+	w := j.walker
 	home, err := w.walk(homeName)
 	if err != nil {
 		return nil, err
 	}
 	j.home = home.real
-	if keysFiles == nil {
-		keysFiles = []string{path.Join(homeName, ".ssh/authorized_keys")}
-		if second := keysFiles[0] + "2"; !server.IsDropbear() {
-			switch keys, err := w.walk(second); {
-			case err != nil:
-				return nil, err
-			case keys.end == found:
-				keysFiles = append(keysFiles, second)
-			}
+	if byDefault && len(keysFiles) > 1 {
+		switch keys, err := w.walk(keysFiles[1]); {
+		case err != nil:
+			return nil, err
+		case keys.end != found:
+			keysFiles = keysFiles[:1]
 		}
 	}
 	homeMissing := home.end == missing || home.end == stuck || home.end == found && !home.last.Mode.IsDir()
@@ -173,7 +189,7 @@ func Judge(ctx context.Context, tree Tree, who Account, keysFiles []string, serv
 			return nil, err
 		}
 		f := keysFile{name: name, dir: dir.real, real: keys.real}
-		switch server {
+		switch j.server {
 		case Dropbear, All:
 			f.named, err = w.named(name, homeName)
 		case Dropbear2025:

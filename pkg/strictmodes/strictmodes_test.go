@@ -571,6 +571,35 @@ func TestStraight(t *testing.T) {
 	}
 }
 
+// However much it looks at, it remembers little.
+func TestMemory(t *testing.T) {
+	c := &countedTree{tree: good()}
+	m := NewMemory(c)
+	for i := range 3 * mostSeen {
+		if _, err := m.Lstat(t.Context(), fmt.Sprint("/none", i)); err == nil {
+			t.Fatal("it is there")
+		}
+		if len(m.seen) > mostSeen {
+			t.Fatalf("%d paths are remembered", len(m.seen))
+		}
+	}
+	c.looks = 0
+	for range 2 {
+		for range 2 {
+			for _, p := range []string{home, keys, "/none"} {
+				want, werr := good().Lstat(t.Context(), p)
+				if st, err := m.Lstat(t.Context(), p); st != want || (err == nil) != (werr == nil) {
+					t.Errorf("%s: %+v, %v", p, st, err)
+				}
+			}
+		}
+		m.Forget()
+	}
+	if c.looks != 6 {
+		t.Errorf("%d looks, want 6", c.looks)
+	}
+}
+
 // What is sound at first sight is what a whole judgement finds nothing in,
 // whosever the files are.
 func FuzzSound(f *testing.F) {
@@ -598,14 +627,20 @@ func FuzzSound(f *testing.F) {
 			for _, in := range groups {
 				for _, uid := range owners[:2] {
 					who := Account{Name: "pi", UID: uid, Home: home, Groups: in}
-					// Named, the default files are judged whole.
-					found, err := Judge(t.Context(), tr, who, []string{keys}, server)
-					if err != nil {
-						t.Fatal(err)
-					}
-					short, err := Judge(t.Context(), tr, who, nil, server)
-					if err != nil || len(short) != len(found) {
-						t.Errorf("%v, uid %d of groups %v, in %v:\n finds %v, %v; want %v", server, uid, in, tr, short, err, found)
+					for _, names := range [][]string{nil, {keys}, {keys + "2", keys}, {home + "/keys", keys}, {keys, "/etc/keys"}} {
+						whole := judge{ctx: t.Context(), tree: tr, walker: newWalker(t.Context(), tr), who: who, server: server}
+						files := names
+						if files == nil {
+							files = []string{keys}
+						}
+						found, err := whole.judge(home, files, false)
+						if err != nil {
+							t.Fatal(err)
+						}
+						short, err := Judge(t.Context(), tr, who, names, server)
+						if err != nil || len(short) != len(found) {
+							t.Errorf("%v, uid %d of groups %v, %v in %v:\n finds %v, %v; want %v", server, uid, in, names, tr, short, err, found)
+						}
 					}
 				}
 			}
@@ -616,15 +651,22 @@ func FuzzSound(f *testing.F) {
 // To see that a home is not sound costs no look: far away each is a round trip.
 func TestSoundLooks(t *testing.T) {
 	for _, tr := range []tree{good(), good(home, "d0777 1000 1000"), good(home, "-> /srv/pi"), good(keys, ""), good(keys+"2", "f0600 1000 1000")} {
-		looks := func(keysFiles []string) int {
+		looks := func(judgeIt func(*judge) error) int {
 			c := &countedTree{tree: tr}
-			if _, err := Judge(t.Context(), c, pi, keysFiles, OpenSSH); err != nil {
+			if err := judgeIt(&judge{ctx: t.Context(), tree: c, walker: newWalker(t.Context(), c), who: pi, server: OpenSSH}); err != nil {
 				t.Fatal(err)
 			}
 			return c.looks
 		}
-		if got, want := looks(nil), looks([]string{keys, keys + "2"}); got > want {
-			t.Errorf("%v: %d looks, %d where the files are named", tr, got, want)
+		whole := func(j *judge) error { _, err := j.judge(home, defaultFiles(home, OpenSSH), true); return err }
+		got := looks(func(j *judge) error {
+			if j.sound(home, defaultFiles(home, OpenSSH)) {
+				return nil
+			}
+			return whole(j)
+		})
+		if want := looks(whole); got > want {
+			t.Errorf("%v: %d looks, %d where it is judged whole", tr, got, want)
 		}
 	}
 }

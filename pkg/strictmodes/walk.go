@@ -30,22 +30,17 @@ func RealPath(ctx context.Context, tree Tree, name string) (string, Stat, error)
 	return way.last.path, way.last.Stat, nil
 }
 
-// A walker resolves paths a component at a time, looking at nothing twice:
-// for a far tree each look is a round trip.
+// A walker resolves paths a component at a time.
 type walker struct {
-	ctx   context.Context
-	tree  Tree
-	trail []node            // the folders that the last straight way went through, from the root on
-	seen  map[string]looked // what else was looked at
+	ctx context.Context
+	*Memory
 }
 
 func newWalker(ctx context.Context, tree Tree) *walker {
-	return &walker{ctx: ctx, tree: tree, seen: make(map[string]looked)}
-}
-
-type looked struct {
-	st  Stat
-	err error
+	if t, ok := tree.(interface{ Memory() *Memory }); ok {
+		return &walker{ctx, t.Memory()}
+	}
+	return &walker{ctx, NewMemory(tree)}
 }
 
 type node struct {
@@ -87,6 +82,7 @@ const maxLinks = 40
 func (w *walker) walk(name string) (way, error) {
 	if path.Clean(name) == name {
 		if r, ok := w.straight(name); ok {
+			r.passed = slices.Clone(r.passed)
 			return r, nil
 		}
 	}
@@ -95,40 +91,42 @@ func (w *walker) walk(name string) (way, error) {
 
 // straight walks a clean path that is its own real path, as most are, from
 // where the last such way parted from it. It is false if that cannot be said: a
-// link is on the way, or something that follow has more to say of.
+// link is on the way, or something that follow has more to say of. What it has
+// passed is to be read before the next walk.
 func (w *walker) straight(name string) (way, bool) {
 	known, end := 0, 0
 	for known < len(w.trail) && within(w.trail[known].path, name) {
 		end = len(w.trail[known].path)
 		known++
 	}
-	for _, n := range w.trail[known:] {
-		w.seen[n.path] = looked{st: n.Stat}
+	var ahead descent
+	if end < len(name) {
+		ahead = w.descend(w.ctx, name, end)
 	}
-	w.trail = w.trail[:known:known] // so that nothing is written over what a way has passed
 	for end < len(name) {
 		end = next(name, end)
 		p := name[:end]
-		l, again := w.seen[p]
-		if !again {
-			l.st, l.err = w.tree.Lstat(w.ctx, p)
+		l, ok := ahead.next()
+		if !ok {
+			l = w.lstat(w.ctx, p)
 		}
 		if l.err == nil && l.st.Mode.IsDir() {
+			w.leave(known)
 			w.trail = append(w.trail, node{p, l.st})
+			known++
 			continue
 		}
-		w.seen[p] = l
+		w.keep(p, l)
 		switch st, err := l.st, l.err; {
 		case err == nil && st.Mode&fs.ModeSymlink == 0 && p == name:
-			return way{passed: w.trail, last: node{p, st}, real: name}, true
+			return way{passed: w.trail[:known], last: node{p, st}, real: name}, true
 		case errors.Is(err, fs.ErrNotExist) && p != "/":
-			return way{passed: w.trail, real: name, end: missing}, true
+			return way{passed: w.trail[:known], real: name, end: missing}, true
 		default:
 			return way{}, false
 		}
 	}
-	last := len(w.trail) - 1
-	return way{passed: w.trail[:last], last: w.trail[last], real: name}, true
+	return way{passed: w.trail[:known-1], last: w.trail[known-1], real: name}, true
 }
 
 // next returns where the component of a clean path ends that comes after the
@@ -145,7 +143,7 @@ func next(name string, end int) int {
 
 // follow walks any path, from the root on.
 func (w *walker) follow(name string) (way, error) {
-	root, err := w.lstat("/")
+	root, err := w.Lstat(w.ctx, "/")
 	if err != nil {
 		return way{}, fmt.Errorf("looking at /: %w", err)
 	}
@@ -165,14 +163,14 @@ func (w *walker) follow(name string) (way, error) {
 			r.passed = append(r.passed, at)
 		}
 		p := path.Join(at.path, c) // also for "..", since at is real
-		st, err := w.lstat(p)
+		st, err := w.Lstat(w.ctx, p)
 		if err == nil && st.Mode&fs.ModeSymlink == 0 {
 			at = node{p, st}
 			continue
 		}
 		var target string
 		if err == nil {
-			target, err = w.tree.Readlink(w.ctx, p)
+			target, err = w.Readlink(w.ctx, p)
 		}
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
@@ -195,18 +193,6 @@ func (w *walker) follow(name string) (way, error) {
 	}
 	r.last, r.real = at, at.path
 	return r, nil
-}
-
-func (w *walker) lstat(p string) (Stat, error) {
-	if i := slices.IndexFunc(w.trail, func(n node) bool { return n.path == p }); i >= 0 {
-		return w.trail[i].Stat, nil
-	}
-	l, ok := w.seen[p]
-	if !ok {
-		l.st, l.err = w.tree.Lstat(w.ctx, p)
-		w.seen[p] = l
-	}
-	return l.st, l.err
 }
 
 // named returns the real paths of name and of the folders above it by name, up

@@ -1,9 +1,10 @@
 //go:build linux
 
 // Auditjudge judges the home of everybody who has an account on a card as sshd
-// would, changes nothing, and prints how many homes it judged and how many
-// findings there were. With -local it judges those files as this machine's: the
-// accounts are the card's, and the paths lie below DIR.
+// does that looks for keys in .ssh/authorized_keys alone, changes nothing, and
+// prints how many homes it judged and how many findings there were. With -local
+// it judges those files as this machine's: the accounts are the card's, and the
+// paths lie below DIR.
 //
 //	auditjudge [-local] DIR
 //
@@ -62,12 +63,14 @@ func judge(ctx context.Context, dir string, local bool) error {
 	}
 	found := 0
 	var failed error
+	borrow, end := hostfs.Steadies(machine)
+	defer end()
 	fleet.Run(slices.Chunk(accounts, 100), 2*runtime.GOMAXPROCS(0), true, func(some []strictmodes.Account) []result {
-		tree, end := hostfs.Steady(machine)
-		defer end()
+		tree, back := borrow()
+		defer back()
 		var r result
 		for _, who := range some {
-			findings, err := strictmodes.Judge(ctx, tree, who, nil, strictmodes.OpenSSH)
+			findings, err := strictmodes.Judge(ctx, tree, who, []string{path.Join(who.Home, ".ssh/authorized_keys")}, strictmodes.OpenSSH)
 			r.found, r.err = r.found+len(findings), errors.Join(r.err, err)
 		}
 		return []result{r}

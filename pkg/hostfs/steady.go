@@ -3,6 +3,7 @@ package hostfs
 import (
 	"context"
 	"io/fs"
+	"sync"
 
 	"pi-key-tools/pkg/strictmodes"
 )
@@ -13,51 +14,73 @@ import (
 // remembers may be untrue by now; no change trusts it. It is for one goroutine,
 // and for a run, not for a daemon. The caller calls end, which leaves f open.
 func Steady(f FS) (steadied FS, end func()) {
-	s := &steady{FS: f, seen: make(map[string]looked, mostSeen)}
+	s := newSteady(f)
+	return s, s.forget
+}
+
+func newSteady(f FS) *steady {
+	s := &steady{FS: f}
+	var tree strictmodes.Tree = f
 	if f, ok := f.(interface{ near() nearby }); ok {
 		s.near = f.near()
+		tree = s.near
 	}
-	return s, s.forget
+	s.memory = strictmodes.NewMemory(tree)
+	return s
 }
 
 type steady struct {
 	FS
-	seen map[string]looked
-	near nearby // nil if nothing is quicker than the FS
+	memory *strictmodes.Memory
+	near   nearby // nil if nothing is quicker than the FS
 }
 
 // nearby looks at what is in folders that it keeps open, until it forgets.
 type nearby interface {
-	lstat(path string) (strictmodes.Stat, error)
+	strictmodes.Tree
+	strictmodes.Descender
 	forget()
 }
 
-// mostSeen is how many paths are remembered: more than lead to a home and are in
-// its .ssh, and few enough to be found and forgotten quickly.
-const mostSeen = 100
+// Steadies lends Steady FSs of f to goroutines. What one remembers is known to
+// who borrows it next. The caller calls end when all are given back.
+func Steadies(f FS) (borrow func() (steadied FS, back func()), end func()) {
+	var mu sync.Mutex
+	var idle []*steady
+	borrow = func() (FS, func()) {
+		mu.Lock()
+		defer mu.Unlock()
+		var s *steady
+		if last := len(idle) - 1; last >= 0 {
+			s, idle = idle[last], idle[:last]
+		} else {
+			s = newSteady(f)
+		}
+		return s, func() {
+			mu.Lock()
+			defer mu.Unlock()
+			idle = append(idle, s)
+		}
+	}
+	return borrow, func() {
+		for _, s := range idle {
+			s.forget()
+		}
+	}
+}
 
 func (s *steady) forget() {
-	clear(s.seen)
+	s.memory.Forget()
 	if s.near != nil {
 		s.near.forget()
 	}
 }
 
+// Memory is what strictmodes judges by.
+func (s *steady) Memory() *strictmodes.Memory { return s.memory }
+
 func (s *steady) Lstat(ctx context.Context, path string) (strictmodes.Stat, error) {
-	if l, ok := s.seen[path]; ok {
-		return l.st, l.err
-	}
-	if len(s.seen) == mostSeen {
-		clear(s.seen)
-	}
-	var l looked
-	if s.near != nil {
-		l.st, l.err = s.near.lstat(path)
-	} else {
-		l.st, l.err = s.FS.Lstat(ctx, path)
-	}
-	s.seen[path] = l
-	return l.st, l.err
+	return s.memory.Lstat(ctx, path)
 }
 
 func (s *steady) Chmod(ctx context.Context, path string, was strictmodes.Stat, mode fs.FileMode) error {

@@ -2,7 +2,6 @@ package hostfs
 
 import (
 	"context"
-	"fmt"
 	"io/fs"
 	"slices"
 	"testing"
@@ -58,14 +57,4 @@ func TestSteady(t *testing.T) {
 	}
 	look(all...)
 	look()
-	for i := range 2*mostSeen + 1 {
-		p := fmt.Sprint("/d", i)
-		c.stats[p] = folder
-		if _, err := m.Lstat(t.Context(), p); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if n := len(m.(*steady).seen); n > mostSeen {
-		t.Errorf("%d paths are remembered", n)
-	}
 }

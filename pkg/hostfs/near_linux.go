@@ -1,0 +1,164 @@
+package hostfs
+
+import (
+	"context"
+	"io/fs"
+	"path"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"pi-key-tools/pkg/strictmodes"
+)
+
+// nearFolders keep the folder open that homes are in, its base: what is below
+// it is a shorter way for the kernel than from the root. Descents of several
+// components begin there.
+type nearFolders struct{ base openFolder }
+
+// An openFolder is a real folder that is kept open.
+type openFolder struct {
+	path string // "" for none
+	handle
+}
+
+func (f *openFolder) forget() {
+	if f.path != "" {
+		f.close()
+		f.path = ""
+	}
+}
+
+// replace keeps another folder open, or none if it cannot be opened.
+func (f *openFolder) replace(dir string, open func(string) (handle, error)) (err error) {
+	f.forget()
+	if f.handle, err = open(dir); err == nil {
+		f.path = dir
+	}
+	return err
+}
+
+// holds returns the name of what is below the folder, as seen from there.
+func (f *openFolder) holds(p string) (name string, ok bool) {
+	if f.path == "" {
+		return "", false
+	}
+	name, ok = strings.CutPrefix(p, strings.TrimSuffix(f.path, "/")+"/")
+	return name, ok && name != ""
+}
+
+// lstat looks at what has this name below the folder; whole is for its error.
+func (f *openFolder) lstat(name, whole string) (strictmodes.Stat, error) {
+	var st unix.Stat_t
+	for {
+		switch err := unix.Fstatat(int(f.handle), name, &st, unix.AT_SYMLINK_NOFOLLOW); err {
+		case nil:
+			return statOf(&st), nil
+		case unix.EINTR:
+		default:
+			return strictmodes.Stat{}, &fs.PathError{Op: "lstat", Path: whole, Err: err}
+		}
+	}
+}
+
+// descend calls look with where each component ends in p that begins behind the
+// first from bytes, until one is no folder.
+func (n *nearFolders) descend(p string, from int, into []strictmodes.Stat, open func(string) (handle, error), look func(end int) (strictmodes.Stat, error)) ([]strictmodes.Stat, error) {
+	if from == 0 {
+		return into, nil
+	}
+	rest := strings.TrimPrefix(p[from:], "/")
+	several := strings.Contains(rest, "/")
+	if dir := p[:from]; several && n.base.path != dir && n.base.replace(dir, open) != nil {
+		return into, nil
+	}
+	for end := len(p) - len(rest); end < len(p); end++ { // past the slash
+		if i := strings.IndexByte(p[end:], '/'); i >= 0 {
+			end += i
+		} else {
+			end = len(p)
+		}
+		st, err := look(end)
+		if err != nil {
+			return into, err
+		}
+		if into = append(into, st); !st.Mode.IsDir() {
+			break
+		}
+	}
+	return into, nil
+}
+
+// A nearLocal is this machine.
+type nearLocal struct {
+	*local
+	nearFolders
+}
+
+func (l *local) near() nearby { return &nearLocal{local: l} }
+
+func (n *nearLocal) forget() { n.base.forget() }
+
+// Descend is strictmodes.Descender's.
+func (n *nearLocal) Descend(ctx context.Context, p string, from int, into []strictmodes.Stat) ([]strictmodes.Stat, error) {
+	return n.descend(p, from, into, n.open, func(end int) (strictmodes.Stat, error) {
+		if name, ok := n.base.holds(p[:end]); ok {
+			return n.base.lstat(name, p[:end])
+		}
+		return n.Lstat(ctx, p[:end])
+	})
+}
+
+// A nearCard is a card. So that no link leads out of it, whoever swaps
+// folders meanwhile, it looks only at what is in a folder that is open: the base,
+// or that of the last descent.
+type nearCard struct {
+	*Card
+	nearFolders
+	last openFolder
+}
+
+func (c *Card) near() nearby { return &nearCard{Card: c} }
+
+func (n *nearCard) forget() {
+	n.base.forget()
+	n.last.forget()
+}
+
+// Lstat is strictmodes.Tree's.
+func (n *nearCard) Lstat(ctx context.Context, p string) (strictmodes.Stat, error) {
+	dir, name := path.Split(p)
+	if f := n.opened(path.Clean(dir)); f != nil && name != "" && name != "." && name != ".." { // which would lead out of a folder
+		return f.lstat(name, p)
+	}
+	return n.Card.Lstat(ctx, p)
+}
+
+func (n *nearCard) opened(dir string) *openFolder {
+	for _, f := range []*openFolder{&n.base, &n.last} {
+		if f.path == dir {
+			return f
+		}
+	}
+	return nil
+}
+
+// Descend is strictmodes.Descender's.
+func (n *nearCard) Descend(ctx context.Context, p string, from int, into []strictmodes.Stat) ([]strictmodes.Stat, error) {
+	return n.descend(p, from, into, n.Card.open, func(end int) (strictmodes.Stat, error) {
+		if end == len(p) || n.opened(path.Dir(p[:end])) != nil {
+			return n.Lstat(ctx, p[:end])
+		}
+		name, ok := n.base.holds(p[:end])
+		if !ok {
+			return n.Lstat(ctx, p[:end])
+		}
+		err := n.last.replace(p[:end], func(string) (handle, error) {
+			return resolve(n.base.handle, name, unix.O_PATH|unix.O_NOFOLLOW, unix.RESOLVE_BENEATH|unix.RESOLVE_NO_SYMLINKS)
+		})
+		if err != nil {
+			return n.Lstat(ctx, p[:end])
+		}
+		return n.last.stat()
+	})
+}

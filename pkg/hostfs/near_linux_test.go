@@ -1,0 +1,116 @@
+package hostfs
+
+import (
+	"fmt"
+	"io/fs"
+	"os"
+	"slices"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"pi-key-tools/pkg/strictmodes"
+)
+
+// A card that is looked at from its open folders is the same card, and no link
+// leads out of it.
+func TestSteadyCard(t *testing.T) {
+	card, dir := makeCard(t)
+	outside := t.TempDir()
+	ok(t, os.WriteFile(outside+"/file", nil, 0o600))
+	ok(t, os.MkdirAll(dir+"/home/pi/.ssh", 0o755))
+	ok(t, os.WriteFile(dir+"/home/pi/.ssh/keys", nil, 0o640))
+	ok(t, os.Symlink(outside, dir+"/out"))
+	ok(t, os.Symlink("/home/pi", dir+"/in"))
+	ok(t, os.Symlink("../../../../../../..", dir+"/up"))
+	before := descriptors(t)
+	steady, end := Steady(card)
+	for range 2 {
+		for _, p := range []string{"/", "/home", "/home/pi", "/home/pi/.ssh", "/home/pi/.ssh/keys", "/home/pi/.ssh/keys2", "/home/pi/.ssh/keys/x",
+			"/home/", "/home/.", "/home/..", "/..", "/out", "/out/file", "/in", "/in/.ssh/keys", "/up/etc/passwd", "/up/tmp", "/none/x", "/etc/passwd"} {
+			want, werr := card.Lstat(t.Context(), p)
+			st, err := steady.Lstat(t.Context(), p)
+			if st != want || fmt.Sprint(err) != fmt.Sprint(werr) {
+				t.Errorf("%s: %+v, %v; want %+v, %v", p, st, err, want, werr)
+			}
+		}
+	}
+	// What takes the place of a folder is seen after a change at the latest.
+	ok(t, os.Rename(dir+"/home/pi/.ssh", dir+"/home/pi/old"))
+	ok(t, os.Mkdir(dir+"/home/pi/.ssh", 0o700))
+	ok(t, steady.Mkdir(t.Context(), "/home/pi/new", 0o700))
+	_, err := steady.Lstat(t.Context(), "/home/pi/.ssh/keys")
+	is(t, "in the new folder", err, fs.ErrNotExist)
+	end()
+	if after := descriptors(t); after != before {
+		t.Errorf("%d files are open, %d were", after, before)
+	}
+}
+
+func descriptors(t *testing.T) (n int) {
+	for fd := range 1000 {
+		if _, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); err == nil {
+			n++
+		}
+	}
+	return n
+}
+
+// From folders that are kept open, many homes are judged as each is from the
+// root on.
+func TestSteadyJudges(t *testing.T) {
+	onBoth(t, func(t *testing.T, fsys Machine, dir, real string) {
+		outside := t.TempDir()
+		ok(t, os.WriteFile(outside+"/keys", nil, 0o666))
+		homes := map[string]func(home string){
+			"sound":    func(string) {},
+			"writable": func(home string) { ok(t, os.Chmod(home+"/.ssh", 0o777)) },
+			"file":     func(home string) { ok(t, os.Chmod(home+"/.ssh/authorized_keys", 0o666)) },
+			"second":   func(home string) { ok(t, os.WriteFile(home+"/.ssh/authorized_keys2", nil, 0o600)) },
+			"no keys":  func(home string) { ok(t, os.Remove(home+"/.ssh/authorized_keys")) },
+			"no ssh":   func(home string) { ok(t, os.RemoveAll(home+"/.ssh")) },
+			"no home":  func(home string) { ok(t, os.RemoveAll(home)) },
+			"out": func(home string) {
+				ok(t, os.Remove(home+"/.ssh/authorized_keys"))
+				ok(t, os.Symlink(outside+"/keys", home+"/.ssh/authorized_keys"))
+			},
+			"in": func(home string) {
+				ok(t, os.Rename(home+"/.ssh", home+"/dot ssh"))
+				ok(t, os.Symlink("dot ssh", home+"/.ssh"))
+			},
+			"a file": func(home string) {
+				ok(t, os.RemoveAll(home+"/.ssh"))
+				ok(t, os.WriteFile(home+"/.ssh", nil, 0o600))
+			},
+		}
+		var names []string
+		for name, change := range homes {
+			home := real + "/home/" + name
+			ok(t, os.MkdirAll(home+"/.ssh", 0o755))
+			ok(t, os.WriteFile(home+"/.ssh/authorized_keys", nil, 0o600))
+			change(home)
+			names = append(names, name)
+		}
+		before := descriptors(t)
+		steady, end := Steady(fsys)
+		for range 2 {
+			for _, name := range names {
+				for _, files := range [][]string{nil, {".ssh/authorized_keys"}, {".ssh/authorized_keys", "a/b/c"}, {".ssh/../.ssh/authorized_keys"}} {
+					who := strictmodes.Account{Name: name, UID: os.Getuid(), Home: dir + "/home/" + name}
+					for i := range files {
+						files[i] = who.Home + "/" + files[i]
+					}
+					want, werr := strictmodes.Judge(t.Context(), fsys, who, files, strictmodes.OpenSSH)
+					got, err := strictmodes.Judge(t.Context(), steady, who, files, strictmodes.OpenSSH)
+					if !slices.Equal(got, want) || fmt.Sprint(err) != fmt.Sprint(werr) {
+						t.Errorf("%s, %q: %+v, %v; want %+v, %v", name, files, got, err, want, werr)
+					}
+				}
+			}
+		}
+		end()
+		if after := descriptors(t); after != before {
+			t.Errorf("%d files are open, %d were", after, before)
+		}
+	})
+}

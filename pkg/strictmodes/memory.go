@@ -1,0 +1,113 @@
+package strictmodes
+
+import (
+	"context"
+)
+
+// A Memory is a Tree that looks at nothing twice until it forgets: for a far
+// one each look is a round trip, and the homes of many accounts are in the same
+// folders. What it says may be untrue by now. It is for one goroutine.
+//
+// A Tree that has a Memory, which its method of that name returns, is judged by
+// it, and what was seen for one account is known for the next.
+type Memory struct {
+	Tree
+	trail []node            // the folders of the last straight way, from the root on
+	seen  map[string]looked // what else was looked at
+	stats []Stat            // those of the last descent
+}
+
+// A Descender is a Tree that looks at what lies on one way quicker together
+// than one after another.
+type Descender interface {
+	// Descend looks at each component of a clean absolute path that begins
+	// behind its first from bytes, those of a real folder or none, and returns
+	// into with what Lstat tells of them in turn, as far as they are folders. The
+	// error is Lstat's of the next one; it is nil too where Lstat is to be asked.
+	Descend(ctx context.Context, path string, from int, into []Stat) ([]Stat, error)
+}
+
+// NewMemory returns a Memory of tree that knows nothing yet.
+func NewMemory(tree Tree) *Memory {
+	return &Memory{Tree: tree, seen: make(map[string]looked)}
+}
+
+type looked struct {
+	st  Stat
+	err error
+}
+
+// mostSeen bounds what is remembered beside the trail: more than what one
+// account has, and few enough to be found and forgotten quickly.
+const mostSeen = 100
+
+// Forget makes it look again.
+func (m *Memory) Forget() {
+	m.leave(0)
+	clear(m.seen)
+}
+
+// Lstat is Tree's.
+func (m *Memory) Lstat(ctx context.Context, p string) (Stat, error) {
+	for _, n := range m.trail {
+		if n.path == p {
+			return n.Stat, nil
+		}
+	}
+	l := m.lstat(ctx, p)
+	m.keep(p, l)
+	return l.st, l.err
+}
+
+// lstat looks at what is not on the trail.
+func (m *Memory) lstat(ctx context.Context, p string) looked {
+	l, ok := m.seen[p]
+	if !ok {
+		l.st, l.err = m.Tree.Lstat(ctx, p)
+	}
+	return l
+}
+
+func (m *Memory) keep(p string, l looked) {
+	if len(m.seen) >= mostSeen {
+		clear(m.seen)
+	}
+	m.seen[p] = l
+}
+
+// leave ends the trail after so many folders.
+func (m *Memory) leave(known int) {
+	for _, n := range m.trail[known:] {
+		m.keep(n.path, looked{st: n.Stat})
+	}
+	m.trail = m.trail[:known]
+}
+
+// A descent is what a Descender has said of the next components.
+type descent struct {
+	stats []Stat
+	err   error // of the one behind those; nil if nothing is said of it
+}
+
+func (d *descent) next() (l looked, ok bool) {
+	if len(d.stats) > 0 {
+		l.st, d.stats = d.stats[0], d.stats[1:]
+		return l, true
+	}
+	l.err, d.err = d.err, nil
+	return l, l.err != nil
+}
+
+// descend asks a Descender, if there is one and the next component is unknown.
+func (m *Memory) descend(ctx context.Context, name string, from int) (d descent) {
+	tree, ok := m.Tree.(Descender)
+	if !ok {
+		return d
+	}
+	if _, ok := m.seen[name[:next(name, from)]]; ok {
+		return d
+	}
+	m.stats, d.err = tree.Descend(ctx, name, from, m.stats[:0])
+	d.stats = m.stats
+	return d
+}
