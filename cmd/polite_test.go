@@ -74,6 +74,53 @@ func TestWrongPasswordIsNotTriedOn(t *testing.T) {
 	}
 }
 
+// The same for a password of many lines in the file of --passwords, while a line
+// of its own that is wrong stops no other.
+func TestWrongPasswordsOfAList(t *testing.T) {
+	t.Parallel()
+	var known, passwords, hosts strings.Builder
+	words := []string{"shared", "wrong 0", "shared", "wrong 1", "shared", "wrong 2", "shared", "wrong 3", "shared", "", ""}
+	var pis []*sshtest.Pi
+	for i, word := range words {
+		pi := sshtest.StartPi(t, sshtest.PiConfig{})
+		pis = append(pis, pi)
+		known.WriteString(pi.KnownHosts())
+		fmt.Fprintf(&hosts, "pi@%s\n", pi.Addr)
+		if i == len(words)-1 {
+			break // it has no line
+		}
+		if word == "" {
+			word = pi.Password
+		}
+		fmt.Fprintf(&passwords, "ssh://pi@%s\t%s\n", pi.Addr, word)
+	}
+	me := newTraveller(t, pis[0].Endpoint)
+	me.file(".ssh/known_hosts", known.String())
+	public, _ := me.run(0, "", "pikeygen")
+	list := me.file("passwords", passwords.String())
+	records, said := me.run(1, public, "pikeycopy", "-i", "-", "--keep-order", "-j1", "--passwords", list, "--hosts", me.file("hosts", hosts.String()))
+	wrong, unsent := "fail password-wrong", "fail password-unsent"
+	wantOutcomes(t, records, wrong, wrong, wrong, wrong, wrong, wrong, unsent, wrong, unsent, "done key-added", "ok login", "fail password-needed")
+	for i, pi := range pis {
+		want := map[bool]int{true: 1}[i != 6 && i != 8 && i < 9]
+		if i == 9 {
+			want = 2 // to act, and where the proof could not end in a login else
+		}
+		if n := pi.Counts().Passwords; n > want || n == 0 && want > 0 {
+			t.Errorf("target %d was sent %d passwords, want %d", i, n, want)
+		}
+	}
+	for _, word := range words {
+		if word != "" && strings.Contains(records+said, word) {
+			t.Errorf("the password %q is told", word)
+		}
+	}
+	// pikeycheck looks inside where a line has the password, and asks nobody else.
+	records, _ = me.run(1, "", "pikeycheck", "--keep-order", "--passwords", list, "-o", "IdentityFile="+sshtest.NewKey(t, me.home, "ecdsa").File,
+		"pi@"+pis[9].Addr, "pi@"+pis[10].Addr)
+	wantOutcomes(t, records, "fail key-not-installed", "fail key-refused")
+}
+
 // One connection to act and one to prove, whatever there is to do.
 func TestConnectionsOfACopy(t *testing.T) {
 	const connections = 2

@@ -7,7 +7,7 @@ _pi_key_tools() {
 	local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]}
 	COMPREPLY=()
 	case $previous in
-	-F | --config | -f | --file | -i | --identity | --sign | --hosts | --log | --password-file | --passphrase-file | --root | --undo)
+	-F | --config | -f | --file | -i | --identity | --sign | --hosts | --log | --password-file | --passwords | --passphrase-file | --root | --undo)
 		compopt -o filenames 2>/dev/null
 		mapfile -t COMPREPLY < <(compgen -f -- "$current")
 		return

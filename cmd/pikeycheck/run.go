@@ -65,7 +65,6 @@ func run(ctx context.Context, env *cli.Env) error {
 			return diagnose.Local(ctx, host, home, env.Getenv)
 		})
 	}
-	look.Password = look.Password || opt.Connect.PasswordFile != ""
 	for _, file := range look.Files {
 		pair, err := identity.Load(file)
 		if err == nil && len(pair.Public.Blob) == 0 && !pair.Private.Encrypted {
@@ -82,6 +81,7 @@ func run(ctx context.Context, env *cli.Env) error {
 
 // check logs in by key, and where that does not work looks for the cause.
 func check(ctx context.Context, env *cli.Env, host *connect.Host, look diagnose.Look, shell, sftp bool) []record.Record {
+	look.Password = look.Password || host.PasswordGiven()
 	client, rep, records := diagnose.Check(ctx, host, look)
 	if client == nil {
 		return records

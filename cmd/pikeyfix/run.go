@@ -80,7 +80,7 @@ func (m *mode) check(fs *pflag.FlagSet, job *repair.Job, list []targets.Target, 
 			return cli.Usagef("--%s is empty", name)
 		}
 	}
-	for _, name := range []string{"login", "port", "jump", "host-key", "password-file", "wait"} {
+	for _, name := range []string{"login", "port", "jump", "host-key", "password-file", "passwords", "wait"} {
 		if here && fs.Changed(name) {
 			return cli.Usagef("--%s is for targets, and there is none", name)
 		}

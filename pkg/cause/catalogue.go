@@ -379,15 +379,15 @@ var theAccount = []Entry{
 	}, {
 		Word:     "password-unsent",
 		Meaning:  "The password was not sent to this target.",
-		Evidence: "Three targets in a row had refused the one of --password-file, and none had taken it.",
+		Evidence: "Three targets in a row had refused this very password, and none had taken it.",
 		Example:  "pi@raspberrypi\tfail\tpassword-unsent\t-\tno key lets pi@raspberrypi in, and the password was not sent: it failed on three targets in a row",
 		Cure:     "See that it is the right one, and run the command again for the targets that are left.",
 	}, {
 		Word:     "password-needed",
 		Meaning:  "Without a password there is no login, and nobody can be asked for it.",
-		Evidence: "No key was taken, and there is no --password-file, no askpass program and no terminal, or BatchMode is set.",
+		Evidence: "No key was taken, and there is no line of --passwords for the target, no --password-file, no askpass program and no terminal, or BatchMode is set.",
 		Example:  "pi@raspberrypi\tfail\tpassword-needed\t-\tno key lets pi@raspberrypi in, and nobody can be asked for it: no file, no askpass program and no terminal",
-		Cure:     "Give --password-file FILE, or run the command on a terminal.",
+		Cure:     "Give --password-file FILE, or --passwords FILE with a line for the target, or run the command on a terminal.",
 	}, {
 		Word:     "prompt-unknown",
 		Meaning:  "The server asks something that is not for the password alone, so nothing was answered.",

@@ -38,6 +38,7 @@ type Options struct {
 	Options        []string      // -o KEY=VALUE
 	HostKey        string        // --host-key SHA256:…
 	PasswordFile   string        // --password-file
+	Passwords      *secret.List  // --passwords; nil for none
 	PassphraseFile string        // --passphrase-file
 	Timeout        time.Duration // for all work on one target
 	Home           string        // of the user who runs us
@@ -56,7 +57,7 @@ type Connector struct {
 	passwords   secret.Source
 	passphrases secret.Source
 	hostKeys    hostKeyFiles
-	tries       tries // of the password in Options.PasswordFile
+	tries       triesOf
 	places      places
 	machines    machines
 	neighbours  func(ctx context.Context, name string) ([]mdns.Machine, error)
@@ -80,8 +81,13 @@ func New(opt Options) *Connector {
 	}
 }
 
-// Close ends the connections to agents.
+// Close ends the connections to agents, and wipes the secrets that were read.
 func (c *Connector) Close() {
+	if c.opt.Passwords != nil {
+		c.opt.Passwords.Wipe()
+	}
+	c.passwords.Forget()
+	c.passphrases.Forget()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, a := range c.agents {
@@ -96,10 +102,12 @@ type Host struct {
 	Target   string // as given
 	Config   *sshconfig.Host
 	c        *Connector
-	alone    *Options // how to reach a jump host for its own sake; nil for a target
-	password []byte   // that was given for this host, for its next connection
-	trying   bool     // it, by leave of c.tries
-	leave    func()   // gives back the place at its address; nil if it has none
+	named    destination.Destination // the target, taken apart
+	alone    *Options                // how to reach a jump host for its own sake; nil for a target
+	password []byte                  // that was given for this host, for its next connection
+	refused  bool                    // it was, by the host
+	trying   *tries                  // that have let it be sent; nil if it is not
+	leave    func()                  // gives back the place at its address; nil if it has none
 }
 
 // Host resolves a target.
@@ -113,7 +121,11 @@ func (c *Connector) Host(ctx context.Context, target string, d destination.Desti
 	if req.Port == 0 {
 		req.Port = c.opt.Port
 	}
-	return c.resolve(ctx, target, req)
+	h, err := c.resolve(ctx, target, req)
+	if err == nil {
+		h.named = d
+	}
+	return h, err
 }
 
 func (c *Connector) resolve(ctx context.Context, target string, req sshconfig.Request) (*Host, error) {
@@ -153,6 +165,9 @@ func (h *Host) Again(program string) string {
 		if !strings.HasPrefix(file, "/dev/fd/") && !strings.HasPrefix(file, "/proc/self/fd/") {
 			add(option, file)
 		}
+	}
+	if o.Passwords != nil {
+		addFile("--passwords", o.Passwords.Path)
 	}
 	addFile("--password-file", o.PasswordFile)
 	addFile("--passphrase-file", o.PassphraseFile)
@@ -536,13 +551,17 @@ func (h *Host) Login(ctx context.Context, plan Plan) (*session.Client, *session.
 	}
 	client, rep, err := session.Login(ctx, cfg)
 	h.c.machines.meet(h, rep)
-	if h.trying {
-		h.trying = false
+	if h.trying != nil {
 		answer := rep.Password
-		if rep.Booting() { // which says nothing of the password
+		switch {
+		case rep.Booting(): // which says nothing of the password
 			answer = ""
+		case answer == session.Unanswered && rep.Disconnect != "": // as after MaxAuthTries
+			answer = session.Refused
 		}
-		h.c.tries.end(answer)
+		h.refused = answer == session.Refused
+		h.trying.end(answer)
+		h.trying = nil
 	}
 	if jump != nil {
 		err = jump
@@ -565,21 +584,63 @@ func (h *Host) passwordMethods() []string {
 }
 
 func (h *Host) askPassword(ctx context.Context) ([]byte, error) {
-	if h.c.opt.PasswordFile != "" {
-		if err := h.c.tries.begin(ctx); err != nil {
-			return nil, err
-		}
-		h.trying = true
+	if h.refused {
+		return nil, ErrRefused
 	}
 	if h.password == nil {
-		prompt := fmt.Sprintf("%s@%s's password: ", h.Config.User, h.Config.Alias)
-		secret, err := ask(ctx, h.c.source(&h.c.passwords, h.Config.BatchMode), prompt)
+		secret, err := h.findPassword(ctx)
 		if err != nil {
 			return nil, err
 		}
 		h.password = secret
 	}
+	tries := h.c.tries.password(h.password)
+	if err := tries.begin(ctx); err != nil {
+		return nil, err
+	}
+	h.trying = tries
 	return h.password, nil
+}
+
+// findPassword gets the host's own, or else the one for all that have none, or
+// asks for it.
+func (h *Host) findPassword(ctx context.Context) ([]byte, error) {
+	if password, found := h.listedPassword(); found {
+		return password, nil
+	}
+	at := h.named
+	at.User, at.Host = h.Config.User, h.Config.Alias
+	password, err := ask(ctx, h.c.source(&h.c.passwords, h.Config.BatchMode), at.String()+"'s password: ")
+	if errors.Is(err, secret.ErrNobody) && h.c.opt.Passwords != nil {
+		return nil, fmt.Errorf("%s has no line for this target, and %w", h.c.opt.Passwords.Path, err)
+	}
+	return password, err
+}
+
+// listedPassword is that of the line of --passwords which names the target as
+// it was given or, else, with the user or the port that the target leaves to the
+// configuration. A line that names less than the target is for another one.
+func (h *Host) listedPassword() (password []byte, found bool) {
+	if h.c.opt.Passwords == nil {
+		return nil, false
+	}
+	at := h.named
+	for _, at.Port = range []int{h.named.Port, h.Config.Port} {
+		for _, at.User = range []string{h.named.User, h.Config.User} {
+			if password, found := h.c.opt.Passwords.Find(at); found {
+				return password, true
+			}
+		}
+	}
+	return nil, false
+}
+
+// PasswordGiven reports whether a file has a password for the host, so that
+// nobody need be asked.
+func (h *Host) PasswordGiven() bool {
+	password, listed := h.listedPassword()
+	secret.Wipe(password)
+	return listed || h.c.opt.PasswordFile != ""
 }
 
 // Forget wipes the password that was given for the host, and lets the next

@@ -215,9 +215,9 @@ func TestAgain(t *testing.T) {
 	t.Parallel()
 	s := newSide(t)
 	s.config()
-	c := s.connector(Options{Jump: "a,b", User: "me", Port: 2222, Options: []string{"BatchMode=yes", "UserKnownHostsFile=/a /b"}, PasswordFile: "/p w", PassphraseFile: "/pp"})
+	c := s.connector(Options{Jump: "a,b", User: "me", Port: 2222, Options: []string{"BatchMode=yes", "UserKnownHostsFile=/a /b"}, PasswordFile: "/p w", PassphraseFile: "/pp", Passwords: s.passwords()})
 	h := s.resolve(c, "pi.local")
-	want := "pikeycopy -F " + filepath.Join(s.home, ".ssh", "config") + " -J a,b -l me -p 2222 -o 'BatchMode=yes' -o 'UserKnownHostsFile=/a /b' --password-file '/p w' --passphrase-file /pp pi.local"
+	want := "pikeycopy -F " + filepath.Join(s.home, ".ssh", "config") + " -J a,b -l me -p 2222 -o 'BatchMode=yes' -o 'UserKnownHostsFile=/a /b' --passwords " + filepath.Join(s.home, "passwords") + " --password-file '/p w' --passphrase-file /pp pi.local"
 	if got := h.Again("pikeycopy"); got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}

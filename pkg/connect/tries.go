@@ -2,19 +2,52 @@ package connect
 
 import (
 	"context"
+	"crypto/rand"
+	"crypto/sha256"
 	"errors"
 	"sync"
 
 	"pi-key-tools/pkg/session"
 )
 
-// ErrSpent means that the password of --password-file was not sent, since it
-// has failed on maxWrong targets in a row, and on no other has it been right.
-// What is wrong everywhere is mistyped, and fail2ban counts.
+// ErrSpent means that a password was not sent, since it has failed on maxWrong
+// targets in a row, and on no other has it been right. What is wrong everywhere
+// is mistyped, and fail2ban counts.
 var ErrSpent = errors.New("the password was not sent: it failed on three targets in a row")
+
+// ErrRefused means that a password was not sent again to a target that has
+// refused it.
+var ErrRefused = errors.New("the server has refused the password before")
 
 // maxWrong is how many targets may refuse a password that none has taken.
 const maxWrong = 3
+
+// triesOf are the tries of each password of a run, by half a SHA-256 of it with
+// some salt, which tells nothing of it. The zero value is ready.
+type triesOf struct {
+	mu   sync.Mutex
+	salt [16]byte
+	by   map[[16]byte]*tries
+}
+
+func (o *triesOf) password(secret []byte) *tries {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.by == nil {
+		o.by = make(map[[16]byte]*tries)
+		rand.Read(o.salt[:]) // never fails (crypto/rand)
+	}
+	hash := sha256.New()
+	hash.Write(o.salt[:])
+	hash.Write(secret)
+	sum := [16]byte(hash.Sum(nil))
+	t, ok := o.by[sum]
+	if !ok {
+		t = &tries{}
+		o.by[sum] = t
+	}
+	return t
+}
 
 // tries keeps a wrong password from every target of a run. As long as nobody
 // has taken it, no more than maxWrong targets have refused it or are being

@@ -81,3 +81,19 @@ func TestTriesEndWithTheContext(t *testing.T) {
 		t.Errorf("%v, want %v", err, gone)
 	}
 }
+
+// Each password has tries of its own, and they are told apart by nothing that
+// tells what it is.
+func TestTriesOfPasswords(t *testing.T) {
+	var all, other triesOf
+	a, b := all.password([]byte("a")), all.password([]byte("b"))
+	if a == b || a != all.password([]byte("a")) {
+		t.Error("they are mixed up")
+	}
+	other.password([]byte("a"))
+	for sum := range other.by {
+		if _, same := all.by[sum]; same {
+			t.Error("there is no salt")
+		}
+	}
+}

@@ -363,6 +363,8 @@ func password(host *connect.Host, rep *session.Report) (record.Record, bool) {
 	case prompt != nil && !rep.PasswordSent:
 		return failure("prompt-unknown", "", "log in with ssh on a terminal to see what it wants: ssh "+hostfs.Quote(host.Target),
 			"no key lets %s in, and %s", who, cut(prompt.Error())), true
+	case errors.Is(rep.PasswordErr, connect.ErrRefused):
+		return failure("password-wrong", "", "", "the password of %s was tried once, and %v", who, rep.PasswordErr), true
 	case errors.Is(rep.PasswordErr, secret.ErrNobody):
 		return failure("password-needed", "", "--password-file FILE, or run it where it can ask", "no key lets %s in, and %v", who, rep.PasswordErr), true
 	case errors.Is(rep.PasswordErr, connect.ErrSpent):

@@ -168,4 +168,7 @@ func TestFIFO(t *testing.T) {
 			t.Errorf("got %q, %v", got, err)
 		}
 	}
+	if _, err := ReadList(ctx, path); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("a list with no writer: %v", err)
+	}
 }

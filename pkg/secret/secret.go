@@ -90,5 +90,14 @@ func (s *Source) ask(ctx context.Context, prompt string) ([]byte, error) {
 	return askpass(ctx, s.Getenv("SSH_ASKPASS"), prompt, err == nil)
 }
 
+// Forget wipes what was read of the file, once nobody calls Get any more.
+func (s *Source) Forget() {
+	select {
+	case <-s.read: // never, if nothing was
+		Wipe(s.line)
+	default:
+	}
+}
+
 // Wipe overwrites a secret.
 func Wipe(secret []byte) { clear(secret) }

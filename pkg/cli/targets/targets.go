@@ -31,6 +31,7 @@ type Options struct {
 	Jobs      int
 	KeepOrder bool
 	Wait      time.Duration // how long a target may take to be up; 0: not at all
+	Passwords string        // the file of --passwords; "" for none
 	Connect   connect.Options
 	// Pass reports of a record in the list whether there is nothing to do about
 	// it here: it is then emitted as it came, so that the records that leave say
@@ -53,6 +54,7 @@ func (o *Options) Flags(fs *pflag.FlagSet) {
 	fs.StringArrayVarP(&o.Connect.Options, "option", "o", nil, "`KEY=VALUE` of ssh_config(5)")
 	fs.StringVar(&o.Connect.HostKey, "host-key", "", "trust exactly the host key with this `fingerprint` (SHA256:...)")
 	fs.StringVar(&o.Connect.PasswordFile, "password-file", "", "first line of `file` is the password")
+	fs.StringVar(&o.Passwords, "passwords", "", "each line of `file` is a target, a TAB and its password")
 	fs.StringVar(&o.Connect.PassphraseFile, "passphrase-file", "", "first line of `file` is the passphrase of the private keys")
 	fs.DurationVar(&o.Connect.Timeout, "timeout", 30*time.Second, "at most this long for one target")
 	fs.DurationVar(&o.Wait, "wait", 0, "wait up to this long for a target to be up, such as 5m for a first boot")
@@ -100,7 +102,7 @@ func (o *Options) Check(operands []string) ([]Target, error) {
 	case o.Connect.HostKey != "" && (len(list) != 1 || o.Hosts != ""):
 		return nil, cli.Usagef("--host-key trusts one key for one target: give exactly one")
 	}
-	for _, path := range []string{o.Connect.PasswordFile, o.Connect.PassphraseFile} {
+	for _, path := range []string{o.Passwords, o.Connect.PasswordFile, o.Connect.PassphraseFile} {
 		if path == "" {
 			continue
 		}
@@ -116,16 +118,21 @@ func (o *Options) Check(operands []string) ([]Target, error) {
 // is called again until the target is up. The records' Target and Seconds are
 // filled in.
 func (o *Options) Run(ctx context.Context, env *cli.Env, operands []Target, work func(context.Context, *connect.Host) []record.Record) error {
-	connector, err := o.connector(env)
-	if err != nil {
-		return err
-	}
-	defer connector.Close()
 	list, closeList, err := o.open(env)
 	if err != nil {
 		return err
 	}
 	defer closeList()
+	if o.Passwords != "" {
+		if o.Connect.Passwords, err = secret.ReadList(ctx, o.Passwords); err != nil {
+			return fmt.Errorf("--passwords: %w", err)
+		}
+	}
+	connector, err := o.connector(env)
+	if err != nil {
+		return err
+	}
+	defer connector.Close()
 	var readErr error
 	started, unbegun := 0, 0
 	emit := func(r record.Record) {
