@@ -34,6 +34,13 @@ const patience = 250 * time.Millisecond
 // the first and the third second, as section 5.2 has it.
 const total = 4 * time.Second
 
+// maxMachines is how many are told apart; who floods the network with answers is
+// not waited for.
+const maxMachines = 64
+
+// maxAddresses is how many of a machine's addresses are worth a try.
+const maxAddresses = 16
+
 // group is where questions are sent.
 var group = netip.MustParseAddrPort("224.0.0.251:5353")
 
@@ -114,6 +121,9 @@ func query(ctx context.Context, name string, to netip.AddrPort, on []net.Interfa
 				if enough == nil {
 					enough = time.After(patience)
 				}
+				if len(machines) == maxMachines {
+					return machines, nil
+				}
 			}
 		case <-enough:
 			return machines, nil
@@ -169,7 +179,7 @@ func answers(data []byte, name, zone string) []netip.Addr {
 			a = a.WithZone(zone)
 		}
 		// A neighbour has no loopback address; one that says so means this machine.
-		if usable := a.IsGlobalUnicast() || a.IsLinkLocalUnicast(); usable && !slices.Contains(found, a) {
+		if usable := a.IsGlobalUnicast() || a.IsLinkLocalUnicast(); usable && len(found) < maxAddresses && !slices.Contains(found, a) {
 			found = append(found, a)
 		}
 	}
@@ -183,7 +193,7 @@ func add(machines []Machine, m Machine) []Machine {
 			slices.ContainsFunc(m.Addresses, func(a netip.Addr) bool { return slices.Contains(known.Addresses, a) })
 		if same {
 			for _, a := range m.Addresses {
-				if !slices.Contains(known.Addresses, a) {
+				if len(machines[i].Addresses) < maxAddresses && !slices.Contains(known.Addresses, a) {
 					machines[i].Addresses = append(machines[i].Addresses, a)
 				}
 			}

@@ -95,6 +95,49 @@ func TestQuery(t *testing.T) {
 	}
 }
 
+// Whoever answers more than a network has machines is not listened to for ever.
+func TestQueryFlood(t *testing.T) {
+	t.Parallel()
+	many := func(net byte) []string {
+		var all []string
+		for i := range byte(100) {
+			all = append(all, netip.AddrFrom4([4]byte{10, 0, net, i + 1}).String())
+		}
+		return all
+	}
+	machines, err := query(t.Context(), "pi.local", neighbour(t,
+		func(dnsmessage.Message) []byte { return reply(t, "pi.local.", many(0)[:3]...) },
+		func(dnsmessage.Message) []byte { return reply(t, "pi.local.", many(1)...) }), loopback(t))
+	if err != nil || len(machines) != 1 || len(machines[0].Addresses) != maxAddresses {
+		t.Errorf("%v, %v", machines, err)
+	}
+
+	conn, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	if err != nil {
+		t.Skip(err)
+	}
+	defer conn.Close()
+	go func() {
+		_, from, err := conn.ReadFromUDPAddrPort(make([]byte, 1500))
+		if err != nil {
+			return
+		}
+		for i := range byte(2 * maxMachines) {
+			one, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 2, i+1)})
+			if err != nil {
+				return // not on this system
+			}
+			_, _ = one.WriteToUDPAddrPort(reply(t, "pi.local.", many(0)[i%100]), from)
+			one.Close()
+		}
+	}()
+	machines, err = query(t.Context(), "pi.local", conn.LocalAddr().(*net.UDPAddr).AddrPort(), loopback(t))
+	if len(machines) > maxMachines {
+		t.Errorf("%d machines, %v", len(machines), err)
+	}
+	t.Logf("%d machines, %v", len(machines), err)
+}
+
 func TestQueryNobody(t *testing.T) {
 	t.Parallel()
 	asked := make(chan bool, 10)
