@@ -5,9 +5,12 @@ package cmd_test
 import (
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 
 	"pi-key-tools/pkg/sshtest"
 )
@@ -37,6 +40,22 @@ func printable(t *testing.T, output ...string) {
 		if strings.ContainsAny(s, "\x1b\x07\r") || strings.Contains(s, "\x9b") {
 			t.Errorf("raw bytes: %q", s)
 		}
+	}
+}
+
+// A pipe with a name that nobody writes to keeps nobody who wants to leave.
+func TestLogOfAPipe(t *testing.T) {
+	t.Parallel()
+	pipe := filepath.Join(t.TempDir(), "pipe")
+	must(t, syscall.Mkfifo(pipe, 0o600))
+	cmd := exec.CommandContext(t.Context(), filepath.Join(binaries(t), "pikeyfix"), "--log="+pipe)
+	must(t, cmd.Start())
+	time.Sleep(200 * time.Millisecond) // it is at the pipe by now, if not on a busy machine
+	must(t, cmd.Process.Signal(syscall.SIGINT))
+	late := time.AfterFunc(20*time.Second, func() { cmd.Process.Kill() })
+	_ = cmd.Wait() // by the signal, or by a status that says so
+	if !late.Stop() {
+		t.Error("it waits on")
 	}
 }
 

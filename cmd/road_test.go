@@ -15,6 +15,13 @@ import (
 	"pi-key-tools/pkg/sshtest"
 )
 
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
 // A traveller is somebody at a machine of his own with the four programs.
 type traveller struct {
 	t    *testing.T

@@ -86,6 +86,7 @@ func (m *mode) checkLog(fs *pflag.FlagSet, here bool) error {
 type told struct {
 	*repair.Log
 	from string
+	torn error // why there may be more of it
 }
 
 // records are those of the log and of the repairs, or of these alone if no log
@@ -95,6 +96,9 @@ func (t *told) records(env *cli.Env, repaired []record.Record) []record.Record {
 		return repaired
 	}
 	records := t.Records(t.from, repaired, time.Local)
+	if t.torn != nil {
+		records = append(records, record.Record{Verdict: record.Fail, Cause: "log-unreadable", Subject: t.from, Detail: t.torn.Error()})
+	}
 	said := make(map[string]bool)
 	for i, r := range records {
 		if said[r.Hint] && !env.JSON {
@@ -156,6 +160,7 @@ func (m *mode) who(ctx context.Context, env *cli.Env, machine hostfs.Machine) ([
 
 // openLog opens the log to read here.
 func (m *mode) openLog(ctx context.Context, env *cli.Env) (log io.ReadCloser, from string, err error) {
+	var in io.Reader
 	switch m.log {
 	case ownLog:
 		l, err := diagnose.HereLog(ctx)
@@ -165,23 +170,32 @@ func (m *mode) openLog(ctx context.Context, env *cli.Env) (log io.ReadCloser, fr
 		noteLog(env, "", l)
 		return l, strings.Join(l.From, ", "), nil
 	case "-":
-		from = "standard input"
-		log = io.NopCloser(env.Stdin)
+		from, in = "standard input", env.Stdin
 	default:
 		from = m.log
-		if log, err = os.Open(m.log); err != nil {
-			return nil, "", fmt.Errorf("--log: %w", err)
-		}
+		in = &unopened{path: m.log}
 	}
-	text, err := plain(&patient{ctx: ctx, r: log})
+	text, err := plain(&patient{ctx: ctx, r: in})
 	if err != nil {
-		log.Close()
 		return nil, "", fmt.Errorf("reading %s: %w", from, err)
 	}
-	return struct {
-		io.Reader
-		io.Closer
-	}{text, log}, from, nil
+	return io.NopCloser(text), from, nil // its end is that of the process
+}
+
+// An unopened file is opened by who first reads it: a pipe with a name keeps
+// whoever opens it until somebody writes to it.
+type unopened struct {
+	path string
+	f    *os.File
+}
+
+func (u *unopened) Read(b []byte) (n int, err error) {
+	if u.f == nil {
+		if u.f, err = os.Open(u.path); err != nil {
+			return 0, err
+		}
+	}
+	return u.f.Read(b)
 }
 
 // plain returns the text of a log that logrotate may have packed.
@@ -253,6 +267,7 @@ func farLog(ctx context.Context, env *cli.Env, host *connect.Host, client *sessi
 		noteLog(env, host.Target, l)
 		t.from = strings.Join(l.From, ", ")
 		t.Log, err = repair.ReadLog(l)
+		t.torn = l.Close()
 	}
 	closed := (*diagnose.LogClosedError)(nil)
 	switch {

@@ -82,8 +82,11 @@ func HereLog(ctx context.Context) (*Log, error) {
 		// What is not read is of no interest.
 		out.Close()
 		err := cmd.Wait()
+		var exit *exec.ExitError
 		if cause := context.Cause(ctx); cause != nil {
 			err = cause
+		} else if errors.As(err, &exit) {
+			err = tornLog(exit.ExitCode())
 		}
 		return err
 	}}
@@ -120,6 +123,9 @@ func FarLog(ctx context.Context, run hostfs.Runner, back time.Duration) (*Log, e
 		return nil, fmt.Errorf("reading the log there: %w", io.ErrUnexpectedEOF)
 	}
 	text = text[:end]
+	if status != 0 {
+		l.end = func() error { return tornLog(status) }
+	}
 	if len(text) >= journalBytes { // the first line is torn
 		_, text, _ = bytes.Cut(text, []byte{'\n'})
 		l.Cut = true
@@ -127,6 +133,11 @@ func FarLog(ctx context.Context, run hostfs.Runner, back time.Duration) (*Log, e
 	l.Cut = l.Cut || since == "" && bytes.Count(text, []byte{'\n'}) >= journalLines && slices.Equal(l.From, []string{theJournal})
 	l.Reader = bytes.NewReader(text)
 	return l, nil
+}
+
+// tornLog is what the end of a log says that may have more than was read.
+func tornLog(status int) error {
+	return fmt.Errorf("what shows the log ended with status %d: there may be more", status)
 }
 
 const theJournal = "the journal"

@@ -42,10 +42,16 @@ if command -v journalctl >/dev/null; then
 		say "from the journal"
 		# Up to systemd 252 at least, -n with --since shows the first ones.
 		[ -z "$since" ] || lines=
-		journalctl -q --no-pager -o json "$fields" ${lines:+"-n$lines"} ${since:+"--since=-${since}s"} \
-			-t sshd -t sshd-session -t sshd-auth -t dropbear 2>/dev/null |
-			sed 's/"__CURSOR":"[^"]*",//;s/"_BOOT_ID":"[^"]*",//;s/"__MONOTONIC_TIMESTAMP":"[^"]*",//' | show
-		exit
+		# A pipe does not tell whether what writes into it came to its end.
+		exec 4>&1
+		status=$({
+			{
+				journalctl -q --no-pager -o json "$fields" ${lines:+"-n$lines"} ${since:+"--since=-${since}s"} \
+					-t sshd -t sshd-session -t sshd-auth -t dropbear 2>/dev/null 3>&-
+				echo $? >&3
+			} | sed 's/"__CURSOR":"[^"]*",//;s/"_BOOT_ID":"[^"]*",//;s/"__MONOTONIC_TIMESTAMP":"[^"]*",//' | show >&4 3>&-
+		} 3>&1)
+		exit "$status"
 		;;
 	esac
 fi

@@ -160,6 +160,27 @@ func TestHereLog(t *testing.T) {
 		t.Errorf("%d events of %+v, %v", n, s.Stats(), err)
 	}
 
+	// One that dies midway shows what it has, and that there may be more.
+	k.write(t, "bin/journalctl", "#!/bin/sh\n"+answering+"case $* in *\"-n 1 \"*) ;; *) kill -9 $$ ;; esac\n", 0o755)
+	if l, err = HereLog(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if text, err := io.ReadAll(l); err != nil || bytes.Count(text, []byte("\n")) != 10_000 {
+		t.Errorf("%d bytes, %v", len(text), err)
+	}
+	if err := l.Close(); err == nil || !strings.Contains(err.Error(), "status 137") {
+		t.Errorf("closed: %v", err)
+	}
+	if l, err = FarLog(t.Context(), k.run, time.Minute); err != nil {
+		t.Fatal(err)
+	}
+	if text, _ := io.ReadAll(l); len(text) == 0 {
+		t.Error("nothing of it is there")
+	}
+	if err := l.Close(); err == nil || !strings.Contains(err.Error(), "status 137") {
+		t.Errorf("closed: %v", err)
+	}
+
 	k.write(t, "bin/journalctl", "#!/bin/sh\n"+noFiles, 0o755)
 	if _, err := HereLog(t.Context()); !errors.Is(err, ErrNoLog) {
 		t.Errorf("error %v", err)
