@@ -246,7 +246,15 @@ func withoutLine(s sshdconfig.Setting) string {
 	if s.Keyword == "AuthenticationMethods" || s.Keyword == "RevokedKeys" { // which protect others too
 		return fmt.Sprintf("there: sudoedit %s, line %d, which may hold for others too; then sudo sshd -t && sudo systemctl reload ssh", hostfs.Quote(s.File), s.Line)
 	}
-	return fmt.Sprintf("there: sudo sed -i '%ds/^/#/' %s", s.Line, hostfs.Quote(s.File)) + reload
+	return edited(s, "s/^/#/")
+}
+
+// edited is how sed changes a setting's line, which stays as it was if sshd does
+// not take the outcome: with a configuration that it does not take, sshd would
+// not start again.
+func edited(s sshdconfig.Setting, change string) string {
+	return fmt.Sprintf("there: sudo cp -p %[1]s %[2]s && { sudo sed -i '%[3]d%[4]s' %[1]s && sudo sshd -t || { sudo mv %[2]s %[1]s; false; }; } && sudo systemctl reload ssh",
+		hostfs.Quote(s.File), hostfs.Quote(s.File+".before"), s.Line, change)
 }
 
 // partly is the case of a key that counts, and is not enough.
@@ -331,7 +339,7 @@ func (in *inside) allow(s sshdconfig.Setting) string {
 	case s.Line == 0 || s.Keyword == "DenyUsers" && slices.Equal(s.Args, []string{name}):
 		return withoutLine(s)
 	case s.Keyword == "AllowUsers" && plainName.MatchString(name): // before the first word, since a comment may come after the last
-		return fmt.Sprintf("there: sudo sed -i '%ds/^[[:space:]]*[[:alpha:]]*[[:space:]=]*/&%s /' %s", s.Line, name, hostfs.Quote(s.File)) + reload
+		return edited(s, "s/^[[:space:]]*[[:alpha:]]*[[:space:]=]*/&"+name+" /")
 	case s.Keyword == "AllowGroups" && plainName.MatchString(s.Args[0]):
 		return "there: sudo gpasswd -a " + hostfs.Quote(name) + " " + s.Args[0]
 	}

@@ -247,7 +247,7 @@ func TestInsideConfiguration(t *testing.T) {
 		{"elsewhere in the home", []string{"AuthorizedKeysFile .keys"}, sshkey.Public{},
 			want{"keys-file-elsewhere", "sshd_config:1", "seen: ", "-t " + user.Home + "/.keys"}},
 		{"tilde", []string{"AuthorizedKeysFile ~/.ssh/authorized_keys"}, sshkey.Public{},
-			want{"keys-file-elsewhere", "sshd_config:1", "~ is the home of root", "there: sudo sed -i '1s/^/#/'"}},
+			want{"keys-file-elsewhere", "sshd_config:1", "~ is the home of root", "sudo sed -i '1s/^/#/'"}},
 		{"none", []string{"AuthorizedKeysFile none"}, sshkey.Public{},
 			want{"keys-file-elsewhere", "sshd_config:1", "seen: AuthorizedKeysFile is none", "sed -i '1s/^/#/'"}},
 		{"in a Match of the user", []string{"Match User someone", "AuthorizedKeysFile x", "Match User " + user.Name, "AuthorizedKeysFile %h/.other"}, sshkey.Public{},
@@ -381,6 +381,9 @@ func TestInsideAccount(t *testing.T) {
 func TestAllow(t *testing.T) {
 	sshtest.Need(t, "sed")
 	file := filepath.Join(t.TempDir(), "x.conf")
+	bin := t.TempDir()
+	write(t, filepath.Join(bin, "sudo"), "#!/bin/sh\nexec \"$@\"\n", 0o755)
+	write(t, filepath.Join(bin, "systemctl"), "#!/bin/sh\ntouch reloaded\n", 0o755)
 	for _, c := range []struct{ name, line, hint, want string }{
 		{"pi", "AllowUsers alice # of ours", "sed -i", "AllowUsers pi alice # of ours"},
 		{"pi", "\tallowusers=alice", "sed -i", "\tallowusers=pi alice"},
@@ -408,12 +411,21 @@ func TestAllow(t *testing.T) {
 		if c.want == "" {
 			continue
 		}
-		command, _, _ := strings.Cut(strings.TrimPrefix(hint, "there: sudo "), " && ")
-		if out, err := sshtest.Command(t, t.TempDir(), "sh", "-c", command).CombinedOutput(); err != nil {
-			t.Fatalf("%s: %v: %s", command, err, out)
-		}
-		if data, err := os.ReadFile(file); err != nil || string(data) != c.want+"\n" {
-			t.Errorf("%s made %q, want %q", command, data, c.want)
+		for _, takes := range []bool{false, true} {
+			write(t, filepath.Join(bin, "sshd"), fmt.Sprintf("#!/bin/sh\n%v\n", takes), 0o755)
+			home, want := t.TempDir(), c.line
+			if takes {
+				want = c.want
+			}
+			cmd := sshtest.Command(t, home, "sh", "-c", strings.TrimPrefix(hint, "there: "))
+			cmd.Dir, cmd.Env = home, append(cmd.Env, "PATH="+bin+":/usr/bin:/bin")
+			out, err := cmd.CombinedOutput()
+			if _, reloaded := os.Stat(filepath.Join(home, "reloaded")); (err == nil) != takes || (reloaded == nil) != takes {
+				t.Errorf("%s: sshd takes it: %v; %v: %s", hint, takes, err, out)
+			}
+			if data, err := os.ReadFile(file); err != nil || string(data) != want+"\n" {
+				t.Errorf("%s made %q, want %q", hint, data, want)
+			}
 		}
 	}
 }
