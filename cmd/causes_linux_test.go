@@ -112,13 +112,6 @@ func both(provoke ...func(*testing.T, *scene)) func(*testing.T, *scene) {
 	}
 }
 
-func must(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
 // tool runs a program of this machine.
 func (s *scene) tool(name string, args ...string) {
 	s.t.Helper()
@@ -343,6 +336,31 @@ var provocations = []provocation{
 	{how: "the .pub of another key", at: "sshd", provoke: func(t *testing.T, s *scene) {
 		must(t, os.WriteFile(s.key.File+".pub", []byte(sshtest.NewKey(t, t.TempDir(), "ed25519").Line+"\n"), 0o644))
 	}, want: []string{"here fail key-pair-mismatch", "check fail key-pair-mismatch"}, unjudged: true},
+	{how: "the .pub of another key, which is the one that is installed", at: "sshd", provoke: func(t *testing.T, s *scene) {
+		other := sshtest.NewKey(t, t.TempDir(), "ed25519")
+		s.file(".ssh/id_ed25519.pub", other.Line+"\n")
+		s.user.Authorize(t, other.Line)
+	}, want: []string{"here fail key-pair-mismatch", "check fail key-pair-mismatch"}},
+	{how: "the .pub of another key, which the agent has", at: "sshd", provoke: func(t *testing.T, s *scene) {
+		other := sshtest.NewKey(t, t.TempDir(), "ed25519")
+		sshtest.AddToAgent(t, s.agent(), other.File)
+		s.file(".ssh/id_ed25519.pub", other.Line+"\n")
+		s.user.Authorize(t, other.Line)
+	}, want: []string{"here fail key-pair-mismatch; ok agent; ok agent", "check ok login"}},
+	{how: "a .pub that is none", at: "sshd", provoke: func(_ *testing.T, s *scene) { s.file(".ssh/id_ed25519.pub", "nothing\n") },
+		want: []string{"here ok key", "check ok login"}},
+	{how: "the .pub alone", at: "sshd", provoke: func(t *testing.T, s *scene) { must(t, os.Remove(s.key.File)) },
+		want: []string{"here fail key-missing", "check fail key-missing"}},
+	{how: "the .pub alone, and the agent has the other half", at: "sshd", provoke: func(t *testing.T, s *scene) {
+		s.agent()
+		must(t, os.Remove(s.key.File))
+	}, want: []string{"here ok agent", "check ok login"}},
+	{how: "a public key under the private one's name, and the agent has that", at: "sshd", provoke: func(t *testing.T, s *scene) {
+		s.agent()
+		noKeys(t, s)
+		s.file(".ssh/id_ed25519", s.key.Line+"\n")
+		s.args = append(s.args[:2], "-o", "IdentitiesOnly=yes")
+	}, want: []string{"here fail key-format; ok agent", "check ok login"}},
 	{how: "others may read the key", at: "sshd", provoke: func(t *testing.T, s *scene) { must(t, os.Chmod(s.key.File, 0o644)) },
 		want: []string{"here fail key-mode", "check fail key-mode"}},
 	{how: "the group may read the key", at: "sshd", provoke: func(t *testing.T, s *scene) { must(t, os.Chmod(s.key.File, 0o640)) },

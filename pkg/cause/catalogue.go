@@ -7,7 +7,7 @@ package cause
 var outcomes = []Entry{
 	{
 		Word:     "login",
-		Meaning:  "The server let us in by public key, and by nothing else.",
+		Meaning:  "The server let us in by public key, and by nothing else; what it runs then, even for a password that has expired, --shell and --sftp tell.",
 		Evidence: "A connection was authenticated by the method publickey with the key that the record names.",
 		Example:  "pi@raspberrypi\tok\tlogin\tSHA256:lqzen1zTn2xkzQfM8+h0YVruvrinbr89x0uwpggzD8c\tED25519 /home/ann/.ssh/id_ed25519, OpenSSH_9.2p1 Debian-2+deb12u7",
 	}, {
@@ -153,7 +153,7 @@ var thisSide = []Entry{
 	{
 		Word:     "key-missing",
 		Meaning:  "There is no key that could be offered.",
-		Evidence: "None of the files that ssh would try is there, and no agent holds a key.",
+		Evidence: "None of the files that ssh would try is there, and no agent holds a key; or a file has only the public half of one.",
 		Example:  "-\tfail\tkey-missing\t/home/ann/.ssh\tnone of ssh's key files is there",
 		Cure:     "Make one with pikeygen.",
 	}, {
@@ -164,7 +164,7 @@ var thisSide = []Entry{
 		Cure:     "Name the file: -o IdentityFile=FILE, or the same in a Host block of ~/.ssh/config.",
 	}, {
 		Word:     "key-pair-mismatch",
-		Meaning:  "The file that ends in .pub belongs to another private key, and ssh would offer the wrong one.",
+		Meaning:  "The file that ends in .pub belongs to another private key, and ssh offers the one and cannot sign with the other.",
 		Evidence: "The public half inside the private key file differs from the one beside it.",
 		Example:  "-\tfail\tkey-pair-mismatch\t/home/ann/.ssh/id_ed25519.pub\tit holds SHA256:lqzen1zTn2xkzQfM8+h0YVruvrinbr89x0uwpggzD8c, and the private half is SHA256:PjXWciqFl+7dAUgkEKZWPG8lioVIpFf1Ut818OFCEbk",
 		Cure:     "Move the .pub file aside, and have it rebuilt: pikeygen -y -f FILE.",
@@ -414,8 +414,8 @@ var theAccount = []Entry{
 		Cure:     "Use scp -O where a shell works; or install the server of sftp there, the package openssh-sftp-server.",
 	}, {
 		Word:     "log-unreadable",
-		Meaning:  "The log of the server there was to be read and cannot be.",
-		Evidence: "There is neither a journal nor a file of syslogd that is known, or the account may not read it.",
+		Meaning:  "The log of the server there was to be read and cannot be, or not to its end.",
+		Evidence: "There is neither a journal nor a file of syslogd that is known, or the account may not read it; or what shows it failed midway.",
 		Example:  "pi@raspberrypi\tfail\tlog-unreadable\t-\tmay not read the journal",
 		Cure:     "Log in as root, or put the account into the group that may read it: sudo gpasswd -a USER adm.",
 	}, {

@@ -259,15 +259,15 @@ func (h *Host) Keys(ctx context.Context, extra ...string) Keys {
 			h.c.opt.Trace(1, h.Target, "%s: %v", path, err)
 			continue
 		}
-		if p.Public.Blob == nil {
+		if p.Offered.Blob == nil {
 			keys.Broken = append(keys.Broken, p)
 			continue
 		}
-		c := Candidate{Key: session.Key{Public: p.Public, Name: path, Signer: h.fileSigner(p)}, Pair: p, Faults: p.Faults}
+		c := Candidate{Key: session.Key{Public: p.Offered, Name: path, Signer: h.fileSigner(p)}, Pair: p, Faults: p.Faults}
 		if strings.HasSuffix(path, ".pub") && i >= len(extra) {
 			c.Pair, c.Signer = nil, publicNamed(path)
 		}
-		if i := slices.IndexFunc(files, func(f Candidate) bool { return f.Public.Equal(p.Public) }); i >= 0 {
+		if i := slices.IndexFunc(files, func(f Candidate) bool { return f.Public.Equal(p.Offered) }); i >= 0 {
 			if !files[i].HasPrivate() { // a copy of the public half was found first
 				files[i] = c
 			}
@@ -382,7 +382,9 @@ func (h *Host) fileSigner(p *identity.Pair) func(context.Context, session.Exchan
 		for _, f := range p.Faults {
 			switch f.Cause {
 			case "key-mode", "key-damaged", "key-format", "key-pair-mismatch", "key-unreadable":
-				return nil, &FaultError{p.Path, f}
+				if !p.IgnoredBySSH(f) {
+					return nil, &FaultError{p.Path, f}
+				}
 			}
 		}
 		return h.c.signer(ctx, p, h.Config.BatchMode)

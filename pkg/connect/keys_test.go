@@ -66,32 +66,46 @@ func TestKeyOrderAgreesWithSSH(t *testing.T) {
 		agent  string // its keys in order, "x+" with the certificate; "-" for no agent
 		config string // "%h/x-cert.pub" is the certificate of a pair
 		want   string // "X" is the certificate of the pair x
+		spoil  string // "NAME: TEXT" is what a file holds; KEY is the line of the pair d
 	}{
-		{"files only", "a d b", "-", "", "adb"},
-		{"files, an empty agent", "a d b", "", "", "adb"},
-		{"agent only", "none", "d a b", "", "dab"},
-		{"both, apart", "a b", "c d", "", "cdab"},
-		{"both, shared", "a b c", "d b a", "", "badc"},
-		{"IdentitiesOnly", "a b", "c b", "IdentitiesOnly yes", "ba"},
-		{"IdentitiesOnly, no file", "none", "c b", "IdentitiesOnly yes", ""},
-		{"one file", "c", "a b c d", "", "cabd"},
-		{"one file alone", "c", "a b c d", "IdentitiesOnly yes", "c"},
-		{"a public half, the agent has the other", "b.pub a", "c b", "IdentitiesOnly yes", "ba"},
-		{"the same by its own name", "B.pub a", "c b", "IdentitiesOnly yes", "ba"},
-		{"a public half that nobody can use", "b.pub a", "", "", "ba"},
-		{"files that are not there", "x a y", "b", "", "ba"},
-		{"no agent by IdentityAgent", "a b", "b c", "IdentityAgent none", "ab"},
-		{"types kept back", "a b", "c d", "PubkeyAcceptedAlgorithms -ssh-ed25519", "db"},
-		{"RSA by its signatures", "a d", "", "PubkeyAcceptedAlgorithms rsa-sha2-256", "d"},
-		{"RSA too short for this side", "a d", "", "RequiredRSASize 16384", "a"},
-		{"a certificate beside a key", "b+ a", "", "", "bBa"},
-		{"beside one that the agent holds", "b+ a", "a b", "", "abB"},
-		{"in the agent", "b a", "c b+", "", "bcBa"},
-		{"in the agent and beside", "b+", "c b+", "", "bBc"},
-		{"named", "a b", "c", "CertificateFile %h/b-cert.pub", "Bcab"},
-		{"named, and others are beside", "a+ b", "a", "CertificateFile %h/b-cert.pub", "Bab"},
-		{"named, and the agent has the key", "a", "b", "IdentitiesOnly yes\nCertificateFile %h/b-cert.pub", "Ba"},
-		{"certificates kept back", "a+ b", "", "PubkeyAcceptedAlgorithms -*-cert-*", "ab"},
+		{"files only", "a d b", "-", "", "adb", ""},
+		{"files, an empty agent", "a d b", "", "", "adb", ""},
+		{"agent only", "none", "d a b", "", "dab", ""},
+		{"both, apart", "a b", "c d", "", "cdab", ""},
+		{"both, shared", "a b c", "d b a", "", "badc", ""},
+		{"IdentitiesOnly", "a b", "c b", "IdentitiesOnly yes", "ba", ""},
+		{"IdentitiesOnly, no file", "none", "c b", "IdentitiesOnly yes", "", ""},
+		{"one file", "c", "a b c d", "", "cabd", ""},
+		{"one file alone", "c", "a b c d", "IdentitiesOnly yes", "c", ""},
+		{"a public half, the agent has the other", "b.pub a", "c b", "IdentitiesOnly yes", "ba", ""},
+		{"the same by its own name", "B.pub a", "c b", "IdentitiesOnly yes", "ba", ""},
+		{"a public half that nobody can use", "b.pub a", "", "", "ba", ""},
+		{"files that are not there", "x a y", "b", "", "ba", ""},
+		{"no agent by IdentityAgent", "a b", "b c", "IdentityAgent none", "ab", ""},
+		{"types kept back", "a b", "c d", "PubkeyAcceptedAlgorithms -ssh-ed25519", "db", ""},
+		{"RSA by its signatures", "a d", "", "PubkeyAcceptedAlgorithms rsa-sha2-256", "d", ""},
+		{"RSA too short for this side", "a d", "", "RequiredRSASize 16384", "a", ""},
+		{"a certificate beside a key", "b+ a", "", "", "bBa", ""},
+		{"beside one that the agent holds", "b+ a", "a b", "", "abB", ""},
+		{"in the agent", "b a", "c b+", "", "bcBa", ""},
+		{"in the agent and beside", "b+", "c b+", "", "bBc", ""},
+		{"named", "a b", "c", "CertificateFile %h/b-cert.pub", "Bcab", ""},
+		{"named, and others are beside", "a+ b", "a", "CertificateFile %h/b-cert.pub", "Bab", ""},
+		{"named, and the agent has the key", "a", "b", "IdentitiesOnly yes\nCertificateFile %h/b-cert.pub", "Ba", ""},
+		{"certificates kept back", "a+ b", "", "PubkeyAcceptedAlgorithms -*-cert-*", "ab", ""},
+		{"the .pub of another key", "a b", "", "", "db", "a.pub: KEY\n"},
+		{"the same, and the agent has the private half's", "a b", "a", "IdentitiesOnly yes", "db", "a.pub: KEY\n"},
+		{"the same, and the agent has that of the .pub", "a b", "d", "IdentitiesOnly yes", "db", "a.pub: KEY\n"},
+		{"a .pub of nothing", "a b", "", "", "ab", "a.pub: nothing\n"},
+		{"a .pub of no bytes", "a b", "", "", "ab", "a.pub: "},
+		{"a .pub that is a private key", "a b", "", "", "ab", "a.pub: -----BEGIN OPENSSH PRIVATE KEY-----\nKEY\n"},
+		{"a .pub with more above the key", "a b", "", "", "db", "a.pub: nothing\n# mine\n\n\t KEY\r\n"},
+		{"a .pub of RFC 4716, of another key", "a b", "", "", "ab", "a.pub: ---- BEGIN SSH2 PUBLIC KEY ----\nBLOB\n---- END SSH2 PUBLIC KEY ----\n"},
+		{"a .pub with options", "a b", "", "", "ab", "a.pub: no-pty KEY\n"},
+		{"a .pub in UTF-16", "a b", "", "", "ab", "a.pub: \xff\xfes\x00s\x00h\x00"},
+		{"a public key under the private name", "a b", "", "", "db", "a: KEY\n"},
+		{"the same, and the agent has the other half", "a b", "c d", "IdentitiesOnly yes", "db", "a: KEY\n"},
+		{"a damaged private key", "a b", "", "", "ab", "a: -----BEGIN OPENSSH PRIVATE KEY-----\n"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -121,6 +135,10 @@ func TestKeyOrderAgreesWithSSH(t *testing.T) {
 					}
 				}
 				lines = append(lines, "IdentityFile "+path)
+			}
+			if name, text, spoilt := strings.Cut(tt.spoil, ": "); spoilt {
+				line := pairs["d"].Line
+				s.file(name, strings.NewReplacer("KEY", line, "BLOB", strings.Fields(line)[1]).Replace(text))
 			}
 			for name, k := range pairs {
 				if named := "%h/" + name + "-cert.pub"; strings.Contains(tt.config, named) {

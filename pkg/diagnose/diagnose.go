@@ -283,7 +283,24 @@ func authentication(host *connect.Host, keys connect.Keys, rep *session.Report, 
 	if r, found := certificate(host, asked, time.Now()); found {
 		return r
 	}
+	if wrong := mismatched(keys, asked); len(wrong) == len(asked) {
+		f := wrong[0]
+		return failure(f.Cause, f.Path, f.Hint, "the server refuses the key that ssh offers: %s", f.Detail)
+	}
 	return refused(host, keys, rep, asked)
+}
+
+// mismatched are the faults of pairs whose .pub is another's: ssh offers what is
+// in there, and cannot sign with it.
+func mismatched(keys connect.Keys, asked []session.Offer) (faults []identity.Fault) {
+	for _, o := range asked {
+		c, _ := keys.Find(o.Key.Public)
+		i := slices.IndexFunc(c.Faults, func(f identity.Fault) bool { return f.Cause == "key-pair-mismatch" && !c.Pair.IgnoredBySSH(f) })
+		if i >= 0 {
+			faults = append(faults, c.Faults[i])
+		}
+	}
+	return faults
 }
 
 // tooManyTries is the case of a server that hung up before all was tried.
@@ -464,6 +481,9 @@ func refused(host *connect.Host, keys connect.Keys, rep *session.Report, asked [
 	}
 	if file, other := unoffered(host, keys); file != "" {
 		hint += "\nhint: " + file + " was not offered; " + other
+	}
+	for _, f := range mismatched(keys, asked) {
+		hint += fmt.Sprintf("\nhint: %s: %s; %s", f.Path, f.Detail, f.Hint)
 	}
 	return failure("key-refused", subject, hint, signed+
 		"%s refused for user %s (%s); it can be: key-not-installed, home-writable, dir-writable, keys-writable, wrong-owner, keys-unreadable, keys-file-elsewhere, "+

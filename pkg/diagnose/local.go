@@ -37,6 +37,9 @@ func Local(ctx context.Context, host *connect.Host, home string, getenv func(str
 			continue
 		}
 		encrypted = encrypted || p.Private.Encrypted
+		if c, _ := keys.Find(p.Offered); c.Agent && slices.Contains(p.Missing, "private") { // it signs, or says why not
+			continue
+		}
 		records = append(records, pair(p)...)
 	}
 	if pairs == 0 {
@@ -82,18 +85,27 @@ func besides(looked []string) []*identity.Pair {
 }
 
 func pair(p *identity.Pair) []record.Record {
-	if len(p.Faults) == 0 {
-		detail := fmt.Sprintf("%d %s %s", p.Public.Bits(), p.Public.Name(), p.Path)
-		if p.Private.Encrypted {
-			detail += ", with a passphrase"
-		}
-		return []record.Record{{Verdict: record.OK, Cause: "key", Subject: p.Public.Fingerprint(), Detail: detail}}
-	}
 	var records []record.Record
+	r := record.Record{Verdict: record.OK, Cause: "key", Subject: p.Public.Fingerprint(), Detail: fmt.Sprintf("%d %s %s", p.Public.Bits(), p.Public.Name(), p.Path)}
+	if p.Private.Encrypted {
+		r.Detail += ", with a passphrase"
+	}
 	for _, f := range p.Faults {
+		if p.IgnoredBySSH(f) {
+			r.Detail += fmt.Sprintf("; ssh does without %s, of which others would say: %s", f.Path, f.Detail)
+			r.Hint = f.Hint
+			continue
+		}
 		records = append(records, f.Record())
 	}
-	return records
+	switch {
+	case len(records) > 0:
+		return records
+	case slices.Contains(p.Missing, "private"):
+		r = failure("key-missing", p.Path, "copy it from where it is, or add it to the agent; or make another pair: pikeygen -f FILE",
+			"only its public half is here: %d %s %s.pub", p.Public.Bits(), p.Public.Name(), p.Path)
+	}
+	return []record.Record{r}
 }
 
 func agent(ctx context.Context, host *connect.Host, keys connect.Keys, encrypted bool, home string, getenv func(string) string) []record.Record {

@@ -30,6 +30,7 @@ var DefaultNames = []string{"id_rsa", "id_ecdsa", "id_ecdsa_sk", "id_ed25519", "
 type Pair struct {
 	Path     string          // of the private half; the public one has ".pub" after it
 	Public   sshkey.Public   // from the private half where it tells, else from .pub; zero if neither does
+	Offered  sshkey.Public   // what ssh offers for it; zero if it finds nothing to offer
 	Private  sshkey.Envelope // zero if there is none, or none that ssh would read
 	Missing  []string        // "private", "public": halves that are not there
 	Faults   []Fault         // why ssh would not use it, or pikeygen would not take it
@@ -70,6 +71,9 @@ func Load(path string) (*Pair, error) {
 		return nil, fmt.Errorf("no key pair at %s: %w", p.Path, fs.ErrNotExist)
 	}
 	known := func(k sshkey.Public) bool { return len(k.Blob) > 0 }
+	if !known(p.Offered) {
+		p.Offered = private
+	}
 	switch {
 	case known(private) && known(public) && !private.Equal(public):
 		p.Public = private
@@ -98,6 +102,12 @@ func Load(path string) (*Pair, error) {
 
 func (p *Pair) fault(cause, path, hint, format string, args ...any) {
 	p.Faults = append(p.Faults, Fault{cause, path, fmt.Sprintf(format, args...), hint})
+}
+
+// IgnoredBySSH reports whether a fault is of a .pub that ssh does without: it
+// reads none that it cannot, and then has the private half tell.
+func (p *Pair) IgnoredBySSH(f Fault) bool {
+	return f.Path != p.Path && len(p.Public.Blob) > 0 && p.Offered.Equal(p.Public)
 }
 
 // anewHint is the way on from a .pub that is of no use.
@@ -134,6 +144,7 @@ func (p *Pair) loadPrivate() (sshkey.Public, error) {
 	}
 	envelope, err := sshkey.OpenEnvelope(data)
 	if err != nil {
+		p.Offered, _ = offered(data)
 		p.unread(p.Path, err)
 		return none, nil
 	}
@@ -160,6 +171,9 @@ func (p *Pair) loadPublic() sshkey.Public {
 		p.Missing = append(p.Missing, "public")
 		return sshkey.Public{}
 	}
+	if key, ok := offered(data); ok && len(p.Offered.Blob) == 0 {
+		p.Offered = key
+	}
 	var keys []sshkey.Public
 	if err == nil {
 		keys, err = sshkey.ReadPublic(data)
@@ -168,7 +182,23 @@ func (p *Pair) loadPublic() sshkey.Public {
 		p.unread(path, err)
 		return sshkey.Public{}
 	}
-	return keys[0] // as authfile.c sshkey_try_load_public() does
+	return keys[0]
+}
+
+// offered is the key that ssh takes from a file in place of the one that the
+// private half tells, be it .pub or what has the private half's own name: that
+// of the first line which is one (authfile.c sshkey_try_load_public()).
+func offered(data []byte) (sshkey.Public, bool) {
+	for line := range strings.Lines(string(data)) {
+		line = strings.Trim(line, " \t\r\n")
+		if strings.HasPrefix(line, "-----BEGIN") {
+			break
+		}
+		if key, err := sshkey.ParseLenient(line); err == nil {
+			return printable(key), true
+		}
+	}
+	return sshkey.Public{}, false
 }
 
 // unread notes why a half that is there could not be read.
