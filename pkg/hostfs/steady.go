@@ -33,6 +33,7 @@ type steady struct {
 	FS
 	memory *strictmodes.Memory
 	near   nearby // nil if nothing is quicker than the FS
+	who    *strictmodes.Account
 }
 
 // nearby looks at what is in folders that it keeps open, until it forgets.
@@ -81,6 +82,18 @@ func (s *steady) Memory() *strictmodes.Memory { return s.memory }
 
 func (s *steady) Lstat(ctx context.Context, path string) (strictmodes.Stat, error) {
 	return s.memory.Lstat(ctx, path)
+}
+
+// Account is FS's, asked for once.
+func (s *steady) Account(ctx context.Context) (strictmodes.Account, error) {
+	if s.who == nil {
+		who, err := s.FS.Account(ctx)
+		if err != nil {
+			return who, err
+		}
+		s.who = &who
+	}
+	return *s.who, nil
 }
 
 func (s *steady) Chmod(ctx context.Context, path string, was strictmodes.Stat, mode fs.FileMode) error {

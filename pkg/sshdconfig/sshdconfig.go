@@ -308,7 +308,9 @@ func (c *Config) KeysFiles(home string, uid int) ([]string, Setting) {
 		if w == "~" || strings.HasPrefix(w, "~/") {
 			w = "/root" + w[1:]
 		}
-		w = strings.NewReplacer("%%", "%", "%h", home, "%u", c.conn.User, "%U", strconv.Itoa(uid)).Replace(w)
+		if strings.Contains(w, "%") {
+			w = strings.NewReplacer("%%", "%", "%h", home, "%u", c.conn.User, "%U", strconv.Itoa(uid)).Replace(w)
+		}
 		if !path.IsAbs(w) {
 			w = home + "/" + w
 		}
