@@ -429,6 +429,8 @@ var provocations = []provocation{
 	}), want: []string{"here fail config-writable", "check fail config-writable", "copy fail config-writable"}, unjudged: true},
 	{how: "a line in ~/.ssh/config that ssh does not know", at: "sshd", provoke: sshConfig("IdentityFiel x\n"), want: []string{"here fail config-bad", "check fail config-bad"}, unjudged: true},
 
+	{how: "a KnownHostsCommand that fails", at: "sshd", provoke: sshConfig("KnownHostsCommand /bin/false\n"), want: []string{"check fail config-bad"}, unjudged: true},
+
 	// The network, and who answers.
 	{how: "no such name", provoke: target("pi@no-such-host.invalid"), want: []string{"check fail name-unknown", "copy fail name-unknown", "fix fail name-unknown"}},
 	{how: "no way to the address", provoke: target("pi@255.255.255.255"), want: []string{"check fail host-unreachable"}},

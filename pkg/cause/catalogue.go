@@ -242,7 +242,7 @@ var thisSide = []Entry{
 		Cure:     "Run pikeyfix, or chmod go-w ~/.ssh/config.",
 	}, {
 		Word:     "config-bad",
-		Meaning:  "The configuration file of ssh holds a line that ssh does not take.",
+		Meaning:  "The configuration file of ssh holds a line that ssh does not take, or a KnownHostsCommand that fails.",
 		Evidence: "The file was read by the rules of ssh_config(5), or ssh -G was asked.",
 		Example:  "pi@raspberrypi\tfail\tconfig-bad\t-\t/home/ann/.ssh/config:1: bad configuration option: identityfiel",
 		Cure:     "Correct the line that the detail names.",

@@ -14,12 +14,17 @@ import "strings"
 //
 // A word may be empty (""), which ssh takes for some keywords and sshd for none.
 // It is not ok for a quote that is not closed.
-func Split(s string) (words []string, ok bool) {
+func Split(s string) (words []string, ok bool) { return split(s, true) }
+
+// Command is Split for the command in a line, in which a '#' is part of a word.
+func Command(s string) (words []string, ok bool) { return split(s, false) }
+
+func split(s string, comments bool) (words []string, ok bool) {
 	for i := 0; i < len(s); i++ {
 		if s[i] == ' ' || s[i] == '\t' {
 			continue
 		}
-		if s[i] == '#' {
+		if comments && s[i] == '#' {
 			break
 		}
 		var word []byte

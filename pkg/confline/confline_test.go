@@ -33,6 +33,9 @@ func TestSplit(t *testing.T) {
 			t.Errorf("%q: %q, %v, want %q, %v", c.in, got, ok, c.want, c.ok)
 		}
 	}
+	if got, ok := Command(`/a "b c" # d`); !ok || !slices.Equal(got, []string{"/a", "b c", "#", "d"}) {
+		t.Errorf("a command: %q, %v", got, ok)
+	}
 }
 
 // FuzzSplit: any words come back when they are quoted, and only a quote makes a

@@ -524,7 +524,7 @@ type Plan struct {
 
 // Login makes a connection to the host.
 func (h *Host) Login(ctx context.Context, plan Plan) (*session.Client, *session.Report, error) {
-	check, algorithms, err := h.hostKeyPolicy()
+	check, algorithms, err := h.hostKeyPolicy(ctx)
 	if err != nil {
 		return nil, &session.Report{Stage: session.Dialling}, err
 	}

@@ -2,16 +2,21 @@ package connect
 
 import (
 	"bytes"
+	"context"
 	"crypto/rand"
+	"encoding/base64"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"golang.org/x/crypto/ssh"
 
@@ -139,7 +144,7 @@ var verifiable = slices.Concat(ssh.SupportedAlgorithms().HostKeys, ssh.InsecureA
 
 // hostKeyPolicy returns the check of the host's key and the algorithms to ask
 // for, by ssh's files.
-func (h *Host) hostKeyPolicy() (check func(ssh.PublicKey, net.Addr) error, algorithms []string, err error) {
+func (h *Host) hostKeyPolicy(ctx context.Context) (check func(ssh.PublicKey, net.Addr) error, algorithms []string, err error) {
 	name := knownhosts.Name(h.Config.HostName, h.Config.Port)
 	if alias := h.Config.HostKeyAlias; alias != "" {
 		name = strings.ToLower(alias)
@@ -155,7 +160,11 @@ func (h *Host) hostKeyPolicy() (check func(ssh.PublicKey, net.Addr) error, algor
 		}
 		files = append(files, knownhosts.File{Path: path, Data: data})
 	}
-	lines := knownhosts.Lookup(files, name)
+	told, err := h.hostKeysTold(ctx, name, nil)
+	if err != nil {
+		return nil, nil, err
+	}
+	lines := knownhosts.Lookup(append(slices.Clip(files), told...), name)
 	var portless []knownhosts.Line
 	if h.Config.HostKeyAlias == "" && h.Config.Port != 22 {
 		portless = knownhosts.Lookup(files, knownhosts.Name(h.Config.HostName, 22))
@@ -178,9 +187,80 @@ func (h *Host) hostKeyPolicy() (check func(ssh.PublicKey, net.Addr) error, algor
 		}
 	}
 	check = func(key ssh.PublicKey, remote net.Addr) error {
+		lines := lines
+		if h.Config.KnownHostsCommand != "" { // which may say another thing of this key
+			told, err := h.hostKeysTold(ctx, name, key)
+			if err != nil {
+				return err
+			}
+			lines = knownhosts.Lookup(append(slices.Clip(files), told...), name)
+		}
 		return h.checkHostKey(name, lines, portless, key, remote)
 	}
 	return check, knownhosts.Algorithms(lines, defaults), nil
+}
+
+// A HostsCommandError means that KnownHostsCommand failed. As with ssh, no host
+// key passes then.
+type HostsCommandError struct {
+	Err  error
+	Said string // on its standard error
+}
+
+func (e *HostsCommandError) Error() string {
+	text := "KnownHostsCommand failed: " + e.Err.Error()
+	if e.Said != "" {
+		text += ": " + e.Said
+	}
+	return text
+}
+
+func (e *HostsCommandError) Unwrap() error { return e.Err }
+
+// maxTold is how much of what KnownHostsCommand says is read.
+const maxTold = 16 << 20
+
+// hostKeysTold are the lines that KnownHostsCommand has of a name: for the order
+// in which to ask for keys, and once more for the key that the host shows.
+func (h *Host) hostKeysTold(ctx context.Context, name string, key ssh.PublicKey) ([]knownhosts.File, error) {
+	if h.Config.KnownHostsCommand == "" {
+		return nil, nil
+	}
+	tokens := map[byte]string{'H': name, 'I': "ORDER", 't': "NONE", 'f': "NONE", 'K': "NONE"}
+	if key != nil {
+		blob := opaque(key)
+		tokens['I'], tokens['t'], tokens['f'], tokens['K'] = "HOSTNAME", blob.Type, blob.Plain().Fingerprint(), base64.StdEncoding.EncodeToString(blob.Blob)
+	}
+	argv, err := h.Config.KnownHostsArguments(tokens)
+	if err != nil {
+		return nil, &HostsCommandError{Err: err}
+	}
+	// Of what cannot be run at all ssh says so, and goes on.
+	if len(argv) == 0 || !filepath.IsAbs(argv[0]) {
+		h.c.opt.Note(h.Target, "KnownHostsCommand %s: wants a whole path, and quotes in pairs", h.Config.KnownHostsCommand)
+		return nil, nil
+	}
+	if _, err := os.Stat(argv[0]); err != nil {
+		h.c.opt.Note(h.Target, "KnownHostsCommand: %v", err)
+		return nil, nil
+	}
+	h.c.opt.Trace(1, h.Target, "known hosts command: %s", strings.Join(argv, " "))
+	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
+	cmd.WaitDelay = time.Second // for what it may have left running
+	var said head
+	cmd.Stderr = &said
+	out, err := cmd.StdoutPipe()
+	if err == nil {
+		err = cmd.Start()
+	}
+	if err != nil {
+		return nil, &HostsCommandError{Err: err}
+	}
+	data, err := io.ReadAll(io.LimitReader(out, maxTold))
+	if err = errors.Join(err, cmd.Wait()); err != nil {
+		return nil, &HostsCommandError{err, strings.TrimSpace(said.text())}
+	}
+	return []knownhosts.File{{Path: "KnownHostsCommand", Data: data}}, nil
 }
 
 // ErrAlgorithms means that ssh_config leaves no host key algorithm that can be

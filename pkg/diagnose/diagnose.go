@@ -82,6 +82,10 @@ func Login(ctx context.Context, host *connect.Host, keys connect.Keys, rep *sess
 	if errors.As(err, &revocation) {
 		return failure("config-bad", "", "", "%v", revocation)
 	}
+	var hosts *connect.HostsCommandError
+	if errors.As(err, &hosts) {
+		return failure("config-bad", "", "try it by hand: "+host.Config.KnownHostsCommand, "%s: %s", cut(hosts.Error()), host.Config.Sources["knownhostscommand"])
+	}
 	var command *connect.CommandError
 	if errors.As(err, &command) && len(rep.Start) == 0 {
 		return failure("host-unreachable", "", "try it by hand: "+host.Config.ProxyCommand, "the %s", cut(command.Error()))

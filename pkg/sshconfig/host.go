@@ -34,7 +34,12 @@ func (e *evaluation) result() (*Host, error) {
 		KbdInteractive:         e.yes("kbdinteractiveauthentication", true),
 		AddressFamily:          e.get("addressfamily", "any"),
 		IdentityFilesSet:       e.has("identityfile"),
+		KnownHostsCommand:      e.get("knownhostscommand", ""),
 		Sources:                make(map[string]string),
+		getenv:                 e.r.getenv,
+	}
+	if isNone(h.KnownHostsCommand) {
+		h.KnownHostsCommand = ""
 	}
 	h.Port, _ = strconv.Atoi(e.get("port", "22"))
 	h.RequiredRSASize, _ = strconv.Atoi(e.get("requiredrsasize", "1024"))
@@ -49,7 +54,8 @@ func (e *evaluation) result() (*Host, error) {
 			h.Sources[name] = at
 		}
 	}
-	x := &expansion{e: e, tokens: e.tokens(h)}
+	h.tokens = e.tokens(h)
+	x := &expansion{e: e, tokens: h.tokens}
 	h.IdentityFiles = x.files("identityfile", defaultIdentityFiles)
 	h.IdentityFiles = slices.DeleteFunc(h.IdentityFiles, isNone)
 	h.CertificateFiles = x.files("certificatefile", nil)

@@ -91,7 +91,7 @@ var keywords = func() map[string]*keyword {
 	add(keyword{kind: takesPaths, decides: true}, "userknownhostsfile globalknownhostsfile revokedhostkeys")
 	add(keyword{kind: takesPath, decides: true}, "identityfile certificatefile")
 	add(keyword{kind: takesAgent, decides: true}, "identityagent")
-	add(keyword{kind: takesCommand, decides: true}, "proxycommand")
+	add(keyword{kind: takesCommand, decides: true}, "proxycommand knownhostscommand")
 	add(keyword{kind: takesJump, decides: true}, "proxyjump")
 	add(keyword{kind: takesAlgorithms, decides: true}, "hostkeyalgorithms pubkeyacceptedalgorithms")
 	add(keyword{kind: takesAnything, decides: true}, "canonicaldomains canonicalizepermittedcnames")
@@ -118,7 +118,7 @@ var keywords = func() map[string]*keyword {
 	add(keyword{kind: takesNumber}, "connectionattempts numberofpasswordprompts serveralivecountmax")
 	add(keyword{kind: takesNumber, decides: true}, "requiredrsasize")
 	add(keyword{kind: takesWord}, "bindaddress bindinterface controlpath kbdinteractivedevices pkcs11provider securitykeyprovider tag xauthlocation")
-	add(keyword{kind: takesCommand}, "knownhostscommand localcommand remotecommand")
+	add(keyword{kind: takesCommand}, "localcommand remotecommand")
 	add(keyword{kind: takesAnything}, `addkeystoagent casignaturealgorithms channeltimeout ciphers controlpersist dynamicforward
 		escapechar fingerprinthash forwardagent hostbasedacceptedalgorithms ipqos kexalgorithms localforward logverbose macs
 		obscurekeystroketiming permitremoteopen rekeylimit remoteforward sendenv setenv streamlocalbindmask syslogfacility

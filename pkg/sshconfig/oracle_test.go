@@ -150,6 +150,7 @@ func (w *world) host(req Request, says map[string][]string, home string) *Host {
 		IdentitiesOnly:           yes("identitiesonly"),
 		ProxyJump:                one("proxyjump"),
 		HostKeyAlias:             one("hostkeyalias"),
+		KnownHostsCommand:        one("knownhostscommand"),
 		HashKnownHosts:           yes("hashknownhosts"),
 		BatchMode:                yes("batchmode"),
 		PubkeyAuthentication:     yes("pubkeyauthentication"),
@@ -244,6 +245,9 @@ func differences(got, want *Host) []string {
 	g, w := reflect.ValueOf(*got), reflect.ValueOf(*want)
 	for i := range g.NumField() {
 		name := g.Type().Field(i).Name
+		if !g.Type().Field(i).IsExported() {
+			continue
+		}
 		a, b := g.Field(i).Interface(), w.Field(i).Interface()
 		switch {
 		case name == "Sources":
@@ -403,6 +407,7 @@ var corpus = []struct {
 	{name: "tokens", config: "HostName real\nPort 23\nUser bob\nHostKeyAlias Ali\nIdentityFile %d/%h-%n-%p-%r-%u-%i-%k-%%-%l-%L\nCertificateFile ${WHERE}/%h\nUserKnownHostsFile ~/k-%h-%n-%p-%r-%u-%i-%k-%%-%L ${WHERE}/x\nIdentityAgent ${WHERE}/%h-%r\nProxyCommand nc %h %p %n %r %k %%\n"},
 	{name: "tilde", config: "IdentityFile ~\nIdentityFile ~/\nIdentityFile ~//a\nIdentityFile x~\nGlobalKnownHostsFile ~/g /h\nRevokedHostKeys /revoked\n"},
 	{name: "known hosts files", config: "UserKnownHostsFile ~/a /b \"c\"\nUserKnownHostsFile d\nGlobalKnownHostsFile None\n"},
+	{name: "known hosts command", config: "Host pi\nKnownHostsCommand = /bin/cmd \"a b\" %H # no comment\nHost web\nKnownHostsCommand None\nHost *\nKnownHostsCommand cmd %x\n", hosts: "pi web other"},
 	{name: "known hosts none", config: "UserKnownHostsFile none\nGlobalKnownHostsFile /a /b\n"},
 	{name: "known hosts none and others", config: "UserKnownHostsFile none a\n"},
 	{name: "known hosts others and none", config: "UserKnownHostsFile a none\n"},

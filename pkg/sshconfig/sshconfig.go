@@ -11,12 +11,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"os/user"
 	"strconv"
 	"strings"
 	"sync"
 	"time"
+
+	"pi-key-tools/pkg/confline"
 )
 
 // A Request is the part of ssh's command line that decides, and the world
@@ -46,6 +49,7 @@ type Host struct {
 	ProxyCommand             string // tokens expanded, for /bin/sh; "" for none
 	UserKnownHostsFiles      []string
 	GlobalKnownHostsFiles    []string
+	KnownHostsCommand        string   // as ssh_config has it, see KnownHostsArguments; "" for none
 	RevokedHostKeys          []string // files of keys that no host may show
 	HostKeyAlias             string
 	HostKeyAlgorithms        []string // nil: ssh's default, of which ssh prefers those that it has keys on file for
@@ -60,6 +64,29 @@ type Host struct {
 	PubkeyAcceptedAlgorithms []string          // nil: ssh's default
 	AddressFamily            string            // "any", "inet", "inet6"
 	Sources                  map[string]string // lower-case keyword: FILE:LINE that set it, where known
+
+	tokens map[byte]string
+	getenv func(string) string
+}
+
+// KnownHostsArguments takes KnownHostsCommand apart as ssh does, which runs it
+// without a shell (sshconnect.c load_hostkeys_command()). more are the tokens
+// that depend on the server's key: H I K f t. There are none of a command that
+// is not quoted well.
+func (h *Host) KnownHostsArguments(more map[byte]string) ([]string, error) {
+	words, ok := confline.Command(h.KnownHostsCommand)
+	if !ok || len(words) == 0 {
+		return nil, nil
+	}
+	tokens := maps.Clone(h.tokens)
+	maps.Copy(tokens, more)
+	for i, w := range words[1:] {
+		var err error
+		if words[i+1], err = expand(w, tokens, h.getenv); err != nil {
+			return nil, err
+		}
+	}
+	return words, nil
 }
 
 // A Resolver answers for many targets, several at a time. It reads each file
