@@ -117,7 +117,9 @@ func TestAuthority(t *testing.T) {
 	key, ca := filepath.Join(me.home, ".ssh", "id_ed25519"), filepath.Join(me.home, "ca")
 	me.run(0, "", "pikeygen")
 	me.run(0, "", "pikeygen", "-f", ca)
-	sign := func(args ...string) { me.run(0, "", "pikeygen", append(append([]string{"-s", ca, "-I", "me"}, args...), key)...) }
+	sign := func(args ...string) {
+		me.run(0, "", "pikeygen", append(append([]string{"-s", ca, "-I", "me"}, args...), key)...)
+	}
 	password := me.file("password", user.Password+"\n")
 	copyCA := func(status int, says string, args []string, want ...string) {
 		t.Helper()
@@ -164,13 +166,85 @@ func TestAuthority(t *testing.T) {
 	wantOutcomes(t, records, "ok entry")
 }
 
+// What is wrong with a certificate shows here, without a target.
+func TestCertificatesHere(t *testing.T) {
+	sshtest.Need(t, "ssh-keygen", "ssh-agent")
+	me := newTraveller(t, sshtest.Endpoint{})
+	key := filepath.Join(me.home, ".ssh", "id_ed25519")
+	me.run(0, "", "pikeygen")
+	ca, other := sshtest.NewKey(t, t.TempDir(), "ed25519"), sshtest.NewKey(t, t.TempDir(), "ed25519")
+	here := func(status int, says string, args []string, want ...string) {
+		t.Helper()
+		records, _ := me.run(status, "", "pikeycheck", args...)
+		if wantOutcomes(t, records, want...); !strings.Contains(records, says) {
+			t.Errorf("no %q in %s", says, records)
+		}
+	}
+	sign := func(file string, args ...string) {
+		t.Helper()
+		args = append([]string{"-q", "-s", ca.File, "-I", "me"}, append(args, file+".pub")...)
+		if out, err := sshtest.Command(t, me.home, "ssh-keygen", args...).CombinedOutput(); err != nil {
+			t.Fatalf("%v: %s", err, out)
+		}
+	}
+	sign(key, "-n", "pi,admin")
+	here(0, "ED25519-CERT "+key+", id me for pi, admin, valid forever, signed by SHA256:", nil, "ok key", "ok cert")
+	sign(key)
+	here(0, "for nobody, and before OpenSSH 10.3 anybody", nil, "ok key", "ok cert")
+	sign(key, "-n", "pi", "-V", "-2d:-1d")
+	here(1, " expired on ", nil, "ok key", "fail cert-expired")
+	sign(key, "-n", "pi", "-V", "+1d:+2d")
+	here(1, "by the clock of this machine", nil, "ok key", "fail cert-not-yet")
+	sign(key, "-h", "-n", "pi")
+	here(1, "that of a host", nil, "ok key", "fail cert-refused")
+	sign(other.File, "-n", "pi")
+	named := []string{"-o", "CertificateFile=" + other.File + "-cert.pub"}
+	here(1, "not here", named, "ok key", "fail key-missing")
+	if err := os.Rename(other.File+"-cert.pub", key+"-cert.pub"); err != nil {
+		t.Fatal(err)
+	}
+	here(1, "it certifies SHA256:", nil, "ok key", "fail key-pair-mismatch")
+	here(1, "is not there", named, "ok key", "fail key-pair-mismatch", "fail key-missing")
+
+	// One in the agent is no better for that.
+	sign(key, "-n", "pi", "-V", "-2d:-1d")
+	socket := sshtest.StartAgent(t)
+	me.run(0, "", "pikeycheck", "-a", "-o", "IdentityAgent="+socket, key)
+	here(1, "", []string{"-o", "IdentityAgent=" + socket}, "ok key", "fail cert-expired", "ok agent", "ok agent")
+}
+
+// dropbear takes no certificates, and none is promised.
+func TestCertificatesAndDropbear(t *testing.T) {
+	server := sshtest.StartDropbear(t)
+	user := sshtest.AddUser(t, sshtest.UserConfig{})
+	me := newTraveller(t, server.Endpoint)
+	other := sshtest.NewKey(t, t.TempDir(), "ed25519")
+	file := user.Authorize(t, other.Line)
+	me.run(0, "", "pikeygen", "-f", filepath.Join(me.home, "ca"))
+	me.run(0, "", "pikeygen")
+	me.run(0, "", "pikeygen", "-s", filepath.Join(me.home, "ca"), "-I", "me", "-n", user.Name, filepath.Join(me.home, ".ssh", "id_ed25519"))
+	target := user.Name + "@" + server.Addr
+	records, _ := me.run(1, "", "pikeycopy", "--ca", "-i", filepath.Join(me.home, "ca"), "-o", "IdentityFile="+other.File, target)
+	wantOutcomes(t, records, "fail cert-refused")
+	if data, err := os.ReadFile(file); err != nil || strings.Contains(string(data), "cert-authority") {
+		t.Errorf("it was added all the same: %s, %v", data, err)
+	}
+	records, _ = me.run(1, "", "pikeycheck", "-i", other.File, target)
+	wantOutcomes(t, records, "fail cert-refused", "fail key-not-installed")
+}
+
+// writeFile writes a file that others may read, and returns its path.
+func writeFile(t *testing.T, path, content string) string {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(content), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
 // publicFile writes the public half beside the private one, for those who look
 // there.
 func publicFile(t *testing.T, k sshtest.Key) string {
 	t.Helper()
-	path := k.File + ".pub"
-	if err := os.WriteFile(path, []byte(k.Line+"\n"), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	return path
+	return writeFile(t, k.File+".pub", k.Line+"\n")
 }

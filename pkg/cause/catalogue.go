@@ -66,6 +66,11 @@ var outcomes = []Entry{
 		Evidence: "ssh's own names for keys, or the file that was named, were looked at; a run that makes it prints the public key, and no record.",
 		Example:  "-\ttodo\tkey-made\t/home/ann/.ssh/id_ed25519\ta new pair: ed25519",
 	}, {
+		Word:     "cert",
+		Meaning:  "The certificate can be used, as far as this side can tell: which authorities a server trusts, and for whom, only a login shows.",
+		Evidence: "The certificate that ssh would offer was taken apart, and compared with the clock of this machine.",
+		Example:  "-\tok\tcert\tSHA256:lqzen1zTn2xkzQfM8+h0YVruvrinbr89x0uwpggzD8c\tED25519-CERT /home/ann/.ssh/id_ed25519, id ann for pi, valid from 2026-11-22T07:24:00 to 2027-02-20T07:25:31, signed by SHA256:sVvQQ3WDEQgpmnjT0DpJBbbbDwHNFTM8CQtDdHZ54MY",
+	}, {
 		Word:     "cert-made",
 		Meaning:  "The key would be signed, and the certificate written beside it.",
 		Evidence: "The key of the authority and the one to be signed were looked at; a run that signs prints the certificate, and no record.",
@@ -433,25 +438,25 @@ var theAccount = []Entry{
 	}, {
 		Word:     "cert-expired",
 		Meaning:  "The certificate of the key is past its validity.",
-		Evidence: "The certificate tells, by the clock of this machine, or the log of the server.",
+		Evidence: "The certificate tells, by the clock of this machine or that of the server, or the log of the server.",
 		Example:  "pi@raspberrypi\tfail\tcert-expired\tSHA256:lqzen1zTn2xkzQfM8+h0YVruvrinbr89x0uwpggzD8c\tseen: the certificate /home/ann/.ssh/id_ed25519 expired on 2026-11-21 17:46:44 UTC",
 		Cure:     "Have the key signed again with pikeygen -s; if the clock there is wrong, set it.",
 	}, {
 		Word:     "cert-not-yet",
 		Meaning:  "The certificate of the key is not valid yet.",
-		Evidence: "The certificate tells, by the clock of this machine, or the log of the server; a Pi without a clock of its own starts in the past.",
+		Evidence: "The certificate tells, by the clock of this machine or that of the server, or the log of the server; a Pi without a clock of its own starts in the past.",
 		Example:  "pi@raspberrypi\tfail\tcert-not-yet\tSHA256:lqzen1zTn2xkzQfM8+h0YVruvrinbr89x0uwpggzD8c\tseen: by the clock of this machine the certificate /home/ann/.ssh/id_ed25519 is valid from 2026-11-23 17:46:44 UTC",
 		Cure:     `Set the clock there: timedatectl should say "System clock synchronized: yes".`,
 	}, {
 		Word:     "cert-principal",
 		Meaning:  "The certificate of the key does not name the user.",
-		Evidence: "The certificate tells, or the log of the server; principals= or AuthorizedPrincipalsFile may ask for other names.",
+		Evidence: "The certificate tells, or the log of the server; principals= or AuthorizedPrincipalsFile may ask for other names, and are looked at there.",
 		Example:  "pi@raspberrypi\tfail\tcert-principal\tSHA256:lqzen1zTn2xkzQfM8+h0YVruvrinbr89x0uwpggzD8c\tlikely: the certificate /home/ann/.ssh/id_ed25519 is for ann, and we log in as pi; unless principals= or AuthorizedPrincipalsFile there says otherwise",
 		Cure:     "Have the key signed again with pikeygen -s and -n USER, or name one of its principals there.",
 	}, {
 		Word:     "cert-refused",
 		Meaning:  "The server does not take the certificate of the key, for another reason than its time or its names.",
-		Evidence: "The log of the server says so: a critical option, the address that we come from, the kind of the signature, or a certification authority that it does not know.",
+		Evidence: "The certificate tells, with what is there, or the log of the server: it is of a host, has a critical option, is for another address, is signed with SHA-1, or by an authority that neither a line with cert-authority nor TrustedUserCAKeys holds; or the server is dropbear, which takes none.",
 		Example:  "-\tfail\tcert-refused\t-\tNov 22 07:24:31: Certificate critical option \"verify-required\" is not supported",
 		Cure:     "Have the key signed again with pikeygen -s as the detail says; or let the certification authority in there, with pikeycopy --ca -i CA.pub.",
 	}, {

@@ -10,6 +10,7 @@ import (
 	"pi-key-tools/pkg/record"
 	"pi-key-tools/pkg/session"
 	"pi-key-tools/pkg/sshkey"
+	"pi-key-tools/pkg/strictmodes"
 )
 
 // signAnew is the way on from a certificate that is of no use.
@@ -29,6 +30,14 @@ func Certificate(key session.Key, cert sshkey.Certificate, now time.Time) (r rec
 			"seen: by the clock of this machine the certificate %s is valid from %s", key.Name, date(cert.After)), true
 	}
 	return record.Record{}, false
+}
+
+// NoCertificates is the case of a server that knows none.
+func NoCertificates(host *connect.Host, rep *session.Report) (record.Record, bool) {
+	if !strictmodes.ServerOf(rep.ServerVersion).IsDropbear() {
+		return record.Record{}, false
+	}
+	return failure("cert-refused", "", "install the keys themselves: "+host.Again("pikeycopy"), "%s takes no certificates", cut(rep.ServerVersion)), true
 }
 
 // certificate is the case of a refused certificate that says itself why.

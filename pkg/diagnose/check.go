@@ -90,6 +90,9 @@ func check(ctx context.Context, host *connect.Host, look Look) (*session.Client,
 	refusal.By = actingRep.By
 	way, _ := actingRep.LoginKey()
 	found := Inside(ctx, acting, host, Refusal{Report: refusal, Keys: refusedKeys(refusal, offers), Here: acting == client, Way: way.Name})
+	if strings.HasPrefix(verdict.Cause, "cert-") && found[0].Cause == "key-refused" {
+		found[0] = verdict // which says more
+	}
 	if verdict.Cause == "key-type-refused" && !slices.ContainsFunc(found, func(r record.Record) bool { return r.Cause == verdict.Cause }) {
 		found = append([]record.Record{verdict}, found...)
 	}
@@ -137,7 +140,7 @@ func judgeKeys(ctx context.Context, host *connect.Host, keys connect.Keys, rep *
 // that lets everybody in refuses none.
 func worthLooking(verdict record.Record, rep *session.Report, keys int) bool {
 	switch verdict.Cause {
-	case "key-refused", "key-type-refused", "pubkey-disabled", "more-needed":
+	case "key-refused", "key-type-refused", "pubkey-disabled", "more-needed", "cert-expired", "cert-not-yet", "cert-principal", "cert-refused":
 		return rep.By != "none"
 	case "too-many-tries":
 		return keys == 1
@@ -160,12 +163,20 @@ func refusedKeys(rep *session.Report, offers []session.Key) []sshkey.Public {
 	}
 	var keys []sshkey.Public
 	for _, k := range refused {
-		plain := k.Public.Plain()
-		if !slices.ContainsFunc(keys, plain.Equal) {
-			keys = append(keys, plain)
+		keys = append(keys, k.Public)
+	}
+	return plainKeys(keys)
+}
+
+// plainKeys returns each key once, without what certifies it.
+func plainKeys(keys []sshkey.Public) []sshkey.Public {
+	var plain []sshkey.Public
+	for _, k := range keys {
+		if p := k.Plain(); !slices.ContainsFunc(plain, p.Equal) {
+			plain = append(plain, p)
 		}
 	}
-	return keys
+	return plain
 }
 
 // maxBefore is how much is told of what came before a version.

@@ -23,6 +23,7 @@ import (
 	"pi-key-tools/pkg/secret"
 	"pi-key-tools/pkg/session"
 	"pi-key-tools/pkg/sshconfig"
+	"pi-key-tools/pkg/sshkey"
 )
 
 // A failure is a record in the making.
@@ -118,8 +119,12 @@ func success(rep *session.Report) record.Record {
 	if rep.PasswordSent {
 		return failure("more-needed", key.Public.Fingerprint(), "", "the key logs in only together with the password")
 	}
+	until := ""
+	if cert, certified, err := key.Public.Certificate(); certified && err == nil && cert.Before != sshkey.Forever {
+		until = " valid until " + date(cert.Before)
+	}
 	return record.Record{Verdict: record.OK, Cause: "login", Subject: key.Public.Fingerprint(),
-		Detail: fmt.Sprintf("%s %s, %s", key.Public.Name(), key.Name, strings.TrimPrefix(rep.ServerVersion, "SSH-2.0-"))}
+		Detail: fmt.Sprintf("%s %s%s, %s", key.Public.Name(), key.Name, until, strings.TrimPrefix(rep.ServerVersion, "SSH-2.0-"))}
 }
 
 // Ended is the record of work on a host that we are logged in to, which an

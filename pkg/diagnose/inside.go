@@ -3,6 +3,7 @@ package diagnose
 import (
 	"context"
 	"fmt"
+	"maps"
 	"path"
 	"regexp"
 	"slices"
@@ -41,7 +42,7 @@ type Refusal struct {
 // names no cause, the record is key-refused and lists what remains.
 func Inside(ctx context.Context, s Session, host *connect.Host, r Refusal) []record.Record {
 	rep, path := r.Report, r.Path
-	in := &inside{host: host, rep: rep, here: r.Here, way: r.Way, keys: r.Keys, path: path, server: strictmodes.ServerOf(rep.ServerVersion)}
+	in := &inside{host: host, rep: rep, here: r.Here, way: r.Way, keys: plainKeys(r.Keys), certs: refusedCerts(rep), path: path, server: strictmodes.ServerOf(rep.ServerVersion)}
 	in.fsys = hostfs.Far(s.Run, path)
 	err := in.gather(ctx, s.Run)
 	hint := ""
@@ -73,6 +74,7 @@ type inside struct {
 	here   bool // rep is of the connection that looks
 	way    string
 	keys   []sshkey.Public
+	certs  []refusedCert
 	path   string // that the keys were put in; "" if nobody says
 	server strictmodes.Server
 	fsys   hostfs.FS
@@ -101,7 +103,7 @@ func (in *inside) openSSH() bool {
 // answer makes necessary.
 func (in *inside) gather(ctx context.Context, run hostfs.Runner) error {
 	var key strings.Builder
-	for _, k := range in.keys {
+	for _, k := range in.sought() {
 		key.WriteString(sshkey.Public{Type: k.Type, Blob: k.Blob}.Line() + "\n")
 	}
 	q := question{account: true}
@@ -172,6 +174,9 @@ func (in *inside) judge(ctx context.Context) error {
 	names, unless := in.reads()
 	switch {
 	case in.server.IsDropbear():
+		if r, none := NoCertificates(in.host, in.rep); none && len(in.certs) > 0 {
+			in.seen, in.certs = append(in.seen, r), nil // the key itself may still do
+		}
 		return in.keysFiles(ctx, names, unless)
 	case !in.openSSH():
 		return in.keysFiles(ctx, names, cut(in.rep.ServerVersion)+" goes by other rules than OpenSSH and dropbear")
@@ -184,6 +189,7 @@ func (in *inside) judge(ctx context.Context) error {
 	}
 	in.keyTypes()
 	in.revocation()
+	in.certificates(ctx)
 	if err := in.keysFiles(ctx, names, in.unless(keysFileKeyword)); err != nil {
 		return err
 	}
@@ -358,7 +364,9 @@ var openSSH = regexp.MustCompile(`OpenSSH_(\d+)\.(\d+)`)
 
 func (in *inside) keyTypes() {
 	for _, key := range in.spokenOf() {
-		in.keyType(key)
+		if len(in.certs) == 0 || len(in.holders(slices.Collect(maps.Keys(in.held)), key)) > 0 {
+			in.keyType(key)
+		}
 	}
 	in.doubt("PubkeyAcceptedAlgorithms", "RequiredRSASize")
 }
@@ -414,8 +422,8 @@ func (in *inside) revocation() {
 	case in.revokedIs == listUnread:
 		in.remains = append(in.remains, fmt.Sprintf("the list %s (RevokedKeys at %s, which %s may not read)", list, s.At(), in.account.Name))
 	}
-	for _, key := range in.spokenOf() {
-		i := slices.IndexFunc(in.keys, key.Equal)
+	for _, key := range append(in.spokenOf(), in.sought()[len(in.keys):]...) { // the authorities too
+		i := slices.IndexFunc(in.sought(), key.Equal)
 		switch {
 		case i < len(in.revokedAnswers) && strings.HasSuffix(in.revokedAnswers[i], "REVOKED"):
 			in.find(unless, "key-revoked", list, hint, "ssh-keygen -Q finds the key in the list that RevokedKeys names at %s", s.At())
@@ -448,10 +456,13 @@ const sshdLog = "look in the log there: sudo journalctl -u ssh --since -10min"
 func (in *inside) unexplained() record.Record {
 	fp := in.spokenOf()[0].Fingerprint()
 	where := strings.Join(in.installed, " and ")
-	if where == "" {
+	if where == "" && len(in.certs) == 0 {
 		return failure("key-refused", fp, sshdLog, "likely: no file that could be read holds the key; what remains: %s", strings.Join(in.remains, "; "))
 	}
 	detail := "the key is in " + where + ", and its line, owners and modes are good"
+	if len(in.certs) > 0 {
+		detail = "the certificate holds, its authority is trusted, and owners and modes are good"
+	}
 	if in.server.IsDropbear() {
 		return failure("key-refused", fp, "look in the log there: logread | grep dropbear, or journalctl -t dropbear", "%s", detail)
 	}

@@ -96,7 +96,11 @@ func (in *inside) expand(names []string) []string {
 func (in *inside) keysFiles(ctx context.Context, names []string, unless string) error {
 	files := in.expand(names)
 	stray := ""
-	for _, key := range in.keys {
+	keys := in.keys
+	if len(in.certs) > 0 && len(in.holders(files, in.spokenOf()[0])) == 0 {
+		keys = in.sought() // it is the certificate that should log in
+	}
+	for _, key := range keys {
 		for _, file := range in.holders(files, key) {
 			if !slices.Contains(in.installed, file) {
 				in.installed = append(in.installed, file)
@@ -137,6 +141,8 @@ func (in *inside) keysFiles(ctx context.Context, names []string, unless string) 
 	}
 	switch {
 	case elsewhere, misnamed:
+		return nil
+	case in.installed == nil && len(in.certs) > 0: // which have been judged
 		return nil
 	case in.installed == nil:
 		return in.absent(ctx, files, findings, unless)
@@ -409,10 +415,17 @@ func (in *inside) entry(file string, n numbered, key sshkey.Public, faults []aut
 	case !e.Key.Equal(key):
 		return deaf("key-not-installed", "it is another key's")
 	}
+	if slices.ContainsFunc(e.Options, func(o authorizedkeys.Option) bool { return o.Name == "cert-authority" }) {
+		return deaf("key-not-installed", "cert-authority lets in what the key has signed, and not the key")
+	}
+	return in.restricted(at, e, func(options string) string { return again("pikeycopy -f -i -" + options) })
+}
+
+// restricted returns how to tell which option of a line keeps us out; nil if
+// none does. again is the command line that writes the line with other options.
+func (in *inside) restricted(at string, e authorizedkeys.Entry, again func(options string) string) (tell func()) {
 	for _, o := range e.Options {
 		switch o.Name {
-		case "cert-authority":
-			return deaf("key-not-installed", "cert-authority lets in what the key has signed, and not the key")
 		case "from":
 			permits, sure := in.config.Permits(o.Value)
 			if permits {
@@ -428,7 +441,7 @@ func (in *inside) entry(file string, n numbered, key sshkey.Public, faults []aut
 			}
 			return func() {
 				in.find(unless, "entry-from", at,
-					again(fmt.Sprintf("pikeycopy -f -i - --options %s", hostfs.Quote(fmt.Sprintf(`from="%s"`, in.conn.Address)))),
+					again(" --options "+hostfs.Quote(fmt.Sprintf(`from="%s"`, in.conn.Address))),
 					`from="%s", and the server sees us as %s`, o.Value, in.conn.Address)
 			}
 		case "expiry-time":
@@ -439,7 +452,7 @@ func (in *inside) entry(file string, n numbered, key sshkey.Public, faults []aut
 			if !over {
 				continue
 			}
-			hint := again("pikeycopy -f -i - --expires 90d")
+			hint := again(" --expires 90d")
 			if wrongClock(in.utc, time.Now()) {
 				hint = "set the clock there: sudo timedatectl set-ntp true"
 			}

@@ -56,7 +56,7 @@ func (in *inside) ours(e sshdlog.Event) bool {
 	case e.User == "" && e.Addr == "" && e.Port == "": // of anybody
 		return false
 	}
-	return e.Key == "" || slices.ContainsFunc(in.keys, func(k sshkey.Public) bool { return k.Fingerprint() == e.Key })
+	return e.Key == "" || slices.ContainsFunc(in.sought(), func(k sshkey.Public) bool { return k.Fingerprint() == e.Key })
 }
 
 // subject is what an event is about.

@@ -79,7 +79,7 @@ func (in *inside) readKeys(ctx context.Context) error {
 			for line := range strings.Lines(string(data)) {
 				number++
 				n := numbered{number, strings.TrimSuffix(line, "\n")}
-				if slices.ContainsFunc(in.keys, func(k sshkey.Public) bool { return len(linesWith([]numbered{n}, k)) > 0 }) {
+				if slices.ContainsFunc(in.sought(), func(k sshkey.Public) bool { return len(linesWith([]numbered{n}, k)) > 0 }) {
 					in.held[file] = append(in.held[file], n)
 				}
 			}

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"pi-key-tools/pkg/connect"
 	"pi-key-tools/pkg/hostfs"
@@ -27,6 +28,14 @@ func Local(ctx context.Context, host *connect.Host, home string, getenv func(str
 	keys := host.Keys(ctx)
 	pairs, encrypted := 0, false
 	for _, path := range keys.Looked {
+		if slices.Contains(host.Config.CertificateFiles, path) {
+			if _, err := identity.LoadCertificate(path); errors.Is(err, os.ErrNotExist) {
+				records = append(records, failure("key-missing", path, "", "CertificateFile names it, and it is not there"))
+			} else if err != nil {
+				records = append(records, failure("key-damaged", path, "", "%v", err))
+			}
+			continue
+		}
 		p, err := identity.Load(path)
 		if errors.Is(err, os.ErrNotExist) {
 			continue
@@ -41,7 +50,11 @@ func Local(ctx context.Context, host *connect.Host, home string, getenv func(str
 			continue
 		}
 		records = append(records, pair(p)...)
+		if _, err := p.Certificate(); err != nil && !errors.Is(err, os.ErrNotExist) {
+			records = append(records, failure("key-pair-mismatch", p.CertificatePath(), signAnew, "%v", err))
+		}
 	}
+	records = append(records, certified(slices.Concat(keys.Candidates, keys.Unaccepted), time.Now())...)
 	if pairs == 0 {
 		for _, p := range besides(keys.Looked) {
 			if p.Usable() {
@@ -106,6 +119,34 @@ func pair(p *identity.Pair) []record.Record {
 			"only its public half is here: %d %s %s.pub", p.Public.Bits(), p.Public.Name(), p.Path)
 	}
 	return []record.Record{r}
+}
+
+// certified are the records of the certificates that ssh would offer.
+func certified(candidates []connect.Candidate, now time.Time) []record.Record {
+	var records []record.Record
+	for _, c := range candidates {
+		cert, is, err := c.Public.Certificate()
+		if !is {
+			continue
+		}
+		r, faulty := Certificate(c.Key, cert, now)
+		switch {
+		case err != nil:
+			r = failure("key-damaged", c.Name, signAnew, "%v", err)
+		case faulty:
+		case !c.HasPrivate():
+			r = failure("key-missing", c.Name, "", "the private key that it certifies is not here")
+		default:
+			whom := strings.Join(cert.Principals, ", ")
+			if whom == "" {
+				whom = "nobody, and before OpenSSH 10.3 anybody"
+			}
+			r = record.Record{Verdict: record.OK, Cause: "cert", Subject: c.Public.Fingerprint(), Detail: fmt.Sprintf("%s %s, id %s for %s, valid %s, signed by %s",
+				c.Public.Name(), c.Name, cert.ID, whom, identity.Validity(cert, time.Local), cert.CA.Fingerprint())}
+		}
+		records = append(records, r)
+	}
+	return records
 }
 
 func agent(ctx context.Context, host *connect.Host, keys connect.Keys, encrypted bool, home string, getenv func(string) string) []record.Record {

@@ -27,6 +27,9 @@ func (j Job) Copy(ctx context.Context, host *connect.Host) []record.Record {
 		return []record.Record{*failed}
 	}
 	defer client.Close()
+	if r, dropbear := diagnose.NoCertificates(host, rep); dropbear && j.Authority {
+		return []record.Record{r}
+	}
 
 	var p *proof
 	if !j.DryRun && len(provable) > 0 {

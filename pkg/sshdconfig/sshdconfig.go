@@ -304,19 +304,25 @@ func (c *Config) KeysFiles(home string, uid int) ([]string, Setting) {
 		if strings.EqualFold(w, "none") {
 			continue
 		}
-		// sshd expands it when it reads the file, as root.
-		if w == "~" || strings.HasPrefix(w, "~/") {
-			w = "/root" + w[1:]
-		}
-		if strings.Contains(w, "%") {
-			w = strings.NewReplacer("%%", "%", "%h", home, "%u", c.conn.User, "%U", strconv.Itoa(uid)).Replace(w)
-		}
-		if !path.IsAbs(w) {
-			w = home + "/" + w
-		}
-		files = append(files, path.Clean(w))
+		files = append(files, c.Expand(w, home, uid))
 	}
 	return files, s
+}
+
+// Expand returns the path of a file of the account, as AuthorizedKeysFile and
+// AuthorizedPrincipalsFile name it (auth.c expand_authorized_keys()).
+func (c *Config) Expand(name, home string, uid int) string {
+	// sshd expands it when it reads the file, as root.
+	if name == "~" || strings.HasPrefix(name, "~/") {
+		name = "/root" + name[1:]
+	}
+	if strings.Contains(name, "%") {
+		name = strings.NewReplacer("%%", "%", "%h", home, "%u", c.conn.User, "%U", strconv.Itoa(uid)).Replace(name)
+	}
+	if !path.IsAbs(name) {
+		name = home + "/" + name
+	}
+	return path.Clean(name)
 }
 
 // Refuses returns the setting by which the server lets the account in by no
