@@ -22,6 +22,7 @@ import (
 	"pi-key-tools/pkg/destination"
 	"pi-key-tools/pkg/hostfs"
 	"pi-key-tools/pkg/identity"
+	"pi-key-tools/pkg/knownhosts"
 	"pi-key-tools/pkg/mdns"
 	"pi-key-tools/pkg/secret"
 	"pi-key-tools/pkg/session"
@@ -108,6 +109,7 @@ type Host struct {
 	refused  bool                    // it was, by the host
 	trying   *tries                  // that have let it be sent; nil if it is not
 	leave    func()                  // gives back the place at its address; nil if it has none
+	known    *[]knownhosts.Line      // of its host key; nil when they are to be looked up
 }
 
 // Host resolves a target.

@@ -3,19 +3,16 @@ package connect
 import (
 	"bytes"
 	"context"
-	"crypto/rand"
 	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"golang.org/x/crypto/ssh"
@@ -94,35 +91,6 @@ func (e *HostKeyError) file() string {
 	return "/etc/ssh/ssh_host_" + kind + "_key.pub"
 }
 
-// hostKeyFiles reads each known_hosts file once a run.
-type hostKeyFiles struct {
-	mu   sync.Mutex
-	data map[string][]byte
-}
-
-func (f *hostKeyFiles) read(path string) ([]byte, error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if data, ok := f.data[path]; ok {
-		return data, nil
-	}
-	data, err := os.ReadFile(path)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, err
-	}
-	if f.data == nil {
-		f.data = map[string][]byte{}
-	}
-	f.data[path] = data
-	return data, nil
-}
-
-func (f *hostKeyFiles) forget(path string) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	delete(f.data, path)
-}
-
 // plainAlgorithms is ssh's default order (ssh_config(5) HostKeyAlgorithms), of
 // those that x/crypto verifies. Certificates are asked for only where a
 // known_hosts line names an authority, since nothing else could trust one.
@@ -149,26 +117,15 @@ func (h *Host) hostKeyPolicy(ctx context.Context) (check func(ssh.PublicKey, net
 	if alias := h.Config.HostKeyAlias; alias != "" {
 		name = strings.ToLower(alias)
 	}
-	var files []knownhosts.File
-	for _, path := range slices.Concat(h.Config.UserKnownHostsFiles, h.Config.GlobalKnownHostsFiles) {
-		data, err := h.c.hostKeys.read(path)
-		if err != nil {
-			// ssh goes on without a file that it cannot read, and ends up
-			// refusing the host; saying why is better.
-			h.c.opt.Note(h.Target, "%v", err)
-			continue
-		}
-		files = append(files, knownhosts.File{Path: path, Data: data})
+	if h.known == nil { // for both connections of a copy: to search hashed names takes long
+		lines := h.lookup(name)
+		h.known = &lines
 	}
 	told, err := h.hostKeysTold(ctx, name, nil)
 	if err != nil {
 		return nil, nil, err
 	}
-	lines := knownhosts.Lookup(append(slices.Clip(files), told...), name)
-	var portless []knownhosts.Line
-	if h.Config.HostKeyAlias == "" && h.Config.Port != 22 {
-		portless = knownhosts.Lookup(files, knownhosts.Name(h.Config.HostName, 22))
-	}
+	lines := slices.Concat(*h.known, told)
 	// ssh leaves the order alone where HostKeyAlgorithms is set outright; a
 	// key that is known is asked for first here all the same, since another
 	// one would look like a change.
@@ -193,11 +150,26 @@ func (h *Host) hostKeyPolicy(ctx context.Context) (check func(ssh.PublicKey, net
 			if err != nil {
 				return err
 			}
-			lines = knownhosts.Lookup(append(slices.Clip(files), told...), name)
+			lines = slices.Concat(*h.known, told)
 		}
-		return h.checkHostKey(name, lines, portless, key, remote)
+		return h.checkHostKey(name, lines, key, remote)
 	}
 	return check, knownhosts.Algorithms(lines, defaults), nil
+}
+
+// lookup returns what ssh's files have of a name.
+func (h *Host) lookup(name string) (lines []knownhosts.Line) {
+	for _, path := range slices.Concat(h.Config.UserKnownHostsFiles, h.Config.GlobalKnownHostsFiles) {
+		file, err := h.c.hostKeys.file(path)
+		if err != nil {
+			// ssh goes on without a file that it cannot read, and ends up
+			// refusing the host; saying why is better.
+			h.c.opt.Note(h.Target, "%v", err)
+			continue
+		}
+		lines = append(lines, file.lookup(name)...)
+	}
+	return lines
 }
 
 // A HostsCommandError means that KnownHostsCommand failed. As with ssh, no host
@@ -222,7 +194,7 @@ const maxTold = 16 << 20
 
 // hostKeysTold are the lines that KnownHostsCommand has of a name: for the order
 // in which to ask for keys, and once more for the key that the host shows.
-func (h *Host) hostKeysTold(ctx context.Context, name string, key ssh.PublicKey) ([]knownhosts.File, error) {
+func (h *Host) hostKeysTold(ctx context.Context, name string, key ssh.PublicKey) ([]knownhosts.Line, error) {
 	if h.Config.KnownHostsCommand == "" {
 		return nil, nil
 	}
@@ -260,14 +232,14 @@ func (h *Host) hostKeysTold(ctx context.Context, name string, key ssh.PublicKey)
 	if err = errors.Join(err, cmd.Wait()); err != nil {
 		return nil, &HostsCommandError{err, strings.TrimSpace(said.text())}
 	}
-	return []knownhosts.File{{Path: "KnownHostsCommand", Data: data}}, nil
+	return knownhosts.LookupOnce(knownhosts.File{Path: "KnownHostsCommand", Data: data}, name), nil
 }
 
 // ErrAlgorithms means that ssh_config leaves no host key algorithm that can be
 // verified here.
 var ErrAlgorithms = errors.New("none of the host key algorithms can be verified here")
 
-func (h *Host) checkHostKey(name string, lines, portless []knownhosts.Line, key ssh.PublicKey, remote net.Addr) error {
+func (h *Host) checkHostKey(name string, lines []knownhosts.Line, key ssh.PublicKey, remote net.Addr) error {
 	shown, ca := opaque(key), sshkey.Public{}
 	if cert, ok := key.(*ssh.Certificate); ok {
 		shown = opaque(cert.Key)
@@ -279,10 +251,10 @@ func (h *Host) checkHostKey(name string, lines, portless []knownhosts.Line, key 
 		}
 	}
 	status, said := knownhosts.Judge(lines, shown, ca)
-	if status == knownhosts.Unknown {
+	if status == knownhosts.Unknown && h.Config.HostKeyAlias == "" && h.Config.Port != 22 {
 		// sshconnect.c check_host_key(): the name without the port counts, if
 		// it has this very key.
-		if s, l := knownhosts.Judge(portless, shown, ca); s == knownhosts.Known || s == knownhosts.Revoked {
+		if s, l := knownhosts.Judge(h.lookup(knownhosts.Name(h.Config.HostName, 22)), shown, ca); s == knownhosts.Known || s == knownhosts.Revoked {
 			status, said = s, l
 		}
 	}
@@ -373,6 +345,7 @@ func (h *Host) revoked(keys ...sshkey.Public) (*knownhosts.Line, error) {
 // it goes into every file of the user's that has another, and under the
 // address too, which older versions of ssh wrote beside the name.
 func (h *Host) trust(e *HostKeyError, remote net.Addr, replace bool) error {
+	h.known = nil
 	paths := slices.DeleteFunc(slices.Clone(h.Config.UserKnownHostsFiles), func(path string) bool { return path == os.DevNull || path == "none" })
 	if len(paths) == 0 {
 		return nil
@@ -397,38 +370,26 @@ func (h *Host) trust(e *HostKeyError, remote net.Addr, replace bool) error {
 		if err := h.remember(path, e, remote, replace); err != nil {
 			return fmt.Errorf("remembering the host key: %w", err)
 		}
-		h.c.hostKeys.forget(path)
 		h.c.opt.Note(h.Target, "%s: added %s %s of %s", path, e.Shown.Name(), e.Shown.Fingerprint(), e.Name)
 	}
 	return nil
 }
 
 func (h *Host) remember(path string, e *HostKeyError, remote net.Addr, replace bool) error {
-	salt := func() []byte {
-		b := make([]byte, 20)
-		rand.Read(b) // never fails (crypto/rand)
-		return b
-	}
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return err
 	}
+	if !replace {
+		return h.c.hostKeys.add(path, &newcomer{e: e, hash: h.Config.HashKnownHosts})
+	}
+	defer h.c.hostKeys.forget(path)
 	return hostfs.Replace(path, 0o600, func(old []byte) ([]byte, error) {
-		judge := func(data []byte, name string) (knownhosts.Status, []knownhosts.Line) {
-			return knownhosts.Judge(knownhosts.Lookup([]knownhosts.File{{Path: path, Data: data}}, name), e.Shown, sshkey.Public{})
-		}
-		if !replace {
-			// Another connection may have met the host since we looked.
-			if status, said := judge(old, e.Name); status == knownhosts.Changed || status == knownhosts.Revoked {
-				e.Status, e.Lines = status, said
-				return nil, e
-			}
-			return knownhosts.Append(old, []string{e.Name}, e.Shown, h.Config.HashKnownHosts, salt), nil
-		}
-		data := knownhosts.Replace(old, []string{e.Name}, e.Shown, h.Config.HashKnownHosts, salt)
+		data := knownhosts.Replace(old, []string{e.Name}, e.Shown, h.Config.HashKnownHosts, newSalt)
 		if tcp, ok := remote.(*net.TCPAddr); ok && h.Config.ProxyJump == "" && h.Config.ProxyCommand == "" {
 			address := knownhosts.Name(tcp.IP.String(), tcp.Port)
-			if status, _ := judge(data, address); address != e.Name && status == knownhosts.Changed {
-				data = knownhosts.Replace(data, []string{address}, e.Shown, h.Config.HashKnownHosts, salt)
+			said := knownhosts.LookupOnce(knownhosts.File{Path: path, Data: data}, address)
+			if status, _ := knownhosts.Judge(said, e.Shown, sshkey.Public{}); address != e.Name && status == knownhosts.Changed {
+				data = knownhosts.Replace(data, []string{address}, e.Shown, h.Config.HashKnownHosts, newSalt)
 			}
 		}
 		return data, nil

@@ -20,24 +20,31 @@ func Append(data []byte, names []string, key sshkey.Public, hash bool, salt func
 		if name = lower(name); !writable(name) || slices.Contains(missing, name) {
 			continue
 		}
-		said := slices.ContainsFunc(Lookup([]File{{Data: data}}, name), func(l Line) bool {
+		said := slices.ContainsFunc(LookupOnce(File{Data: data}, name), func(l Line) bool {
 			return l.Marker == "" && l.Key.Equal(key)
 		})
 		if !said {
 			missing = append(missing, name)
 		}
 	}
-	if len(missing) == 0 {
+	return Add(slices.Clone(data), missing, key, hash, salt)
+}
+
+// Add is Append for names of which the caller knows that they are to be added.
+// Like append it may write behind data.
+func Add(data []byte, names []string, key sshkey.Public, hash bool, salt func() []byte) []byte {
+	names = slices.DeleteFunc(slices.Clone(names), func(name string) bool { return !writable(name) })
+	if len(names) == 0 {
 		return data
 	}
-	hosts := []string{strings.Join(missing, ",")}
+	hosts := []string{strings.Join(names, ",")}
 	if hash {
 		hosts = hosts[:0]
-		for _, name := range missing {
+		for _, name := range names {
 			hosts = append(hosts, hashName(name, salt()))
 		}
 	}
-	out := slices.Clone(data)
+	out := data
 	if len(out) > 0 && out[len(out)-1] != '\n' {
 		out = append(out, '\n')
 	}

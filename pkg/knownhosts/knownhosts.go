@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 
+	"pi-key-tools/pkg/pattern"
 	"pi-key-tools/pkg/sshkey"
 )
 
@@ -43,31 +44,87 @@ func Name(host string, port int) string {
 	return "[" + host + "]:" + strconv.Itoa(port)
 }
 
-// Lookup returns the lines of the files that match the name (see Name), in
-// their order: hashed ones, wildcards and negation as ssh does it. A line that
-// cannot be read is skipped. A well-formed key of an unknown type is kept: the
-// host is known, if only to a newer ssh.
-//
-// ssh asks once more without the port when no line has "[host]:port", and then
-// takes only a key that it knows; that is for the caller to do.
-func Lookup(files []File, name string) []Line {
-	name = lower(name)
-	var found []Line
-	for _, f := range files {
-		number := 0
-		for text := range strings.Lines(string(f.Data)) {
-			number++
-			l, ok := split(text)
-			if !ok || !matchHosts(name, l.hosts) {
-				continue
+// An Index is a File that is ready to be asked for many hosts: a line that names
+// its hosts in clear is looked at only when one of them is asked for.
+type Index struct {
+	path   string
+	lines  []line
+	named  map[string][]int // by a name: the lines that have it
+	wild   []int            // lines with a pattern
+	hashed []hashed
+}
+
+// NewIndex reads a file. A line that cannot be read is skipped.
+func NewIndex(f File) *Index {
+	x := &Index{path: f.Path, named: map[string][]int{}}
+	number := 0
+	for text := range strings.Lines(string(f.Data)) {
+		number++
+		l, ok := split(text)
+		if !ok {
+			continue
+		}
+		i := len(x.lines)
+		l.number = number
+		x.lines = append(x.lines, l)
+		switch {
+		case strings.HasPrefix(l.hosts, "|"):
+			if h, ok := readHash(l.hosts); ok {
+				h.line = i
+				x.hashed = append(x.hashed, h)
 			}
-			if key, err := sshkey.ParseLenient(l.key); err == nil {
-				found = append(found, Line{f.Path, number, l.marker, key})
+		case strings.ContainsAny(l.hosts, "*?!") || len(l.hosts) > maxNames:
+			x.lines[i].hosts = lower(l.hosts)
+			x.wild = append(x.wild, i)
+		default:
+			for name := range strings.SplitSeq(strings.TrimSuffix(lower(l.hosts), ","), ",") {
+				x.named[name] = append(x.named[name], i)
 			}
+		}
+	}
+	return x
+}
+
+// maxNames is how long a list of names may be of which no length matters; see
+// pattern.MatchList.
+const maxNames = 1000
+
+// lookup adds the lines that match the name, in lower case, to found.
+func (x *Index) lookup(name string, found []Line) []Line {
+	matching := slices.Clone(x.named[name])
+	for _, i := range x.wild {
+		if pattern.MatchList(name, x.lines[i].hosts) == pattern.Matched {
+			matching = append(matching, i)
+		}
+	}
+	matching = appendHashed(matching, x.hashed, name)
+	slices.Sort(matching)
+	for _, i := range slices.Compact(matching) { // a line may say a name twice
+		l := x.lines[i]
+		if key, err := sshkey.ParseLenient(l.key); err == nil {
+			found = append(found, Line{x.path, l.number, l.marker, key})
 		}
 	}
 	return found
 }
+
+// Lookup returns the lines of the files that match the name (see Name), in
+// their order: hashed ones, wildcards and negation as ssh does it. A well-formed
+// key of an unknown type is kept: the host is known, if only to a newer ssh.
+//
+// ssh asks once more without the port when no line has "[host]:port", and then
+// takes only a key that it knows; that is for the caller to do.
+func Lookup(files []*Index, name string) []Line {
+	name = lower(name)
+	var found []Line
+	for _, x := range files {
+		found = x.lookup(name, found)
+	}
+	return found
+}
+
+// LookupOnce is Lookup in a file that is asked for one host.
+func LookupOnce(f File, name string) []Line { return Lookup([]*Index{NewIndex(f)}, name) }
 
 // A Status is what known_hosts says of a key that a host has shown.
 type Status int

@@ -203,7 +203,7 @@ func TestLookupAgainstSSHKeygen(t *testing.T) {
 			}
 		}
 		var got []string
-		for _, l := range Lookup([]File{{path, data}}, name) {
+		for _, l := range LookupOnce(File{path, data}, name) {
 			mark := map[string]string{MarkerCA: " CA", MarkerRevoked: " REVOKED"}[l.Marker]
 			got = append(got, strconv.Itoa(l.Number)+mark)
 		}
@@ -221,10 +221,13 @@ func TestLookupAgainstSSHKeygen(t *testing.T) {
 }
 
 func TestLookup(t *testing.T) {
-	files := []File{
-		{"one", []byte("pi " + text(future) + "\npi " + text(edA) + " its comment\r\n")},
+	var files []*Index
+	for _, f := range []File{
+		{"one", []byte("pi " + text(future) + "\npi,PI " + text(edA) + " its comment\r\n")},
 		{"empty", nil},
 		{"two", []byte("@revoked p? " + text(edB))},
+	} {
+		files = append(files, NewIndex(f))
 	}
 	got := Lookup(files, "PI")
 	a := edA
@@ -276,7 +279,7 @@ func TestJudge(t *testing.T) {
 		{"a torn certificate", "@revoked h " + text(edA) + "\n@cert-authority h " + text(edC), torn, edC, Known, []int{2}},
 		{"a CA as plain key, revoked as CA", "@revoked h " + text(edC), edC, none, Revoked, []int{1}},
 	} {
-		status, by := Judge(Lookup([]File{{Data: []byte(c.lines)}}, "h"), c.key, c.ca)
+		status, by := Judge(LookupOnce(File{Data: []byte(c.lines)}, "h"), c.key, c.ca)
 		var numbers []int
 		for _, l := range by {
 			numbers = append(numbers, l.Number)
@@ -335,7 +338,7 @@ func TestAlgorithmsAgainstSSH(t *testing.T) {
 				want = "as they are"
 			}
 		}
-		got := Algorithms(Lookup([]File{{Data: []byte(file)}}, "h"), defaults)
+		got := Algorithms(LookupOnce(File{Data: []byte(file)}, "h"), defaults)
 		sorted := func(s []string) []string { s = slices.Clone(s); slices.Sort(s); return s }
 		switch {
 		case want == "":
@@ -449,7 +452,7 @@ func FuzzEdit(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data, name string, hash bool) {
 		name = lower(name)
 		say := func(data []byte, name string) (plain, marked []string) {
-			for _, l := range Lookup([]File{{Data: data}}, name) {
+			for _, l := range LookupOnce(File{Data: data}, name) {
 				if l.Marker == "" {
 					plain = append(plain, text(l.Key))
 				} else {
@@ -495,7 +498,7 @@ func FuzzEdit(f *testing.F) {
 		// Every line that does not speak of the name is there, in order.
 		rest := string(rep)
 		for l := range strings.Lines(data) {
-			if len(Lookup([]File{{Data: []byte(l)}}, name)) > 0 {
+			if len(LookupOnce(File{Data: []byte(l)}, name)) > 0 {
 				continue
 			}
 			_, after, ok := strings.Cut(rest, strings.TrimSuffix(l, "\n")+"\n")

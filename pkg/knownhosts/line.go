@@ -18,6 +18,7 @@ type line struct {
 	hosts  string // "name,pattern,!pattern" or "|1|salt|hash"
 	start  int
 	key    string // "type base64 comment"; may be anything
+	number int    // in its file, from 1
 }
 
 // split takes a line apart. It is not ok for what says nothing of any host:
@@ -63,26 +64,68 @@ func split(text string) (l line, ok bool) {
 // match.c match_hostname().
 func matchHosts(name, hosts string) bool {
 	if strings.HasPrefix(hosts, "|") {
-		return matchHash(name, hosts)
+		h, ok := readHash(hosts)
+		return ok && appendHashed(nil, []hashed{h}, name) != nil
 	}
 	return pattern.MatchList(name, lower(hosts)) == pattern.Matched
 }
 
 const hashMagic = "|1|"
 
-// matchHash compares as text, as ssh does, so that only what ssh would write
-// for the salt matches.
-func matchHash(name, hosts string) bool {
-	encoded, _, _ := strings.Cut(strings.TrimPrefix(hosts, hashMagic), "|")
-	salt, err := base64.StdEncoding.DecodeString(encoded)
-	return err == nil && len(salt) == sha1.Size && hashName(name, salt) == hosts
+// A hashed is the host part of a line that HashKnownHosts wrote.
+type hashed struct {
+	salt, sum [sha1.Size]byte
+	line      int
+}
+
+// readHash takes only what ssh would write for the salt: ssh compares as text.
+func readHash(hosts string) (h hashed, ok bool) {
+	salt, sum, _ := strings.Cut(strings.TrimPrefix(hosts, hashMagic), "|")
+	for _, part := range []struct {
+		text string
+		into *[sha1.Size]byte
+	}{{salt, &h.salt}, {sum, &h.sum}} {
+		b, err := base64.StdEncoding.DecodeString(part.text)
+		if err != nil || len(b) != sha1.Size {
+			return hashed{}, false
+		}
+		copy(part.into[:], b)
+	}
+	return h, hashText(h.salt[:], h.sum[:]) == hosts
+}
+
+func hashText(salt, sum []byte) string {
+	return hashMagic + base64.StdEncoding.EncodeToString(salt) + "|" + base64.StdEncoding.EncodeToString(sum)
+}
+
+// appendHashed adds those lines that speak of name, which no index tells. What
+// crypto/hmac would do (RFC 2104) is done by hand: it makes two hashes anew for
+// each salt, and there is one salt a line.
+func appendHashed(matching []int, lines []hashed, name string) []int {
+	inner := append(make([]byte, sha1.BlockSize, sha1.BlockSize+len(name)), name...)
+	var outer [sha1.BlockSize + sha1.Size]byte
+	for _, h := range lines {
+		for i := range sha1.BlockSize {
+			b := byte(0)
+			if i < len(h.salt) {
+				b = h.salt[i]
+			}
+			inner[i], outer[i] = b^0x36, b^0x5c
+		}
+		sum := sha1.Sum(inner)
+		copy(outer[sha1.BlockSize:], sum[:])
+		if sha1.Sum(outer[:]) == h.sum {
+			matching = append(matching, h.line)
+		}
+	}
+	return matching
 }
 
 // hashName returns a name as HashKnownHosts writes it.
 func hashName(name string, salt []byte) string {
 	mac := hmac.New(sha1.New, salt)
 	mac.Write([]byte(name))
-	return hashMagic + base64.StdEncoding.EncodeToString(salt) + "|" + base64.StdEncoding.EncodeToString(mac.Sum(nil))
+	return hashText(salt, mac.Sum(nil))
 }
 
 // lower is ssh's lowercase(): ASCII only.
