@@ -256,7 +256,8 @@ func (h *Host) Keys(ctx context.Context, extra ...string) Keys {
 	var files []Candidate
 	for i, path := range slices.Concat(extra, h.Config.IdentityFiles) {
 		keys.Looked = append(keys.Looked, path)
-		p, err := h.c.pair(path)
+		s := h.c.pair(path)
+		p, err := s.pair, s.err
 		if err != nil {
 			h.c.opt.Trace(1, h.Target, "%s: %v", path, err)
 			continue
@@ -276,7 +277,7 @@ func (h *Host) Keys(ctx context.Context, extra ...string) Keys {
 			continue
 		}
 		files = append(files, c)
-		if cert, err := p.Certificate(); err == nil && len(h.Config.CertificateFiles) == 0 {
+		if cert, err := s.cert(); err == nil && len(h.Config.CertificateFiles) == 0 {
 			c.Public = identity.PublicOf(cert)
 			files = append(files, c)
 		} else if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -417,12 +418,13 @@ func unlessRestricted(agent, file func(context.Context, session.Exchange) (ssh.S
 type pairState struct {
 	pair   *identity.Pair
 	err    error
+	cert   func() (*ssh.Certificate, error)
 	turn   chan struct{} // held by who opens it, so that a passphrase is asked once for all targets
 	signer ssh.Signer
 }
 
 func newPairState(p *identity.Pair, err error) *pairState {
-	return &pairState{pair: p, err: err, turn: make(chan struct{}, 1)}
+	return &pairState{pair: p, err: err, cert: sync.OnceValues(p.Certificate), turn: make(chan struct{}, 1)}
 }
 
 // wait takes the turn. The target's clock stands still meanwhile: somebody is
@@ -440,7 +442,7 @@ func (s *pairState) wait(ctx context.Context) error {
 	}
 }
 
-func (c *Connector) pair(path string) (*identity.Pair, error) {
+func (c *Connector) pair(path string) *pairState {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	s, ok := c.pairs[path]
@@ -448,7 +450,7 @@ func (c *Connector) pair(path string) (*identity.Pair, error) {
 		s = newPairState(identity.Load(path))
 		c.pairs[path] = s
 	}
-	return s.pair, s.err
+	return s
 }
 
 func (c *Connector) signer(ctx context.Context, p *identity.Pair, batch bool) (ssh.Signer, error) {

@@ -14,15 +14,22 @@ const letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_
 // Linux takes 128 KiB for one argument, and the login shell gets the whole
 // line as one. A byte takes four at worst, so that any script of 32,000 bytes
 // passes; what is longer belongs on the standard input.
-func ShellCommand(script string) string {
+func ShellCommand(script string) string { return EncodedCommand(Encode(script), "") }
+
+// Encode writes a script, or a part of one, as ShellCommand does: what many
+// commands have in common need be written only once.
+func Encode(script string) string {
 	var b strings.Builder
 	b.Grow(2*len(script) + 64)
-	b.WriteString(`exec /bin/sh -c 'eval "$(printf "`)
 	for _, c := range []byte(script) {
 		b.WriteString(encoded[c])
 	}
-	b.WriteString(`")"'`)
 	return b.String()
+}
+
+// EncodedCommand is ShellCommand of what Encode has written.
+func EncodedCommand(start, rest string) string {
+	return `exec /bin/sh -c 'eval "$(printf "` + start + rest + `")"'`
 }
 
 // encoded is how each byte is written in a format of printf(1).

@@ -84,11 +84,13 @@ func yes(b bool) string {
 
 // command is the line for the far login shell.
 func (p put) command() string {
-	// What start-up files say on the standard error is not ours either.
-	return hostfs.ShellCommand(p.variables() + "printf '%s\\n' \"$mark\" >&2\n" + compactScript())
+	return hostfs.EncodedCommand(hostfs.Encode(p.variables()), compactScript())
 }
 
-var compactScript = sync.OnceValue(func() string { return hostfs.Compact(putScript) })
+var compactScript = sync.OnceValue(func() string {
+	// What start-up files say on the standard error is not ours either.
+	return hostfs.Encode("printf '%s\\n' \"$mark\" >&2\n" + hostfs.Compact(putScript))
+})
 
 // Program is the script with these lines and this path (as for Shell) filled
 // in: a whole POSIX sh program, for a console or another tool. It says what
@@ -110,7 +112,7 @@ func (s shell) Edit(ctx context.Context, c Change) (Answer, error) {
 	dropped := false
 	for first := true; first || len(add)+len(drop) > 0; first = false {
 		p := put{path: s.path, with: c.With, keep: c.Backup && first, force: c.Force, dry: c.DryRun, mark: "pikeycopy-" + rand.Text()}
-		room := maxCommand - len(p.command())
+		room := maxCommand - len(hostfs.Encode(p.variables())) - len(compactScript()) - len(hostfs.ShellCommand(""))
 		// From the end, so that the numbers of those before it stay.
 		for len(drop) > 0 {
 			last := drop[len(drop)-1]
@@ -157,7 +159,7 @@ func (s shell) Edit(ctx context.Context, c Change) (Answer, error) {
 
 // encoded is how long a text is at worst in a command.
 func encoded(text string) int {
-	return len(hostfs.ShellCommand(hostfs.Quote(text))) - len(hostfs.ShellCommand(""))
+	return len(hostfs.Encode(hostfs.Quote(text)))
 }
 
 func (s shell) edit(ctx context.Context, p put) (Answer, error) {

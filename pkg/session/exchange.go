@@ -3,7 +3,6 @@ package session
 import (
 	"bytes"
 	"encoding/binary"
-	"strings"
 )
 
 // An Exchange is the end of a connection's first key exchange: the server's
@@ -52,9 +51,9 @@ func hostSignature(sent, hostKey []byte) []byte {
 
 // afterVersion cuts off the server's version and the lines before it.
 func afterVersion(sent []byte) ([]byte, bool) {
-	for line := range strings.Lines(string(sent)) {
+	for line := range bytes.Lines(sent) {
 		sent = sent[len(line):]
-		if strings.HasPrefix(line, "SSH-") {
+		if bytes.HasPrefix(line, []byte("SSH-")) {
 			return sent, true
 		}
 	}

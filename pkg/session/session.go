@@ -549,9 +549,9 @@ func disconnectMessage(err error) string {
 // versionLine finds "SSH-…" among the server's first lines (RFC 4253 section
 // 4.2 lets others come before it).
 func versionLine(start []byte) string {
-	for line := range strings.Lines(string(start)) {
-		if strings.HasPrefix(line, "SSH-") && strings.HasSuffix(line, "\n") {
-			return strings.TrimRight(line, "\r\n")
+	for line := range bytes.Lines(start) {
+		if bytes.HasPrefix(line, []byte("SSH-")) && bytes.HasSuffix(line, []byte("\n")) {
+			return string(bytes.TrimRight(line, "\r\n"))
 		}
 	}
 	return ""
@@ -563,12 +563,14 @@ func versionLine(start []byte) string {
 type sniffer struct {
 	net.Conn
 	in    *bufio.Reader // of Conn: x/crypto reads the version a byte at a time
-	spoke func()        // called once the version is there, and perhaps again
-	mu    sync.Mutex
-	head  []byte // no more than maxClear; than maxStart, once clear has been called
-	keyed bool   // clear has been called
-	err   error
-	wrote int // how often
+	spoke func()        // called when the version is there
+
+	mu        sync.Mutex
+	versioned bool   // it is there, and of SSH 2
+	head      []byte // no more than maxClear; than maxStart, once clear has been called
+	keyed     bool   // clear has been called
+	err       error
+	wrote     int // how often
 }
 
 const (
@@ -592,7 +594,8 @@ func (s *sniffer) writes() int {
 }
 
 func newSniffer(conn net.Conn, spoke func()) *sniffer {
-	return &sniffer{Conn: conn, in: bufio.NewReader(conn), spoke: spoke}
+	// A small buffer: reads that are larger pass it by.
+	return &sniffer{Conn: conn, in: bufio.NewReaderSize(conn, 256), spoke: spoke}
 }
 
 func (s *sniffer) Read(b []byte) (int, error) {
@@ -600,12 +603,17 @@ func (s *sniffer) Read(b []byte) (int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !s.keyed {
-		early := len(s.head) < maxStart
+		early := !s.versioned && len(s.head) < maxStart
 		s.head = append(s.head, b[:min(n, maxClear-len(s.head))]...)
-		if version := versionLine(s.head); early && version != "" {
-			s.spoke()
-			if !strings.HasPrefix(version, "SSH-2.0-") && !strings.HasPrefix(version, "SSH-1.99-") {
+		if early && bytes.IndexByte(b[:n], '\n') >= 0 {
+			version := versionLine(s.head)
+			switch {
+			case version == "":
+			case !strings.HasPrefix(version, "SSH-2.0-") && !strings.HasPrefix(version, "SSH-1.99-"):
 				return 0, ErrNotSSH2 // x/crypto would talk to it, and wait
+			default:
+				s.versioned = true
+				s.spoke()
 			}
 		}
 	}
@@ -743,10 +751,30 @@ type tail struct{ b []byte }
 
 func (t *tail) Write(p []byte) (int, error) {
 	t.b = append(t.b, p...)
+	t.cut()
+	return len(p), nil
+}
+
+// ReadFrom spares io.Copy its 32 KiB: most commands say next to nothing.
+func (t *tail) ReadFrom(r io.Reader) (total int64, err error) {
+	for {
+		t.b = slices.Grow(t.b, 512)
+		n, err := r.Read(t.b[len(t.b):cap(t.b)])
+		t.b = t.b[:len(t.b)+n]
+		t.cut()
+		total += int64(n)
+		if errors.Is(err, io.EOF) {
+			return total, nil
+		} else if err != nil {
+			return total, err
+		}
+	}
+}
+
+func (t *tail) cut() {
 	if len(t.b) > 2*maxOutput {
 		t.b = append(t.b[:0], t.b[len(t.b)-maxOutput:]...)
 	}
-	return len(p), nil
 }
 
 func (t *tail) bytes() []byte { return t.b[max(0, len(t.b)-maxOutput):] }
