@@ -49,6 +49,14 @@ func (w *traveller) file(name, content string) string {
 	return path
 }
 
+// program writes a shell script of his that can be run.
+func (w *traveller) program(name, script string) {
+	w.t.Helper()
+	if err := os.Chmod(w.file(name, "#!/bin/sh\n"+script+"\n"), 0o700); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
 // run runs one of the programs and wants its exit status.
 func (w *traveller) run(status int, stdin, program string, args ...string) (stdout, stderr string) {
 	w.t.Helper()

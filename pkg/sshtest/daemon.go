@@ -44,6 +44,9 @@ func (d *Daemon) Log() string {
 	return string(data)
 }
 
+// Stop ends the daemon and its connections before the test does.
+func (d *Daemon) Stop() { d.stop() }
+
 // StartSSHD starts OpenSSH's sshd on 127.0.0.1 with the configuration that
 // Debian ships (keyboard-interactive is off), LogLevel VERBOSE, and no file of
 // /etc/ssh. Started by root it serves every user of this machine; else the
