@@ -222,11 +222,29 @@ func (j *agentJob) added(ctx context.Context, p *identity.Pair, key sshkey.Publi
 	}
 	if how.Life > 0 {
 		r.Detail += fmt.Sprintf(", for %v", how.Life)
+		if who, _ := j.keeper(); who != "" {
+			r.Detail += "; but " + who
+		}
 	}
 	if how.Confirm {
 		r.Detail += ", to be confirmed at each use"
 	}
 	return r
+}
+
+// keeper is what an agent does with keys that ssh-agent would forget, and how
+// they go; "" for one that is not known for it. Neither gpg-agent (agent/command-ssh.c)
+// nor GNOME's (gcr-ssh-agent-service.c) tells so by itself.
+func (j *agentJob) keeper() (who, cure string) {
+	dir, base := filepath.Base(filepath.Dir(j.agent.Socket)), filepath.Base(j.agent.Socket)
+	switch {
+	case base == "S.gpg-agent.ssh":
+		return "gpg-agent keeps keys on the disk, whatever time it is given",
+			"gpg-connect-agent 'keyinfo --ssh-list --ssh-fpr=sha256' /bye names the GRIP of each, and gpg-connect-agent 'delete_key --force GRIP' /bye removes one"
+	case base == "ssh" && (dir == "keyring" || dir == "gcr"):
+		return "GNOME's agent lists every pair in ~/.ssh", "move its .pub out of ~/.ssh, and run it again"
+	}
+	return "", ""
 }
 
 func notAdded(p *identity.Pair, err error) record.Record {
@@ -291,6 +309,7 @@ func (j *agentJob) removeKeys(ctx context.Context) error {
 			}
 			if err != nil {
 				r.Verdict, r.Cause, r.Detail = record.Fail, "agent-refused", err.Error()
+				_, r.Hint = j.keeper()
 			}
 			j.Emit(r)
 		}
@@ -317,6 +336,7 @@ func (j *agentJob) clear(ctx context.Context) error {
 		r := record.Record{Verdict: record.Done, Cause: "agent-removed", Subject: key.Fingerprint(), Detail: key.Name() + " " + key.Comment}
 		if slices.ContainsFunc(left, key.Equal) {
 			r.Verdict, r.Cause, r.Detail = record.Fail, "agent-refused", "the agent says that it removed all keys, and lists it"
+			_, r.Hint = j.keeper()
 		}
 		j.Emit(r)
 	}
@@ -368,19 +388,28 @@ func (j *agentJob) turnLock(ctx context.Context) error {
 			return errors.New("the two passwords differ")
 		}
 	}
+	held, err := j.agent.Keys(ctx)
+	if err != nil {
+		return err
+	}
 	r := record.Record{Verdict: record.Done, Cause: "agent-locked", Subject: j.agent.Socket, Detail: "it lists and uses no key until pikeycheck -X"}
 	do := j.agent.Lock
 	if j.unlock {
 		r.Cause, r.Detail, do = "agent-unlocked", "it lists and uses its keys again", j.agent.Unlock
 	}
-	if err := do(ctx, word); err != nil {
+	switch err := do(ctx, word); {
+	case j.unlock && len(held) > 0: // gpg-agent and GNOME's say yes, and know no lock
+		r.Verdict, r.Cause, r.Detail = record.Fail, "agent-refused", "it was not locked: it listed its keys before"
+	case err != nil:
 		r.Verdict, r.Cause, r.Detail = record.Fail, "agent-refused", err.Error()
 		r.Hint = "is it locked already?"
 		if j.unlock {
 			r.Hint = "the password is another, or it is not locked"
 		}
-	} else if left, _ := j.agent.Keys(ctx); j.lock && len(left) > 0 {
-		r.Verdict, r.Cause, r.Detail = record.Fail, "agent-refused", "the agent says that it is locked, and lists its keys"
+	case j.lock:
+		if left, _ := j.agent.Keys(ctx); len(left) > 0 {
+			r.Verdict, r.Cause, r.Detail = record.Fail, "agent-refused", "the agent says that it is locked, and lists its keys"
+		}
 	}
 	j.Emit(r)
 	return nil

@@ -105,6 +105,13 @@ type Offer struct {
 }
 
 // A Report is what was seen of a connection, also of one that failed.
+//
+// Two things that a server tells are not in it. Its server-sig-algs (RFC 8308)
+// come encrypted, and x/crypto keeps them in a variable of its own
+// (client_auth.go clientAuthenticate()): that none of them is for a key shows as
+// Unasked. What sshd says in SSH_MSG_DEBUG after a login, such as "Ignored
+// authorized keys: bad ownership or modes", x/crypto reads and drops
+// (handshake.go readLoop()): the log there has the same words.
 type Report struct {
 	Stage         Stage
 	Began         time.Time // when the connection was begun
