@@ -45,6 +45,7 @@ type Env struct {
 	JSON    bool // --json
 
 	mu     sync.Mutex
+	line   statusLine
 	bad    bool                    // a record was fail or todo
 	outErr error                   // the first failure to write data
 	cancel context.CancelCauseFunc // ends the run when its data can go nowhere
@@ -186,6 +187,9 @@ func (env *Env) Print(data []byte) {
 	if env.outErr != nil {
 		return
 	}
+	if env.line.shown && env.DataOnTerminal() {
+		env.giveWay()
+	}
 	n, err := env.Stdout.Write(data)
 	if err == nil && n < len(data) {
 		err = io.ErrShortWrite
@@ -298,6 +302,7 @@ func (env *Env) say(format string, args ...any) {
 	for line := range strings.SplitSeq(strings.TrimSuffix(text, "\n"), "\n") {
 		b.WriteString(env.Name + ": " + escapeKeepingBackslash(line) + "\n")
 	}
+	env.giveWay()
 	// There is nobody left to tell when standard error fails.
 	_, _ = io.WriteString(env.Stderr, b.String())
 }

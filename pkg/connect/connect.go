@@ -48,6 +48,9 @@ type Options struct {
 	// one who asked.
 	Note  func(target, format string, args ...any)
 	Trace func(level int, target, format string, args ...any)
+	// Hold, if set, keeps the terminal for whoever is asked for a secret, until
+	// what it returns is called.
+	Hold func() (release func())
 }
 
 // A Connector serves all targets of one run: configuration, known_hosts, the
@@ -74,8 +77,8 @@ func New(opt Options) *Connector {
 		opt: opt,
 		resolver: &sshconfig.Resolver{Home: opt.Home, Getenv: opt.Getenv,
 			Trace: func(format string, args ...any) { opt.Trace(2, "", format, args...) }},
-		passwords:   secret.Source{File: opt.PasswordFile, Getenv: opt.Getenv},
-		passphrases: secret.Source{File: opt.PassphraseFile, Getenv: opt.Getenv},
+		passwords:   secret.Source{File: opt.PasswordFile, Getenv: opt.Getenv, Hold: opt.Hold},
+		passphrases: secret.Source{File: opt.PassphraseFile, Getenv: opt.Getenv, Hold: opt.Hold},
 		agents:      map[string]*agentState{},
 		pairs:       map[string]*pairState{},
 		neighbours:  mdns.Query,

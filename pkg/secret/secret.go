@@ -26,6 +26,9 @@ type Source struct {
 	File   string              // --password-file: any path, first line; "" for none
 	Batch  bool                // BatchMode yes: askpass and terminal are not asked
 	Getenv func(string) string // SSH_ASKPASS, SSH_ASKPASS_REQUIRE, DISPLAY, WAYLAND_DISPLAY
+	// Hold, if set, is called before somebody is asked, and what it returns
+	// after that: nobody else is to write to the terminal meanwhile.
+	Hold func() (release func())
 
 	once sync.Once
 	read chan struct{} // closed once line and err are those of the file
@@ -56,6 +59,9 @@ func (s *Source) Get(ctx context.Context, prompt string) ([]byte, error) {
 	}
 	if err := ctx.Err(); err != nil {
 		return nil, err
+	}
+	if s.Hold != nil {
+		defer s.Hold()()
 	}
 	return s.ask(ctx, record.Escape(prompt))
 }

@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"pi-key-tools/pkg/sshtest"
 )
 
 // A process with a terminal of its own is this test binary run again, since
@@ -76,14 +78,10 @@ func answer(ctx context.Context, prompt string) {
 
 // A session is such a process, and what a person at its terminal sees and does.
 type session struct {
-	t     *testing.T
-	cmd   *exec.Cmd
-	tty   *os.File // the other end of its terminal
-	slave *os.File // its terminal; held open, so that its state can be looked at
-	out   *bufio.Reader
-
-	mu     sync.Mutex
-	screen []byte
+	*sshtest.Terminal // nil if it has none
+	t                 *testing.T
+	cmd               *exec.Cmd
+	out               *bufio.Reader
 }
 
 func start(t *testing.T, what string, terminal bool, env ...string) *session {
@@ -92,9 +90,9 @@ func start(t *testing.T, what string, terminal bool, env ...string) *session {
 	s.cmd.Env = append([]string{"SECRET_TEST=" + what, "PATH=" + os.Getenv("PATH"), "GORACE=atexit_sleep_ms=0"}, env...)
 	s.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	if terminal {
-		s.openPTY()
+		s.Terminal = sshtest.OpenTerminal(t, 80)
 		s.cmd.SysProcAttr.Setctty, s.cmd.SysProcAttr.Ctty = true, 3
-		s.cmd.ExtraFiles = []*os.File{s.slave}
+		s.cmd.ExtraFiles = []*os.File{s.Slave}
 	}
 	out, err := s.cmd.StdoutPipe()
 	if err != nil {
@@ -116,64 +114,6 @@ func start(t *testing.T, what string, terminal bool, env ...string) *session {
 	return s
 }
 
-func (s *session) openPTY() {
-	s.t.Helper()
-	fd, err := unix.Open("/dev/ptmx", unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)
-	if err != nil {
-		s.t.Skipf("no pseudo-terminals here: %v", err)
-	}
-	s.tty = os.NewFile(uintptr(fd), "ptmx")
-	if err := unix.IoctlSetPointerInt(fd, unix.TIOCSPTLCK, 0); err != nil {
-		s.t.Fatal(err)
-	}
-	n, err := unix.IoctlGetInt(fd, unix.TIOCGPTN)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	s.slave, err = os.OpenFile(fmt.Sprintf("/dev/pts/%d", n), os.O_RDWR|unix.O_NOCTTY, 0)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	s.t.Cleanup(func() { s.slave.Close(); s.tty.Close() })
-	go func() {
-		buf := make([]byte, 1024)
-		for {
-			n, err := s.tty.Read(buf)
-			if err != nil {
-				return
-			}
-			s.mu.Lock()
-			s.screen = append(s.screen, buf[:n]...)
-			s.mu.Unlock()
-		}
-	}()
-}
-
-func (s *session) seen() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return string(s.screen)
-}
-
-// sees waits until the text is on the screen n times.
-func (s *session) sees(text string, n int) {
-	s.t.Helper()
-	for range 500 {
-		if strings.Count(s.seen(), text) >= n {
-			return
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
-	s.t.Fatalf("the screen shows %q, not %q %d times", s.seen(), text, n)
-}
-
-func (s *session) types(text string) {
-	s.t.Helper()
-	if _, err := s.tty.WriteString(text); err != nil {
-		s.t.Fatal(err)
-	}
-}
-
 func (s *session) says(want string) {
 	s.t.Helper()
 	if got, err := s.out.ReadString('\n'); strings.TrimSuffix(got, "\n") != want {
@@ -183,7 +123,7 @@ func (s *session) says(want string) {
 
 func (s *session) echo() bool {
 	s.t.Helper()
-	state, err := unix.IoctlGetTermios(int(s.slave.Fd()), unix.TCGETS)
+	state, err := unix.IoctlGetTermios(int(s.Slave.Fd()), unix.TCGETS)
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -202,26 +142,26 @@ func TestTerminal(t *testing.T) {
 		"wrong\x15hunter2\n":   `"hunter2"`, // ^U
 	} {
 		s := start(t, "one", true)
-		s.sees("\rprompt: ", 1)
+		s.Sees("\rprompt: ", 1)
 		if s.echo() {
 			t.Error("echo is on")
 		}
-		s.types(typed)
+		s.Types(typed)
 		s.says(want)
 		if !s.echo() {
 			t.Error("echo stays off")
 		}
-		s.sees("\r\n", 1)
-		if strings.Contains(s.seen(), "hunter2") {
-			t.Errorf("the screen shows %q", s.seen())
+		s.Sees("\r\n", 1)
+		if strings.Contains(s.Seen(), "hunter2") {
+			t.Errorf("the screen shows %q", s.Seen())
 		}
 	}
 }
 
 func TestTerminalPromptIsEscaped(t *testing.T) {
 	s := start(t, "escapes", true)
-	s.sees(`pi\x1b[2J\n\xc2\x9b: `, 1)
-	s.types("\n")
+	s.Sees(`pi\x1b[2J\n\xc2\x9b: `, 1)
+	s.Types("\n")
 	s.says(`""`)
 }
 
@@ -232,19 +172,19 @@ func TestTerminalCalledOff(t *testing.T) {
 			env = []string{"SECRET_TEST_LIMIT=300ms"}
 		}
 		s := start(t, what, true, env...)
-		s.sees("prompt: ", 1)
-		s.types("half a secret")
+		s.Sees("prompt: ", 1)
+		s.Types("half a secret")
 		if what == "interrupted" {
-			s.types("\x03")
+			s.Types("\x03")
 		}
 		s.says("called off")
 		if !s.echo() {
 			t.Errorf("%s: echo stays off", what)
 		}
 		// Nothing is left for a shell to run.
-		s.types("\n")
+		s.Types("\n")
 		buf := make([]byte, 100)
-		if n, err := s.slave.Read(buf); string(buf[:n]) != "\n" {
+		if n, err := s.Slave.Read(buf); string(buf[:n]) != "\n" {
 			t.Errorf("%s: the next reader gets %q, %v", what, buf[:n], err)
 		}
 	}
@@ -253,12 +193,12 @@ func TestTerminalCalledOff(t *testing.T) {
 func TestTerminalTakesTurns(t *testing.T) {
 	s := start(t, "together", true)
 	for i, word := range []string{"one", "two", "three"} {
-		s.sees("prompt: ", i+1)
+		s.Sees("prompt: ", i+1)
 		time.Sleep(2 * pause)
-		if n := strings.Count(s.seen(), "prompt: "); n != i+1 {
+		if n := strings.Count(s.Seen(), "prompt: "); n != i+1 {
 			t.Fatalf("%d prompts at once", n-i)
 		}
-		s.types(word + "\n")
+		s.Types(word + "\n")
 		s.says(`"` + word + `"`)
 	}
 }
@@ -266,8 +206,8 @@ func TestTerminalTakesTurns(t *testing.T) {
 func TestTerminalAfterACalledOffPrompt(t *testing.T) {
 	s := start(t, "after", true, "SECRET_TEST_LIMIT=100ms")
 	s.says("called off")
-	s.sees("second: ", 1)
-	s.types("hunter2\n")
+	s.Sees("second: ", 1)
+	s.Types("hunter2\n")
 	s.says(`"hunter2"`)
 }
 
@@ -275,9 +215,9 @@ func TestTerminalAfterACalledOffPrompt(t *testing.T) {
 func TestTerminalQuit(t *testing.T) {
 	for _, typed := range []bool{true, false} {
 		s := start(t, "one", true)
-		s.sees("prompt: ", 1)
+		s.Sees("prompt: ", 1)
 		if typed {
-			s.types("half\x1c")
+			s.Types("half\x1c")
 		} else if err := s.cmd.Process.Signal(syscall.SIGQUIT); err != nil {
 			t.Fatal(err)
 		}
@@ -291,10 +231,10 @@ func TestTerminalQuit(t *testing.T) {
 // ^Z does not stop the process, which would leave echo off.
 func TestTerminalIsNotLeft(t *testing.T) {
 	s := start(t, "one", true)
-	s.sees("prompt: ", 1)
-	s.types("hunter2\x1a\n")
+	s.Sees("prompt: ", 1)
+	s.Types("hunter2\x1a\n")
 	s.says(`"hunter2\x1a"`)
-	state, err := unix.IoctlGetTermios(int(s.slave.Fd()), unix.TCGETS)
+	state, err := unix.IoctlGetTermios(int(s.Slave.Fd()), unix.TCGETS)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -333,15 +273,15 @@ func TestWhoIsAsked(t *testing.T) {
 		}
 		s := start(t, "one", true, c.env...)
 		if c.with == tty {
-			s.sees("prompt: ", 1)
-			s.types("from tty\n")
+			s.Sees("prompt: ", 1)
+			s.Types("from tty\n")
 		}
 		s.says(c.with)
 		if !s.echo() {
 			t.Errorf("%q: echo stays off", c.env)
 		}
-		if c.with != tty && strings.Contains(s.seen(), "prompt") {
-			t.Errorf("%q: the terminal shows %q", c.env, s.seen())
+		if c.with != tty && strings.Contains(s.Seen(), "prompt") {
+			t.Errorf("%q: the terminal shows %q", c.env, s.Seen())
 		}
 		s = start(t, "one", false, c.env...)
 		s.says(c.without)

@@ -147,23 +147,29 @@ func (o *Options) Run(ctx context.Context, env *cli.Env, operands []Target, work
 			env.Emit(r)
 		}
 	}
-	lines := o.once(env, all(ctx, operands, list, &readErr))
-	fleet.Run(lines, o.jobs(env), o.KeepOrder, func(line destination.Line) []record.Record {
-		if o.passes(line) {
-			return []record.Record{*line.Record}
+	var p *progress
+	if !env.Quiet && (o.Hosts != "" || len(operands) > 1) {
+		total := 0
+		if n := targetsIn(list); n > 0 || list == nil {
+			total = n + len(operands)
 		}
-		seconds := cli.Stopwatch()
-		records := o.one(ctx, env, connector, line, work)
-		target := line.Text
-		if line.Err != nil {
-			target = password.ReplaceAllString(target, ":...@") // ssh://user:password@host
+		p = newProgress(env, total)
+	}
+	lines := p.counted(o.once(env, p, all(ctx, operands, list, &readErr)))
+	fleet.Run(lines, o.jobs(env), o.KeepOrder, func(line destination.Line) []outcome {
+		end := p.begin(line.Text)
+		records := o.records(ctx, env, connector, line, work)
+		end(records)
+		return []outcome{{line, records}}
+	}, func(of outcome) {
+		for _, r := range of.records {
+			emit(r)
 		}
-		for i := range records {
-			records[i].Target = target
-			records[i].Seconds = seconds()
+		if !o.passes(of.line) {
+			p.tell(of.line.Text, of.records)
 		}
-		return records
-	}, emit)
+	})
+	p.end()
 	if unbegun > 0 {
 		env.Errorf("", "%d of the targets were not begun; each has a record fail interrupted", unbegun)
 	}
@@ -178,6 +184,31 @@ func (o *Options) Run(ctx context.Context, env *cli.Env, operands []Target, work
 		return fmt.Errorf("--hosts %s: no target in the list", o.Hosts)
 	}
 	return cli.Usagef("no target given")
+}
+
+// An outcome is what came of a line of the list.
+type outcome struct {
+	line    destination.Line
+	records []record.Record
+}
+
+// records does the work on a line of the list, and fills in of what target the
+// records are.
+func (o *Options) records(ctx context.Context, env *cli.Env, connector *connect.Connector, line destination.Line, work func(context.Context, *connect.Host) []record.Record) []record.Record {
+	if o.passes(line) {
+		return []record.Record{*line.Record}
+	}
+	seconds := cli.Stopwatch()
+	records := o.one(ctx, env, connector, line, work)
+	target := line.Text
+	if line.Err != nil {
+		target = password.ReplaceAllString(target, ":...@") // ssh://user:password@host
+	}
+	for i := range records {
+		records[i].Target = target
+		records[i].Seconds = seconds()
+	}
+	return records
 }
 
 // Side calls do with what holds on this side for a host that nobody has
@@ -222,7 +253,7 @@ func (o *Options) passes(line destination.Line) bool {
 // lines that name none, are left in. Of the targets so far half a SHA-256 each is
 // kept: of a list without end, the memory grows with the targets in it, but by
 // some thirty bytes, and two texts that have the same are not to be met with.
-func (o *Options) once(env *cli.Env, lines iter.Seq[destination.Line]) iter.Seq[destination.Line] {
+func (o *Options) once(env *cli.Env, p *progress, lines iter.Seq[destination.Line]) iter.Seq[destination.Line] {
 	return func(yield func(destination.Line) bool) {
 		noted := map[[16]byte]bool{} // by target: that it was named again has been said
 		for line := range lines {
@@ -235,6 +266,7 @@ func (o *Options) once(env *cli.Env, lines iter.Seq[destination.Line]) iter.Seq[
 					env.Notef(line.Text, "named more than once, taken once")
 				}
 				if again {
+					p.of(func(total int) int { return max(0, total-1) })
 					continue
 				}
 			}
@@ -268,7 +300,7 @@ func (o *Options) connector(env *cli.Env) (*connect.Connector, error) {
 		return nil, err
 	}
 	o.Connect.Home, o.Connect.Getenv = home, env.Getenv
-	o.Connect.Note, o.Connect.Trace = env.Notef, env.Tracef
+	o.Connect.Note, o.Connect.Trace, o.Connect.Hold = env.Notef, env.Tracef, env.HoldStatus
 	return connect.New(o.Connect), nil
 }
 

@@ -1,0 +1,82 @@
+package cli
+
+import (
+	"io"
+	"os"
+	"strconv"
+
+	"golang.org/x/term"
+)
+
+// A statusLine is the one that stands below all others on the terminal that
+// standard error is, if it is one, and is drawn over. All of it is held by
+// Env.mu.
+type statusLine struct {
+	shown bool
+	held  int // by whoever has the line for something else
+}
+
+// StatusWidth returns how many columns a status line may have, or 0 if there is
+// to be none: with -q, and where standard error is no terminal, or one that
+// cannot go back over a line (TERM is dumb).
+func (env *Env) StatusWidth() int {
+	f, ok := env.Stderr.(*os.File)
+	if kind := env.Getenv("TERM"); env.Quiet || !ok || kind == "" || kind == "dumb" || !term.IsTerminal(int(f.Fd())) {
+		return 0
+	}
+	width, _, err := term.GetSize(int(f.Fd()))
+	if err != nil || width <= 0 {
+		width = 80
+	}
+	if n, err := strconv.Atoi(env.Getenv("COLUMNS")); err == nil && n > 0 {
+		width = min(width, n)
+	}
+	return width - 1 // what reaches the last column may wrap
+}
+
+// Status draws the status line, which StatusWidth has allowed, in place of the
+// one before; "" takes it away. It gives way to messages and to data that goes
+// to a terminal too, and comes back when it is drawn again. A run in the
+// background draws none over what its shell does meanwhile.
+func (env *Env) Status(line string) {
+	env.mu.Lock()
+	defer env.mu.Unlock()
+	if f, ok := env.Stderr.(*os.File); line == "" || env.line.held > 0 || ok && !foreground(int(f.Fd())) {
+		env.giveWay()
+		return
+	}
+	_, _ = io.WriteString(env.Stderr, "\r"+line+eraseRest)
+	env.line.shown = true
+}
+
+// eraseRest is EL of ECMA-48, which every terminal obeys that is not dumb.
+const eraseRest = "\x1b[K"
+
+// giveWay takes the status line away. The caller holds env.mu.
+func (env *Env) giveWay() {
+	if env.line.shown {
+		_, _ = io.WriteString(env.Stderr, "\r"+eraseRest)
+		env.line.shown = false
+	}
+}
+
+// HoldStatus keeps the status line away until release is called, as while
+// somebody is asked for a secret on the same terminal.
+func (env *Env) HoldStatus() (release func()) {
+	env.mu.Lock()
+	defer env.mu.Unlock()
+	env.giveWay()
+	env.line.held++
+	return func() {
+		env.mu.Lock()
+		defer env.mu.Unlock()
+		env.line.held--
+	}
+}
+
+// DataOnTerminal reports whether standard output is a terminal, which then is
+// most likely that of the status line.
+func (env *Env) DataOnTerminal() bool {
+	f, ok := env.Stdout.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
+}
