@@ -114,20 +114,22 @@ func Run(env *Env, run func(context.Context, *Env) error) int {
 }
 
 func (env *Env) status(ctx context.Context, err error) int {
+	env.mu.Lock()
+	outErr, bad := env.outErr, env.bad
+	env.mu.Unlock()
+	if outErr != nil { // of a run that is interrupted too: whoever read it may be gone as well
+		env.Errorf("", "standard output: %v", plainPathError(outErr))
+		env.Hintf("what was not written is lost to the reader; run the command again")
+	}
 	var sig SignalError
 	if errors.As(context.Cause(ctx), &sig) {
 		env.Errorf("", "%v", sig)
 		return 128 + int(sig.Signal)
 	}
-	env.mu.Lock()
-	outErr, bad := env.outErr, env.bad
-	env.mu.Unlock()
 	switch {
 	case errors.Is(err, errAnswered) && outErr == nil:
 		return StatusOK
 	case outErr != nil:
-		env.Errorf("", "standard output: %v", plainPathError(outErr))
-		env.Hintf("what was not written is lost to the reader; run the command again")
 		return StatusTrouble
 	case err != nil:
 		env.Report(err)

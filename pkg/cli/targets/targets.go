@@ -171,7 +171,7 @@ func (o *Options) Run(ctx context.Context, env *cli.Env, operands []Target, work
 	})
 	p.end()
 	if unbegun > 0 {
-		env.Errorf("", "%d of the targets were not begun; each has a record fail interrupted", unbegun)
+		env.Errorf("", "targets that were not begun: %d, each with a record fail interrupted", unbegun)
 	}
 	if readErr != nil {
 		return fmt.Errorf("--hosts %s: %w", o.Hosts, readErr)
