@@ -69,7 +69,7 @@ func (j Job) put(ctx context.Context, client *session.Client, rep *session.Repor
 	var taken, others []Line
 	for _, k := range j.Keys {
 		line := Line{k, j.Options}
-		if a := rep.Answer(k); !j.Force && j.Path == "" && !j.Authority && (a == session.LogsIn || a == session.Accepted) {
+		if a := rep.Answer(k); !j.Force && j.Path == "" && !j.Authority && (a == session.LogsIn || a == session.Accepted || a == session.SignFailed) {
 			taken = append(taken, line)
 		} else {
 			others = append(others, line)
