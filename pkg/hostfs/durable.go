@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -16,7 +17,7 @@ import (
 // Only where a file system can neither rename without replacing nor make hard
 // links is the file written in place, so that a power cut can leave part of it.
 func CreateNew(path string, data []byte, mode fs.FileMode) error {
-	err := createUnnamed(path, data, mode)
+	err := createUnnamed(path, data, mode, nil)
 	if errors.Is(err, errors.ErrUnsupported) {
 		err = createNew(path, data, mode, publishers)
 	} else if err == nil {
@@ -81,8 +82,13 @@ func writeInPlace(path string, data []byte, mode fs.FileMode) error {
 }
 
 // writeTemp writes a hidden file to dir and syncs it. With like, its owner and
-// group are those of that file. There is no file where it fails.
+// group are those of that file. There is no file where it fails; and where the
+// system has files without names, what kills us leaves none either.
 func writeTemp(dir string, data []byte, mode fs.FileMode, like fs.FileInfo) (string, error) {
+	name := filepath.Join(dir, fmt.Sprintf(".new-%d", rand.Uint64()))
+	if err := createUnnamed(name, data, mode, like); err == nil || !errors.Is(err, errors.ErrUnsupported) {
+		return name, err
+	}
 	f, err := os.CreateTemp(dir, ".new-*") // O_EXCL, 0600
 	if err != nil {
 		return "", err

@@ -11,7 +11,7 @@ import (
 
 // createUnnamed writes a file that has no name until it is complete, so that
 // nothing of it is left whatever kills us (open(2) O_TMPFILE).
-func createUnnamed(path string, data []byte, mode os.FileMode) error {
+func createUnnamed(path string, data []byte, mode os.FileMode, like os.FileInfo) error {
 	fd, err := unix.Open(filepath.Dir(path), unix.O_TMPFILE|unix.O_WRONLY|unix.O_CLOEXEC, 0o600)
 	if err != nil {
 		return errors.ErrUnsupported // the other way has the better words for what is wrong
@@ -22,7 +22,7 @@ func createUnnamed(path string, data []byte, mode os.FileMode) error {
 		return err
 	}
 	defer unix.Close(named)
-	if err := fill(os.NewFile(uintptr(fd), path), data, mode, nil); err != nil {
+	if err := fill(os.NewFile(uintptr(fd), path), data, mode, like); err != nil {
 		return err
 	}
 	err = unix.Linkat(unix.AT_FDCWD, "/proc/self/fd/"+strconv.Itoa(named), unix.AT_FDCWD, path, unix.AT_SYMLINK_FOLLOW)

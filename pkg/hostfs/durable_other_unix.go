@@ -10,4 +10,4 @@ import (
 var publishers = []publisher{link}
 
 // createUnnamed is Linux's.
-func createUnnamed(string, []byte, fs.FileMode) error { return errors.ErrUnsupported }
+func createUnnamed(string, []byte, fs.FileMode, fs.FileInfo) error { return errors.ErrUnsupported }

@@ -54,4 +54,4 @@ func lock(path string) (unlock func(), err error) {
 }
 
 // createUnnamed is Linux's.
-func createUnnamed(string, []byte, fs.FileMode) error { return errors.ErrUnsupported }
+func createUnnamed(string, []byte, fs.FileMode, fs.FileInfo) error { return errors.ErrUnsupported }
