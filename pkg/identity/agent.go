@@ -71,22 +71,11 @@ func (a *Agent) Close() error { return a.conn.Close() }
 // ask waits for an answer of the agent no longer than ctx lasts. An answer
 // that comes later is dropped, and those after it are still told apart.
 func ask[T any](ctx context.Context, question func() (T, error)) (T, error) {
-	type answer struct {
-		value T
-		err   error
+	v, err := soonest(ctx, 1, question)
+	if err != nil && err == context.Cause(ctx) {
+		err = fmt.Errorf("the agent did not answer in time: %w", err)
 	}
-	done := make(chan answer, 1)
-	go func() {
-		v, err := question()
-		done <- answer{v, err}
-	}()
-	select {
-	case r := <-done:
-		return r.value, r.err
-	case <-ctx.Done():
-		var none T
-		return none, fmt.Errorf("the agent did not answer in time: %w", context.Cause(ctx))
-	}
+	return v, err
 }
 
 // Keys lists the agent's keys, in its order. A locked agent lists none.

@@ -35,6 +35,7 @@ type Pair struct {
 	Missing  []string        // "private", "public": halves that are not there
 	Faults   []Fault         // why ssh would not use it, or pikeygen would not take it
 	contents []byte          // of the private half, if Private is set
+	names    int             // of it: hard links
 }
 
 // A Fault is one thing wrong with a pair.
@@ -148,7 +149,7 @@ func (p *Pair) loadPrivate() (sshkey.Public, error) {
 		p.unread(p.Path, err)
 		return none, nil
 	}
-	p.Private, p.contents = envelope, data
+	p.Private, p.contents, p.names = envelope, data, st.Nlink
 	switch {
 	case len(envelope.Public.Blob) > 0:
 		return printable(envelope.Public), nil

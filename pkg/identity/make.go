@@ -8,12 +8,15 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
+	"crypto/x509"
 	"encoding/pem"
 	"errors"
 	"fmt"
 	"io/fs"
+	"math"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"unicode"
 
@@ -29,6 +32,7 @@ type Spec struct {
 	Bits       int    // 0: ssh-keygen's default (3072 for rsa, 256 for ecdsa); of ed25519 ignored, as there
 	Comment    string
 	Passphrase []byte // nil: none; the caller wipes it
+	Rounds     int    // of bcrypt for a passphrase; 0: ssh-keygen's default
 }
 
 // maxRSABits is the most that ssh-keygen makes (OpenSSL's
@@ -52,6 +56,9 @@ func (s Spec) Check() error {
 	default:
 		return fmt.Errorf("unknown key type %q: ed25519, rsa or ecdsa", s.Type)
 	}
+	if s.Rounds < 0 || s.Rounds > math.MaxInt32 {
+		return fmt.Errorf("%d is no number of rounds: 1 to %d", s.Rounds, math.MaxInt32)
+	}
 	if strings.ContainsFunc(s.Comment, unicode.IsControl) {
 		return fmt.Errorf("the comment %q holds a control character", s.Comment)
 	}
@@ -61,30 +68,16 @@ func (s Spec) Check() error {
 	return nil
 }
 
-// generate makes the private key. One of RSA takes seconds on a small machine
-// and cannot be stopped: when ctx ends first, it is left to itself.
+// generate makes the private key. One of RSA takes seconds on a small machine.
+// How many is a matter of luck with primes, so each processor has a try.
 func (s Spec) generate(ctx context.Context) (crypto.Signer, error) {
 	switch s.Type {
 	case "rsa":
-		type result struct {
-			key *rsa.PrivateKey
-			err error
+		bits := s.Bits
+		if bits == 0 {
+			bits = 3072
 		}
-		done := make(chan result, 1)
-		go func() {
-			bits := s.Bits
-			if bits == 0 {
-				bits = 3072
-			}
-			key, err := rsa.GenerateKey(rand.Reader, bits)
-			done <- result{key, err}
-		}()
-		select {
-		case r := <-done:
-			return r.key, r.err
-		case <-ctx.Done():
-			return nil, context.Cause(ctx)
-		}
+		return soonest(ctx, min(runtime.GOMAXPROCS(0), 4), func() (crypto.Signer, error) { return rsa.GenerateKey(rand.Reader, bits) })
 	case "ecdsa":
 		curve := map[int]elliptic.Curve{0: elliptic.P256(), 256: elliptic.P256(), 384: elliptic.P384(), 521: elliptic.P521()}[s.Bits]
 		return ecdsa.GenerateKey(curve, rand.Reader)
@@ -122,18 +115,15 @@ func Make(ctx context.Context, path string, spec Spec) (*Pair, error) {
 	if err != nil {
 		return nil, fmt.Errorf("making a key: %w", err)
 	}
-	var block *pem.Block
-	if spec.Passphrase == nil {
-		block, err = ssh.MarshalPrivateKey(key, spec.Comment)
-	} else {
-		block, err = ssh.MarshalPrivateKeyWithPassphrase(key, spec.Comment, spec.Passphrase)
+	private, err := encode(key, spec.Comment)
+	if err == nil && spec.Passphrase != nil {
+		defer clear(private)
+		private, err = encrypt(ctx, private, spec.Passphrase, spec.Rounds)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("encoding the key: %w", err)
 	}
-	private := pem.EncodeToMemory(block)
 	defer clear(private)
-	defer clear(block.Bytes)
 	if ed, ok := key.(ed25519.PrivateKey); ok {
 		defer clear(ed)
 	}
@@ -156,6 +146,16 @@ func Make(ctx context.Context, path string, spec Spec) (*Pair, error) {
 	return Load(path)
 }
 
+// encode returns a private key as a file in OpenSSH's format.
+func encode(key crypto.PrivateKey, comment string) ([]byte, error) {
+	block, err := ssh.MarshalPrivateKey(key, comment)
+	if err != nil {
+		return nil, err
+	}
+	defer clear(block.Bytes)
+	return pem.EncodeToMemory(block), nil
+}
+
 // WritePublic writes a .pub file as Make does: complete, 0644, on the disk,
 // and never over anything (fs.ErrExist), but content with what is there if it
 // is the same key, since somebody else may rebuild it at the same time.
@@ -169,4 +169,24 @@ func WritePublic(path string, key sshkey.Public) error {
 		}
 	}
 	return err
+}
+
+// PublicPEM returns a public key in PEM as ssh-keygen -e -m PEM ("pem") or -m
+// PKCS8 ("pkcs8") prints it: of RSA as PKCS#1 in the one form, all else as
+// SubjectPublicKeyInfo, which OpenSSL reads. Not every key has such a form.
+func PublicPEM(key sshkey.Public, form string) ([]byte, error) {
+	public, err := ssh.ParsePublicKey(key.Blob)
+	inner, ok := public.(ssh.CryptoPublicKey)
+	if err != nil || !ok || sshkey.IsCertificate(key.Type) || strings.HasPrefix(key.Type, "sk-") {
+		return nil, fmt.Errorf("a key of type %s has no form in PEM", key.Type)
+	}
+	plain := inner.CryptoPublicKey()
+	if of, ok := plain.(*rsa.PublicKey); ok && form == "pem" {
+		return pem.EncodeToMemory(&pem.Block{Type: "RSA PUBLIC KEY", Bytes: x509.MarshalPKCS1PublicKey(of)}), nil
+	}
+	der, err := x509.MarshalPKIXPublicKey(plain)
+	if err != nil {
+		return nil, fmt.Errorf("a key of type %s: %w", key.Type, err)
+	}
+	return pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der}), nil
 }

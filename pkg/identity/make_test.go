@@ -1,6 +1,7 @@
 package identity_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -13,6 +14,7 @@ import (
 	"time"
 
 	"pi-key-tools/pkg/identity"
+	"pi-key-tools/pkg/sshkey"
 	"pi-key-tools/pkg/sshtest"
 )
 
@@ -25,6 +27,7 @@ func TestMake(t *testing.T) {
 		{Type: "ed25519", Bits: 4096, Comment: "ssh-keygen ignores -b too"},
 		{Type: "ed25519"},
 		{Type: "ed25519", Comment: "with blanks and ü", Passphrase: []byte("a secret")},
+		{Type: "ecdsa", Comment: "few rounds", Passphrase: []byte("a secret"), Rounds: 3},
 		{Type: "rsa", Bits: 2048, Comment: "c"},
 		{Type: "ecdsa", Comment: "c"},
 		{Type: "ecdsa", Bits: 384, Comment: "c"},
@@ -40,6 +43,9 @@ func TestMake(t *testing.T) {
 			}
 			if !p.Usable() || p.Public.Comment != spec.Comment || p.Private.Encrypted != (spec.Passphrase != nil) {
 				t.Errorf("%+v", p)
+			}
+			if want := cmp.Or(spec.Rounds, sshkey.DefaultRounds); p.Private.Encrypted && p.Private.Rounds != want {
+				t.Errorf("%d rounds, want %d", p.Private.Rounds, want)
 			}
 			line := read(t, path+".pub")
 			if line != p.Public.Line()+"\n" {
@@ -70,7 +76,7 @@ func TestSpecCheck(t *testing.T) {
 		{Type: "rsa", Bits: 2047}, {Type: "rsa", Bits: 16385}, {Type: "rsa", Bits: -1},
 		{Type: "ecdsa", Bits: 255}, {Type: "ecdsa", Bits: 512},
 		{Type: "ed25519", Comment: "a\nssh-rsa AAAA"}, {Type: "ed25519", Comment: "\x1b[2J"},
-		{Type: "ed25519", Passphrase: []byte{}},
+		{Type: "ed25519", Passphrase: []byte{}}, {Type: "ed25519", Rounds: -1},
 	} {
 		if spec.Check() == nil {
 			t.Errorf("%+v passes", spec)

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"pi-key-tools/pkg/hostfs"
+	"pi-key-tools/pkg/sshkey"
 )
 
 // ErrPassphraseNeeded means the private half is encrypted and nobody gave the
@@ -22,7 +23,7 @@ import (
 var ErrPassphraseNeeded = errors.New("the private key is encrypted and no passphrase was given")
 
 // ErrPassphraseWrong means the passphrase does not open the private half.
-var ErrPassphraseWrong = errors.New("the passphrase is wrong")
+var ErrPassphraseWrong = sshkey.ErrPassphraseWrong
 
 // An UnsupportedError is of a private half that ssh can open and this package
 // cannot. Its agent can sign with it.
@@ -39,13 +40,10 @@ func (e *UnsupportedError) Hint() string {
 	path := hostfs.Quote(e.Path)
 	hint := "load it into the agent: ssh-add " + path
 	if e.Rewrap {
-		hint += "; or encrypt it anew: ssh-keygen -p -Z aes256-ctr -a 24 -f " + path
+		hint += "; or encrypt it anew: ssh-keygen -p -Z aes256-ctr -f " + path
 	}
 	return hint
 }
-
-// maxRounds is the most rounds of bcrypt_pbkdf that x/crypto computes.
-const maxRounds = 2048
 
 // Signer opens the private half. passphrase is asked only if it is encrypted
 // and can be opened here; nil means nobody can be asked. The secret is wiped
@@ -62,33 +60,26 @@ func (p *Pair) Signer(ctx context.Context, passphrase func(context.Context) ([]b
 
 // open returns the private key, and what signs with it.
 func (p *Pair) open(ctx context.Context, passphrase func(context.Context) ([]byte, error)) (any, ssh.Signer, error) {
-	if p.contents == nil {
-		for _, f := range p.Faults {
-			if f.Path == p.Path {
-				return nil, nil, fmt.Errorf("%s: %s: %s", p.Path, f.Cause, f.Detail)
-			}
-		}
-		return nil, nil, fmt.Errorf("%s: the private half is missing: %w", p.Path, fs.ErrNotExist)
+	if err := p.there(); err != nil {
+		return nil, nil, err
 	}
 	if err := p.supported(); err != nil {
 		return nil, nil, err
 	}
-	var secret []byte
-	if p.Private.Encrypted {
-		if passphrase == nil {
-			return nil, nil, fmt.Errorf("%s: %w", p.Path, ErrPassphraseNeeded)
-		}
-		var err error
-		secret, err = passphrase(ctx)
-		defer clear(secret)
-		if err != nil {
-			return nil, nil, fmt.Errorf("%s: %w: %w", p.Path, ErrPassphraseNeeded, err)
-		}
-		if len(secret) == 0 { // x/crypto would take it for none
-			return nil, nil, fmt.Errorf("%s: %w", p.Path, ErrPassphraseWrong)
-		}
+	secret, err := p.passphrase(ctx, passphrase)
+	if err != nil {
+		return nil, nil, err
 	}
-	key, signer, err := parse(p.contents, secret)
+	defer clear(secret)
+	data := p.contents
+	if p.Private.Format == "openssh" && p.Private.Encrypted {
+		if data, err = p.decrypt(ctx, secret); err != nil {
+			return nil, nil, err
+		}
+		defer clear(data)
+		secret = nil
+	}
+	key, signer, err := parse(data, secret)
 	if err != nil {
 		return nil, nil, fmt.Errorf("%s: %w", p.Path, err)
 	}
@@ -100,6 +91,38 @@ func (p *Pair) open(ctx context.Context, passphrase func(context.Context) ([]byt
 	return key, signer, nil
 }
 
+// there says why there is no private half to open.
+func (p *Pair) there() error {
+	if p.contents != nil {
+		return nil
+	}
+	for _, f := range p.Faults {
+		if f.Path == p.Path {
+			return fmt.Errorf("%s: %s: %s", p.Path, f.Cause, f.Detail)
+		}
+	}
+	return fmt.Errorf("%s: the private half is missing: %w", p.Path, fs.ErrNotExist)
+}
+
+// passphrase asks for that of the private half, and returns nil if it has none.
+func (p *Pair) passphrase(ctx context.Context, ask func(context.Context) ([]byte, error)) ([]byte, error) {
+	if !p.Private.Encrypted {
+		return nil, nil
+	}
+	if ask == nil {
+		return nil, fmt.Errorf("%s: %w", p.Path, ErrPassphraseNeeded)
+	}
+	secret, err := ask(ctx)
+	if err != nil {
+		clear(secret)
+		return nil, fmt.Errorf("%s: %w: %w", p.Path, ErrPassphraseNeeded, err)
+	}
+	if len(secret) == 0 { // x/crypto would take it for none
+		return nil, fmt.Errorf("%s: %w", p.Path, ErrPassphraseWrong)
+	}
+	return secret, nil
+}
+
 // supported says whether parse can open the private half at all, so that
 // nobody is asked for a passphrase in vain.
 func (p *Pair) supported() error {
@@ -109,14 +132,16 @@ func (p *Pair) supported() error {
 		return &UnsupportedError{Path: p.Path, Reason: "it is kept on a security token, which only ssh and its agent can ask"}
 	case e.Format == "pkcs8" && e.Encrypted:
 		return &UnsupportedError{Path: p.Path, Reason: "encrypted PKCS#8 is not supported", Rewrap: true}
-	case e.Format == "openssh" && e.Rounds > maxRounds:
-		return &UnsupportedError{Path: p.Path, Reason: fmt.Sprintf("its %d rounds of bcrypt are more than the %d supported", e.Rounds, maxRounds), Rewrap: true}
-	case e.Format == "openssh" && e.Encrypted && !slices.Contains([]string{"aes256-ctr", "aes256-cbc"}, e.Cipher):
-		return &UnsupportedError{Path: p.Path, Reason: "its cipher " + e.Cipher + " is not supported", Rewrap: true}
+	case !sshkey.CanDecrypt(e):
+		return p.unsupportedCipher()
 	case e.Format == "openssh" && !slices.Contains(signingTypes, e.Public.Type):
 		return &UnsupportedError{Path: p.Path, Reason: "keys of type " + e.Public.Type + " are not supported"}
 	}
 	return nil
+}
+
+func (p *Pair) unsupportedCipher() error {
+	return &UnsupportedError{Path: p.Path, Reason: "its cipher " + p.Private.Cipher + " is not supported", Rewrap: true}
 }
 
 // signingTypes are the types that x/crypto reads from OpenSSH's format.

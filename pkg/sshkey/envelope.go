@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"crypto/ecdh"
 	"crypto/ed25519"
-	"errors"
 	"slices"
 	"strings"
 )
@@ -65,77 +64,93 @@ func OpenEnvelope(data []byte) (Envelope, error) {
 	return Envelope{}, instead(data)
 }
 
-// ciphers are those of OpenSSH 9.2 to 10.x, with the sizes of their block and
-// of their tag.
-var ciphers = map[string]struct{ block, tag int }{
-	"none":       {8, 0},
-	"3des-cbc":   {8, 0},
-	"aes128-cbc": {16, 0}, "aes192-cbc": {16, 0}, "aes256-cbc": {16, 0},
-	"aes128-ctr": {16, 0}, "aes192-ctr": {16, 0}, "aes256-ctr": {16, 0},
-	"aes128-gcm@openssh.com": {16, 16}, "aes256-gcm@openssh.com": {16, 16},
-	"chacha20-poly1305@openssh.com": {8, 16},
+// ciphers are those of OpenSSH 9.2 to 10.x, with the sizes of their block, of
+// their tag, and of the key and the start value that the passphrase gives.
+var ciphers = map[string]struct{ block, tag, key, iv int }{
+	"none":       {8, 0, 0, 0},
+	"3des-cbc":   {8, 0, 24, 8},
+	"aes128-cbc": {16, 0, 16, 16}, "aes192-cbc": {16, 0, 24, 16}, "aes256-cbc": {16, 0, 32, 16},
+	"aes128-ctr": {16, 0, 16, 16}, "aes192-ctr": {16, 0, 24, 16}, "aes256-ctr": {16, 0, 32, 16},
+	"aes128-gcm@openssh.com": {16, 16, 16, 12}, "aes256-gcm@openssh.com": {16, 16, 32, 12},
+	"chacha20-poly1305@openssh.com": {8, 16, 64, 0},
 }
 
-// openOpenSSH reads what PROTOCOL.key describes, in the steps of
-// private2_uudecode() and private2_decrypt().
+// sealed are the parts of a file in OpenSSH's format beside its envelope.
+type sealed struct {
+	salt    []byte // of bcrypt
+	public  []byte
+	private []byte // encrypted or not
+	tag     []byte // of a cipher that authenticates
+}
+
+const magic = "openssh-key-v1\x00"
+
 func openOpenSSH(data []byte) (Envelope, error) {
+	e, s, err := unpack(data)
+	if err == nil && !e.Encrypted {
+		e.Public.Comment, _, err = checkPrivate(s.private, e.Public)
+	}
+	if err != nil {
+		return Envelope{}, err
+	}
+	return e, nil
+}
+
+// unpack reads what PROTOCOL.key describes, in the steps of private2_uudecode()
+// and private2_decrypt(). The private part is not looked at.
+func unpack(data []byte) (Envelope, sealed, error) {
+	fail := func(err error) (Envelope, sealed, error) { return Envelope{}, sealed{}, err }
 	body := data[len(beginOpenSSH)-1:] // the END mark needs this newline if the body is empty
 	end := bytes.Index(body, []byte(endOpenSSH))
 	if end < 0 {
-		return Envelope{}, withoutEnd(body)
+		return fail(withoutEnd(body))
 	}
 	blob, err := strict64.DecodeString(string(withoutSpace(body[:end])))
 	if err != nil {
 		if bytes.IndexByte(body[:end], 0) >= 0 {
-			return Envelope{}, damaged("NUL bytes, as a power cut leaves them", hintBackup)
+			return fail(damaged("NUL bytes, as a power cut leaves them", hintBackup))
 		}
-		return Envelope{}, damaged("its base64 is broken", hintBackup)
+		return fail(damaged("its base64 is broken", hintBackup))
 	}
 	torn := damaged("its fields are torn", hintBackup)
-	blob, ok := bytes.CutPrefix(blob, []byte("openssh-key-v1\x00"))
+	blob, ok := bytes.CutPrefix(blob, []byte(magic))
 	if !ok {
-		return Envelope{}, torn
+		return fail(torn)
 	}
 	w := &wire{rest: blob}
 	e := Envelope{Format: "openssh", Cipher: string(w.string()), KDF: string(w.string())}
 	kdf := &wire{rest: w.string()}
 	count := w.uint32()
-	public := w.string()
-	private := w.string()
-	tag := w.rest // and nothing else
+	s := sealed{public: w.string(), private: w.string()}
+	s.tag = w.rest // and nothing else
 
 	cipher, known := ciphers[e.Cipher]
 	e.Encrypted = e.KDF != "none"
 	switch {
 	case w.torn:
-		return Envelope{}, torn
+		return fail(torn)
 	case count != 1:
-		return Envelope{}, foreign("several keys in one file", "")
+		return fail(foreign("several keys in one file", ""))
 	case !known:
-		return Envelope{}, foreign("a cipher that OpenSSH does not have", "")
+		return fail(foreign("a cipher that OpenSSH does not have", ""))
 	case e.KDF != "none" && e.KDF != "bcrypt":
-		return Envelope{}, foreign("a key derivation that OpenSSH does not have", "")
+		return fail(foreign("a key derivation that OpenSSH does not have", ""))
 	case e.KDF == "none" && e.Cipher != "none",
-		len(private) < cipher.block, len(private)%cipher.block != 0,
-		len(tag) != cipher.tag:
-		return Envelope{}, torn
+		len(s.private) < cipher.block, len(s.private)%cipher.block != 0,
+		len(s.tag) != cipher.tag:
+		return fail(torn)
 	}
 	if e.KDF == "bcrypt" {
-		salt := kdf.string()
+		s.salt = kdf.string()
 		e.Rounds = int(kdf.uint32())
-		if kdf.torn || len(salt) == 0 || e.Rounds < 1 {
-			return Envelope{}, torn
+		if kdf.torn || len(s.salt) == 0 || e.Rounds < 1 {
+			return fail(torn)
 		}
 	}
-	if e.Public, err = ParseBlob(public, ""); err != nil {
-		return Envelope{}, damaged("its public part: "+err.Error(), hintBackup)
+	if e.Public, err = ParseBlob(s.public, ""); err != nil {
+		return fail(damaged("its public part: "+err.Error(), hintBackup))
 	}
-	if !e.Encrypted {
-		if e.Public.Comment, err = checkPrivate(private, e.Public); err != nil {
-			return Envelope{}, damaged(err.Error(), hintBackup)
-		}
-	}
-	return e, nil
+	return e, s, nil
 }
 
 func withoutEnd(body []byte) error {
@@ -174,15 +189,17 @@ func withoutSpace(b []byte) []byte {
 // checkPrivate checks an unencrypted private part: the two check numbers, the
 // fields of its type, the comment and the padding; and that the public values
 // in it are those of the public key. It returns the comment, which may hold
-// any bytes, or "" for a type whose fields are unknown.
-func checkPrivate(private []byte, public Public) (comment string, err error) {
-	torn := errors.New("its private part is torn")
+// any bytes, and how long all is without the padding; "" and 0 for a type whose
+// fields are unknown.
+func checkPrivate(private []byte, public Public) (comment string, size int, err error) {
+	fail := func(reason string) (string, int, error) { return "", 0, damaged(reason, hintBackup) }
+	const torn = "its private part is torn"
 	w := &wire{rest: private}
 	if first, second := w.uint32(), w.uint32(); first != second {
-		return "", errors.New("its check numbers differ")
+		return fail("its check numbers differ")
 	}
 	if string(w.string()) != public.Type {
-		return "", errors.New("its private part is of another type than its public one")
+		return fail("its private part is of another type than its public one")
 	}
 	pub := &wire{rest: public.Blob}
 	pub.string() // type
@@ -205,7 +222,7 @@ func checkPrivate(private []byte, public Public) (comment string, err error) {
 		match(1)
 		secret := w.string()
 		if len(secret) != ed25519.PrivateKeySize {
-			return "", torn
+			return fail(torn)
 		}
 		secrets = 0
 		belongs = func() bool {
@@ -229,27 +246,27 @@ func checkPrivate(private []byte, public Public) (comment string, err error) {
 		w.take(1)
 		secrets = 2
 	default:
-		return "", nil // only a newer ssh knows
+		return "", 0, nil // only a newer ssh knows
 	}
 	for range secrets {
 		w.string()
 	}
 	comment = string(w.string())
 	if w.torn {
-		return "", torn
+		return fail(torn)
 	}
 	if !same {
-		return "", errors.New("its private part does not belong to its public one")
+		return fail("its private part does not belong to its public one")
 	}
 	for i, c := range w.rest {
 		if c != byte(i+1) {
-			return "", torn
+			return fail(torn)
 		}
 	}
 	if !belongs() {
-		return "", errors.New("its secret number is not that of its public key")
+		return fail("its secret number is not that of its public key")
 	}
-	return comment, nil
+	return comment, len(private) - len(w.rest), nil
 }
 
 // ofPoint reports whether a secret number is that of an ECDSA key.

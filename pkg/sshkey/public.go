@@ -408,3 +408,22 @@ func read4716(text string) (key Public, used int, rest string, err error) {
 	key, err = parseLine(key.Line() + " " + comment)
 	return key, used, text, err
 }
+
+// RFC4716 returns the key as ssh-keygen -e prints it, with its own comment.
+func (p Public) RFC4716() string {
+	var b strings.Builder
+	b.WriteString(begin4716 + "\n")
+	if p.Comment != "" && len(p.Comment) < 1000 { // a header has 1024 bytes at most
+		header := `Comment: "` + p.Comment + `"`
+		for ; len(header) > 72; header = header[71:] { // and a line 72
+			b.WriteString(header[:71] + "\\\n")
+		}
+		b.WriteString(header + "\n")
+	}
+	b64 := base64.StdEncoding.EncodeToString(p.Blob)
+	for ; len(b64) > 70; b64 = b64[70:] {
+		b.WriteString(b64[:70] + "\n")
+	}
+	b.WriteString(b64 + "\n" + end4716 + "\n")
+	return b.String()
+}

@@ -1,0 +1,126 @@
+package identity
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+
+	"pi-key-tools/pkg/hostfs"
+	"pi-key-tools/pkg/sshkey"
+)
+
+// Protect gives the private half another passphrase, or its first, or takes it
+// away: old is as for Signer, and fresh, asked once the old one is known to be
+// right, returns the new one, or nil for none; rounds are as in Spec. What is
+// inside stays as it is, so that keys of every type can be protected; a file in
+// PEM becomes one in OpenSSH's format, as with ssh-keygen -p.
+//
+// The file is the old one or the new one at every moment, with its mode and
+// owner, and on the disk when nil is returned. Without a passphrase it is
+// written only if fresh says so. Errors are those of Signer.
+func (p *Pair) Protect(ctx context.Context, old, fresh func(context.Context) ([]byte, error), rounds int) error {
+	if err := p.there(); err != nil {
+		return err
+	}
+	if n := p.names; n > 1 {
+		return fmt.Errorf("%s has %d names (hard links), and by the others it would stay as it is", p.Path, n)
+	}
+	file, err := p.plain(ctx, old)
+	if err != nil {
+		return err
+	}
+	defer func() { clear(file) }()
+	secret, err := fresh(ctx)
+	defer clear(secret)
+	if err != nil {
+		return err
+	}
+	if secret != nil {
+		locked, err := encrypt(ctx, file, secret, rounds)
+		if err != nil {
+			return fmt.Errorf("%s: %w", p.Path, err)
+		}
+		clear(file)
+		file = locked
+	}
+	return hostfs.Replace(p.Path, 0o600, func(old []byte) ([]byte, error) {
+		if !bytes.Equal(old, p.contents) {
+			return nil, fmt.Errorf("%s has changed meanwhile, and stays as it is", p.Path)
+		}
+		return file, nil
+	})
+}
+
+// plain returns a copy of the private half without its passphrase, in OpenSSH's
+// format.
+func (p *Pair) plain(ctx context.Context, passphrase func(context.Context) ([]byte, error)) ([]byte, error) {
+	if p.Private.Format != "openssh" {
+		key, _, err := p.open(ctx, passphrase)
+		if err != nil {
+			return nil, err
+		}
+		return encode(key, p.Public.Comment)
+	}
+	if !sshkey.CanDecrypt(p.Private) {
+		return nil, p.unsupportedCipher()
+	}
+	secret, err := p.passphrase(ctx, passphrase)
+	if err != nil {
+		return nil, err
+	}
+	defer clear(secret)
+	return p.decrypt(ctx, secret)
+}
+
+// decrypt opens OpenSSH's own format.
+func (p *Pair) decrypt(ctx context.Context, secret []byte) ([]byte, error) {
+	secret = bytes.Clone(secret)
+	plain, err := soonest(ctx, 1, func() ([]byte, error) {
+		defer clear(secret)
+		plain, err := sshkey.Decrypt(p.contents, secret)
+		return bytes.Clone(plain), err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", p.Path, err)
+	}
+	return plain, nil
+}
+
+func encrypt(ctx context.Context, plain, secret []byte, rounds int) ([]byte, error) {
+	if rounds == 0 {
+		rounds = sshkey.DefaultRounds
+	}
+	plain, secret = bytes.Clone(plain), bytes.Clone(secret)
+	return soonest(ctx, 1, func() ([]byte, error) {
+		defer clear(plain)
+		defer clear(secret)
+		return sshkey.Encrypt(plain, secret, rounds)
+	})
+}
+
+// soonest computes the same several times at once, takes what is there first,
+// and leaves the others to themselves: they cannot be stopped. It waits no
+// longer than ctx lasts.
+func soonest[T any](ctx context.Context, times int, compute func() (T, error)) (T, error) {
+	type result struct {
+		value T
+		err   error
+	}
+	var none T
+	if err := context.Cause(ctx); err != nil {
+		return none, err
+	}
+	done := make(chan result, times)
+	for range times {
+		go func() {
+			v, err := compute()
+			done <- result{v, err}
+		}()
+	}
+	select {
+	case r := <-done:
+		return r.value, r.err
+	case <-ctx.Done():
+		return none, context.Cause(ctx)
+	}
+}
