@@ -7,7 +7,7 @@ _pi_key_tools() {
 	local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]}
 	COMPREPLY=()
 	case $previous in
-	-F | --config | -f | --file | -i | --identity | --sign | --hosts | --log | --password-file | --passwords | --passphrase-file | --root | --undo)
+	-F | --config | -f | --file | -i | --identity | --sign | --hosts | --log | --password-file | --passwords | --passphrase-file | --new-passphrase-file | --root | --undo)
 		compopt -o filenames 2>/dev/null
 		mapfile -t COMPREPLY < <(compgen -f -- "$current")
 		return
@@ -17,7 +17,11 @@ _pi_key_tools() {
 		mapfile -t COMPREPLY < <(compgen -W 'ed25519 rsa ecdsa' -- "$current")
 		return
 		;;
-	--expires | --explain | --options | -o | --option | -p | --port | -l | --login | --life | -j | --jobs | --timeout | --wait | --host-key | -C | --comment | -b | --bits | -I | --id | --principals | -V | --validity | -z | --serial | -O | --cert-option)
+	--expires | --explain | --options | -o | --option | -p | --port | -l | --login | --life | -j | --jobs | --timeout | --wait | --host-key | -C | --comment | -b | --bits | --rounds | -I | --id | --principals | -V | --validity | -z | --serial | -O | --cert-option)
+		return
+		;;
+	--format)
+		mapfile -t COMPREPLY < <(compgen -W 'openssh rfc4716 pem pkcs8 authorized_keys cloud-init imager' -- "$current")
 		return
 		;;
 	-u | --user)

@@ -33,8 +33,7 @@ func (c *command) findOrMake(ctx context.Context) error {
 			}
 		}
 		if pair != nil {
-			c.use(pair)
-			return nil
+			return c.use(pair)
 		}
 		if obstacle != nil {
 			return c.inTheWay(obstacle)
@@ -55,8 +54,7 @@ func (c *command) findOrMake(ctx context.Context) error {
 			return err
 		}
 		c.Notef("", "made %s (%s)", pair.Path, describe(pair.Public))
-		c.Print([]byte(pair.Public.Line() + "\n"))
-		return nil
+		return c.print(pair.Public)
 	}
 }
 
@@ -137,7 +135,7 @@ func (c *command) inTheWay(pair *identity.Pair) error {
 }
 
 // use prints the public key of a pair that was found.
-func (c *command) use(pair *identity.Pair) {
+func (c *command) use(pair *identity.Pair) error {
 	c.Notef("", "using %s (%s)", pair.Path, describe(pair.Public))
 	if bits := pair.Public.Bits(); c.spec.Bits != 0 && bits != c.spec.Bits && c.spec.Type != "ed25519" {
 		c.Notef("", "it has %d bits: -b %d is for a new key", bits, c.spec.Bits)
@@ -148,7 +146,7 @@ func (c *command) use(pair *identity.Pair) {
 	if slices.Contains(pair.Missing, "public") {
 		c.Notef("", "%s.pub is missing; to rebuild it: pikeygen -y -f %s", pair.Path, hostfs.Quote(pair.Path))
 	}
-	c.Print([]byte(pair.Public.Line() + "\n"))
+	return c.print(pair.Public)
 }
 
 // describe returns "256 ED25519 SHA256:…".
@@ -166,6 +164,9 @@ func (c *command) make(ctx context.Context) (*identity.Pair, error) {
 		}
 		defer secret.Wipe(passphrase)
 		spec.Passphrase = passphrase
+	}
+	if c.spec.Rounds > 0 && spec.Passphrase == nil {
+		c.Notef("", "-a is for a passphrase, and the key gets none: --passphrase-file FILE")
 	}
 	c.Tracef(1, "", "making an %s key", spec.Type)
 	return identity.Make(ctx, c.target(), spec)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -28,10 +29,7 @@ func (c *command) public(ctx context.Context) error {
 	for _, f := range pair.Faults {
 		switch f.Cause {
 		case "key-mode", "key-weak": // the public half is as true as ever
-			c.Notef("", "%s: %s", f.Path, f.Detail)
-			if !c.Quiet {
-				c.Hintf("%s", f.Hint)
-			}
+			c.noteFault(f)
 		case "key-encrypted":
 			if key, err = c.open(ctx, pair); err != nil {
 				return err
@@ -55,8 +53,15 @@ func (c *command) public(ctx context.Context) error {
 			c.Notef("", "made %s (%s)", file, describe(key))
 		}
 	}
-	c.Print([]byte(key.Line() + "\n"))
-	return err
+	return cmp.Or(err, c.print(key))
+}
+
+// noteFault tells of a fault that is no obstacle.
+func (c *command) noteFault(f identity.Fault) {
+	c.Notef("", "%s: %s", f.Path, f.Detail)
+	if !c.Quiet {
+		c.Hintf("%s", f.Hint)
+	}
 }
 
 // private returns the pair that -f names, or the one that would be found.
@@ -81,10 +86,7 @@ func (c *command) private() (*identity.Pair, error) {
 // open asks for the passphrase of a private half whose public one is not in
 // clear.
 func (c *command) open(ctx context.Context, pair *identity.Pair) (sshkey.Public, error) {
-	source := secret.Source{File: c.passphraseFile, Getenv: c.Getenv}
-	signer, err := pair.Signer(ctx, func(ctx context.Context) ([]byte, error) {
-		return source.Get(ctx, fmt.Sprintf("Enter passphrase for key '%s': ", pair.Path))
-	})
+	signer, err := pair.Signer(ctx, c.passphrase(c.passphraseFile, "Enter passphrase for key '%s': ", pair.Path))
 	if errors.Is(err, secret.ErrNobody) {
 		err = cli.WithHint(err, "pikeygen -y --passphrase-file FILE -f %s", hostfs.Quote(pair.Path))
 	}
@@ -93,4 +95,10 @@ func (c *command) open(ctx context.Context, pair *identity.Pair) (sshkey.Public,
 	}
 	key := signer.PublicKey()
 	return sshkey.Public{Type: key.Type(), Blob: key.Marshal()}, nil
+}
+
+// passphrase returns what gets a passphrase from a file, or asks for it.
+func (c *command) passphrase(file, prompt string, args ...any) func(context.Context) ([]byte, error) {
+	source := secret.Source{File: file, Getenv: c.Getenv}
+	return func(ctx context.Context) ([]byte, error) { return source.Get(ctx, fmt.Sprintf(prompt, args...)) }
 }

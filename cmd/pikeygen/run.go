@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"os"
@@ -16,8 +17,9 @@ import (
 	"pi-key-tools/pkg/identity"
 )
 
-const synopsis = `pikeygen [-n] [-t type] [-b bits] [-C comment] [-f file] [--passphrase-file file]
-pikeygen -y [-n] [-f file] [--passphrase-file file]
+const synopsis = `pikeygen [-n] [-t type] [-b bits] [-C comment] [-f file] [-a rounds] [--passphrase-file file] [--format format]
+pikeygen -y [-n] [-f file] [--passphrase-file file] [--format format]
+pikeygen -p [-n] -f file [-N '' | --new-passphrase-file file] [-a rounds] [--passphrase-file file]
 pikeygen -l [-v] [-f file | file ... | -]
 pikeygen -s ca [-U] -I id -n principals [-V validity] [-z serial] [-O option] ... [--passphrase-file file] file ... | -`
 
@@ -28,6 +30,8 @@ type command struct {
 	anyType        bool   // -t was not given: a pair of every type is right
 	file           string // -f; "" for ssh's default names
 	passphraseFile string
+	newFile        string // of the new passphrase, with -p
+	format         format
 	dryRun         bool
 	operands       []string
 	signing        // with -s
@@ -49,16 +53,21 @@ func run(ctx context.Context, env *cli.Env) error {
 	if c.operands, err = env.Parse(fs); err != nil {
 		return err
 	}
-	public, list, sign := fs.Changed("public"), fs.Changed("list"), fs.Changed("sign")
-	if err := c.check(fs, public, list, sign); err != nil {
+	mode, err := modeOf(fs)
+	if err != nil {
 		return err
 	}
-	switch {
-	case list:
+	if err := c.check(fs, mode); err != nil {
+		return err
+	}
+	switch mode {
+	case "list":
 		return c.list()
-	case public:
+	case "public":
 		return c.public(ctx)
-	case sign:
+	case "change-passphrase":
+		return c.changePassphrase(ctx, fs.Changed("new-passphrase"))
+	case "sign":
 		return c.sign(ctx)
 	}
 	return c.findOrMake(ctx)
@@ -72,8 +81,13 @@ func define(env *cli.Env, dryRun, principals string) (*command, *pflag.FlagSet) 
 	fs.IntVarP(&c.spec.Bits, "bits", "b", 0, "length of a new key: 3072 `bits` for rsa, 256 for ecdsa unless given")
 	fs.StringVarP(&c.spec.Comment, "comment", "C", "", "`comment` of a new key, user@host unless given")
 	fs.StringVarP(&c.file, "file", "f", "", "this private key `file`, instead of ssh's default names")
-	fs.StringP("new-passphrase", "N", "", "only '' is taken, for no `passphrase`, which is the default")
-	fs.StringVar(&c.passphraseFile, "passphrase-file", "", "first line of `file` is the passphrase")
+	fs.StringP("new-passphrase", "N", "", "only '' is taken, for no `passphrase`, which is the default of a new key")
+	fs.StringVar(&c.passphraseFile, "passphrase-file", "", "first line of `file` is the passphrase; with -p the old one")
+	fs.IntVarP(&c.spec.Rounds, "rounds", "a", 0, "`rounds` of bcrypt for a new passphrase: the more, the slower to guess and to use; 24 unless given")
+	fs.BoolP("change-passphrase", "p", false, "give a private key another passphrase, its first, or none")
+	fs.StringVar(&c.newFile, "new-passphrase-file", "", "with -p: first line of `file` is the new passphrase")
+	fs.StringVar(&c.format.name, "format", "openssh", "`form` of the public key: "+strings.Join(formats, ", "))
+	fs.StringVar(&c.format.options, "options", "", "`options` of the key's line: --format authorized_keys, cloud-init or imager")
 	fs.BoolP("public", "y", false, "print the public key of the file; rebuild a missing .pub")
 	fs.BoolP("list", "l", false, "records of the keys that are there, with -v pictures; -: public keys of standard input")
 	fs.BoolVarP(&c.dryRun, "dry-run", dryRun, false, "write nothing; say what would be made; no -n with -s")
@@ -87,35 +101,55 @@ func define(env *cli.Env, dryRun, principals string) (*command, *pflag.FlagSet) 
 	return c, fs
 }
 
+// modes are what can be done instead of finding or making, with the options that
+// say nothing there.
+var modes = map[string][]string{
+	"list":              {"type", "bits", "comment", "new-passphrase", "passphrase-file", "dry-run", "rounds", "format", "options"},
+	"public":            {"type", "bits", "comment", "new-passphrase", "rounds"},
+	"change-passphrase": {"type", "bits", "comment", "format", "options"},
+	"sign":              {"type", "bits", "comment", "file", "new-passphrase", "rounds", "format", "options"},
+}
+
+// only are the options of one mode.
+var only = map[string]string{
+	"agent": "sign", "id": "sign", "principals": "sign", "validity": "sign", "serial": "sign", "cert-option": "sign",
+	"new-passphrase-file": "change-passphrase",
+}
+
+// modeOf returns the one mode that is asked for, or "".
+func modeOf(fs *pflag.FlagSet) (mode string, err error) {
+	fs.Visit(func(f *pflag.Flag) {
+		switch {
+		case modes[f.Name] == nil || err != nil:
+		case mode != "":
+			err = cli.Usagef("-l, -y, -p and -s exclude one another")
+		default:
+			mode = f.Name
+		}
+	})
+	fs.Visit(func(f *pflag.Flag) {
+		switch {
+		case err != nil:
+		case slices.Contains(modes[mode], f.Name):
+			err = cli.Usagef("--%s says nothing with -%s", f.Name, fs.Lookup(mode).Shorthand)
+		case only[f.Name] != "" && only[f.Name] != mode:
+			err = cli.Usagef("--%s is for %s", f.Name, map[string]string{"sign": "certificates: -s CA", "change-passphrase": "-p"}[only[f.Name]])
+		}
+	})
+	return mode, err
+}
+
 // check judges the command line, and fills in what it leaves open.
-func (c *command) check(fs *pflag.FlagSet, public, list, sign bool) error {
+func (c *command) check(fs *pflag.FlagSet, mode string) error {
 	if value, _ := fs.GetString("new-passphrase"); value != "" {
+		file := "--passphrase-file"
+		if mode == "change-passphrase" {
+			file = "--new-passphrase-file"
+		}
 		return cli.WithHint(errors.New("-N with a passphrase is refused: whoever is on this machine can read a program's arguments"),
-			"let it be the first line of a file: --passphrase-file FILE; FILE may be <(pass show NAME)")
+			"let it be the first line of a file: %s FILE; FILE may be <(pass show NAME)", file)
 	}
-	mode, others := "", []string(nil)
-	switch {
-	case list && public, list && sign, public && sign:
-		return cli.Usagef("-l, -y and -s exclude one another")
-	case sign:
-		mode, others = "-s", []string{"type", "bits", "comment", "file", "new-passphrase"}
-	case list:
-		mode, others = "-l", []string{"type", "bits", "comment", "new-passphrase", "passphrase-file", "dry-run"}
-	case public:
-		mode, others = "-y", []string{"type", "bits", "comment", "new-passphrase"}
-	}
-	if !sign {
-		for _, name := range []string{"agent", "id", "principals", "validity", "serial", "cert-option"} {
-			if fs.Changed(name) {
-				return cli.Usagef("--%s is for certificates: -s CA", name)
-			}
-		}
-	}
-	for _, name := range others {
-		if fs.Changed(name) {
-			return cli.Usagef("--%s says nothing with %s", name, mode)
-		}
-	}
+	list, sign := mode == "list", mode == "sign"
 	switch {
 	case len(c.operands) > 0 && !list && !sign:
 		return cli.Usagef("no operand is taken, but there is %q: the file goes after -f", c.operands[0])
@@ -125,10 +159,18 @@ func (c *command) check(fs *pflag.FlagSet, public, list, sign bool) error {
 		return cli.Usagef("-f names no file")
 	case c.file == "-" && !list:
 		return cli.Usagef("-f -: a private key is not read from standard input")
-	case fs.Changed("new-passphrase") && fs.Changed("passphrase-file"):
+	case mode == "" && fs.Changed("new-passphrase") && fs.Changed("passphrase-file"):
 		return cli.Usagef("-N '' and --passphrase-file cannot go together")
+	case fs.Changed("new-passphrase") && fs.Changed("new-passphrase-file"):
+		return cli.Usagef("-N '' and --new-passphrase-file cannot go together")
 	case fs.Changed("passphrase-file") && c.passphraseFile == "":
 		return cli.Usagef("--passphrase-file names no file")
+	case fs.Changed("new-passphrase-file") && c.newFile == "":
+		return cli.Usagef("--new-passphrase-file names no file")
+	case fs.Changed("rounds") && c.spec.Rounds < 1:
+		return cli.Usagef("-a takes the number of rounds, 1 or more")
+	case mode == "change-passphrase" && c.file == "":
+		return cli.Usagef("-p needs -f FILE")
 	case fs.Changed("bits") && !fs.Changed("type"):
 		return cli.Usagef("-b needs -t rsa or -t ecdsa")
 	}
@@ -145,7 +187,7 @@ func (c *command) check(fs *pflag.FlagSet, public, list, sign bool) error {
 	if !fs.Changed("comment") {
 		c.spec.Comment = defaultComment()
 	}
-	if err := c.spec.Check(); err != nil {
+	if err := cmp.Or(c.spec.Check(), c.format.check()); err != nil {
 		return cli.Usagef("%v", err)
 	}
 	if !list {

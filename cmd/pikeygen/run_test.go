@@ -26,13 +26,15 @@ type result struct {
 
 // pikeygen runs the command in the home folder.
 func pikeygen(home, stdin string, args ...string) result {
+	// No terminal and no askpass: nobody can be asked.
+	return pikeygenWith(map[string]string{"HOME": home, "SSH_ASKPASS_REQUIRE": "force"}, stdin, args...)
+}
+
+func pikeygenWith(environment map[string]string, stdin string, args ...string) result {
 	var stdout, stderr bytes.Buffer
 	env := &cli.Env{
 		Name: "pikeygen", Args: args, Stdin: strings.NewReader(stdin), Stdout: &stdout, Stderr: &stderr,
-		Getenv: func(name string) string {
-			// No terminal and no askpass: nobody can be asked.
-			return map[string]string{"HOME": home, "SSH_ASKPASS_REQUIRE": "force"}[name]
-		},
+		Getenv: func(name string) string { return environment[name] },
 	}
 	status := cli.Run(env, run)
 	return result{status, stdout.String(), stderr.String()}

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"pi-key-tools/pkg/sshkey"
 )
 
 // The flags of sshauthopt_parse(), in its order: the first that a text starts
@@ -51,6 +53,26 @@ func parseOptions(s string) ([]Option, error) {
 		s = rest[1:] // a comma
 	}
 	return options, nil
+}
+
+// CheckOptions says what is wrong with what shall stand before a key as its
+// options: sshd would pass the line by without a word.
+func CheckOptions(options string) error {
+	if strings.ContainsAny(options, "\r\n\x00") {
+		return errors.New("a control byte in it would break the line")
+	}
+	sample, err := sshkey.ParseBlob([]byte("\x00\x00\x00\x0bssh-ed25519\x00\x00\x00\x20"+strings.Repeat("\x00", 32)), "")
+	if err != nil {
+		return err // the bytes above are a key
+	}
+	entry, ok := ParseLine([]byte(options + " " + sample.Line()))
+	switch {
+	case ok && entry.Dead != "":
+		return fmt.Errorf("sshd would pass the line by: %s", entry.Dead)
+	case !ok || !entry.Key.Equal(sample) || len(entry.Options) == 0:
+		return errors.New("sshd would not read them as options")
+	}
+	return nil
 }
 
 // parseOption takes one option off s; rest is empty or starts with a comma.

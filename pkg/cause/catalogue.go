@@ -71,6 +71,16 @@ var outcomes = []Entry{
 		Evidence: "The certificate that ssh would offer was taken apart, and compared with the clock of this machine.",
 		Example:  "-\tok\tcert\tSHA256:lqzen1zTn2xkzQfM8+h0YVruvrinbr89x0uwpggzD8c\tED25519-CERT /home/ann/.ssh/id_ed25519, id ann for pi, valid from 2026-11-22T07:24:00 to 2027-02-20T07:25:31, signed by SHA256:sVvQQ3WDEQgpmnjT0DpJBbbbDwHNFTM8CQtDdHZ54MY",
 	}, {
+		Word:     "passphrase-set",
+		Meaning:  "The private key is encrypted with the new passphrase; the file holds the same key as before.",
+		Evidence: "The old passphrase opened the file, which was written anew, complete, in its place.",
+		Example:  "-\tdone\tpassphrase-set\t/home/ann/.ssh/id_ed25519\t24 rounds of bcrypt, where none was",
+	}, {
+		Word:     "passphrase-removed",
+		Meaning:  "The private key is not encrypted any more, or never was.",
+		Evidence: "The file tells by itself whether it is encrypted; the old passphrase opened it.",
+		Example:  "-\tdone\tpassphrase-removed\t/home/ann/.ssh/id_ed25519\twhoever can read the file can log in with it",
+	}, {
 		Word:     "cert-made",
 		Meaning:  "The key would be signed, and the certificate written beside it.",
 		Evidence: "The key of the authority and the one to be signed were looked at; a run that signs prints the certificate, and no record.",
