@@ -32,7 +32,7 @@ import (
 )
 
 // commandTimeout ends a program under test that hangs.
-const commandTimeout = 30 * time.Second
+const commandTimeout = time.Minute
 
 // Need skips the test if one of the programs is not installed. Where
 // PIKEY_TEST_REQUIRE is 1 the test fails instead, so that a machine that is
@@ -97,8 +97,8 @@ func Env(home string, more ...string) []string {
 }
 
 // Command prepares a program with Env(home), in a process group of its own
-// that is killed when it takes longer than half a minute, and when the test
-// ends. It needs the program, as by Need.
+// that is killed when it takes longer than a minute, and when the test ends.
+// It needs the program, as by Need.
 func Command(t testing.TB, home, name string, args ...string) *exec.Cmd {
 	t.Helper()
 	Need(t, name)

@@ -1,0 +1,77 @@
+//go:build unix
+
+package cmd_test
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"golang.org/x/crypto/ssh"
+
+	"pi-key-tools/pkg/sshtest"
+)
+
+// scripts/ansible brings a key to the hosts of an inventory: changed once, then
+// not any more, and a host that is not there keeps nobody up.
+func TestAnsibleRole(t *testing.T) {
+	t.Parallel()
+	server := sshtest.StartSSHD(t, sshtest.SSHDConfig{})
+	a, b := sshtest.AddUser(t, sshtest.UserConfig{}), sshtest.AddUser(t, sshtest.UserConfig{})
+	me := newTraveller(t, sshtest.Endpoint{Addr: "127.0.0.1:1"}) // knows no host
+	me.run(0, "", "pikeygen")
+	password := me.file("password", b.Password+"\n")
+	me.file("inventory", fmt.Sprintf("[pis]\na ansible_user=%s ansible_password=%s\nb ansible_user=%s\n[pis:vars]\nansible_host=127.0.0.1\nansible_port=%d\n"+
+		"pi_key_tools_host_key=%s\n[off]\ndead ansible_host=127.0.0.1 ansible_port=1 ansible_user=pi\nevil ansible_host='-oProxyCommand=x'\n",
+		a.Name, a.Password, b.Name, server.Port, ssh.FingerprintSHA256(server.HostKeys[0])))
+	playbook, err := filepath.Abs(filepath.Join(root, "scripts", "ansible", "bootstrap.yml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	play := func(status int, want map[string]string, args ...string) {
+		t.Helper()
+		cmd := ansible(t, me.home, "ansible-playbook", append([]string{"-i", "inventory", playbook}, args...)...)
+		cmd.Dir = me.home
+		cmd.Env = append(cmd.Env, "PATH="+binaries(t)+":"+os.Getenv("PATH"), "TMPDIR="+me.home)
+		out, err := cmd.CombinedOutput()
+		if got := cmd.ProcessState.ExitCode(); got != status {
+			t.Errorf("%q: status %d, %v, want %d", args, got, err, status)
+		}
+		for host, words := range want {
+			recap := regexp.MustCompile(`(?m)^` + host + ` +: .*$`).FindString(string(out))
+			for _, word := range strings.Fields(words) {
+				if !strings.Contains(recap, " "+word+" ") {
+					t.Errorf("%q: no %s: %s", args, word, recap)
+				}
+			}
+		}
+		if strings.Contains(string(out), a.Password) || strings.Contains(string(out), b.Password) {
+			t.Error("it prints a password")
+		}
+		if left, _ := filepath.Glob(filepath.Join(me.home, "pi-key-tools.*")); len(left) != 0 {
+			t.Errorf("%q is left", left)
+		}
+		if t.Failed() {
+			t.Fatalf("%s", out)
+		}
+	}
+	play(2, map[string]string{"a": "changed=1 failed=0", "b": "changed=1 failed=0", "dead": "changed=0 failed=1", "evil": "failed=1"}, "-e", "pi_key_tools_password_file="+password, "--check", "--diff", "-v")
+	if _, err := os.Stat(filepath.Join(a.Home, ".ssh")); !os.IsNotExist(err) {
+		t.Errorf("--check has changed something: %v", err)
+	}
+	play(2, map[string]string{"a": "changed=1 failed=0", "b": "changed=1 failed=0", "dead": "changed=0 failed=1", "evil": "failed=1"}, "--connection-password-file", password) // as -k
+	for _, user := range []*sshtest.User{a, b} {
+		if ok, stderr := sshtest.SSH(t, server.Endpoint, user.Name, filepath.Join(me.home, ".ssh", "id_ed25519")); !ok {
+			t.Errorf("it is said to log in, and ssh says: %s", stderr)
+		}
+	}
+
+	// Again, and it fails where the key no longer logs in, and there only.
+	if err := os.Chmod(b.Home, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	play(2, map[string]string{"a": "changed=0 failed=0", "b": "changed=0 failed=1"}, "-e", "pi_key_tools_password_file="+password, "-l", "pis")
+}
