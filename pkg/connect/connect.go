@@ -64,6 +64,7 @@ type Connector struct {
 	tries       triesOf
 	places      places
 	machines    machines
+	jumps       jumps
 	neighbours  func(ctx context.Context, name string) ([]mdns.Machine, error)
 
 	mu     sync.Mutex
@@ -73,6 +74,7 @@ type Connector struct {
 
 // New returns the Connector of a run.
 func New(opt Options) *Connector {
+	life, end := context.WithCancel(context.Background())
 	return &Connector{
 		opt: opt,
 		resolver: &sshconfig.Resolver{Home: opt.Home, Getenv: opt.Getenv,
@@ -82,11 +84,14 @@ func New(opt Options) *Connector {
 		agents:      map[string]*agentState{},
 		pairs:       map[string]*pairState{},
 		neighbours:  mdns.Query,
+		jumps:       jumps{life: life, end: end, by: map[string]*jump{}},
 	}
 }
 
-// Close ends the connections to agents, and wipes the secrets that were read.
+// Close ends the connections to jump hosts and agents, and wipes the secrets that
+// were read.
 func (c *Connector) Close() {
+	c.jumps.close()
 	if c.opt.Passwords != nil {
 		c.opt.Passwords.Wipe()
 	}
@@ -553,12 +558,17 @@ func (h *Host) Login(ctx context.Context, plan Plan) (*session.Client, *session.
 	// A context that ends takes the place of every other error; at which jump
 	// host it ended is still to be known.
 	var jump *JumpError
+	var through *jumpConn
 	cfg.Dial = func(ctx context.Context) (net.Conn, error) {
-		conn, err := h.dial(ctx)
+		conn, err := h.dial(ctx, plan.Password)
 		errors.As(err, &jump)
+		through, _ = conn.(*jumpConn)
 		return conn, err
 	}
 	client, rep, err := session.Login(ctx, cfg)
+	if err != nil && through != nil && ctx.Err() == nil {
+		errors.As(through.why(), &jump)
+	}
 	h.c.machines.meet(h, rep)
 	if h.trying != nil {
 		answer := rep.Password
@@ -596,6 +606,11 @@ func (h *Host) askPassword(ctx context.Context) ([]byte, error) {
 	if h.refused {
 		return nil, ErrRefused
 	}
+	if h.alone != nil {
+		// What was given is the target's. A jump host could keep it.
+		from := &secret.Source{Batch: h.Config.BatchMode, Getenv: h.c.opt.Getenv}
+		return h.askFor(ctx, from)
+	}
 	if h.password == nil {
 		secret, err := h.findPassword(ctx)
 		if err != nil {
@@ -617,13 +632,17 @@ func (h *Host) findPassword(ctx context.Context) ([]byte, error) {
 	if password, found := h.listedPassword(); found {
 		return password, nil
 	}
-	at := h.named
-	at.User, at.Host = h.Config.User, h.Config.Alias
-	password, err := ask(ctx, h.c.source(&h.c.passwords, h.Config.BatchMode), at.String()+"'s password: ")
+	password, err := h.askFor(ctx, h.c.source(&h.c.passwords, h.Config.BatchMode))
 	if errors.Is(err, secret.ErrNobody) && h.c.opt.Passwords != nil {
 		return nil, fmt.Errorf("%s has no line for this target, and %w", h.c.opt.Passwords.Path, err)
 	}
 	return password, err
+}
+
+func (h *Host) askFor(ctx context.Context, from *secret.Source) ([]byte, error) {
+	at := h.named
+	at.User, at.Host = h.Config.User, h.Config.Alias
+	return ask(ctx, from, at.String()+"'s password: ")
 }
 
 // listedPassword is that of the line of --passwords which names the target as

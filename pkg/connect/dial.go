@@ -9,30 +9,25 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
 	"syscall"
 	"time"
-
-	"pi-key-tools/pkg/destination"
-	"pi-key-tools/pkg/session"
-	"pi-key-tools/pkg/sshconfig"
 )
 
-// dial reaches the host as its configuration says.
-func (h *Host) dial(ctx context.Context) (net.Conn, error) {
-	address := net.JoinHostPort(h.Config.HostName, strconv.Itoa(h.Config.Port))
+// dial reaches the host as its configuration says. mayAsk is for the password
+// of a jump host.
+func (h *Host) dial(ctx context.Context, mayAsk bool) (net.Conn, error) {
+	if err := h.arrive(ctx); err != nil {
+		return nil, err
+	}
 	switch {
 	case h.Config.ProxyCommand != "":
 		h.c.opt.Trace(1, h.Target, "proxy command: %s", h.Config.ProxyCommand)
 		return dialCommand(h.Config.ProxyCommand)
 	case h.Config.ProxyJump != "":
-		return h.dialJump(ctx, address)
-	}
-	if err := h.arrive(ctx); err != nil {
-		return nil, err
+		return h.dialJump(ctx, mayAsk)
 	}
 	dialer := net.Dialer{Timeout: h.Config.ConnectTimeout}
 	network := map[string]string{"inet": "tcp4", "inet6": "tcp6"}[h.Config.AddressFamily]
@@ -121,82 +116,6 @@ func (h *Host) neighbours(ctx context.Context, name string) (found []string) {
 		h.c.opt.Note(h.Target, "name-ambiguous: %d machines answer for %s: %s; the first is taken", len(machines), name, strings.Join(from, ", "))
 	}
 	return found
-}
-
-// JumpError is a failure on the way, at a jump host.
-type JumpError struct {
-	Target string // of ProxyJump
-	Host   *Host  // nil if its configuration cannot be had, which Err then tells
-	Report *session.Report
-	Keys   Keys
-	Err    error
-}
-
-func (e *JumpError) Error() string { return fmt.Sprintf("jump host %s: %v", e.Target, e.Err) }
-func (e *JumpError) Unwrap() error { return e.Err }
-
-// dialJump goes through the last host of ProxyJump, which is itself reached
-// through those before it (ssh(1) -J). A jump host gets keys only: a password
-// that was given is the target's.
-func (h *Host) dialJump(ctx context.Context, address string) (net.Conn, error) {
-	before, last := "", h.Config.ProxyJump
-	if i := strings.LastIndexByte(last, ','); i >= 0 {
-		before, last = last[:i], last[i+1:]
-	}
-	// The same way once more would lead here again.
-	ways, _ := ctx.Value(waysKey{}).([]string)
-	if slices.Contains(ways, h.Config.ProxyJump) {
-		return nil, &JumpError{Target: last, Err: errors.New("ProxyJump leads in a circle")}
-	}
-	ctx = context.WithValue(ctx, waysKey{}, append(slices.Clip(ways), h.Config.ProxyJump))
-
-	jump, err := h.c.jumpHost(ctx, last, before)
-	if err != nil {
-		return nil, &JumpError{Target: last, Err: err}
-	}
-	keys := jump.Keys(ctx)
-	client, rep, err := jump.Login(ctx, Plan{Keys: keys.Offers()})
-	jump.depart() // it is past what sshd counts
-	if err != nil {
-		return nil, &JumpError{jump.Target, jump, rep, keys, err}
-	}
-	conn, err := client.DialTCP(ctx, address)
-	if err != nil {
-		client.Close()
-		return nil, fmt.Errorf("jump host %s cannot reach %s: %w", jump.Target, address, err)
-	}
-	return &jumpConn{conn, client}, nil
-}
-
-// waysKey is for the values of ProxyJump that a connection has followed.
-type waysKey struct{}
-
-// jumpHost resolves a jump host, which is reached through those before it, or,
-// if there are none, as its own configuration says. As with ssh, of the
-// command line it gets -F alone.
-func (c *Connector) jumpHost(ctx context.Context, target, before string) (*Host, error) {
-	d, err := destination.Parse(target)
-	if err != nil {
-		return nil, err
-	}
-	// ssh_config writes an address as "[192.0.2.1]:22", which nobody types.
-	h, err := c.resolve(ctx, d.String(), sshconfig.Request{Host: d.Host, User: d.User, Port: d.Port,
-		Jump: before, ConfigFile: c.opt.ConfigFile})
-	if err != nil {
-		return nil, err
-	}
-	h.alone = &Options{ConfigFile: c.opt.ConfigFile, Jump: before, PassphraseFile: c.opt.PassphraseFile}
-	return h, nil
-}
-
-// jumpConn ends the jump host's connection with its own.
-type jumpConn struct {
-	net.Conn
-	client *session.Client
-}
-
-func (c *jumpConn) Close() error {
-	return errors.Join(c.Conn.Close(), c.client.Close())
 }
 
 // dialCommand makes a connection of a command's standard input and output.

@@ -80,7 +80,8 @@ func (h *Host) arrive(ctx context.Context) error {
 	if h.leave != nil {
 		return nil
 	}
-	leave, err := h.c.places.take(ctx, h.Config.HostName)
+	// Behind another way the same name may be another machine.
+	leave, err := h.c.places.take(ctx, h.Config.HostName+" "+h.Config.ProxyJump+h.Config.ProxyCommand)
 	if err == nil {
 		h.leave = leave
 	}

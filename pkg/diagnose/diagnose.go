@@ -52,6 +52,11 @@ func Login(ctx context.Context, host *connect.Host, keys connect.Keys, rep *sess
 	}
 	var jump *connect.JumpError
 	if errors.As(err, &jump) {
+		if errors.Is(jump.Err, session.ErrTooSlow) { // the jump host has a time of its own
+			late, end := context.WithCancelCause(ctx)
+			end(session.ErrTooSlow)
+			ctx = late
+		}
 		r := Config(ctx, jump.Err)
 		if jump.Host != nil {
 			r = Login(ctx, jump.Host, jump.Keys, jump.Report, jump.Err)
@@ -105,6 +110,8 @@ func Login(ctx context.Context, host *connect.Host, keys connect.Keys, rep *sess
 		return versions(host, rep)
 	case session.KeyExchange:
 		return keyExchange(rep, err)
+	case session.LoggedIn: // a jump host, later
+		return Ended(ctx, "passing connections on", err)
 	case session.HostKey: // the key was to be trusted, and could not be remembered
 		return failure("write-failed", "", "", "%v", err)
 	}

@@ -465,12 +465,13 @@ func TestJumpHosts(t *testing.T) {
 		{"a circle", "a", "", []string{"config-bad", "jump host a: jump host b: ", ""}},
 	} {
 		put(t, known, tt.known)
-		host := resolve(t, connector(t, connect.Options{ConfigFile: config, Home: home, Jump: tt.jump}), "pi@pi.local")
 		timeout := 10 * time.Second
 		if tt.name == "silent" {
 			timeout = 200 * time.Millisecond
 		}
-		ctx, cancel := context.WithTimeoutCause(t.Context(), timeout, session.ErrTooSlow)
+		c := connector(t, connect.Options{ConfigFile: config, Home: home, Jump: tt.jump, Timeout: timeout})
+		host := resolve(t, c, "pi@pi.local")
+		ctx, cancel := c.Deadline(t.Context())
 		_, rep, err := host.Login(ctx, connect.Plan{})
 		r := Login(ctx, host, connect.Keys{}, rep, err)
 		cancel()

@@ -665,6 +665,21 @@ func (c *Client) Close() error {
 	return c.ssh.Close()
 }
 
+// Wait waits for the end of the connection, and lets go of what it held.
+func (c *Client) Wait() {
+	_ = c.ssh.Wait() // what ended it is told to those who use it
+	c.stop()
+}
+
+// Alive asks the server for a sign of life: it answers what it does not know.
+func (c *Client) Alive(ctx context.Context) bool {
+	_, err := within(ctx, func() (bool, error) {
+		_, _, err := c.ssh.SendRequest("keepalive@openssh.com", true, nil)
+		return true, err
+	})
+	return err == nil
+}
+
 // DialTCP opens a connection from the far side, as a jump host does.
 func (c *Client) DialTCP(ctx context.Context, address string) (net.Conn, error) {
 	return c.ssh.DialContext(ctx, "tcp", address)

@@ -1,0 +1,248 @@
+package connect
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"net"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/crypto/ssh"
+
+	"pi-key-tools/pkg/destination"
+	"pi-key-tools/pkg/session"
+	"pi-key-tools/pkg/sshconfig"
+)
+
+// JumpError is a failure on the way, at a jump host. All targets behind it get
+// the same one.
+type JumpError struct {
+	Target string // of ProxyJump
+	Host   *Host  // nil if its configuration cannot be had, which Err then tells
+	Report *session.Report
+	Keys   Keys
+	Err    error
+}
+
+func (e *JumpError) Error() string { return fmt.Sprintf("jump host %s: %v", e.Target, e.Err) }
+func (e *JumpError) Unwrap() error { return e.Err }
+
+// ErrJumpEnded means that the connection to a jump host ended while something
+// went through it.
+var ErrJumpEnded = errors.New("the connection to it ended")
+
+// jumps are the connections of a run to jump hosts: one for each value of
+// ProxyJump, which all targets behind it share, and which lives as long as the run.
+type jumps struct {
+	life context.Context
+	end  func()
+	mu   sync.Mutex
+	by   map[string]*jump
+}
+
+// A jump is one connection to a jump host, or the attempt at one.
+type jump struct {
+	target string // the last of ProxyJump
+	done   chan struct{}
+	// When done is closed, either these are there,
+	client *session.Client
+	ended  chan struct{} // closed when the connection has ended
+	failed func() error  // what to tell then
+	// or this is, and is told to all who come before retry.
+	err   error
+	retry time.Time
+
+	asking sync.Mutex // held by who asks whether the connection is alive
+}
+
+// jumpPeace is for how long a jump host that could not be reached is not tried
+// again. One that lets us not in is tried no more.
+const jumpPeace = 5 * time.Second
+
+// over reports whether another attempt may be made.
+func (j *jump) over(now time.Time) bool {
+	select {
+	case <-j.done:
+	default:
+		return false
+	}
+	if j.err != nil {
+		return !j.retry.IsZero() && now.After(j.retry)
+	}
+	select {
+	case <-j.ended:
+		return true
+	default:
+		return false
+	}
+}
+
+// close ends the connections, the attempts too.
+func (s *jumps) close() {
+	s.end()
+	s.mu.Lock()
+	all := slices.Collect(maps.Values(s.by))
+	s.mu.Unlock()
+	for _, j := range all {
+		<-j.done
+		if j.client != nil {
+			j.client.Close()
+		}
+	}
+}
+
+// waysKey is for the values of ProxyJump that a connection has followed.
+type waysKey struct{}
+
+// dialJump goes through the last host of ProxyJump, which is itself reached
+// through those before it (ssh(1) -J).
+func (h *Host) dialJump(ctx context.Context, mayAsk bool) (net.Conn, error) {
+	address := net.JoinHostPort(h.Config.HostName, strconv.Itoa(h.Config.Port))
+	for again := false; ; again = true {
+		j, err := h.c.jump(ctx, h.Config.ProxyJump, mayAsk)
+		if err != nil {
+			return nil, err
+		}
+		h.c.opt.Trace(1, h.Target, "connecting to %s through %s", address, j.target)
+		conn, err := j.client.DialTCP(ctx, address)
+		if err == nil {
+			return &jumpConn{conn, j}, nil
+		}
+		if ctx.Err() != nil {
+			go j.check(h.c.jumps.life)
+		} else if refused := (*ssh.OpenChannelError)(nil); !errors.As(err, &refused) && !again {
+			// It has ended, perhaps long ago. x/crypto tells that to those who
+			// open a channel before it tells those who wait for the end.
+			j.client.Close()
+			<-j.ended
+			continue
+		}
+		return nil, fmt.Errorf("jump host %s cannot reach %s: %w", j.target, address, err)
+	}
+}
+
+// check ends a connection that answers nothing: that a target is not reached
+// in time may be its own doing. As ssh does with ServerAliveInterval.
+func (j *jump) check(ctx context.Context) {
+	if !j.asking.TryLock() {
+		return
+	}
+	defer j.asking.Unlock()
+	ctx, cancel := context.WithTimeout(ctx, jumpPeace)
+	defer cancel()
+	if !j.client.Alive(ctx) {
+		j.client.Close()
+	}
+}
+
+// jump returns the connection to a jump host that is shared, and makes it if
+// need be. The clock of a target that waits for that stands still: the jump
+// host has one of its own.
+func (c *Connector) jump(ctx context.Context, way string, mayAsk bool) (*jump, error) {
+	before, last := "", way
+	if i := strings.LastIndexByte(last, ','); i >= 0 {
+		before, last = last[:i], last[i+1:]
+	}
+	// The same way once more would lead here again.
+	ways, _ := ctx.Value(waysKey{}).([]string)
+	if slices.Contains(ways, way) {
+		return nil, &JumpError{Target: last, Err: errors.New("ProxyJump leads in a circle")}
+	}
+	ways = append(slices.Clip(ways), way)
+
+	c.jumps.mu.Lock()
+	j := c.jumps.by[way]
+	if j == nil || j.over(time.Now()) {
+		j = &jump{target: last, done: make(chan struct{}), ended: make(chan struct{})}
+		c.jumps.by[way] = j
+		go func() {
+			defer close(j.done)
+			c.makeJump(context.WithValue(c.jumps.life, waysKey{}, ways), j, before, mayAsk)
+		}()
+	}
+	c.jumps.mu.Unlock()
+
+	if k, ok := ctx.Value(clockKey{}).(clock); ok {
+		k.pause()
+		defer k.resume()
+	}
+	select {
+	case <-j.done:
+		return j, j.err
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+}
+
+func (c *Connector) makeJump(ctx context.Context, j *jump, before string, mayAsk bool) {
+	ctx, cancel := c.Deadline(ctx)
+	host, err := c.jumpHost(ctx, j.target, before)
+	if err != nil {
+		cancel()
+		j.err = &JumpError{Target: j.target, Err: err}
+		return
+	}
+	keys := host.Keys(ctx)
+	client, rep, err := host.Login(ctx, Plan{Keys: keys.Offers(), Password: mayAsk})
+	host.Forget() // its place too: it is past what sshd counts
+	if err != nil {
+		cancel()
+		j.err = &JumpError{host.Target, host, rep, keys, err}
+		denied := rep.Stage == session.HostKey || errors.Is(err, session.ErrDenied) || rep.Disconnect != "" || rep.PasswordErr != nil
+		if !denied || rep.Booting() {
+			j.retry = time.Now().Add(jumpPeace)
+		}
+		return
+	}
+	ctx.Value(clockKey{}).(clock).pause() // from here on it has all the time of the run
+	j.client = client
+	j.failed = func() error { return &JumpError{host.Target, host, rep, keys, ErrJumpEnded} }
+	go func() {
+		client.Wait()
+		cancel()
+		close(j.ended)
+	}()
+}
+
+// jumpHost resolves a jump host, which is reached through those before it, or,
+// if there are none, as its own configuration says. As with ssh, of the
+// command line it gets -F alone.
+func (c *Connector) jumpHost(ctx context.Context, target, before string) (*Host, error) {
+	d, err := destination.Parse(target)
+	if err != nil {
+		return nil, err
+	}
+	// ssh_config writes an address as "[192.0.2.1]:22", which nobody types.
+	h, err := c.resolve(ctx, d.String(), sshconfig.Request{Host: d.Host, User: d.User, Port: d.Port,
+		Jump: before, ConfigFile: c.opt.ConfigFile})
+	if err != nil {
+		return nil, err
+	}
+	h.named = d
+	h.alone = &Options{ConfigFile: c.opt.ConfigFile, Jump: before, PassphraseFile: c.opt.PassphraseFile}
+	return h, nil
+}
+
+// A jumpConn is a connection through a jump host.
+type jumpConn struct {
+	net.Conn
+	jump *jump
+}
+
+// why returns what ended the connection, if that was the jump host's.
+func (c *jumpConn) why() error {
+	select {
+	case <-c.jump.ended:
+		return c.jump.failed()
+	case <-time.After(jumpGrace): // the end of all comes after the end of each
+		return nil
+	}
+}
+
+// jumpGrace is how much later.
+const jumpGrace = 50 * time.Millisecond

@@ -1,0 +1,171 @@
+package connect
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"pi-key-tools/pkg/session"
+	"pi-key-tools/pkg/sshtest"
+)
+
+// loginAll logs in to t0, t1, … at the same time, and returns what came of each.
+func (s *side) loginAll(c *Connector, n int, plan Plan) []error {
+	s.t.Helper()
+	errs := make([]error, n)
+	var all sync.WaitGroup
+	for i := range n {
+		h := s.resolve(c, fmt.Sprint("t", i))
+		all.Go(func() {
+			ctx, cancel := c.Deadline(s.t.Context())
+			defer cancel()
+			plan := plan
+			plan.Keys = h.Keys(ctx).Offers()
+			client, _, err := h.Login(ctx, plan)
+			if errs[i] = err; err == nil {
+				client.Close()
+				h.Forget()
+			}
+		})
+	}
+	all.Wait()
+	return errs
+}
+
+// ended ends the connection to a jump host.
+func (c *Connector) ended(way string) {
+	c.jumps.mu.Lock()
+	j := c.jumps.by[way]
+	c.jumps.mu.Unlock()
+	<-j.done
+	j.client.Close()
+}
+
+func accepted(d *sshtest.Daemon) int { return strings.Count(d.Log(), "Accepted p") }
+
+// Many targets go through one connection to a jump host, whatever its MaxSessions
+// is: what is passed on is no session. When it has ended, there is one more.
+func TestJumpIsShared(t *testing.T) {
+	t.Parallel()
+	s := newSide(t)
+	gate, inner := s.startSSHD(sshtest.SSHDConfig{Config: []string{"MaxSessions 0"}}), s.startSSHD(sshtest.SSHDConfig{})
+	targets := []*sshtest.Daemon{s.startSSHD(sshtest.SSHDConfig{}), s.startSSHD(sshtest.SSHDConfig{})}
+	s.knows(gate.Endpoint, inner.Endpoint, targets[0].Endpoint, targets[1].Endpoint)
+	const n = 24
+	hosts := []string{s.host("gate", gate.Endpoint), s.host("inner", inner.Endpoint)}
+	for i := range n {
+		jump := []string{"ProxyJump gate", "ProxyJump gate,inner"}[i%2]
+		hosts = append(hosts, s.host(fmt.Sprint("t", i), targets[i%2].Endpoint, jump))
+	}
+	s.config(hosts...)
+	c := s.connector(Options{})
+	defer c.Close()
+	for round := range 3 {
+		if round == 2 { // as if it had been restarted
+			c.ended("gate")
+		}
+		for i, err := range s.loginAll(c, n, Plan{}) {
+			if err != nil {
+				t.Errorf("t%d: %v", i, err)
+			}
+		}
+		want := 1 + round/2 // inner's connection goes through that of gate
+		if g, i := accepted(gate), accepted(inner); g != want || i != want {
+			t.Fatalf("round %d: %d logins at the first jump host, %d at the second, want %d", round, g, i, want)
+		}
+	}
+	if got := accepted(targets[0]) + accepted(targets[1]); got != 3*n {
+		t.Errorf("%d logins at the targets", got)
+	}
+}
+
+// A jump host that lets us not in is asked once, and why is told of each target.
+func TestJumpThatRefuses(t *testing.T) {
+	t.Parallel()
+	s := newSide(t)
+	gate := sshtest.StartPi(t, sshtest.PiConfig{})
+	s.knows(gate.Endpoint)
+	hosts := []string{fmt.Sprintf("Host gate\nHostName 127.0.0.1\nPort %d\nUser pi", gate.Port)}
+	for i := range 12 {
+		hosts = append(hosts, fmt.Sprintf("Host t%d\nHostName 192.0.2.%d\nProxyJump gate", i, i))
+	}
+	s.config(hosts...)
+	askpass := s.file("askpass", "#!/bin/sh\necho \"$1\" >>"+filepath.Join(s.home, "asked")+"; echo wrong\n")
+	if err := os.Chmod(askpass, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	s.env["SSH_ASKPASS"], s.env["SSH_ASKPASS_REQUIRE"] = askpass, "force"
+	for _, password := range []bool{false, true} {
+		before := gate.Counts()
+		c := s.connector(Options{})
+		for i, err := range append(s.loginAll(c, 12, Plan{Password: password}), s.loginAll(c, 1, Plan{Password: password})...) {
+			if jump := wantJumpError(t, err, "gate"); !errors.Is(err, session.ErrDenied) || jump.Report.Stage != session.Auth {
+				t.Errorf("t%d: %v", i, err)
+			}
+		}
+		c.Close()
+		if got := gate.Counts(); got.Connections != before.Connections+1 || got.Passwords > before.Passwords && !password {
+			t.Errorf("password %v: %+v, before %+v", password, got, before)
+		}
+	}
+	if got := s.read("asked"); got != "pi@gate's password: \n" {
+		t.Errorf("asked %q", got)
+	}
+}
+
+// What ends with the connection to the jump host is told as its failure.
+func TestJumpThatEnds(t *testing.T) {
+	t.Parallel()
+	s := newSide(t)
+	gate := s.startSSHD(sshtest.SSHDConfig{})
+	silent := sshtest.StartHostile(t, sshtest.Silent)
+	s.knows(gate.Endpoint)
+	s.config(s.host("gate", gate.Endpoint), s.host("t0", silent.Endpoint, "ProxyJump gate"))
+	c := s.connector(Options{})
+	defer c.Close()
+	go func() {
+		for silent.Counts().Connections == 0 {
+			time.Sleep(time.Millisecond)
+		}
+		c.ended("gate")
+	}()
+	if jump := wantJumpError(t, s.loginAll(c, 1, Plan{})[0], "gate"); !errors.Is(jump.Err, ErrJumpEnded) || jump.Report.Stage != session.LoggedIn {
+		t.Error(jump)
+	}
+}
+
+// The password of a jump host is asked for once, and never taken from what was
+// given for the targets.
+func TestJumpWithPassword(t *testing.T) {
+	t.Parallel()
+	sshtest.NeedRoot(t)
+	s := newSide(t)
+	user := sshtest.AddUser(t, sshtest.UserConfig{})
+	gate, target := sshtest.StartSSHD(t, sshtest.SSHDConfig{}), s.startSSHD(sshtest.SSHDConfig{})
+	s.knows(gate.Endpoint, target.Endpoint)
+	hosts := []string{fmt.Sprintf("Host gate\nHostName 127.0.0.1\nPort %d\nUser %s", gate.Port, user.Name)}
+	for i := range 8 {
+		hosts = append(hosts, s.host(fmt.Sprint("t", i), target.Endpoint, "ProxyJump gate"))
+	}
+	s.config(hosts...)
+	askpass := s.file("askpass", "#!/bin/sh\necho x >>"+filepath.Join(s.home, "asked")+"; echo "+user.Password+"\n")
+	if err := os.Chmod(askpass, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	s.env["SSH_ASKPASS"], s.env["SSH_ASKPASS_REQUIRE"] = askpass, "force"
+	c := s.connector(Options{PasswordFile: s.file("password", "of the targets\n")})
+	defer c.Close()
+	for i, err := range s.loginAll(c, 8, Plan{Password: true}) {
+		if err != nil {
+			t.Errorf("t%d: %v", i, err)
+		}
+	}
+	if got := s.read("asked"); got != "x\n" || strings.Contains(gate.Log(), "Failed password") || accepted(gate) != 1 {
+		t.Errorf("asked %q\n%s", got, gate.Log())
+	}
+}
