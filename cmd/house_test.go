@@ -683,6 +683,40 @@ func TestShellScripts(t *testing.T) {
 	}
 }
 
+// The header of a script is its usage, and -h prints it, and does nothing else.
+func TestScriptsExplainThemselves(t *testing.T) {
+	n := 0
+	for _, name := range tracked(t) {
+		text, err := os.ReadFile(filepath.Join(root, name))
+		if err != nil || path.Dir(name) != "scripts" || !bytes.HasPrefix(text, []byte("#!")) {
+			continue
+		}
+		n++
+		var header strings.Builder
+		for line := range strings.Lines(string(text)[bytes.IndexByte(text, '\n')+1:]) {
+			if !strings.HasPrefix(line, "#") {
+				break
+			}
+			header.WriteString(strings.TrimPrefix(strings.TrimPrefix(line, "#"), " "))
+		}
+		if !strings.Contains(header.String(), path.Base(name)) || !regexp.MustCompile(`(?i)\b(exit\s+status|ends\s+with)\b`).MatchString(header.String()) {
+			t.Errorf("%s: its header is no usage\n%s", name, header.String())
+		}
+		script, err := filepath.Abs(filepath.Join(root, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		cmd := sshtest.Command(t, t.TempDir(), "env", script, "-h")
+		cmd.Dir = t.TempDir()
+		if out, err := cmd.CombinedOutput(); err != nil || string(out) != header.String() {
+			t.Errorf("%s -h: %v\n%s", name, err, out)
+		}
+	}
+	if n == 0 {
+		t.Error("no script was found")
+	}
+}
+
 // goFiles parses every Go file of the module, for whichever system it is, and
 // yields it under its path from the root.
 func goFiles(t *testing.T) func(yield func(string, *ast.File) bool) {
