@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -131,6 +132,52 @@ func TestResume(t *testing.T) {
 		entries, err := os.ReadDir(filepath.Join(pi.Home, ".ssh"))
 		if err != nil || len(entries) != 1 {
 			t.Errorf("%v is left, %v", entries, err)
+		}
+	}
+}
+
+// Two runs on the same targets at the same time, with a key each, hurt neither the
+// keys nor the known_hosts file that they share.
+func TestTwoRunsAtOnce(t *testing.T) {
+	t.Parallel()
+	const password = "the one"
+	var pis []*sshtest.Pi
+	var list strings.Builder
+	for range 6 {
+		pi := sshtest.StartPi(t, sshtest.PiConfig{Password: password})
+		pis = append(pis, pi)
+		list.WriteString("pi@" + pi.Addr + "\n")
+	}
+	me := newTraveller(t, pis[0].Endpoint)
+	me.file(".ssh/known_hosts", "")
+	hosts, pw := me.file("hosts", list.String()), me.file("pw", password+"\n")
+	keys := []sshtest.Key{sshtest.NewKey(t, me.home, "ed25519"), sshtest.NewKey(t, me.home, "ecdsa")}
+	var all sync.WaitGroup
+	for _, key := range keys {
+		for range 2 { // and the same one twice
+			all.Go(func() {
+				records, _ := me.run(0, "", "pikeycopy", "-o", "StrictHostKeyChecking=accept-new", "-o", "HashKnownHosts=no", "-o", "IdentityFile="+key.File, "-i", key.File,
+					"--password-file", pw, "--hosts", hosts)
+				if n := strings.Count(records, "\tok\tlogin\t"); n != len(pis) {
+					t.Errorf("%d of %d log in: %s", n, len(pis), records)
+				}
+			})
+		}
+	}
+	all.Wait()
+	for _, pi := range pis {
+		data, err := os.ReadFile(filepath.Join(pi.Home, ".ssh", "authorized_keys"))
+		if err != nil || bytes.Count(data, []byte("\n")) != len(keys) {
+			t.Errorf("%v: %s", err, data)
+		}
+	}
+	known, err := os.ReadFile(filepath.Join(me.home, ".ssh", "known_hosts"))
+	if err != nil || bytes.Count(known, []byte("\n")) != len(pis) {
+		t.Errorf("%v: %s", err, known)
+	}
+	for _, pi := range pis {
+		if !bytes.Contains(known, []byte(pi.KnownHosts())) {
+			t.Errorf("known_hosts has no %s", pi.KnownHosts())
 		}
 	}
 }

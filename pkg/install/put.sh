@@ -603,13 +603,16 @@ while :; do
 	if [ -z "$add$drop" ]; then
 		break
 	fi
-	if [ -n "$was" ] && [ "$links" -ne 1 ]; then
-		because "the file has other names, which would keep the old content"
-		fail keys-linked "$file"
-	fi
-	if [ ! -d "${claim:-/-}" ] && ! take; then
+	linked=
+	[ -z "$was" ] || [ "$links" -eq 1 ] || linked=yes
+	# Whoever makes the file gives it a second name for a moment of their turn.
+	if [ ! -d "${claim:-/-}" ] && { ! take || [ -n "$linked" ]; }; then
 		say file "$file" # and look again
 		continue
+	fi
+	if [ -n "$linked" ]; then
+		because "the file has other names, which would keep the old content"
+		fail keys-linked "$file"
 	fi
 	tmp=$claim/new
 	if compose && check && preserve && publish; then

@@ -168,6 +168,28 @@ func StartHostile(t testing.TB, way Hostile) *HostileServer {
 	return s
 }
 
+// ServeHostile behaves so towards one connection, and closes it, at the latest
+// when end is closed. It is for servers beside the tests; homes is a folder for
+// what their commands write.
+func ServeHostile(conn net.Conn, way Hostile, key ssh.Signer, homes string, end <-chan struct{}) error {
+	behave, ok := hostiles[way]
+	if !ok {
+		return fmt.Errorf("no server is hostile by %q", way)
+	}
+	defer conn.Close()
+	stop := make(chan struct{})
+	defer close(stop)
+	go func() {
+		select {
+		case <-end:
+			conn.Close()
+		case <-stop:
+		}
+	}()
+	behave(newGuest(conn, &HostileServer{}, key, homes, end))
+	return nil
+}
+
 // A guest is one connection to a hostile server.
 type guest struct {
 	net.Conn
