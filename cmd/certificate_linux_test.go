@@ -67,6 +67,11 @@ func TestCertificateCauses(t *testing.T) {
 			if out, err := sshtest.Command(t, me.home, "ssh-keygen", append(args, key+".pub")...).CombinedOutput(); err != nil {
 				t.Fatalf("%v: %s", err, out)
 			}
+			if c.name == "nobody trusts it" { // from outside, it is one of what can be
+				if records, _ := me.run(1, "", "pikeycheck", user.Name+"@"+server.Addr); !strings.Contains(records, "not trusted there (cert-refused)") {
+					t.Errorf("nothing is said of certificates: %s", records)
+				}
+			}
 			records, stderr := me.run(1, "", "pikeycheck", "-i", other.File, user.Name+"@"+server.Addr)
 			var want []string
 			for cause := range strings.FieldsSeq(c.want) {

@@ -10,6 +10,7 @@ import (
 	"runtime"
 	"slices"
 	"strconv"
+	"time"
 
 	"pi-key-tools/pkg/fleet"
 	"pi-key-tools/pkg/identity"
@@ -164,6 +165,15 @@ func (c *command) append(b []byte, key sshkey.Public, from string) ([]byte, reco
 	if why := identity.Weak(key); why != "" {
 		r := record.Record{Verdict: record.Fail, Cause: "key-weak", Subject: key.Fingerprint(), Detail: why, Hint: "pikeygen -t ed25519"}
 		return c.Append(b, r), r
+	}
+	if sshkey.IsCertificate(key.Type) && (c.Verbose == 0 || c.JSON) {
+		if cert, is, err := key.Certificate(); is && err == nil {
+			r, faulty := identity.CertificateFault(key, cert, from, time.Now())
+			if !faulty {
+				r = identity.CertificateRecord(key, cert, from)
+			}
+			return c.Append(b, r), r
+		}
 	}
 	comment := key.Comment
 	if comment == "" {

@@ -52,8 +52,9 @@ func TestSignLikeSSHKeygen(t *testing.T) {
 	for _, c := range []string{
 		"-V always:forever",
 		"-V +52w", "-V +1h30m", "-V -1w:+52w", "-V -1d:forever", "-V always:+90", "-V +1d:+2d",
-		"-V 20260101:20270101", "-V 20260101:20270101120000", "-V 202601011200:20270101", "-V 20260101120000Z:20270101UTC",
-		"-V 0x10:0xffffffffffff", "-V 20260101:0xFFFFFFFFFFFFFFFF",
+		// In UTC: without it ssh-keygen takes summer time for winter time.
+		"-V 20260101z:20270701Z", "-V 20260101Z:20270101120000Z", "-V 202601011200utc:20270101Z", "-V 20260101120000Z:20270101UTC",
+		"-V 0x10:0xffffffffffff", "-V 20260101Z:0xFFFFFFFFFFFFFFFF",
 		"-z 17", "-z 18446744073709551615", "-z +3",
 		"-O clear", "-O no-pty", "-O NO-PTY -O no-x11-forwarding", "-O clear -O permit-pty -O permit-X11-forwarding", "-O permit-pty -O clear",
 		"-O no-agent-forwarding -O no-port-forwarding -O no-user-rc", "-O no-touch-required", "-O no-touch-required -O touch-required",

@@ -7,29 +7,22 @@ import (
 	"time"
 
 	"pi-key-tools/pkg/connect"
+	"pi-key-tools/pkg/identity"
 	"pi-key-tools/pkg/record"
 	"pi-key-tools/pkg/session"
 	"pi-key-tools/pkg/sshkey"
 	"pi-key-tools/pkg/strictmodes"
 )
 
-// signAnew is the way on from a certificate that is of no use.
-const signAnew = "have it signed anew: pikeygen -s CA -I ID -n USER -V +52w KEY"
+const signAnew = identity.SignAnew
 
-// Certificate judges a certificate by what it says itself: its kind, and by the
-// clock of this machine its validity (PROTOCOL.certkeys).
+// Certificate judges a certificate by what it says itself: its kind, and by a
+// clock its validity.
 func Certificate(key session.Key, cert sshkey.Certificate, now time.Time) (r record.Record, faulty bool) {
-	fp, unix := key.Public.Fingerprint(), uint64(max(now.Unix(), 0))
-	switch {
-	case !cert.User:
-		return failure("cert-refused", fp, signAnew, "seen: the certificate %s is that of a host, and logs nobody in", key.Name), true
-	case unix >= cert.Before && cert.Before != sshkey.Forever:
-		return failure("cert-expired", fp, signAnew, "seen: the certificate %s expired on %s", key.Name, date(cert.Before)), true
-	case unix < cert.After:
-		return failure("cert-not-yet", fp, "is the clock of this machine right? see date(1); or "+signAnew,
-			"seen: by the clock of this machine the certificate %s is valid from %s", key.Name, date(cert.After)), true
+	if !cert.User {
+		return failure("cert-refused", key.Public.Fingerprint(), signAnew, "seen: the certificate %s is that of a host, and logs nobody in", key.Name), true
 	}
-	return record.Record{}, false
+	return identity.CertificateFault(key.Public, cert, key.Name, now)
 }
 
 // NoCertificates is the case of a server that knows none.

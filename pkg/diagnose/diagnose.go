@@ -501,10 +501,14 @@ func refused(host *connect.Host, keys connect.Keys, rep *session.Report, asked [
 	for _, f := range mismatched(keys, asked) {
 		hint += fmt.Sprintf("\nhint: %s: %s; %s", f.Path, f.Detail, f.Hint)
 	}
+	ofCertificate := ""
+	if slices.ContainsFunc(asked, func(o session.Offer) bool { return sshkey.IsCertificate(o.Key.Public.Type) }) {
+		ofCertificate = "; of a certificate also an authority that is not trusted there (cert-refused), or the clock there (cert-not-yet)"
+	}
 	return failure("key-refused", subject, hint, signed+
 		"%s refused for user %s (%s); it can be: key-not-installed, home-writable, dir-writable, keys-writable, wrong-owner, keys-unreadable, keys-file-elsewhere, "+
-		"an option of its line, no such user, or a user who may not log in; the server's log says which: journalctl -u ssh",
-		plural(len(offered), "key"), host.Config.User, strings.Join(offered, ", "))
+		"an option of its line, no such user, or a user who may not log in%s; the server's log says which: journalctl -u ssh",
+		plural(len(offered), "key"), host.Config.User, strings.Join(offered, ", "), ofCertificate)
 }
 
 func plural(n int, what string) string {

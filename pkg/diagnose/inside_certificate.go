@@ -15,6 +15,7 @@ import (
 	"pi-key-tools/pkg/hostfs"
 	"pi-key-tools/pkg/session"
 	"pi-key-tools/pkg/sshkey"
+	"pi-key-tools/pkg/strictmodes"
 )
 
 // A refusedCert is a certificate that the server did not take.
@@ -137,11 +138,14 @@ func (in *inside) certTrust(ctx context.Context, c refusedCert, fp string) {
 	case tell != nil:
 		found = append(found, tell)
 	case len(found) == 0:
-		others := []string{}
-		for _, u := range []string{unless, in.unless(trustKeyword)} {
+		var others []string
+		for _, u := range []string{unless, in.unless(trustKeyword), in.unreadKeys(ctx, files)} {
 			if u != "" && !slices.Contains(others, u) {
 				others = append(others, u)
 			}
+		}
+		if command, ok := in.keysCommand(); ok {
+			others = append(others, command.Keyword+" gives it")
 		}
 		in.find(strings.Join(others, ", or "), "cert-refused", fp, in.putAuthority(c, ""),
 			"nobody there trusts the authority %s of the certificate %s: no line of %s has its key with cert-authority, and %s", c.CA.Fingerprint(), c.key.Name, strings.Join(files, " or "), why)
@@ -149,6 +153,19 @@ func (in *inside) certTrust(ctx context.Context, c refusedCert, fp string) {
 	for _, tell := range found {
 		tell()
 	}
+}
+
+// unreadKeys names a keys file that is there, or may be, and could not be read.
+func (in *inside) unreadKeys(ctx context.Context, files []string) string {
+	for _, file := range files {
+		if _, read := in.held[file]; read || strings.ContainsAny(file, "*?[") {
+			continue
+		}
+		if _, _, err := strictmodes.RealPath(ctx, in.fsys, file); !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Sprintf("%s has it, which %s may not read", file, in.account.Name)
+		}
+	}
+	return ""
 }
 
 // putAuthority is the command line that has the authority trusted there.

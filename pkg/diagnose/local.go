@@ -137,12 +137,7 @@ func certified(candidates []connect.Candidate, now time.Time) []record.Record {
 		case !c.HasPrivate():
 			r = failure("key-missing", c.Name, "", "the private key that it certifies is not here")
 		default:
-			whom := strings.Join(cert.Principals, ", ")
-			if whom == "" {
-				whom = "nobody, and before OpenSSH 10.3 anybody"
-			}
-			r = record.Record{Verdict: record.OK, Cause: "cert", Subject: c.Public.Fingerprint(), Detail: fmt.Sprintf("%s %s, id %s for %s, valid %s, signed by %s",
-				c.Public.Name(), c.Name, cert.ID, whom, identity.Validity(cert, time.Local), cert.CA.Fingerprint())}
+			r = identity.CertificateRecord(c.Public, cert, c.Name)
 		}
 		records = append(records, r)
 	}

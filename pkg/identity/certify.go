@@ -18,6 +18,7 @@ import (
 
 	"pi-key-tools/pkg/confline"
 	"pi-key-tools/pkg/hostfs"
+	"pi-key-tools/pkg/record"
 	"pi-key-tools/pkg/sshkey"
 )
 
@@ -110,7 +111,8 @@ func certTime(s, word string, is uint64, now time.Time) (uint64, error) {
 		}
 		return n, err
 	}
-	// misc.c parse_absolute_time(): of this machine's zone, unless it says UTC.
+	// misc.c parse_absolute_time(): of this machine's zone, unless it says UTC. In
+	// summer, its mktime(3) is an hour off (tm_isdst is 0), and we are not.
 	digits, zone := s, now.Location()
 	for _, suffix := range []string{"Z", "UTC"} {
 		if n := len(s) - len(suffix); n > 0 && strings.EqualFold(s[n:], suffix) {
@@ -319,4 +321,39 @@ func Validity(c sshkey.Certificate, zone *time.Location) string {
 		return "after " + date(c.After)
 	}
 	return "from " + date(c.After) + " to " + date(c.Before)
+}
+
+// SignAnew is the way on from a certificate that is of no use.
+const SignAnew = "have it signed anew: pikeygen -s CA -I ID -n USER -V +52w KEY"
+
+// CertificateFault says what is wrong with a certificate by itself, and by a
+// clock (PROTOCOL.certkeys). One of a host is well here.
+func CertificateFault(key sshkey.Public, c sshkey.Certificate, name string, now time.Time) (record.Record, bool) {
+	date := func(seconds uint64) string {
+		return time.Unix(int64(min(seconds, math.MaxInt64)), 0).UTC().Format(time.DateTime) + " UTC"
+	}
+	r := record.Record{Verdict: record.Fail, Subject: key.Fingerprint(), Hint: SignAnew}
+	switch unix := uint64(max(now.Unix(), 0)); {
+	case unix >= c.Before && c.Before != sshkey.Forever:
+		r.Cause, r.Detail = "cert-expired", fmt.Sprintf("seen: the certificate %s expired on %s", name, date(c.Before))
+	case unix < c.After:
+		r.Cause, r.Detail = "cert-not-yet", fmt.Sprintf("seen: by the clock of this machine the certificate %s is valid from %s", name, date(c.After))
+		r.Hint = "is the clock of this machine right? see date(1); or " + SignAnew
+	default:
+		return r, false
+	}
+	return r, true
+}
+
+// CertificateRecord is the record of a certificate that can be used.
+func CertificateRecord(key sshkey.Public, c sshkey.Certificate, name string) record.Record {
+	whom := strings.Join(c.Principals, ", ")
+	switch {
+	case !c.User:
+		whom += ", of a host"
+	case whom == "":
+		whom = "nobody, and before OpenSSH 10.3 anybody"
+	}
+	return record.Record{Verdict: record.OK, Cause: "cert", Subject: key.Fingerprint(), Detail: fmt.Sprintf("%s %s, id %s for %s, valid %s, signed by %s",
+		key.Name(), name, c.ID, whom, Validity(c, time.Local), c.CA.Fingerprint())}
 }

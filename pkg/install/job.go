@@ -32,7 +32,13 @@ func (j Job) Remove(ctx context.Context, host *connect.Host) []record.Record {
 	// Rather by a key that stays.
 	last := func(mine connect.Keys) []session.Key {
 		offers := mine.Offers()
-		slices.SortStableFunc(offers, func(a, b session.Key) int { return rank(j.Keys, b) - rank(j.Keys, a) })
+		goes := func(k session.Key) int {
+			if slices.ContainsFunc(j.Lines(), func(l Line) bool { return l.letsIn(k.Public) }) {
+				return 1
+			}
+			return 0
+		}
+		slices.SortStableFunc(offers, func(a, b session.Key) int { return goes(a) - goes(b) })
 		return offers
 	}
 	return j.enter(ctx, host, last, func(client *session.Client, rep *session.Report) ([]record.Record, error) {

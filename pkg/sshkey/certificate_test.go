@@ -84,3 +84,43 @@ func TestCertificateOfSSHKeygen(t *testing.T) {
 		t.Errorf("the value of what is no string is %q", v)
 	}
 }
+
+// A certificate of what bytes ever is refused, or taken apart and put together to
+// itself.
+func FuzzCertificate(f *testing.F) {
+	key, err := ParsePublic(ed25519Line)
+	if err != nil {
+		f.Fatal(err)
+	}
+	cert := Certificate{Key: key, User: true, ID: "me", Principals: []string{"pi"}, Before: Forever, Critical: []CertOption{ValueOption("force-command", "true")},
+		Extensions: []CertOption{{Name: "permit-pty"}}, CA: key}
+	seed, err := cert.Sign([]byte("nonce"), func([]byte) ([]byte, error) { return appendString(nil, "ssh-ed25519"), nil })
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(seed.Blob)
+	f.Add(key.Blob)
+	f.Fuzz(func(t *testing.T, blob []byte) {
+		p, err := ParseBlob(blob, "")
+		if err != nil {
+			return
+		}
+		c, ok, err := p.Certificate()
+		if !ok || err != nil {
+			return
+		}
+		d, _ := dissect(blob)
+		if c.User != (d.cert.typ == userCertificate) || !c.User && d.cert.typ != hostCertificate {
+			return // a type that is neither
+		}
+		w := &wire{rest: blob}
+		w.string()
+		again, err := c.Sign(w.string(), func([]byte) ([]byte, error) { return d.cert.signed, nil })
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(again.Blob) == len(blob) && !bytes.Equal(again.Blob, blob) { // else the field that is reserved is not empty
+			t.Fatalf("%x became %x", blob, again.Blob)
+		}
+	})
+}
