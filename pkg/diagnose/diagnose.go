@@ -110,8 +110,10 @@ func Login(ctx context.Context, host *connect.Host, keys connect.Keys, rep *sess
 		return versions(host, rep)
 	case session.KeyExchange:
 		return keyExchange(rep, err)
-	case session.LoggedIn: // a jump host, later
-		return Ended(ctx, "passing connections on", err)
+	case session.LoggedIn:
+		if !errors.Is(err, session.ErrDenied) { // else something other than our keys let us in
+			return Ended(ctx, "passing connections on", err) // a jump host, later
+		}
 	case session.HostKey: // the key was to be trusted, and could not be remembered
 		return failure("write-failed", "", "", "%v", err)
 	}
