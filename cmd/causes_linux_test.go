@@ -216,6 +216,25 @@ func immutable(name string) func(*testing.T, *scene) {
 	}
 }
 
+// farFile writes a file of the far side's, with KEY for the line of the key.
+func farFile(name, text string, mode fs.FileMode) func(*testing.T, *scene) {
+	return func(t *testing.T, s *scene) {
+		must(t, os.WriteFile(s.far(name), []byte(strings.ReplaceAll(text, "KEY", s.key.Line)), 0o600))
+		s.user.Own(t, s.far(name), mode)
+	}
+}
+
+// agentOf has an agent with so many keys that nobody wants.
+func agentOf(n int) func(*testing.T, *scene) {
+	return func(t *testing.T, s *scene) {
+		socket := sshtest.StartAgent(t)
+		for range n {
+			sshtest.AddToAgent(t, socket, sshtest.NewKey(t, t.TempDir(), "ed25519").File)
+		}
+		s.args = append(s.args, "-o", "IdentityAgent="+socket)
+	}
+}
+
 // dotfiles moves ~/.ssh to ~/dot/ssh, and leaves a link in its place.
 func dotfiles(t *testing.T, s *scene) {
 	must(t, os.Mkdir(s.far("dot"), 0o755))
@@ -429,9 +448,23 @@ var provocations = []provocation{
 	}), want: []string{"here fail config-writable", "check fail config-writable", "copy fail config-writable"}, unjudged: true},
 	{how: "a line in ~/.ssh/config that ssh does not know", at: "sshd", provoke: sshConfig("IdentityFiel x\n"), want: []string{"here fail config-bad", "check fail config-bad"}, unjudged: true},
 
+	{how: "an Include of itself", at: "sshd", provoke: sshConfig("Include ~/.ssh/config\n"), want: []string{"here fail config-bad", "check fail config-bad"}, unjudged: true},
+	{how: "a Match that ssh does not know", at: "sshd", provoke: sshConfig("Match hoste pi\n"), want: []string{"here fail config-bad", "check fail config-bad"}, unjudged: true},
 	{how: "a KnownHostsCommand that fails", at: "sshd", provoke: sshConfig("KnownHostsCommand /bin/false\n"), want: []string{"check fail config-bad"}, unjudged: true},
 
 	// The network, and who answers.
+	{how: "a ProxyCommand that dies", at: "sshd", provoke: options("-o", "ProxyCommand=false"), want: []string{"check fail host-unreachable"}},
+	{how: "a ProxyCommand that talks", at: "sshd", provoke: options("-o", "ProxyCommand=echo hello"), want: []string{"check fail not-ssh"}},
+	{how: "a ProxyCommand that is not there", at: "sshd", provoke: options("-o", "ProxyCommand=no-such-command %h"), want: []string{"check fail host-unreachable"}},
+	{how: "a jump host that refuses", at: "sshd", provoke: options("-J", "127.0.0.1:1"), want: []string{"check fail connection-refused"}},
+	{how: "a jump host that is not known", at: "sshd", provoke: func(_ *testing.T, s *scene) {
+		s.args = append(s.args, "-J", fmt.Sprintf("localhost:%d", s.server.Port))
+	}, want: []string{"check fail host-key-unknown"}, unjudged: true},
+	{how: "a jump host that refuses the key", at: "sshd", provoke: func(_ *testing.T, s *scene) {
+		s.args = append(s.args, "-J", "nobody-here@"+s.server.Addr)
+	}, want: []string{"check fail key-refused", "look fail key-refused"}, unjudged: true},
+	{how: "nothing listens at ::1", provoke: target("pi@[::1]:1"), want: []string{"check fail connection-refused"}},
+	{how: "a zone that is no interface", provoke: target("pi@[fe80::1%nowhere]:22"), want: []string{"check fail host-unreachable"}},
 	{how: "no such name", provoke: target("pi@no-such-host.invalid"), want: []string{"check fail name-unknown", "copy fail name-unknown", "fix fail name-unknown"}},
 	{how: "no way to the address", provoke: target("pi@255.255.255.255"), want: []string{"check fail host-unreachable"}},
 	{how: "a firewall that drops", provoke: fullQueue, want: []string{"check fail timeout"}},
@@ -459,6 +492,17 @@ var provocations = []provocation{
 	{how: "another host key than before", at: "sshd", provoke: func(t *testing.T, s *scene) {
 		s.file(".ssh/known_hosts", fmt.Sprintf("[127.0.0.1]:%d %s\n", s.server.Port, sshtest.NewKey(t, t.TempDir(), "ed25519").Line))
 	}, want: []string{"check fail host-key-changed", "copy fail host-key-changed"}, unjudged: true},
+	{how: "a host key that is revoked for all", at: "sshd", provoke: func(_ *testing.T, s *scene) {
+		_, key, _ := strings.Cut(s.server.KnownHosts(), " ")
+		s.file(".ssh/known_hosts", "@revoked * "+key+s.server.KnownHosts())
+	}, want: []string{"check fail host-key-revoked", "copy fail host-key-revoked"}, unjudged: true},
+	{how: "known_hosts is a folder", at: "sshd", provoke: func(t *testing.T, s *scene) {
+		must(t, os.Remove(filepath.Join(s.home, ".ssh/known_hosts")))
+		must(t, os.Mkdir(filepath.Join(s.home, ".ssh/known_hosts"), 0o700))
+	}, want: []string{"check fail host-key-unknown"}, unjudged: true},
+	{how: "known_hosts in UTF-16", at: "sshd", provoke: func(_ *testing.T, s *scene) {
+		s.file(".ssh/known_hosts", string(utf16LE([]byte(s.server.KnownHosts()))))
+	}, want: []string{"check fail host-key-unknown"}, unjudged: true},
 	{how: "a host key that is revoked", at: "sshd", provoke: func(_ *testing.T, s *scene) {
 		s.file(".ssh/known_hosts", s.server.KnownHosts()+"@revoked "+s.server.KnownHosts())
 	}, want: []string{"check fail host-key-revoked"}, unjudged: true},
@@ -493,12 +537,31 @@ var provocations = []provocation{
 	{how: "RequiredRSASize above the key's", config: []string{"RequiredRSASize 3072"}, provoke: another("-t", "rsa", "-b", "2048"), want: []string{"check fail key-refused", "look fail key-type-refused seen"}},
 	{how: "RevokedKeys that is not there", config: []string{"RevokedKeys /no/such/list"}, want: []string{"check fail key-refused", "look fail key-revoked seen", "copy ok key-present; fail key-revoked seen"}},
 	{how: "AuthenticationMethods publickey,password", config: []string{"AuthenticationMethods publickey,password"}, want: []string{"check fail more-needed", "look fail more-needed seen", "copy ok key-present; fail more-needed"}},
+	{how: "AuthenticationMethods with two keys", config: []string{"AuthenticationMethods publickey,publickey"}, want: []string{"check fail more-needed", "look fail more-needed"}},
+	{how: "AuthenticationMethods with several lists", config: []string{"AuthenticationMethods password,publickey publickey,password"}, want: []string{"check fail more-needed", "look fail more-needed seen"}},
+	{how: "AuthenticationMethods password,publickey", config: []string{"AuthenticationMethods password,publickey"}, want: []string{"check fail pubkey-disabled", "look fail more-needed seen"}},
+	// The key would do, and the password alone does not let anybody in to look.
+	{how: "a key, or a password and a key, and home is open", config: []string{"AuthenticationMethods publickey password,publickey"}, provoke: chmod("", 0o777),
+		want: []string{"check fail key-refused", "look fail key-refused", "copy fail more-needed"}},
+	{how: "ten keys in the agent, MaxAuthTries 3", config: []string{"MaxAuthTries 3"}, provoke: agentOf(10), want: []string{"check fail too-many-tries", "look fail too-many-tries", "copy ok key-present; ok login"}, unjudged: true},
+	{how: "ten keys in the agent, MaxAuthTries 6", at: "sshd", provoke: agentOf(10), want: []string{"check fail too-many-tries"}, unjudged: true},
 	{how: "MaxAuthTries 1 and the second key", config: []string{"MaxAuthTries 1"}, provoke: func(t *testing.T, s *scene) {
 		sshtest.NewKey(t, filepath.Join(s.home, ".ssh"), "ecdsa")
 	}, want: []string{"check fail too-many-tries", "look fail too-many-tries"}, unjudged: true},
 	{how: "ForceCommand", config: []string{"ForceCommand uptime"}, want: []string{"check ok login", "shell ok login; fail command-forced"}},
 	{how: "command= of the key", at: "sshd", provoke: lines(`command="uptime" KEY`), want: []string{"check ok login", "shell ok login; fail command-forced"}},
 	{how: "sftp alone", config: []string{"ForceCommand internal-sftp"}, want: []string{"check ok login", "shell ok login; fail command-forced"}},
+	{how: "no sessions", config: []string{"MaxSessions 0"}, want: []string{"check ok login", "shell ok login; fail no-shell"}},
+	{how: "no sessions, and home is open", config: []string{"MaxSessions 0"}, provoke: chmod("", 0o777), want: []string{"look fail key-refused"}},
+	{how: "a forced command that fails, and home is open", config: []string{"ForceCommand /bin/false"}, provoke: chmod("", 0o777), want: []string{"look fail key-refused"}},
+	{how: "sftp alone, and home is open", config: []string{"ForceCommand internal-sftp"}, provoke: chmod("", 0o777), want: []string{"look fail home-writable seen"}},
+	{how: "a Match of the user", config: []string{"Match User pk*", "PubkeyAuthentication no"}, want: []string{"check fail pubkey-disabled", "look fail pubkey-disabled seen"}},
+	{how: "a Match of the group", config: []string{"Match Group pk*", "AuthorizedKeysFile /etc/ssh/keys.d/%u"}, want: []string{"look fail keys-file-elsewhere seen"}},
+	{how: "AllowGroups without the user's", config: []string{"AllowGroups ssh-users wheel"}, want: []string{"check fail key-refused", "look fail key-refused; fail password-wrong"}},
+	{how: "AllowUsers at another address", config: []string{"AllowUsers *@10.0.0.0/8"}, want: []string{"check fail key-refused"}},
+	{how: "DenyUsers with a pattern", config: []string{"DenyUsers pk*"}, want: []string{"check fail key-refused"}},
+	{how: "AuthorizedKeysFile with two words, and the key in neither", config: []string{"AuthorizedKeysFile .ssh/a .ssh/b"}, want: []string{"look fail keys-file-elsewhere seen", "copy ok key-present; fail keys-file-elsewhere seen"}},
+	{how: "AuthorizedKeysFile with two words, and the second is open", config: []string{"AuthorizedKeysFile .ssh/a .ssh/b"}, provoke: farFile(".ssh/b", "KEY\n", 0o666), want: []string{"look fail keys-writable seen"}},
 	{how: "ChrootDirectory that others may write", config: []string{"ChrootDirectory /tmp"}, want: []string{"check ok login"}, unjudged: true},
 
 	// What only the log tells: the configuration is root's.
@@ -527,6 +590,13 @@ var provocations = []provocation{
 		must(t, syscall.Mkfifo(s.far(farKeys), 0o600))
 		s.user.Own(t, s.far(farKeys), 0o600)
 	}, want: []string{"check fail key-refused", "look fail keys-not-a-file seen", "copy fail keys-not-a-file", "fix todo keys-not-a-file"}},
+	{how: ".ssh is a file", at: "sshd", provoke: func(t *testing.T, s *scene) {
+		must(t, os.RemoveAll(s.far(farSSH)))
+		farFile(farSSH, "KEY\n", 0o600)(t, s)
+	}, want: []string{"look fail keys-not-a-file seen", "copy fail keys-not-a-file", "fix todo keys-not-a-file"}},
+	{how: "home 0000", at: "sshd", provoke: chmod("", 0), want: []string{"look fail keys-unreadable seen", "copy fail keys-unreadable", "fix todo keys-unreadable"}},
+	{how: "home 0600", at: "sshd", provoke: chmod("", 0o600), want: []string{"look fail keys-unreadable seen", "fix todo keys-unreadable"}},
+	{how: ".ssh 0600", at: "sshd", provoke: chmod(farSSH, 0o600), want: []string{"look fail keys-unreadable seen", "fix todo keys-unreadable"}},
 	{how: "authorised_keys", at: "sshd", provoke: func(t *testing.T, s *scene) {
 		must(t, os.Rename(s.far(farKeys), s.far(".ssh/authorised_keys")))
 	}, want: []string{"check fail key-refused", "look fail keys-misnamed seen", "fix todo keys-misnamed"}},
@@ -564,9 +634,25 @@ var provocations = []provocation{
 	{how: "an option that sshd does not know", at: "sshd", provoke: lines("no-such-option KEY"), want: []string{"check fail key-refused", "look fail entry-options-bad seen", "fix fail entry-options-bad"}},
 	{how: "a quote that is not closed", at: "sshd", provoke: lines(`command="ls KEY`), want: []string{"check fail key-refused", "look fail entry-options-bad seen", "fix fail entry-options-bad"}},
 	{how: "from= another network", at: "sshd", provoke: lines(`from="10.0.0.0/8" KEY`), want: []string{"check fail key-refused", "look fail entry-from seen", "copy ok key-present; fail entry-from seen"}},
+	{how: "from= without the address", at: "sshd", provoke: lines(`from="!127.0.0.1,*" KEY`), want: []string{"check fail key-refused", "look fail entry-from seen"}},
+	{how: "from= a name that is not looked up", at: "sshd", provoke: lines(`from="localhost" KEY`), want: []string{"check fail key-refused", "look fail entry-from seen"}},
+	{how: "from= a network with bits behind its mask", at: "sshd", provoke: lines(`from="127.0.0.1/8" KEY`), want: []string{"check fail key-refused", "look fail entry-options-bad seen"}},
+	{how: "cert-authority before the key itself", at: "sshd", provoke: lines("cert-authority KEY"), want: []string{"check fail key-refused", "look fail key-not-installed seen"}},
+	{how: "principals= before a key", at: "sshd", provoke: lines(`principals="pi" KEY`), want: []string{"check fail key-refused", "look fail entry-options-bad seen"}},
+	{how: "CR alone in authorized_keys", at: "sshd", provoke: farFile(farKeys, "# mine\rKEY\r", 0o600), want: []string{"look fail entry-encoding seen"}},
+	{how: "a no-break space in authorized_keys", at: "sshd", provoke: lines("TYPE\u00a0BLOB"), want: []string{"look fail entry-encoding seen"}},
 	{how: "expiry-time= of the past", at: "sshd", provoke: lines(`expiry-time="20200101" KEY`), want: []string{"check fail key-refused", "look fail entry-expired seen", "copy ok key-present; fail entry-expired seen"}},
 	{how: "from=, for dropbear", at: "dropbear", provoke: lines(`from="127.0.0.1" KEY`), want: []string{"check fail key-refused", "look fail dropbear-limits seen", "copy ok key-present; fail dropbear-limits seen"}},
 	{how: "two blanks, for dropbear", at: "dropbear", provoke: lines("TYPE  BLOB"), want: []string{"check fail key-refused", "look fail dropbear-limits seen"}},
+	{how: "a long line, for dropbear", at: "dropbear", provoke: func(t *testing.T, s *scene) { s.user.Authorize(t, s.key.Line+strings.Repeat("x", 5000)) }, want: []string{"look fail dropbear-limits seen"}},
+	{how: "two keys on one line, for dropbear", at: "dropbear", provoke: func(t *testing.T, s *scene) {
+		s.user.Authorize(t, sshtest.NewKey(t, t.TempDir(), "ed25519").Line+s.key.Line)
+	}, want: []string{"look fail entry-glued seen"}},
+	{how: "a byte order mark, for dropbear", at: "dropbear", provoke: lines("\ufeffKEY"), want: []string{"look fail entry-encoding seen"}},
+	{how: "authorized_keys2, for dropbear", at: "dropbear", provoke: func(t *testing.T, s *scene) {
+		must(t, os.Rename(s.far(farKeys), s.far(farKeys+"2")))
+	}, want: []string{"look fail keys-misnamed seen"}},
+	{how: "command=, for dropbear", at: "dropbear", provoke: lines(`command="uptime" KEY`), want: []string{"shell ok login; fail command-forced"}},
 	{how: "home of another group, for dropbear", at: "dropbear", provoke: chmod("", 0o775), want: []string{"check fail key-refused", "look fail home-writable seen"}},
 	{how: "an access list on home, for dropbear", at: "dropbear", provoke: setfacl("", "u:4242:rwx"), want: []string{"check fail key-refused", "look fail acl-writable seen", "copy ok key-present; fail acl-writable seen", "fix todo acl-writable"}},
 	{how: "an access list on authorized_keys, for dropbear", at: "dropbear", provoke: setfacl(farKeys, "u:4242:rw"), want: []string{"check fail key-refused", "look fail acl-writable seen", "fix todo acl-writable"}},
@@ -591,6 +677,11 @@ var provocations = []provocation{
 		want: []string{"look fail home-writable seen; fail entry-from seen", "copy ok key-present; fail home-writable seen; fail entry-from seen"}},
 	{how: "the type is refused, and home is open", config: []string{"PubkeyAcceptedAlgorithms rsa-sha2-512"}, provoke: chmod("", 0o777),
 		want: []string{"look fail key-type-refused seen; fail home-writable seen", "copy ok key-present; fail key-type-refused seen; fail home-writable seen"}},
+	{how: "from= on one line, expiry-time= on another", at: "sshd", provoke: lines(`from="10.0.0.0/8" KEY`, `expiry-time="20200101" KEY`), want: []string{"look fail entry-from seen; fail entry-expired seen"}},
+	{how: "the type is refused, home is open, and from=", config: []string{"PubkeyAcceptedAlgorithms rsa-sha2-512"}, provoke: both(lines(`from="10.0.0.0/8" KEY`), chmod("", 0o777)),
+		want: []string{"look fail key-type-refused seen; fail home-writable seen; fail entry-from seen"}},
+	{how: "ten thousand other keys, and from=", at: "sshd", provoke: farFile(farKeys, strings.Repeat("ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIPMA4AYqOMWF1M2mVe99afEdKDlATgsP+ScZ2dyRFUsx x\n", 10_000)+"from=\"10.0.0.1\" KEY\n", 0o600),
+		want: []string{"look fail entry-from seen"}},
 	{how: "PubkeyAuthentication no, and home is open", config: []string{"PubkeyAuthentication no"}, provoke: chmod("", 0o777),
 		want: []string{"look fail pubkey-disabled seen; fail home-writable seen", "copy ok key-present; fail pubkey-disabled seen; fail home-writable seen"}},
 	{how: "the key is read by others, and the .pub is another's", provoke: func(t *testing.T, s *scene) {
@@ -613,6 +704,34 @@ var provocations = []provocation{
 	{how: "an access list on home, on Debian", at: "sshd", provoke: setfacl("", "u:4242:rwx"), want: []string{"check ok login", "copy ok key-present; ok login", "fix ok modes"}},
 	{how: "an access list that lets others read", at: "sshd", provoke: setfacl(farKeys, "u:4242:r"), want: []string{"check ok login", "fix ok modes"}},
 	{how: "from= another network on one line of two", at: "sshd", provoke: lines(`from="10.0.0.0/8" KEY`, "KEY"), want: []string{"check ok login"}},
+	{how: "AuthorizedKeysFile with two words, and the first is open", config: []string{"AuthorizedKeysFile .ssh/a .ssh/b"}, provoke: both(farFile(".ssh/a", "KEY\n", 0o666), farFile(".ssh/b", "KEY\n", 0o600)), want: []string{"check ok login"}},
+	{how: "a Match of everybody else", config: []string{"Match User *,!pk*", "PubkeyAuthentication no"}, want: []string{"check ok login"}},
+	{how: "AuthenticationMethods any", config: []string{"AuthenticationMethods any"}, want: []string{"check ok login"}},
+	{how: "AuthenticationMethods with two keys, and both are there", config: []string{"AuthenticationMethods publickey,publickey"}, provoke: func(t *testing.T, s *scene) {
+		s.user.Authorize(t, s.key.Line, sshtest.NewKey(t, filepath.Join(s.home, ".ssh"), "ecdsa").Line)
+	}, want: []string{"check ok login"}, unjudged: true},
+	{how: "ten keys in the agent, and IdentitiesOnly", config: []string{"MaxAuthTries 3"}, provoke: both(agentOf(10), options("-o", "IdentitiesOnly=yes")), want: []string{"check ok login"}},
+	{how: "a certificate for somebody else, and the key alone is taken", at: "CA", provoke: both(certified("-n", "somebody"), lines("KEY")), want: []string{"check ok login"}},
+	{how: "a forced command in the certificate", at: "CA", provoke: certified("-n", "USER", "-O", "force-command=uptime"), want: []string{"shell ok login; fail command-forced"}},
+	{how: "blanks before the line", at: "sshd", provoke: lines(" \t KEY"), want: []string{"check ok login"}},
+	{how: "environment= that the server does not take", at: "sshd", provoke: lines(`environment="A=b" KEY`), want: []string{"check ok login"}},
+	{how: "CR LF, for dropbear", at: "dropbear", provoke: lines("KEY\r"), want: []string{"check ok login"}},
+	{how: "restrict, for dropbear", at: "dropbear", provoke: lines("restrict KEY"), want: []string{"shell ok login; ok shell"}},
+	{how: "known_hosts that is hashed", at: "sshd", provoke: func(_ *testing.T, s *scene) {
+		s.tool("ssh-keygen", "-H", "-f", filepath.Join(s.home, ".ssh/known_hosts"))
+	}, want: []string{"check ok login"}},
+	{how: "known_hosts that others may write", at: "sshd", provoke: func(t *testing.T, s *scene) {
+		must(t, os.Chmod(filepath.Join(s.home, ".ssh/known_hosts"), 0o666))
+	}, want: []string{"here ok key", "check ok login"}},
+	{how: "the host is known without its port", at: "sshd", provoke: func(_ *testing.T, s *scene) {
+		_, key, _ := strings.Cut(s.server.KnownHosts(), " ")
+		s.file(".ssh/known_hosts", "127.0.0.1 "+key)
+	}, want: []string{"check ok login"}},
+	{how: "another key is revoked for all", at: "sshd", provoke: func(t *testing.T, s *scene) {
+		s.file(".ssh/known_hosts", s.server.KnownHosts()+"@revoked * "+sshtest.NewKey(t, t.TempDir(), "ed25519").Line+"\n")
+	}, want: []string{"check ok login"}},
+	{how: "ControlMaster", at: "sshd", provoke: sshConfig("ControlMaster auto\nControlPath ~/%C\n"), want: []string{"here ok config; ok key", "check ok login"}, unjudged: true},
+	{how: "an Include of nothing", at: "sshd", provoke: sshConfig("Include ~/.ssh/nothing conf.d/*\n"), want: []string{"check ok login"}, unjudged: true},
 	{how: "one key is refused, another works", at: "sshd", provoke: func(t *testing.T, s *scene) { sshtest.NewKey(t, filepath.Join(s.home, ".ssh"), "ecdsa") }, want: []string{"check ok login"}},
 	{how: "one key is damaged, another works", at: "sshd", provoke: func(_ *testing.T, s *scene) { s.file(".ssh/id_rsa", "") }, want: []string{"here fail key-damaged; ok key", "check ok login"}},
 	{how: "the agent does not sign with one key, another works", at: "sshd", provoke: func(t *testing.T, s *scene) {

@@ -75,6 +75,8 @@ func check(ctx context.Context, host *connect.Host, look Look) (*session.Client,
 		case why.Cause == verdict.Cause && !look.Password:
 			verdict.Detail += "; it refuses the keys of -i too"
 		case why.Cause == verdict.Cause:
+		case actingRep.Password == session.Partial:
+			verdict.Detail += "; the password alone does not let us in to look for the cause there"
 		case actingRep.Password == session.Refused:
 			return nil, rep, []record.Record{bothRefused(host, verdict), why}
 		case !asked(actingRep) && noPassword(actingRep):
@@ -123,7 +125,9 @@ func judgeKeys(ctx context.Context, host *connect.Host, keys connect.Keys, rep *
 		_, ours := keys.Find(o.Key.Public)
 		return !ours
 	})
-	if rep.Password != session.Partial || rep.PasswordErr != nil {
+	// A password that counts matters only where no key could be offered before it.
+	early := slices.ContainsFunc(alone.Offers, func(o session.Offer) bool { return o.Answer == session.Refused && !o.Late })
+	if rep.Password != session.Partial || rep.PasswordErr != nil || early {
 		alone.Password, alone.PasswordSent, alone.PasswordErr = "", false, nil
 	}
 	_, in := alone.LoginKey()

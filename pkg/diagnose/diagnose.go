@@ -193,7 +193,19 @@ func unreachable(host *connect.Host, cause, format string, args ...any) record.R
 		"host-unreachable":   "is it switched on, and in this network?",
 		"connection-refused": EnableSSH,
 	}
-	return failure(cause, "", hints[cause], format, args...)
+	return failure(cause, "", hints[cause], "%s%s", fmt.Sprintf(format, args...), sent(host))
+}
+
+// sent says which lines of ssh_config make another machine of what was named.
+func sent(host *connect.Host) (text string) {
+	c := host.Config
+	if at := c.Sources["hostname"]; at != "" && !strings.EqualFold(c.HostName, c.Alias) {
+		text = fmt.Sprintf("; %s is %s by HostName, %s", c.Alias, c.HostName, at)
+	}
+	if at := c.Sources["port"]; at != "" && !strings.HasPrefix(at, "command line") {
+		text += fmt.Sprintf("; port %d is by Port, %s", c.Port, at)
+	}
+	return text
 }
 
 func dialling(host *connect.Host, err error) record.Record {
@@ -237,7 +249,11 @@ func versions(host *connect.Host, rep *session.Report) record.Record {
 	case strings.HasPrefix(said, "SSH-") && len(said) < maxVersion:
 		return failure("connection-dropped", "", "", "closed after its version %s", said)
 	}
-	return failure("not-ssh", "", fmt.Sprintf("what listens at port %d is no SSH server: another port? -p PORT", host.Config.Port), "it says: %s", words)
+	hint := fmt.Sprintf("what listens at port %d is no SSH server: another port? -p PORT", host.Config.Port)
+	if host.Config.ProxyCommand != "" {
+		hint = "try it by hand: " + host.Config.ProxyCommand
+	}
+	return failure("not-ssh", "", hint, "it says: %s", words)
 }
 
 // maxVersion is how long a version line may be with its end, RFC 4253 section
@@ -283,11 +299,11 @@ func authentication(host *connect.Host, keys connect.Keys, rep *session.Report, 
 		return failure("more-needed", "", "", "the password counts, but the server wants %s too", methods(rep))
 	}
 	if i := slices.IndexFunc(rep.Offers, func(o session.Offer) bool { return o.Answer == session.Partial }); i >= 0 {
-		return failure("more-needed", rep.Offers[i].Key.Public.Fingerprint(), "", "the key counts, but the server wants %s too", methods(rep))
+		return failure("more-needed", rep.Offers[i].Key.Public.Fingerprint(), effective(host.Config.User, "authenticationmethods"), "the key counts, but the server wants %s too", methods(rep))
 	}
 	if rep.Methods != nil && !slices.Contains(rep.Methods, "publickey") {
 		return failure("pubkey-disabled", "", "there: PubkeyAuthentication yes in /etc/ssh/sshd_config (or a file of sshd_config.d, where the first value wins)",
-			"the server takes %s, and no keys", methods(rep))
+			"the server takes %s, and no keys, or these only after that (AuthenticationMethods)", methods(rep))
 	}
 	if len(rep.Offers) == 0 {
 		return nothingOffered(host, keys)
@@ -323,7 +339,13 @@ func mismatched(keys connect.Keys, asked []session.Offer) (faults []identity.Fau
 
 // tooManyTries is the case of a server that hung up before all was tried.
 func tooManyTries(host *connect.Host, keys connect.Keys, rep *session.Report) record.Record {
-	hint := "offer the right key alone: -o IdentitiesOnly=yes -o IdentityFile=KEY"
+	key := "KEY"
+	if i := slices.IndexFunc(keys.Candidates, func(c connect.Candidate) bool {
+		return rep.Answer(c.Public) == "" && c.Pair != nil && c.HasPrivate()
+	}); i >= 0 { // there was no try left for it
+		key = keys.Candidates[i].Pair.Path
+	}
+	hint := "offer the right key alone: " + host.Again("pikeycheck -o IdentitiesOnly=yes -o "+hostfs.Quote("IdentityFile="+key))
 	tries := "one try"
 	if n := len(rep.Offers); n != 1 {
 		tries = fmt.Sprintf("%d tries", n)
@@ -503,6 +525,10 @@ func refused(host *connect.Host, keys connect.Keys, rep *session.Report, asked [
 	for _, f := range mismatched(keys, asked) {
 		hint += fmt.Sprintf("\nhint: %s: %s; %s", f.Path, f.Detail, f.Hint)
 	}
+	user := host.Config.User
+	if at := host.Config.Sources["user"]; at != "" && !strings.HasPrefix(at, "command line") {
+		user += ", who is by User, " + at
+	}
 	ofCertificate := ""
 	if slices.ContainsFunc(asked, func(o session.Offer) bool { return sshkey.IsCertificate(o.Key.Public.Type) }) {
 		ofCertificate = "; of a certificate also an authority that is not trusted there (cert-refused), or the clock there (cert-not-yet)"
@@ -510,7 +536,7 @@ func refused(host *connect.Host, keys connect.Keys, rep *session.Report, asked [
 	return failure("key-refused", subject, hint, signed+
 		"%s refused for user %s (%s); it can be: key-not-installed, home-writable, dir-writable, keys-writable, wrong-owner, keys-unreadable, keys-file-elsewhere, "+
 		"an option of its line, no such user, or a user who may not log in%s; the server's log says which: journalctl -u ssh",
-		plural(len(offered), "key"), host.Config.User, strings.Join(offered, ", "), ofCertificate)
+		plural(len(offered), "key"), user, strings.Join(offered, ", "), ofCertificate)
 }
 
 func plural(n int, what string) string {

@@ -220,12 +220,12 @@ func TestLoginWords(t *testing.T) {
 		{name: "one try, and more keys", keys: connect.Keys{Candidates: make([]connect.Candidate, 3)},
 			rep: auth(func(r *session.Report) { r.Disconnect = "Too many authentication failures" }), err: io.EOF,
 			want: record.Record{Cause: "too-many-tries", Detail: "the server hung up after 1 key: Too many authentication failures",
-				Hint: "offer the right key alone: -o IdentitiesOnly=yes -o IdentityFile=KEY"}},
+				Hint: "offer the right key alone: pikeycheck -o IdentitiesOnly=yes -o 'IdentityFile=KEY' -F none pi@pi.local"}},
 		{name: "too many tries", rep: auth(func(r *session.Report) {
 			r.Disconnect, r.Offers = "Too many authentication failures", append(r.Offers, offerB(session.Refused))
 		}), err: io.EOF,
 			want: record.Record{Cause: "too-many-tries", Detail: "the server hung up after 2 keys: Too many authentication failures",
-				Hint: "offer the right key alone: -o IdentitiesOnly=yes -o IdentityFile=KEY"}},
+				Hint: "offer the right key alone: pikeycheck -o IdentitiesOnly=yes -o 'IdentityFile=KEY' -F none pi@pi.local"}},
 		{name: "too many files", opt: connect.Options{Options: []string{"IdentitiesOnly=yes"}}, rep: auth(func(r *session.Report) {
 			r.Disconnect, r.Offers = "Too many authentication failures", append(r.Offers, offerB(session.Refused))
 		}), err: io.EOF,
@@ -334,13 +334,14 @@ func TestLoginWords(t *testing.T) {
 			want: record.Record{Cause: "connection-dropped", Detail: "the server hung up during authentication: no more\x1b[2J"}},
 		{name: "the key is half of it", rep: auth(func(r *session.Report) {
 			r.Offers[0].Answer, r.Methods = session.Partial, []string{"password", "keyboard-interactive"}
-		}), err: session.ErrDenied, want: record.Record{Cause: "more-needed", Subject: printA, Detail: "the key counts, but the server wants password, keyboard-interactive too"}},
+		}), err: session.ErrDenied, want: record.Record{Cause: "more-needed", Subject: printA, Detail: "the key counts, but the server wants password, keyboard-interactive too",
+			Hint: "there: sudo sshd -T -C user=pi | grep -i -e authenticationmethods"}},
 		{name: "the password is half of it", rep: auth(func(r *session.Report) {
 			r.Password, r.PasswordSent, r.Methods = session.Partial, true, []string{"publickey"}
 		}),
 			err: session.ErrDenied, want: record.Record{Cause: "more-needed", Detail: "the password counts, but the server wants publickey too"}},
 		{name: "no keys there", rep: auth(func(r *session.Report) { r.Methods, r.Offers = []string{"password"}, nil }), err: session.ErrDenied,
-			want: record.Record{Cause: "pubkey-disabled", Detail: "the server takes password, and no keys",
+			want: record.Record{Cause: "pubkey-disabled", Detail: "the server takes password, and no keys, or these only after that (AuthenticationMethods)",
 				Hint: "there: PubkeyAuthentication yes in /etc/ssh/sshd_config (or a file of sshd_config.d, where the first value wins)"}},
 
 		{name: "no key at all", keys: none, rep: auth(nothing), err: session.ErrDenied,
@@ -647,5 +648,31 @@ func lock(t *testing.T, home, socket string) {
 	answer := make([]byte, 5)
 	if _, err := io.ReadFull(conn, answer); err != nil || answer[4] != 6 {
 		t.Fatalf("%v, %v", answer, err)
+	}
+}
+
+// Where ssh_config makes another machine, or another user, of what was named, it
+// is said which line does.
+func TestSentElsewhere(t *testing.T) {
+	t.Parallel()
+	config := filepath.Join(t.TempDir(), "config")
+	if err := os.WriteFile(config, []byte("Host pi.local\n\tHostName other.example\n\tPort 2222\n\tUser root\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for target, want := range map[string]string{
+		"pi.local":      "nothing listens at other.example port 2222; pi.local is other.example by HostName, " + config + ":2; port 2222 is by Port, " + config + ":3",
+		"pi@pi.local:1": "nothing listens at other.example port 1; pi.local is other.example by HostName, " + config + ":2",
+		"pi.example":    "nothing listens at pi.example port 22",
+	} {
+		host := resolve(t, connector(t, connect.Options{ConfigFile: config}), target)
+		rep := &session.Report{Stage: session.Dialling}
+		if r := Login(t.Context(), host, connect.Keys{}, rep, fmt.Errorf("connect: %w", connRefused)); r.Cause != "connection-refused" || r.Detail != want {
+			t.Errorf("%s: %s %q, want %q", target, r.Cause, r.Detail, want)
+		}
+	}
+	host := resolve(t, connector(t, connect.Options{ConfigFile: config}), "pi.local")
+	rep := &session.Report{Stage: session.Auth, Methods: []string{"publickey"}, Offers: []session.Offer{offerA(session.Refused, nil)}}
+	if r := Login(t.Context(), host, connect.Keys{}, rep, session.ErrDenied); !strings.Contains(r.Detail, "for user root, who is by User, "+config+":4") {
+		t.Errorf("%s %q", r.Cause, r.Detail)
 	}
 }

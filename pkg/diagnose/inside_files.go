@@ -136,7 +136,11 @@ func (in *inside) keysFiles(ctx context.Context, names []string, unless string) 
 	}
 	for _, f := range findings {
 		if strict || !strings.HasSuffix(f.Cause, "-writable") && f.Cause != "wrong-owner" {
-			in.find(inexact, f.Cause, f.Path, in.again("pikeyfix"), "%s", f.Detail)
+			hint := in.again("pikeyfix")
+			if f.Repair == strictmodes.Chmod && in.unusual(ctx, f) {
+				hint = fmt.Sprintf("there: chmod %s %s", strictmodes.Octal(f.Mode), hostfs.Quote(f.Path))
+			}
+			in.find(inexact, f.Cause, f.Path, hint, "%s", f.Detail)
 		}
 	}
 	switch {
@@ -154,6 +158,19 @@ func (in *inside) keysFiles(ctx context.Context, names []string, unless string) 
 		}
 	}
 	return nil
+}
+
+// unusual reports whether a finding is of a place that pikeyfix may not know: it
+// sees neither the arguments of sshd nor what a Match makes of a connection.
+func (in *inside) unusual(ctx context.Context, f strictmodes.Finding) bool {
+	if in.config == nil {
+		return false
+	}
+	if _, s := in.config.KeysFiles(in.account.Home, in.account.UID); s.Args == nil {
+		return false
+	}
+	usual, err := strictmodes.Judge(ctx, in.fsys, in.account, nil, in.server)
+	return err == nil && !slices.ContainsFunc(usual, func(u strictmodes.Finding) bool { return u.Path == f.Path })
 }
 
 // lacksKeys reports whether a file was read and holds none of the keys.

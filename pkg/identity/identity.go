@@ -206,7 +206,8 @@ func offered(data []byte) (sshkey.Public, bool) {
 func (p *Pair) unread(path string, err error) {
 	f := Fault{Cause: "key-damaged", Path: path, Detail: err.Error()}
 	if e, ok := errors.AsType[*sshkey.FileError](err); ok {
-		f.Cause, f.Detail, f.Hint = e.Cause, e.Reason, e.Hint()
+		f.Cause, f.Detail = e.Cause, e.Reason
+		f.Hint = strings.NewReplacer(" FILE", " "+hostfs.Quote(path), " NEW", " "+hostfs.Quote(path+".new")).Replace(e.Hint())
 	} else if e, ok := errors.AsType[*fs.PathError](err); ok {
 		f.Cause, f.Detail = "key-unreadable", e.Err.Error()
 		f.Hint = fmt.Sprintf("sudo chown %d %s", os.Getuid(), hostfs.Quote(path))

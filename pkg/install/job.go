@@ -137,6 +137,10 @@ func wayOn(e *PutError, host *connect.Host) string {
 		return fmt.Sprintf("there: sudo chown %s %s", hostfs.Quote(host.Config.User), hostfs.Quote(e.Path))
 	case "keys-unreadable":
 		return host.Again("pikeyfix")
+	case "keys-not-a-file":
+		return fmt.Sprintf("there: mv %s %s", hostfs.Quote(e.Path), hostfs.Quote(e.Path+".aside"))
+	case "keys-linked":
+		return fmt.Sprintf("there: cp -p %[1]s %[2]s && mv %[2]s %[1]s", hostfs.Quote(e.Path), hostfs.Quote(e.Path+".new"))
 	case "password-expired":
 		return "log in once by hand and change the password: ssh " + hostfs.Quote(host.Target)
 	}

@@ -582,6 +582,7 @@ if [ ! -d "$dir" ]; then
 		[ "$hops" -eq 0 ] || fail keys-symlink "$path"
 		fail write-failed "$dir"
 	fi
+	[ ! -e "$dir" ] || [ -d "$dir" ] || fail keys-not-a-file "$dir"
 	mkdir "$dir" || [ -d "$dir" ] || fail write-failed "$dir"
 	flush "$home" || fail write-failed "$home"
 fi

@@ -102,6 +102,7 @@ type Offer struct {
 	Key    Key
 	Answer Answer
 	Err    error // of SignFailed
+	Late   bool  // the password came before it
 }
 
 // A Report is what was seen of a connection, also of one that failed.
@@ -366,7 +367,7 @@ func (l *login) authenticate(ctx *ssh.ClientAuthContext) (ssh.AuthMethod, error)
 		if l.cfg.MaxRefused > 0 && l.refused >= l.cfg.MaxRefused {
 			l.rep.NotOffered = len(l.cfg.Keys) - l.next
 		} else if l.next < len(l.cfg.Keys) {
-			l.offer = &offer{ctx: l.ctx, key: l.cfg.Keys[l.next], exchange: *l.exchange, answer: Unanswered, writes: l.conn.writes()}
+			l.offer = &offer{ctx: l.ctx, key: l.cfg.Keys[l.next], exchange: *l.exchange, answer: Unanswered, writes: l.conn.writes(), late: l.rep.PasswordSent}
 			l.next++
 			l.attempt = "publickey"
 			l.cfg.Trace("offering %s %s (%s)", l.offer.key.Public.Name(), l.offer.key.Public.Fingerprint(), l.offer.key.Name)
@@ -463,7 +464,7 @@ func (l *login) settle(success, ended bool) {
 		l.refused++
 	}
 	l.cfg.Trace("%s: %s", o.key.Public.Fingerprint(), o.answer)
-	l.rep.Offers = append(l.rep.Offers, Offer{o.key, o.answer, o.err})
+	l.rep.Offers = append(l.rep.Offers, Offer{o.key, o.answer, o.err, o.late})
 }
 
 // An offer is the signer of one key. x/crypto asks the server about the key
@@ -474,6 +475,7 @@ type offer struct {
 	exchange  Exchange
 	answer    Answer
 	writes    int // of the connection before it was offered
+	late      bool
 	signed    bool
 	data      []byte // that was signed
 	signature *ssh.Signature

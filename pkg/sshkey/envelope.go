@@ -159,7 +159,7 @@ func withoutEnd(body []byte) error {
 	case bytes.IndexByte(body, 0) >= 0:
 		return damaged("NUL bytes, as a power cut leaves them", hintBackup)
 	case bytes.HasSuffix(body, append([]byte("\n"), mark...)):
-		return damaged("the last line has no newline", "add it: echo >> FILE")
+		return damaged("the last line has no newline", "echo >> FILE")
 	case bytes.Contains(body, append(mark, '\r')):
 		return damaged("lines end in CR LF", hintCRLF)
 	case bytes.Contains(body, mark):
@@ -172,6 +172,7 @@ func withoutEnd(body []byte) error {
 const (
 	hintCRLF  = `umask 077; tr -d '\r' < FILE > NEW && mv NEW FILE`
 	hintBOM   = "umask 077; tail -c +4 FILE > NEW && mv NEW FILE"
+	hintText  = "umask 077; sed -n '/-----BEGIN/,$p' FILE > NEW && mv NEW FILE"
 	hintUTF16 = "umask 077; iconv -f UTF-16 -t ASCII FILE > NEW && mv NEW FILE"
 )
 
@@ -318,7 +319,7 @@ func instead(data []byte) error {
 		case len(text) < len(data):
 			return damaged("UTF-16", hintUTF16)
 		case before != "":
-			return damaged("text before its BEGIN line", "remove all that stands before -----BEGIN")
+			return damaged("text before its BEGIN line", hintText)
 		case strings.HasPrefix(text[len(beginOpenSSH)-1:], "\r"):
 			return damaged("lines end in CR LF", hintCRLF)
 		}
