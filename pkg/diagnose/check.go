@@ -134,7 +134,7 @@ func judgeKeys(ctx context.Context, host *connect.Host, keys connect.Keys, rep *
 	answered := !slices.ContainsFunc(alone.Offers, func(o session.Offer) bool { return o.Answer == session.Unanswered })
 	if !in && (err == nil || asked(rep) || answered && len(alone.Offers) == len(keys.Candidates)) {
 		// What became of the rest does not matter.
-		ctx, err, alone.Disconnect = context.WithoutCancel(ctx), session.ErrDenied, ""
+		ctx, err, alone.Disconnect, alone.Stage = context.WithoutCancel(ctx), session.ErrDenied, "", session.Auth
 	}
 	return Login(ctx, host, keys, &alone, err), &alone
 }

@@ -283,7 +283,7 @@ func TestLoginWords(t *testing.T) {
 		{name: "a key that only the agent could use", rep: auth(func(r *session.Report) {
 			r.Offers[0] = offerA(session.SignFailed, &identity.UnsupportedError{Path: "/h/id", Reason: "its cipher x is not supported", Rewrap: true})
 		}), err: session.ErrDenied, want: record.Record{Cause: "key-format", Subject: "/h/id", Detail: "the server would take the key, but its cipher x is not supported",
-			Hint: "load it into the agent: ssh-add /h/id; or encrypt it anew: ssh-keygen -p -Z aes256-ctr -a 24 -f /h/id"}},
+			Hint: "load it into the agent: ssh-add /h/id; or encrypt it anew: ssh-keygen -p -Z aes256-ctr -f /h/id"}},
 		{name: "a damaged key with a passphrase", keys: encrypted, rep: auth(func(r *session.Report) {
 			r.Offers[0] = offerA(session.SignFailed, errors.New("/h/id: halves do not fit"))
 		}),
