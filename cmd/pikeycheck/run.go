@@ -88,7 +88,12 @@ func check(ctx context.Context, env *cli.Env, host *connect.Host, look diagnose.
 	}
 	defer client.Close()
 	if slices.Contains(rep.Methods, "password") || slices.Contains(rep.Methods, "keyboard-interactive") {
-		env.Tracef(1, host.Target, "it takes passwords too (%s)", strings.Join(rep.Methods, ", "))
+		env.Tracef(1, host.Target, "fragile: it takes passwords too (%s)", strings.Join(rep.Methods, ", "))
+	}
+	if env.Verbose > 0 {
+		for _, note := range diagnose.Fragile(ctx, client, host, rep) {
+			env.Tracef(1, host.Target, "fragile: %s", note)
+		}
 	}
 	if shell {
 		records = append(records, diagnose.Shell(ctx, client))

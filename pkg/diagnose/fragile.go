@@ -1,0 +1,69 @@
+package diagnose
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"golang.org/x/crypto/ssh"
+
+	"pi-key-tools/pkg/authorizedkeys"
+	"pi-key-tools/pkg/connect"
+	"pi-key-tools/pkg/hostfs"
+	"pi-key-tools/pkg/session"
+	"pi-key-tools/pkg/sshkey"
+	"pi-key-tools/pkg/strictmodes"
+)
+
+// Fragile tells, through a login by key that works, what may end it some day, and
+// nothing of what cannot be looked at. It only reads.
+func Fragile(ctx context.Context, s Session, host *connect.Host, rep *session.Report) (notes []string) {
+	note := func(format string, args ...any) { notes = append(notes, fmt.Sprintf(format, args...)) }
+	key, _ := rep.LoginKey()
+	public, _ := ssh.ParsePublicKey(key.Public.Blob) // nil for a type that is not known
+	if cert, ok := public.(*ssh.Certificate); ok && cert.ValidBefore != ssh.CertTimeInfinity {
+		note("the certificate is over on %s", date(cert.ValidBefore))
+	}
+	in := &inside{host: host, rep: rep, here: true, keys: []sshkey.Public{key.Public.Plain()}, server: strictmodes.ServerOf(rep.ServerVersion)}
+	in.fsys = hostfs.Far(s.Run)
+	if in.gather(ctx, s.Run) != nil {
+		return notes
+	}
+	names, _ := in.reads()
+	files := in.expand(names)
+	holders := in.holders(files, in.keys[0])
+	for _, file := range holders {
+		for _, n := range linesWith(in.held[file], in.keys[0]) {
+			e, _ := authorizedkeys.ParseLine([]byte(n.text))
+			for _, o := range e.Options {
+				if o.Name == "expiry-time" || o.Name == "from" {
+					note(`%s:%d has %s="%s"`, file, n.number, o.Name, o.Value)
+				}
+			}
+		}
+	}
+	if holders == nil { // a certificate, or what AuthorizedKeysCommand knows
+		holders = files
+	}
+	if in.config != nil && in.config.Is("StrictModes", "no") {
+		note("StrictModes is no: owners and modes are not judged, with which others may have the account")
+		return notes
+	}
+	if in.server != strictmodes.Debian {
+		return notes
+	}
+	strict, err := strictmodes.Judge(ctx, in.fsys, in.account, holders, strictmodes.OpenSSH)
+	if err != nil {
+		return notes
+	}
+	lenient, err := strictmodes.Judge(ctx, in.fsys, in.account, holders, strictmodes.Debian)
+	if err != nil {
+		return notes
+	}
+	for _, f := range strict {
+		if !slices.ContainsFunc(lenient, func(l strictmodes.Finding) bool { return l.Path == f.Path && l.Cause == f.Cause }) {
+			note("only the sshd of Debian lets %s pass: %s; %s", f.Path, f.Detail, in.again("pikeyfix --server all"))
+		}
+	}
+	return notes
+}
