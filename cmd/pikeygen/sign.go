@@ -196,6 +196,8 @@ func (c *command) certifier(ctx context.Context) (authority ssh.Signer, done fun
 	})
 	if errors.Is(err, secret.ErrNobody) {
 		err = cli.WithHint(err, "--passphrase-file FILE, or have the agent sign: -U")
+	} else if unsupported := (*identity.UnsupportedError)(nil); errors.As(err, &unsupported) {
+		err = cli.WithHint(err, "%s; and have that sign: -U", unsupported.Hint())
 	}
 	return authority, done, err
 }
