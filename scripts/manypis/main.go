@@ -5,12 +5,19 @@
 // address is a machine of its own, with authorized keys of its own.
 //
 //	manypis [-latency TIME] [-user NAME] -password-file FILE [-authorized FILE]
+//	    [-bad WAY]… [-hole]
 //
 // It prints "PORT HOST-KEY" and serves until a signal or the end of a pipe on
 // standard input. It costs little: a command is not run. One that adds keys (of
 // pikeycopy, or whatever reads them from its standard input and names
 // authorized_keys) has them taken, every other has status 0. With SIGUSR1 it
 // prints how many connections it has had, and forgets the keys.
+//
+// The machines at 127.0.201.* fail their clients by the first WAY, those at
+// 127.0.202.* by the second, and so on: one of those of pkg/sshtest, such as
+// "silent" or "hangs in kex", or "flaps", which is to lose each third connection
+// in the middle. With -hole a second line is the number of a port that is silent
+// to whoever connects, as behind a firewall.
 package main
 
 import (
@@ -22,10 +29,12 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	mathrand "math/rand/v2"
 	"net"
 	"os"
 	"os/signal"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -43,13 +52,22 @@ func main() {
 	user := flag.String("user", "pi", "the `name` of the user")
 	passwordFile := flag.String("password-file", "", "the `file` whose first line is the password")
 	authorized := flag.String("authorized", "", "a `file` with a key that every machine takes")
+	hole := flag.Bool("hole", false, "have a port that is silent")
+	s := &server{keys: map[string]map[string]bool{}, met: map[string]int{}, end: make(chan struct{})}
+	flag.Func("bad", "the `way` in which the next machines fail; repeatable", func(way string) error {
+		s.bad = append(s.bad, sshtest.Hostile(way))
+		if way != flaps && !slices.Contains(sshtest.Hostiles(), sshtest.Hostile(way)) {
+			return errors.New("no such way")
+		}
+		return nil
+	})
 	flag.Parse()
 	if flag.NArg() > 0 || *passwordFile == "" {
 		flag.Usage()
 		os.Exit(2)
 	}
-	s := &server{user: *user, latency: *latency, keys: map[string]map[string]bool{}}
-	if err := s.run(*passwordFile, *authorized); err != nil {
+	s.user, s.latency = *user, *latency
+	if err := s.run(*passwordFile, *authorized, *hole); err != nil {
 		fmt.Fprintln(os.Stderr, "manypis:", err)
 		os.Exit(1)
 	}
@@ -61,12 +79,17 @@ type server struct {
 	everywhere     string // a key's blob
 	config         ssh.ServerConfig
 	connections    atomic.Int64
+	bad            []sshtest.Hostile
+	host           ssh.Signer
+	homes          string // for what bad ones run
+	end            chan struct{}
 
 	mu   sync.Mutex
 	keys map[string]map[string]bool // by address: blobs
+	met  map[string]int             // by address of one that flaps: connections
 }
 
-func (s *server) run(passwordFile, authorized string) error {
+func (s *server) run(passwordFile, authorized string, hole bool) error {
 	data, err := os.ReadFile(passwordFile)
 	if err != nil {
 		return err
@@ -87,10 +110,14 @@ func (s *server) run(passwordFile, authorized string) error {
 	if err != nil {
 		return err
 	}
-	host, err := ssh.NewSignerFromKey(private)
-	if err != nil {
+	if s.host, err = ssh.NewSignerFromKey(private); err != nil {
 		return err
 	}
+	if s.homes, err = os.MkdirTemp("", "manypis"); err != nil {
+		return err
+	}
+	defer os.RemoveAll(s.homes)
+	defer close(s.end)
 	s.config = ssh.ServerConfig{
 		ServerVersion: "SSH-2.0-OpenSSH_9.2p1 Debian-2+deb12u10",
 		PasswordCallback: func(c ssh.ConnMetadata, password []byte) (*ssh.Permissions, error) {
@@ -106,14 +133,74 @@ func (s *server) run(passwordFile, authorized string) error {
 			return nil, errors.New("refused")
 		},
 	}
-	s.config.AddHostKey(host)
+	s.config.AddHostKey(s.host)
 	listener, err := net.Listen("tcp4", "0.0.0.0:0") // connections from elsewhere are closed
 	if err != nil {
 		return err
 	}
 	go s.accept(listener)
-	fmt.Printf("%d %s", listener.Addr().(*net.TCPAddr).Port, ssh.MarshalAuthorizedKey(host.PublicKey()))
+	fmt.Printf("%d %s", listener.Addr().(*net.TCPAddr).Port, ssh.MarshalAuthorizedKey(s.host.PublicKey()))
+	if hole {
+		port, err := openHole()
+		if err != nil {
+			return err
+		}
+		fmt.Println(port)
+	}
 	return s.wait()
+}
+
+// openHole returns a port that takes no connection and refuses none: one that
+// listens, and never has room.
+func openHole() (port int, err error) {
+	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM, 0)
+	if err != nil {
+		return 0, err
+	}
+	if err := syscall.Bind(fd, &syscall.SockaddrInet4{}); err != nil {
+		return 0, err
+	}
+	if err := syscall.Listen(fd, 0); err != nil {
+		return 0, err
+	}
+	name, err := syscall.Getsockname(fd)
+	if err != nil {
+		return 0, err
+	}
+	port = name.(*syscall.SockaddrInet4).Port
+	for range 4 {
+		if _, err := net.DialTimeout("tcp4", fmt.Sprintf("127.0.0.1:%d", port), 200*time.Millisecond); err != nil {
+			return port, nil // it is full
+		}
+	}
+	return 0, errors.New("a port that listens for nobody takes connections all the same")
+}
+
+// flaps is the way of a machine that loses each third connection, the first one
+// first.
+const flaps = "flaps"
+
+// wayOf is how the machine at an address fails; "" if it does not.
+func (s *server) wayOf(at string) sshtest.Hostile {
+	ip := net.ParseIP(at).To4()
+	if n := int(ip[2]) - 201; ip[1] == 0 && n >= 0 && n < len(s.bad) {
+		return s.bad[n]
+	}
+	return ""
+}
+
+// lost is a connection that ends after so many bytes.
+type lost struct {
+	net.Conn
+	left int
+}
+
+func (l *lost) Write(b []byte) (int, error) {
+	if l.left -= len(b); l.left < 0 {
+		l.Close()
+		return 0, net.ErrClosed
+	}
+	return l.Conn.Write(b)
 }
 
 // wait returns with a signal or the end of standard input, if that is a pipe.
@@ -180,6 +267,20 @@ func (s *server) accept(listener net.Listener) {
 func (s *server) serve(conn net.Conn) {
 	defer conn.Close()
 	at := machine(conn.LocalAddr())
+	switch way := s.wayOf(at); way {
+	case "":
+	case flaps:
+		s.mu.Lock()
+		s.met[at]++
+		n := s.met[at]
+		s.mu.Unlock()
+		if n%3 == 1 {
+			conn = &lost{conn, mathrand.IntN(3000)}
+		}
+	default:
+		_ = sshtest.ServeHostile(conn, way, s.host, s.homes, s.end) // the way is known
+		return
+	}
 	if s.latency > 0 {
 		conn = sshtest.Slow(conn, s.latency)
 	}
