@@ -46,6 +46,7 @@ type provocation struct {
 var askings = map[string][]string{
 	"check": {"pikeycheck"},
 	"shell": {"pikeycheck", "--shell"},
+	"sftp":  {"pikeycheck", "--sftp"},
 	"here":  {"pikeycheck"}, // without a target
 	"look":  {"pikeycheck", "--password-file", "PASSWORD"},
 	"copy":  {"pikeycopy", "-i", "PUBLIC", "--password-file", "PASSWORD"},
@@ -520,6 +521,7 @@ var provocations = []provocation{
 	{how: "no password, and nobody to ask", at: "sshd", provoke: both(lines("# none"), func(_ *testing.T, s *scene) { s.file("password", "\n") }), want: []string{"copy fail password-needed"}},
 	{how: "a password and a code", provoke: hostile(sshtest.PromptsTwice), want: []string{"copy fail prompt-unknown"}},
 	{how: "an expired password", at: "PAM", provoke: account(sshtest.UserConfig{}, "chage", "-d", "0"), want: []string{"check ok login", "shell ok login; fail password-expired", "copy fail password-expired"}},
+	{how: "an expired password, and home is open", at: "PAM", provoke: both(account(sshtest.UserConfig{}, "chage", "-d", "0"), chmod("", 0o777)), want: []string{"check fail key-refused", "look fail password-expired seen"}},
 	{how: "an expired account", at: "PAM", provoke: account(sshtest.UserConfig{}, "chage", "-E", "1"), want: []string{"check fail account-expired", "look fail account-expired", "copy fail account-expired"}},
 	{how: "an expired account, without PAM", at: "sshd", provoke: account(sshtest.UserConfig{}, "chage", "-E", "1"), want: []string{"check fail key-refused", "look fail key-refused; fail password-wrong"}},
 	{how: "a locked account, without PAM", at: "sshd", provoke: account(sshtest.UserConfig{Locked: true}), want: []string{"check fail key-refused", "look fail key-refused; fail password-needed"}},
@@ -551,6 +553,10 @@ var provocations = []provocation{
 	{how: "ForceCommand", config: []string{"ForceCommand uptime"}, want: []string{"check ok login", "shell ok login; fail command-forced"}},
 	{how: "command= of the key", at: "sshd", provoke: lines(`command="uptime" KEY`), want: []string{"check ok login", "shell ok login; fail command-forced"}},
 	{how: "sftp alone", config: []string{"ForceCommand internal-sftp"}, want: []string{"check ok login", "shell ok login; fail command-forced"}},
+	{how: "a ChrootDirectory without a shell", config: []string{"ChrootDirectory /etc"}, want: []string{"shell ok login; fail shell-missing"}},
+	{how: "sftp", at: "sshd", want: []string{"sftp ok login; ok sftp"}},
+	{how: "no sftp", config: []string{"Subsystem none /bin/false"}, want: []string{"sftp ok login; fail no-sftp"}},
+	{how: "a .bashrc that exits", at: "sshd", provoke: farFile(".bashrc", "exit 3\n", 0o644), want: []string{"shell ok login; fail no-shell"}},
 	{how: "no sessions", config: []string{"MaxSessions 0"}, want: []string{"check ok login", "shell ok login; fail no-shell"}},
 	{how: "no sessions, and home is open", config: []string{"MaxSessions 0"}, provoke: chmod("", 0o777), want: []string{"look fail key-refused"}},
 	{how: "a forced command that fails, and home is open", config: []string{"ForceCommand /bin/false"}, provoke: chmod("", 0o777), want: []string{"look fail key-refused"}},
@@ -562,11 +568,20 @@ var provocations = []provocation{
 	{how: "DenyUsers with a pattern", config: []string{"DenyUsers pk*"}, want: []string{"check fail key-refused"}},
 	{how: "AuthorizedKeysFile with two words, and the key in neither", config: []string{"AuthorizedKeysFile .ssh/a .ssh/b"}, want: []string{"look fail keys-file-elsewhere seen", "copy ok key-present; fail keys-file-elsewhere seen"}},
 	{how: "AuthorizedKeysFile with two words, and the second is open", config: []string{"AuthorizedKeysFile .ssh/a .ssh/b"}, provoke: farFile(".ssh/b", "KEY\n", 0o666), want: []string{"look fail keys-writable seen"}},
-	{how: "ChrootDirectory that others may write", config: []string{"ChrootDirectory /tmp"}, want: []string{"check ok login"}, unjudged: true},
+	{how: "ChrootDirectory that others may write", config: []string{"ChrootDirectory /tmp"}, want: []string{"check ok login", "shell ok login; fail connection-dropped"}, unjudged: true},
 
 	// What only the log tells: the configuration is root's.
 	{how: "PubkeyAcceptedAlgorithms, in the log", config: []string{"CLOSED", "SetEnv PATH=JOURNAL:/usr/bin:/bin", "PubkeyAcceptedAlgorithms rsa-sha2-512"}, want: []string{"look fail key-type-refused logged"}},
 	{how: "a list of revoked keys that is not there, in the log", config: []string{"CLOSED", "SetEnv PATH=JOURNAL:/usr/bin:/bin", "RevokedKeys /no/such/list"}, want: []string{"look fail key-revoked logged"}},
+
+	{how: "RequiredRSASize, in the log", config: []string{"CLOSED", "SetEnv PATH=JOURNAL:/usr/bin:/bin", "RequiredRSASize 3072"}, provoke: another("-t", "rsa", "-b", "2048"), want: []string{"look fail key-weak logged"}},
+	{how: "AuthorizedKeysCommand that fails, in the log", config: []string{"CLOSED", "SetEnv PATH=JOURNAL:/usr/bin:/bin", "AuthorizedKeysFile none", "AuthorizedKeysCommand /bin/false", "AuthorizedKeysCommandUser nobody"}, want: []string{"look fail keys-command-failed logged"}},
+	{how: "AuthorizedKeysCommand that fails, in the configuration and in the log", config: []string{"SetEnv PATH=JOURNAL:/usr/bin:/bin", "AuthorizedKeysFile none", "AuthorizedKeysCommand /bin/false", "AuthorizedKeysCommandUser nobody"}, want: []string{"look fail keys-command-failed logged"}},
+	{how: "keys in /tmp, in the log", config: []string{"CLOSED", "SetEnv PATH=JOURNAL:/usr/bin:/bin", "AuthorizedKeysFile /tmp/%u.keys"}, provoke: func(t *testing.T, s *scene) {
+		file := "/tmp/" + s.user.Name + ".keys"
+		must(t, os.WriteFile(file, []byte(s.key.Line+"\n"), 0o644))
+		t.Cleanup(func() { os.Remove(file) })
+	}, want: []string{"look fail parent-writable logged"}},
 
 	// The far files.
 	{how: "not installed", at: "sshd", provoke: lines("# none"), want: []string{"check fail key-refused", "look fail key-not-installed seen", "copy done key-added; ok login"}},
@@ -615,6 +630,19 @@ var provocations = []provocation{
 	}, want: []string{"check fail key-refused", "look fail entry-encoding seen", "fix fail entry-encoding"}},
 	{how: "a byte order mark after the first line", at: "sshd", provoke: lines("# mine", "\ufeffKEY"), want: []string{"check fail key-refused", "look fail entry-encoding seen", "fix fail entry-encoding"}},
 	{how: "a byte order mark at the start", at: "sshd", provoke: lines("\ufeffKEY"), want: []string{"check fail key-refused", "look fail entry-encoding seen", "fix fail entry-encoding"}},
+	{how: "RFC 4716 in authorized_keys", at: "sshd", provoke: func(t *testing.T, s *scene) {
+		out, err := sshtest.Command(t, s.home, "ssh-keygen", "-e", "-f", s.key.File).Output()
+		must(t, err)
+		s.user.Authorize(t, strings.TrimSpace(string(out)))
+	}, want: []string{"look fail entry-format seen"}},
+	{how: "authorized_keys2 has the key, and others may write it", at: "sshd", provoke: both(lines("# none"), farFile(farKeys+"2", "KEY\n", 0o666)), want: []string{"look fail keys-writable seen", "fix todo keys-writable"}},
+	{how: "a .bashrc that moves HOME, and .ssh is open", at: "sshd", provoke: both(farFile(".bashrc", "HOME=/tmp\n", 0o644), chmod(farSSH, 0o777)), want: []string{"look fail dir-writable seen"}},
+	{how: "a .bashrc that floods, and .ssh is open", at: "sshd", provoke: both(farFile(".bashrc", "yes | head -c 3000000\n", 0o644), chmod(farSSH, 0o777)), want: []string{"look fail dir-writable seen"}},
+	{how: "another key to look with", at: "sshd", provoke: func(t *testing.T, s *scene) {
+		other := sshtest.NewKey(t, t.TempDir(), "ecdsa")
+		s.user.Authorize(t, `from="10.0.0.1" `+s.key.Line, other.Line)
+		s.args = append(s.args, "-i", other.File)
+	}, want: []string{"check fail entry-from seen"}, unjudged: true},
 	{how: "two keys on one line", at: "sshd", provoke: func(t *testing.T, s *scene) {
 		s.user.Authorize(t, sshtest.NewKey(t, t.TempDir(), "ed25519").Line+s.key.Line)
 	}, want: []string{"check fail key-refused", "look fail entry-glued seen", "fix fail entry-glued"}},
@@ -677,6 +705,7 @@ var provocations = []provocation{
 		want: []string{"look fail home-writable seen; fail entry-from seen", "copy ok key-present; fail home-writable seen; fail entry-from seen"}},
 	{how: "the type is refused, and home is open", config: []string{"PubkeyAcceptedAlgorithms rsa-sha2-512"}, provoke: chmod("", 0o777),
 		want: []string{"look fail key-type-refused seen; fail home-writable seen", "copy ok key-present; fail key-type-refused seen; fail home-writable seen"}},
+	{how: "from= in authorized_keys, expiry-time= in authorized_keys2", at: "sshd", provoke: both(lines(`from="10.0.0.0/8" KEY`), farFile(farKeys+"2", `expiry-time="20200101" KEY`, 0o600)), want: []string{"look fail entry-from seen; fail entry-expired seen"}},
 	{how: "from= on one line, expiry-time= on another", at: "sshd", provoke: lines(`from="10.0.0.0/8" KEY`, `expiry-time="20200101" KEY`), want: []string{"look fail entry-from seen; fail entry-expired seen"}},
 	{how: "the type is refused, home is open, and from=", config: []string{"PubkeyAcceptedAlgorithms rsa-sha2-512"}, provoke: both(lines(`from="10.0.0.0/8" KEY`), chmod("", 0o777)),
 		want: []string{"look fail key-type-refused seen; fail home-writable seen; fail entry-from seen"}},
@@ -732,6 +761,8 @@ var provocations = []provocation{
 	}, want: []string{"check ok login"}},
 	{how: "ControlMaster", at: "sshd", provoke: sshConfig("ControlMaster auto\nControlPath ~/%C\n"), want: []string{"here ok config; ok key", "check ok login"}, unjudged: true},
 	{how: "an Include of nothing", at: "sshd", provoke: sshConfig("Include ~/.ssh/nothing conf.d/*\n"), want: []string{"check ok login"}, unjudged: true},
+	{how: "authorized_keys2 that others may write, and authorized_keys is good", at: "sshd", provoke: farFile(farKeys+"2", "KEY\n", 0o666), want: []string{"check ok login", "fix todo keys-writable"}},
+	{how: "a line that sshd does not take, and a good one", at: "sshd", provoke: lines("nonsense KEY", "KEY"), want: []string{"check ok login"}},
 	{how: "one key is refused, another works", at: "sshd", provoke: func(t *testing.T, s *scene) { sshtest.NewKey(t, filepath.Join(s.home, ".ssh"), "ecdsa") }, want: []string{"check ok login"}},
 	{how: "one key is damaged, another works", at: "sshd", provoke: func(_ *testing.T, s *scene) { s.file(".ssh/id_rsa", "") }, want: []string{"here fail key-damaged; ok key", "check ok login"}},
 	{how: "the agent does not sign with one key, another works", at: "sshd", provoke: func(t *testing.T, s *scene) {

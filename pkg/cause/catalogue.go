@@ -513,8 +513,8 @@ var theAccount = []Entry{
 		Cure:     "Look at the account part of /etc/pam.d/sshd there, and at what its modules read.",
 	}, {
 		Word:     "shell-missing",
-		Meaning:  "The login shell of the account is not there or cannot be executed, so sshd lets nobody in.",
-		Evidence: "The path that passwd(5) names was looked at.",
+		Meaning:  "The login shell of the account is not there or cannot be executed, so sshd lets nobody in; in a ChrootDirectory without it, it runs nothing.",
+		Evidence: "The path that passwd(5) names was looked at, or sshd said so in place of a command.",
 		Example:  "-\tfail\tshell-missing\t/usr/bin/fish\tNov 22 07:24:31, user pi: User pi not allowed because shell /usr/bin/fish does not exist",
 		Cure:     "As root there: chsh -s /bin/sh USER.",
 	}, {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"regexp"
 	"strings"
 
 	"pi-key-tools/pkg/hostfs"
@@ -21,7 +22,11 @@ func Shell(ctx context.Context, client *session.Client) record.Record {
 	case err != nil && errors.Is(err, session.ErrNoCommand):
 		return failure("no-shell", "", "", "the server starts no command: %s", cut(err.Error()))
 	case err != nil:
-		return Ended(ctx, "running a command", err)
+		r := Ended(ctx, "running a command", err)
+		if r.Cause == "connection-dropped" {
+			r.Hint = "it can be: chroot-modes (ChrootDirectory) or session-failed (PAM, a limit); " + sshdLog
+		}
+		return r
 	case strings.Contains(string(stdout), "commands-work"):
 		return record.Record{Verdict: record.OK, Cause: "shell", Detail: "a POSIX shell runs commands"}
 	}
@@ -33,11 +38,17 @@ func Shell(ctx context.Context, client *session.Client) record.Record {
 	return r
 }
 
+// noShellThere is what sshd says where the login shell cannot be executed, as
+// in a ChrootDirectory that has none (session.c do_child()).
+var noShellThere = regexp.MustCompile(`^/[^\s:]+: (No such file or directory|Permission denied|Exec format error)$`)
+
 // NoCommand names why a command was not run, by what was said in its place.
 func NoCommand(said string) string {
 	switch {
 	case strings.Contains(said, "Password change required"): // sshd(8), with PAM
 		return "password-expired"
+	case noShellThere.MatchString(said):
+		return "shell-missing"
 	case said == "", strings.Contains(said, "This account is currently not available"): // false(1), nologin(8)
 		return "no-shell"
 	}

@@ -28,7 +28,7 @@ func insideScript() string { return hostfs.Compact(insideSource) }
 
 // Facts are what a session tells of the account and the server that it is on.
 type facts struct {
-	account    strictmodes.Account // its home is the one that the server says, else that of passwd(5)
+	account    strictmodes.Account // its home is that of passwd(5), else the one that the server says
 	conn       sshdconfig.Connection
 	port       string   // of ours, that the server sees
 	utc, local string   // the clock there, YYYYMMDDHHMMSS
@@ -133,8 +133,8 @@ func (f *facts) read(mark, answer string) (ended bool) {
 			if field := strings.Split(rest, ":"); len(field) == 7 {
 				f.account.Home = field[5]
 			}
-		case "home": // the server's word, and sshd's is that of passwd
-			if path.IsAbs(rest) {
+		case "home": // which start-up files can change: sshd goes by passwd(5)
+			if f.account.Home == "" && path.IsAbs(rest) {
 				f.account.Home = rest
 			}
 		case "connection": // "client port server port"

@@ -55,10 +55,13 @@ func Inside(ctx context.Context, s Session, host *connect.Host, r Refusal) []rec
 	if err == nil {
 		err = in.judge(ctx)
 	}
-	if err == nil && len(in.seen) == 0 {
+	if err == nil && !slices.ContainsFunc(in.seen, func(r record.Record) bool { return !isKeysCommand(r) }) {
 		in.readLog(ctx, s)
 	}
 	switch {
+	case noShell(err) && NoCommand(err.Error()) == "password-expired":
+		return []record.Record{failure("password-expired", "", "log in with ssh on a terminal and change it: ssh "+hostfs.Quote(host.Target),
+			"seen: in place of a command the server says: Password change required; then look for the cause that the keys are refused")}
 	case len(in.seen)+len(in.likely) > 0:
 		return append(in.seen, in.likely...)
 	case err != nil:

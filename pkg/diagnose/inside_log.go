@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 
+	"pi-key-tools/pkg/hostfs"
 	"pi-key-tools/pkg/record"
 	"pi-key-tools/pkg/sshdlog"
 	"pi-key-tools/pkg/sshkey"
@@ -34,10 +35,17 @@ func (in *inside) readLog(ctx context.Context, s Session) {
 			r.Subject, r.Hint = in.likely[i].Subject, in.likely[i].Hint
 			in.likely = slices.Delete(in.likely, i, i+1)
 		}
+		if e.Cause == "keys-command-failed" { // which is why no key came from it
+			in.seen = slices.DeleteFunc(in.seen, isKeysCommand)
+		}
 		logged = append(logged, r)
 	}
 	in.likely = append(logged, in.likely...)
 }
+
+// isKeysCommand reports whether a finding is that a program is asked for keys.
+// What became of that only the log tells.
+func isKeysCommand(r record.Record) bool { return r.Cause == "keys-command" }
 
 // ours reports whether an event is of the login that refused the keys: by the
 // port it came from, where that is the connection that looks, else by the user,
@@ -74,8 +82,11 @@ func (in *inside) subject(e sshdlog.Event) string {
 // what belongs to the account.
 func (in *inside) cure(e sshdlog.Event) string {
 	modes := []string{"home-writable", "dir-writable", "keys-writable", "parent-writable", "wrong-owner", "keys-unreadable", "keys-not-a-file"}
-	if slices.Contains(modes, e.Cause) && strings.HasPrefix(e.Path+"/", in.account.Home+"/") {
+	switch {
+	case slices.Contains(modes, e.Cause) && strings.HasPrefix(e.Path+"/", in.account.Home+"/"):
 		return in.again("pikeyfix")
+	case strings.HasSuffix(e.Cause, "-writable") && e.Path != "":
+		return "there: sudo chmod go-w " + hostfs.Quote(e.Path)
 	}
 	return e.Cure
 }
