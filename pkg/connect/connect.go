@@ -115,6 +115,7 @@ type Host struct {
 	alone    *Options                // how to reach a jump host for its own sake; nil for a target
 	password []byte                  // that was given for this host, for its next connection
 	refused  bool                    // it was, by the host
+	kept     time.Duration           // how long the last connection was kept waiting for it
 	trying   *tries                  // that have let it be sent; nil if it is not
 	leave    func()                  // gives back the place at its address; nil if it has none
 	known    *[]knownhosts.Line      // of its host key; nil when they are to be looked up
@@ -536,6 +537,20 @@ type Plan struct {
 
 // Login makes a connection to the host.
 func (h *Host) Login(ctx context.Context, plan Plan) (*session.Client, *session.Report, error) {
+	client, rep, err := h.login(ctx, plan)
+	if err != nil && ctx.Err() == nil && h.kept > serverPatience && rep.Password == session.Unanswered && rep.Disconnect == "" {
+		// Who has typed a password had to wait for others to be asked, and sshd waits
+		// no longer than LoginGraceTime. By now it is at hand.
+		h.c.opt.Trace(1, h.Target, "the server has left while it waited for the password: once more")
+		return h.login(ctx, plan)
+	}
+	return client, rep, err
+}
+
+// serverPatience is how long a server may be expected to wait for a password.
+var serverPatience = 10 * time.Second
+
+func (h *Host) login(ctx context.Context, plan Plan) (*session.Client, *session.Report, error) {
 	check, algorithms, err := h.hostKeyPolicy(ctx)
 	if err != nil {
 		return nil, &session.Report{Stage: session.Dialling}, err
@@ -608,9 +623,11 @@ func (h *Host) askPassword(ctx context.Context) ([]byte, error) {
 	}
 	if h.alone != nil {
 		// What was given is the target's. A jump host could keep it.
-		from := &secret.Source{Batch: h.Config.BatchMode, Getenv: h.c.opt.Getenv}
+		from := &secret.Source{Batch: h.Config.BatchMode, Getenv: h.c.opt.Getenv, Hold: h.c.opt.Hold}
 		return h.askFor(ctx, from)
 	}
+	began := time.Now()
+	defer func() { h.kept = time.Since(began) }()
 	if h.password == nil {
 		secret, err := h.findPassword(ctx)
 		if err != nil {

@@ -2,10 +2,15 @@ package connect
 
 import (
 	"errors"
+	"io"
+	"net"
 	"os"
+	"path/filepath"
 	"runtime"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"pi-key-tools/pkg/secret"
 	"pi-key-tools/pkg/sshtest"
@@ -125,5 +130,71 @@ func TestRefusedOnce(t *testing.T) {
 		if n := c.tries.password([]byte("wrong")).wrong; n != 1 {
 			t.Errorf("%d tries: it counts %d times", tries, n)
 		}
+	}
+}
+
+// A server does not wait for a person as long as the person has to wait for a
+// prompt; what was typed is not lost with the connection.
+func TestServerLeavesWhileSomebodyIsAsked(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("there is no sh")
+	}
+	defer func(d time.Duration) { serverPatience = d }(serverPatience)
+	serverPatience = 200 * time.Millisecond
+	pi := sshtest.StartPi(t, sshtest.PiConfig{})
+	var met atomic.Int32
+	left := make(chan struct{}) // closed when the first connection has ended
+	door, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer door.Close()
+	go func() {
+		for {
+			in, err := door.Accept()
+			if err != nil {
+				return
+			}
+			out, err := net.Dial("tcp", pi.Addr)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			go io.Copy(out, in)
+			go io.Copy(in, out)
+			if met.Add(1) == 1 {
+				go func() {
+					<-left
+					in.Close()
+					out.Close()
+				}()
+			}
+		}
+	}()
+	s := newSide(t)
+	s.config("User pi", "HostKeyAlias loft")
+	s.file(".ssh/known_hosts", "loft "+strings.SplitN(pi.KnownHosts(), " ", 2)[1])
+	s.env["SSH_ASKPASS"], s.env["SSH_ASKPASS_REQUIRE"] = s.file("askpass", "#!/bin/sh\necho x >>"+filepath.Join(s.home, "asked")+"; sleep 0.5; echo "+pi.Password+"\n"), "force"
+	if err := os.Chmod(s.env["SSH_ASKPASS"], 0o700); err != nil {
+		t.Fatal(err)
+	}
+	time.AfterFunc(300*time.Millisecond, func() { close(left) })
+	h := s.resolve(s.connector(Options{}), door.Addr().String())
+	client, _, err := h.Login(t.Context(), Plan{Password: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	client.Close()
+	if n := met.Load(); n != 2 || s.read("asked") != "x\n" || pi.Counts().Passwords != 1 {
+		t.Errorf("%d connections, %d passwords, asked %q", n, pi.Counts().Passwords, s.read("asked"))
+	}
+
+	// One that is only rude is not called again.
+	rude := sshtest.StartHostile(t, sshtest.ClosesAtPassword)
+	s.file(".ssh/known_hosts", rude.KnownHosts())
+	s.config("User pi")
+	h = s.resolve(s.connector(Options{PasswordFile: s.file("password", "x\n")}), rude.Addr)
+	if _, _, err := h.Login(t.Context(), Plan{Password: true}); err == nil || rude.Counts().Passwords != 1 {
+		t.Errorf("%v, %d passwords", err, rude.Counts().Passwords)
 	}
 }
