@@ -46,6 +46,9 @@ func TestCertificates(t *testing.T) {
 			sign("-n", "somebody,nobody")
 			check(1, "fail cert-principal")
 
+			sign("-n", user.Name, "-O", "force-command=echo no")
+			forced := filepath.Join(me.home, "forced")
+			must(t, os.Rename(key+"-cert.pub", forced))
 			sign("-n", user.Name)
 			elsewhere := filepath.Join(me.home, "elsewhere")
 			if err := os.Rename(key+"-cert.pub", elsewhere); err != nil {
@@ -53,6 +56,8 @@ func TestCertificates(t *testing.T) {
 			}
 			check(1, "fail key-refused")
 			check(0, "ok login", "-o", "CertificateFile="+elsewhere)
+			records, _ := me.run(1, "", "pikeycheck", "--shell", "-o", "CertificateFile="+forced, target)
+			wantOutcomes(t, records, "ok login", "fail command-forced")
 			socket := sshtest.StartAgent(t)
 			me.run(0, "", "pikeycheck", "-a", "-o", "IdentityAgent="+socket, key)
 			if err := os.Rename(key, key+".aside"); err != nil {
@@ -69,10 +74,10 @@ func TestCertificatesLikeSSHKeygens(t *testing.T) {
 	sshtest.Need(t, "sshd", "ssh", "ssh-keygen")
 	dir := t.TempDir()
 	trusted := sshtest.NewKey(t, dir, "rsa") // by TrustedUserCAKeys
-	entry, other := sshtest.NewKey(t, t.TempDir(), "ed25519"), sshtest.NewKey(t, t.TempDir(), "ecdsa")
+	entry, second, other := sshtest.NewKey(t, t.TempDir(), "ed25519"), sshtest.NewKey(t, t.TempDir(), "ecdsa"), sshtest.NewKey(t, t.TempDir(), "ed25519")
 	server := sshtest.StartSSHD(t, sshtest.SSHDConfig{Config: []string{"TrustedUserCAKeys " + trusted.File + ".pub"}})
 	user := sshtest.AddUser(t, sshtest.UserConfig{})
-	user.Authorize(t, `cert-authority,principals="admin,robot" `+entry.Line)
+	user.Authorize(t, `cert-authority,principals="admin,robot" `+entry.Line, "cert-authority,no-pty "+second.Line)
 	for _, c := range []struct {
 		ca   sshtest.Key
 		args string
@@ -91,6 +96,8 @@ func TestCertificatesLikeSSHKeygens(t *testing.T) {
 		{entry, "-n " + user.Name, false},
 		{entry, "-n admin -V always:20200101", false},
 		{entry, "-n admin -O source-address=10.0.0.0/8,127.0.0.1", true},
+		{second, "-n " + user.Name, true},
+		{second, "-n robot", false},
 		{other, "-n admin,robot," + user.Name, false},
 	} {
 		args := append([]string{"-q", "-s", c.ca.File, "-I", "id"}, strings.Fields(c.args)...)
