@@ -67,6 +67,9 @@ func Login(ctx context.Context, host *connect.Host, keys connect.Keys, rep *sess
 	if r, impostor := hostKeyUnproven(err); impostor {
 		return r
 	}
+	if errors.Is(err, connect.ErrJumpEnded) {
+		return Ended(ctx, "passing the connection on", err)
+	}
 	if errors.Is(err, session.ErrNotSSH2) {
 		return failure("not-ssh", "", "", "it speaks %s, not SSH 2", cut(rep.ServerVersion))
 	}
@@ -110,10 +113,6 @@ func Login(ctx context.Context, host *connect.Host, keys connect.Keys, rep *sess
 		return versions(host, rep)
 	case session.KeyExchange:
 		return keyExchange(rep, err)
-	case session.LoggedIn:
-		if !errors.Is(err, session.ErrDenied) { // else something other than our keys let us in
-			return Ended(ctx, "passing connections on", err) // a jump host, later
-		}
 	case session.HostKey: // the key was to be trusted, and could not be remembered
 		return failure("write-failed", "", "", "%v", err)
 	}
