@@ -61,6 +61,9 @@ func Lines(r io.Reader) func(yield func(Line, error) bool) {
 func read(n int, text string) (Line, bool) {
 	if n == 1 {
 		text = strings.TrimPrefix(text, "\ufeff") // as editors on Windows start a file
+		if strings.HasPrefix(text, "\xff\xfe") || strings.HasPrefix(text, "\xfe\xff") {
+			return Line{Number: n, Text: strings.TrimRight(text, "\r\n"), Err: errors.New("the list is UTF-16; save it as UTF-8")}, true
+		}
 	}
 	text = strings.TrimRight(text, "\r\n")
 	target, err := record.TargetOf(text)

@@ -121,6 +121,10 @@ func (p *progress) begin(target string) (end func([]record.Record)) {
 	return func(records []record.Record) {
 		p.mu.Lock()
 		delete(p.under, n)
+		if slices.ContainsFunc(records, unbegun) {
+			p.mu.Unlock()
+			return
+		}
 		p.done++
 		if failed(records) {
 			p.failed++

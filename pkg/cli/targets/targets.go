@@ -134,14 +134,14 @@ func (o *Options) Run(ctx context.Context, env *cli.Env, operands []Target, work
 	}
 	defer connector.Close()
 	var readErr error
-	started, unbegun := 0, 0
+	started, left := 0, 0
 	emit := func(r record.Record) {
 		started++
 		switch {
 		case o.Emit != nil:
 			o.Emit(r)
-		case r.Cause == "interrupted" && r.Detail == notBegun:
-			unbegun++
+		case unbegun(r):
+			left++
 			env.List(r)
 		default:
 			env.Emit(r)
@@ -170,8 +170,8 @@ func (o *Options) Run(ctx context.Context, env *cli.Env, operands []Target, work
 		}
 	})
 	p.end()
-	if unbegun > 0 {
-		env.Errorf("", "targets that were not begun: %d, each with a record fail interrupted", unbegun)
+	if left > 0 {
+		env.Errorf("", "targets that were not begun: %d, each with a record fail interrupted", left)
 	}
 	if readErr != nil {
 		return fmt.Errorf("--hosts %s: %w", o.Hosts, readErr)
@@ -293,6 +293,8 @@ func (o *Options) jobs(env *cli.Env) int {
 
 // notBegun is said of a target that was not when the run was ended.
 const notBegun = "not begun"
+
+func unbegun(r record.Record) bool { return r.Cause == "interrupted" && r.Detail == notBegun }
 
 func (o *Options) connector(env *cli.Env) (*connect.Connector, error) {
 	home, err := connect.Home(env.Getenv)
