@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -119,6 +120,32 @@ func TestWrongPasswordsOfAList(t *testing.T) {
 	records, _ = me.run(1, "", "pikeycheck", "--keep-order", "--passwords", list, "-o", "IdentityFile="+sshtest.NewKey(t, me.home, "ecdsa").File,
 		"pi@"+pis[9].Addr, "pi@"+pis[10].Addr)
 	wantOutcomes(t, records, "fail key-not-installed", "fail key-refused")
+}
+
+// A real server that hangs up at the wrong password, since it allows no more tries,
+// logs that it was sent once, by each program; the line of another account of the
+// same host is for that account.
+func TestWrongPasswordOfARealServer(t *testing.T) {
+	t.Parallel()
+	server := sshtest.StartSSHD(t, sshtest.SSHDConfig{Config: []string{"MaxAuthTries 2"}})
+	anna, ben := sshtest.AddUser(t, sshtest.UserConfig{}), sshtest.AddUser(t, sshtest.UserConfig{})
+	me := newTraveller(t, server.Endpoint)
+	public, _ := me.run(0, "", "pikeygen")
+	at := func(user *sshtest.User) string { return user.Name + "@" + server.Addr }
+	list := me.file("passwords", at(anna)+"\t"+anna.Password+"\n"+at(ben)+"\t"+anna.Password+"\n")
+	refusals := func() int {
+		return len(regexp.MustCompile("Failed password for "+ben.Name).FindAllString(server.Log(), -1))
+	}
+	records, _ := me.run(1, public, "pikeycopy", "-i", "-", "--keep-order", "--passwords", list, "--hosts", me.file("hosts", at(anna)+"\n"+at(ben)+"\n"))
+	lines := strings.SplitAfter(records, "\n")
+	wantOutcomes(t, strings.Join(lines[:2], ""), "done key-added", "ok login")
+	if !strings.Contains(lines[2], "\tfail\t") || refusals() != 1 {
+		t.Errorf("sent %d times: %s", refusals(), records)
+	}
+	me.run(1, "", "pikeycheck", "--passwords", list, at(ben))
+	if refusals() != 2 {
+		t.Errorf("by pikeycheck sent %d times: %s", refusals()-1, server.Log())
+	}
 }
 
 // One connection to act and one to prove, whatever there is to do.
