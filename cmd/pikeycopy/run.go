@@ -66,6 +66,11 @@ func run(ctx context.Context, env *cli.Env) error {
 			return fmt.Errorf("-i %w", err)
 		}
 	}
+	if !m.remove { // a line that does nothing may go
+		if err := input.WithoutCertificates(); err != nil {
+			return cli.WithHint(fmt.Errorf("-i: %w", err), "give the key that it is for; or let in all that its authority signs: pikeycopy --ca -i CA.pub")
+		}
+	}
 	job.Keys, job.Files = input.Keys, input.Files
 	switch {
 	case m.root != "":

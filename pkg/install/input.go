@@ -90,6 +90,19 @@ func (n *Input) add(keys ...sshkey.Public) {
 	}
 }
 
+// WithoutCertificates takes out the certificates of keys that are there too, as
+// an agent lists them. The error is of one that is alone: sshd passes a line with
+// a certificate by.
+func (n *Input) WithoutCertificates() error {
+	for _, k := range n.Keys {
+		if sshkey.IsCertificate(k.Type) && !slices.ContainsFunc(n.Keys, k.Plain().Equal) {
+			return fmt.Errorf("%s %s is a certificate, which is in no authorized_keys", k.Name(), k.Fingerprint())
+		}
+	}
+	n.Keys = slices.DeleteFunc(n.Keys, func(k sshkey.Public) bool { return sshkey.IsCertificate(k.Type) })
+	return nil
+}
+
 // ErrNoKey means that nothing was named and this side has nothing to install.
 var ErrNoKey = errors.New("no key to install: ssh's key files are not there, and no agent holds one")
 
