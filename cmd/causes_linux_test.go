@@ -451,6 +451,9 @@ var provocations = []provocation{
 
 	{how: "an Include of itself", at: "sshd", provoke: sshConfig("Include ~/.ssh/config\n"), want: []string{"here fail config-bad", "check fail config-bad"}, unjudged: true},
 	{how: "a Match that ssh does not know", at: "sshd", provoke: sshConfig("Match hoste pi\n"), want: []string{"here fail config-bad", "check fail config-bad"}, unjudged: true},
+	{how: "a cipher that ssh does not know", at: "sshd", provoke: func(_ *testing.T, s *scene) {
+		s.args = append(s.args, "-F", s.file("config", "Host elsewhere\n\tCiphers aes128-ctr,nonsense\n"))
+	}, want: []string{"check fail config-bad", "copy fail config-bad"}, unjudged: true},
 	{how: "a KnownHostsCommand that fails", at: "sshd", provoke: sshConfig("KnownHostsCommand /bin/false\n"), want: []string{"check fail config-bad"}, unjudged: true},
 
 	// The network, and who answers.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"math"
 	"net"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -40,6 +41,8 @@ type keyword struct {
 	kind    kind
 	choices map[string]string // for takesChoice: each spelling, and the one used here
 	decides bool              // a field of Host, or how the files are read
+	newer   bool              // not every ssh since 9.2 knows it
+	ignored bool              // ssh takes it with any arguments
 }
 
 var (
@@ -100,7 +103,7 @@ var keywords = func() map[string]*keyword {
 	add(keyword{kind: isHost}, "host")
 	add(keyword{kind: isMatch}, "match")
 	add(keyword{kind: isInclude}, "include")
-	add(keyword{kind: isRefusal}, "refuseconnection")
+	add(keyword{kind: isRefusal, newer: true}, "refuseconnection")
 
 	// What has no say here is passed by, but not if ssh would refuse it.
 	add(keyword{kind: takesChoice, choices: yesNo}, `checkhostip clearallforwardings enableescapecommandline enablesshkeysign
@@ -112,23 +115,25 @@ var keywords = func() map[string]*keyword {
 	add(keyword{kind: takesChoice, choices: with(yesNo, "force", "force", "auto", "auto")}, "requesttty")
 	add(keyword{kind: takesChoice, choices: oneOf("none subsystem default")}, "sessiontype")
 	add(keyword{kind: takesChoice, choices: with(yesNo, "ethernet", "ethernet", "point-to-point", "point-to-point")}, "tunnel")
-	add(keyword{kind: takesChoice, choices: with(yesNo, "no-pq-kex", "no-pq-kex")}, "warnweakcrypto")
+	add(keyword{kind: takesChoice, choices: with(yesNo, "no-pq-kex", "no-pq-kex"), newer: true}, "warnweakcrypto")
 	add(keyword{kind: takesChoice, choices: oneOf("quiet fatal error info verbose debug debug1 debug2 debug3")}, "loglevel")
 	add(keyword{kind: takesDuration}, "forwardx11timeout serveraliveinterval")
 	add(keyword{kind: takesNumber}, "connectionattempts numberofpasswordprompts serveralivecountmax")
 	add(keyword{kind: takesNumber, decides: true}, "requiredrsasize")
-	add(keyword{kind: takesWord}, "bindaddress bindinterface controlpath kbdinteractivedevices pkcs11provider securitykeyprovider tag xauthlocation")
+	add(keyword{kind: takesWord}, "bindaddress bindinterface controlpath kbdinteractivedevices pkcs11provider securitykeyprovider xauthlocation")
+	add(keyword{kind: takesWord, newer: true}, "tag")
 	add(keyword{kind: takesCommand}, "localcommand remotecommand")
 	add(keyword{kind: takesAnything}, `addkeystoagent casignaturealgorithms channeltimeout ciphers controlpersist dynamicforward
 		escapechar fingerprinthash forwardagent hostbasedacceptedalgorithms ipqos kexalgorithms localforward logverbose macs
 		obscurekeystroketiming permitremoteopen rekeylimit remoteforward sendenv setenv streamlocalbindmask syslogfacility
 		tunneldevice versionaddendum`)
-	// Deprecated, unsupported, or of a patch.
-	add(keyword{kind: takesAnything}, `protocol cipher fallbacktorsh globalknownhostsfile2 rhostsauthentication
+	// Of a patch.
+	add(keyword{kind: takesAnything}, `rsaminsize usekeychain gssapiauthentication gssapidelegatecredentials
+		gssapikeyexchange gssapitrustdns gssapiclientidentity gssapiserveridentity gssapirenewalforcesrekey gssapikexalgorithms`)
+	// Deprecated, or not supported.
+	add(keyword{kind: takesAnything, ignored: true}, `protocol cipher fallbacktorsh globalknownhostsfile2 rhostsauthentication
 		userknownhostsfile2 useroaming usersh useprivilegedport afstokenpassing kerberosauthentication kerberostgtpassing
-		rsaauthentication rhostsrsaauthentication compressionlevel gssapiauthentication gssapidelegatecredentials
-		gssapikeyexchange gssapitrustdns gssapiclientidentity gssapiserveridentity gssapirenewalforcesrekey
-		gssapikexalgorithms protocolkeepalives setuptimeout rsaminsize usekeychain`)
+		rsaauthentication rhostsrsaauthentication compressionlevel protocolkeepalives setuptimeout`)
 
 	for old, current := range map[string]string{
 		"challengeresponseauthentication": "kbdinteractiveauthentication",
@@ -146,6 +151,38 @@ var keywords = func() map[string]*keyword {
 	return m
 }()
 
+// sure are values, of the keywords that take anything, which every ssh takes.
+var sure = func() map[string]*regexp.Regexp {
+	m := make(map[string]*regexp.Regexp)
+	for names, value := range map[string]string{
+		"sendenv":        `[^\s="'\\]+(\s+[^\s="'\\]+)*`,
+		"setenv":         `\w+=[^\s"'\\]*(\s+\w+=[^\s"'\\]*)*`,
+		"localforward":   `([\w.*-]+:)?[1-9]\d{0,3}\s+[\w.-]+:[1-9]\d{0,3}`,
+		"remoteforward":  `([\w.*-]+:)?[1-9]\d{0,3}\s+[\w.-]+:[1-9]\d{0,3}`,
+		"dynamicforward": `([\w.*-]+:)?[1-9]\d{0,3}`,
+		"controlpersist": `yes|no|\d{1,5}[smhdw]?`,
+		"addkeystoagent": `yes|no|ask|confirm|\d{1,5}[smhdw]?`,
+		"escapechar":     `none|~`,
+		"forwardagent gssapiauthentication gssapidelegatecredentials": `yes|no`,
+	} {
+		for name := range strings.FieldsSeq(names) {
+			m[name] = regexp.MustCompile("^(" + value + ")$")
+		}
+	}
+	return m
+}()
+
+// doubtful reports whether some ssh may refuse the line for what is not looked
+// at here.
+func (d *directive) doubtful(rest string) bool {
+	k := d.keyword
+	if k.kind != takesAnything || k.decides || k.ignored {
+		return k.newer
+	}
+	value, ok := sure[k.name]
+	return !ok || !value.MatchString(rest)
+}
+
 // check looks at the arguments as ssh does for every target, and keeps them in
 // one spelling.
 func (d *directive) check(args []string, rest string) {
@@ -162,6 +199,7 @@ var (
 func (d *directive) take(args []string, rest string) (err error) {
 	d.args = args
 	rest = strings.TrimLeft(rest, blanks+"=")
+	d.doubt = d.doubtful(strings.TrimRight(rest, blanks))
 	switch d.keyword.kind {
 	case takesAnything:
 		return nil
@@ -235,7 +273,7 @@ func parsePort(s string) (string, error) {
 	n, err := parseNumber(s, math.MaxUint16)
 	if err != nil {
 		// With a letter, so that this never goes to a resolver of numbers.
-		if p, err := net.LookupPort("tcp", s); err == nil && strings.ContainsAny(lower(s), letters) {
+		if p, err := net.LookupPort("tcp", s); err == nil && s == lower(s) && strings.ContainsAny(s, letters) {
 			n = strconv.Itoa(p)
 		}
 	}

@@ -380,11 +380,13 @@ var corpus = []struct {
 	{name: "unknown keyword", config: "Colour red\n"},
 	{name: "unknown keyword elsewhere", config: "Host other\nColour red\n"},
 	{name: "unknown keyword ignored", config: "IgnoreUnknown c*,d*\nColour red green\nDrink \"wine\nPort 23\n"},
-	{name: "unknown keyword ignored 2", config: "IgnoreUnknown C*,use*\nColour red green\nUseKeychain yes\nPort 23\n"},
+	{name: "unknown keyword ignored 2", config: "IgnoreUnknown C*,use*\nColour red green\nUseKeychain yes\nPort 23\n", asks: true},
 	{name: "unknown keyword ignored too late", config: "Colour red\nIgnoreUnknown *\n"},
 	{name: "unknown keyword ignored for others", config: "Host other\nIgnoreUnknown *\nHost *\nColour red\n", hosts: "pi other"},
 	{name: "unknown keyword ignored on the command line", config: "Colour red\n", req: Request{Options: []string{"IgnoreUnknown=colour"}}},
-	{name: "passed by", config: "Protocol 2\nCipher x\nSendEnv LANG LC_*\nHashKnownHosts yes\nForwardAgent ~/x\nLocalForward 1 a:2\nCiphers +aes128-cbc\nKbdInteractiveDevices x\nSetEnv A=b\nIPQoS af21 cs1\nRekeyLimit 1G 1h\nUseRoaming no\nRSAAuthentication yes\n"},
+	{name: "passed by", config: "Protocol 2\nCipher x\nSendEnv LANG LC_*\nHashKnownHosts yes\nForwardAgent yes\nLocalForward 1 a:2\nKbdInteractiveDevices x\nSetEnv A=b\nUseRoaming no\nRSAAuthentication yes\n"},
+	{name: "passed by, if ssh takes it", config: "ForwardAgent ~/x\nCiphers +aes128-cbc\nIPQoS af21 cs1\nRekeyLimit 1G 1h\n", asks: true},
+	{name: "passed by, if ssh took it", config: "Host other\nCiphers x\n", asks: true},
 	{name: "flags", config: "IdentitiesOnly TRUE\nBatchMode yes\nHashKnownHosts True\nPasswordAuthentication false\nKbdInteractiveAuthentication No\nPubkeyAuthentication unbound\n"},
 	{name: "old names", config: "ChallengeResponseAuthentication no\nDSAAuthentication no\nPubkeyAcceptedKeyTypes ssh-ed25519\nIdentityFile2 x\nKeepAlive no\nSkeyAuthentication yes"},
 	{name: "bad flag", config: "BatchMode maybe\n"},
@@ -547,6 +549,52 @@ func TestCorpus(t *testing.T) {
 			if t.Failed() {
 				t.Logf("config:\n%s", c.config)
 			}
+		})
+	}
+}
+
+// odd are files of few lines that ssh and the package must take, or refuse, alike.
+var odd = []string{
+	"Host\tpi\t# x\nPort 23", "Host pi #web\nPort 23", "Host=pi\nPort 23", "Host = pi web\nPort 23", "Host \"pi\"\nPort 23", "Host 'pi web'\nPort 23", "Host \"pi\"web\nPort 23", "Host pi\"web\nPort 23",
+	"Host !pi\nPort 23", "Host ! pi\nPort 23", "Host pi !\nPort 23", "Host !\nPort 23", "Host !* *\nPort 23", "Host *?\nPort 23", "Host [p]i\nPort 23", "Host p\\i\nPort 23", "Host \\pi\nPort 23",
+	"Match host pi,\nPort 23", "Match host ,pi\nPort 23", "Match host \"\"\nPort 23", "Match host !web\nPort 23", "Match host pi,!pi\nPort 23", "Match !host !pi\nPort 23", "Match host pi originalhost pi\nPort 23",
+	"Match HOST pi\nPort 23", "Match Host=pi\nPort 23", "Match host = pi\nPort 23", "Match host= pi\nPort 23", "Match  host   pi  \nPort 23", "Match host pi,web user root\nPort 23", "Match user=root,bob\nPort 23",
+	"Match all all\nPort 23", "Match final all\nPort 23", "Match all final\nPort 23", "Match canonical final\nPort 23", "Match !all\nPort 23", "Match ! all\nPort 23", "Match !!all\nPort 23", "Match host\tpi\nPort 23",
+	"Match localuser root,!root\nPort 23", "Match localuser \"root\"\nPort 23", "Match user\nPort 23", "Match localnetwork 127.0.0.0/8\nPort 23", "Match localnetwork 10.0.0.0/8\nPort 23", "Match tagged x\nPort 23", "Match tagged \"\"\nPort 23", "Match sessiontype shell\nPort 23", "Match command x\nPort 23", "Match exec\nPort 23", "Match exec \"\nPort 23",
+	"Match host pi#x\nPort 23", "Match host #pi\nPort 23", "Match host pi #x\nPort 23", "Match#x\nPort 23", "Match all#x\nPort 23",
+	"Port 0x16", "Port 022", "Port 22 ", "Port 22#x", "Port \"22\"", "Port '22'", "Port 2 2", "Port -22", "Port 22.", "Port 99999999999999999999", "Port http", "Port HTTP",
+	"User", "User ''", "User ' '", "User a b", "User 'a b'", "User a\\ b", "User \"a'b\"", "User ~", "User a@b", "User -x", "User a\tb", "User é",
+	"HostName", "HostName ''", "HostName a b", "HostName %%", "HostName %n", "HostName [::1]", "HostName ::1", "HostName 1.2.3.4:22", "HostName -x", "HostName a/b", "HostName A.B.", "HostName %h%h", "HostName *",
+	"IdentityFile", "IdentityFile ''", "IdentityFile ~", "IdentityFile $HOME/x", "IdentityFile ${HOME}", "IdentityFile ${HOME}/${WHERE}", "IdentityFile %d/%%d", "IdentityFile none\nIdentityFile none", "IdentityFile NONE\nIdentityFile a", "IdentityFile a\nIdentityFile none", "IdentityFile a # b", "IdentityFile a#b", "IdentityFile \"a\" \"b\"",
+	"CertificateFile a b", "CertificateFile", "CertificateFile none",
+	"IdentityAgent", "IdentityAgent ''", "IdentityAgent $", "IdentityAgent $1", "IdentityAgent $A_B", "IdentityAgent ${A_B}", "IdentityAgent none # x", "IdentityAgent a b", "IdentityAgent %d/x", "IdentityAgent ~/%u", "IdentityAgent ssh_auth_sock",
+	"UserKnownHostsFile", "UserKnownHostsFile ''", "UserKnownHostsFile ~", "UserKnownHostsFile /dev/null", "UserKnownHostsFile %%", "UserKnownHostsFile %z", "UserKnownHostsFile ${WHERE}/%h x", "UserKnownHostsFile ${NOPE}", "UserKnownHostsFile NONE", "GlobalKnownHostsFile %h", "GlobalKnownHostsFile /dev/null",
+	"ProxyCommand", "ProxyCommand ", "ProxyCommand none none", "ProxyCommand None", "ProxyCommand \"none\"", "ProxyCommand nc %h:%p # %r", "ProxyCommand a\nProxyCommand b", "ProxyCommand a\nProxyJump none", "ProxyJump a\nProxyCommand none",
+	"ProxyJump", "ProxyJump ''", "ProxyJump a,", "ProxyJump ,a", "ProxyJump a,,b", "ProxyJump a b", "ProxyJump NONE", "ProxyJump none,a", "ProxyJump a,none", "ProxyJump -x", "ProxyJump a:0", "ProxyJump a:70000", "ProxyJump u:p@a", "ProxyJump u@v@a", "ProxyJump \"a\"", "ProxyJump ssh://a:22", "ProxyJump ssh://", "ProxyJump ssh://u@a/", "ProxyJump SSH://a", "ProxyJump scp://a", "ProxyJump [a]:2", "ProxyJump ::1", "ProxyJump [::1]", "ProxyJump ssh://[::1]", "ProxyJump pi:22", "ProxyJump root@pi", "ProxyJump %h", "ProxyJump a;b", "ProxyJump a$b",
+	"HostKeyAlias", "HostKeyAlias A%h", "HostKeyAlias none", "HostKeyAlias \"a b\"",
+	"ConnectTimeout", "ConnectTimeout ''", "ConnectTimeout none", "ConnectTimeout NONE", "ConnectTimeout 1.5", "ConnectTimeout 10 s", "ConnectTimeout 1s1s", "ConnectTimeout 5m5", "ConnectTimeout 1D", "ConnectTimeout +5", "ConnectTimeout 0s", "ConnectTimeout s", "ConnectTimeout 2147483647",
+	"StrictHostKeyChecking", "StrictHostKeyChecking YES", "StrictHostKeyChecking Off", "StrictHostKeyChecking on", "StrictHostKeyChecking accept-New", "StrictHostKeyChecking yes no",
+	"BatchMode", "BatchMode true", "BatchMode 1", "BatchMode on", "BatchMode yes # x", "BatchMode \"yes\"", "IdentitiesOnly maybe", "PubkeyAuthentication host-bound", "PubkeyAuthentication Unbound", "KbdInteractiveAuthentication yes\nChallengeResponseAuthentication no", "PasswordAuthentication",
+	"PreferredAuthentications", "PreferredAuthentications ''", "PreferredAuthentications publickey,", "PreferredAuthentications publickey password", "PreferredAuthentications none",
+	"PubkeyAcceptedAlgorithms", "PubkeyAcceptedAlgorithms ''", "PubkeyAcceptedAlgorithms +", "PubkeyAcceptedAlgorithms -", "PubkeyAcceptedAlgorithms ^", "PubkeyAcceptedAlgorithms *", "PubkeyAcceptedAlgorithms -*", "PubkeyAcceptedAlgorithms +*", "PubkeyAcceptedAlgorithms ssh-rsa,ssh-rsa", "PubkeyAcceptedAlgorithms SSH-RSA", "PubkeyAcceptedAlgorithms ssh-rsa ssh-dss", "HostKeyAlgorithms +ssh-ed25519", "HostKeyAlgorithms ^*", "HostKeyAlgorithms -ssh-ed25519,rsa*", "HostKeyAlgorithms ++ssh-rsa",
+	"RequiredRSASize 2048", "RequiredRSASize x", "RequiredRSASize -1", "RequiredRSASize 99999999999", "RSAMinSize 3000",
+	"AddressFamily INET", "AddressFamily inet4", "AddressFamily any any", "CanonicalizeHostname no\nCanonicalDomains", "CanonicalizeMaxDots x", "CanonicalizeHostname none", "CanonicalDomains a b c",
+	"Include", "Include ''", "Include inc/a inc/d/2.conf", "Include inc/*", "Include \"inc/a\"", "Include inc/a # x", "Include ./inc/a", "Include ../x", "Include ~/x", "Include $WHERE/x", "Include inc/{a,b}", "Include inc/a\nInclude inc/a", "Include=inc/a",
+	"IgnoreUnknown", "IgnoreUnknown *\nFoo", "IgnoreUnknown Foo,Bar\nfoo x\nBAR y", "IgnoreUnknown foo bar\nfoo x", "IgnoreUnknown !foo,*\nfoo x", "IgnoreUnknown f?o\nfoo \"x", "Foo", "Foo\nIgnoreUnknown foo", "IgnoreUnknown foo\nIgnoreUnknown bar\nbar 1", "Match host nope\nFoo", "Host nope\nIgnoreUnknown foo\nHost pi\nFoo 1",
+	"Port\u00a022", "Port 22\v", "\vPort 22", "Port\v22", "Port 23\\\nUser x", "  \"Port\"  =  23  ", "Port==23", "Port= =23", "=Port 23", "Port,23", "Port;23", "Port:23", "port 23\rUser x", "\r\nPort 23\r\n\r\n", "Port 23\n\x00User x", "Port 23 \x00", "#\nPort 23\n#", "# \"\nPort 23", "Port 23 # \"", "Port 23 '#", "\xef\xbb\xbf# c\nPort 23", strings.Repeat("x", 5000), "User " + strings.Repeat("x", 3000), "#" + strings.Repeat("x", 9000) + "\nPort 23",
+	"GSSAPIAuthentication maybe", "GSSAPIAuthentication yes", "VerifyHostKeyDNS maybe", "UpdateHostKeys ask", "ForwardAgent maybe", "ForwardAgent", "LocalForward x", "LocalForward 80", "DynamicForward x y", "RemoteForward 80", "SendEnv", "SetEnv x", "SetEnv A=b A=c", "Ciphers none", "Ciphers x", "Ciphers +x", "MACs hmac-sha2-256", "KexAlgorithms -*", "KexAlgorithms x", "RekeyLimit x", "RekeyLimit 1K", "EscapeChar xx", "EscapeChar none", "LogLevel LOUD", "IPQoS x", "ControlPersist x", "ControlPersist yes", "ControlMaster maybe", "Tunnel maybe", "TunnelDevice x", "RequestTTY maybe", "SessionType x", "Compression maybe", "Compression true", "ServerAliveInterval 5x", "NumberOfPasswordPrompts x", "FingerprintHash x", "FingerprintHash md5", "PKCS11Provider", "AddKeysToAgent maybe", "AddKeysToAgent 5m", "AddKeysToAgent confirm 1h", "LogVerbose x", "CASignatureAlgorithms x", "CASignatureAlgorithms -x", "HostbasedAcceptedAlgorithms x", "StreamLocalBindMask 9", "PermitRemoteOpen x", "PermitRemoteOpen any", "EnableEscapeCommandline maybe", "ObscureKeystrokeTiming maybe", "ChannelTimeout x", "Tag x y", "RemoteCommand", "LocalCommand", "KnownHostsCommand", "KnownHostsCommand /x \"", "KnownHostsCommand none x", "CheckHostIP maybe", "NoHostAuthenticationForLocalhost yes", "Protocol 1", "Cipher", "UseKeychain yes", "XAuthLocation a b", "BindAddress", "BindAddress a b", "BindInterface lo",
+}
+
+func TestOdd(t *testing.T) {
+	t.Parallel()
+	needSSH(t)
+	w := newWorld(t)
+	w.includes(t)
+	var asked atomic.Int32
+	for i, config := range odd {
+		t.Run(strconv.Quote(config[:min(len(config), 40)]), func(t *testing.T) {
+			t.Parallel()
+			w.compare(t, w.resolver(&asked), Request{Host: "pi", ConfigFile: w.write(t, fmt.Sprintf("odd%d", i), config+"\n")}, w.home)
 		})
 	}
 }

@@ -27,6 +27,7 @@ type directive struct {
 	jump     *jump    // of ProxyJump; nil for "none"
 	criteria []criterion
 	include  []*file // of Include, filled in by the loader
+	doubt    bool    // some ssh may refuse the line, active or not
 	unsure   string  // why ssh has to be asked if the line is active; "" if not
 	err      error   // why ssh refuses the line, active or not
 }

@@ -4,7 +4,8 @@
 // It evaluates the files itself, as readconf.c, misc.c and ssh.c of OpenSSH
 // 9.2 to 10.x do. What it cannot know without running ssh it asks of
 // `ssh -T -G`: Match exec, hostname canonicalization, what versions of ssh
-// disagree about. A file without these never costs a process.
+// disagree about; and once a run, whether it takes the lines that are not looked
+// at here. A file without these never costs a process.
 package sshconfig
 
 import (
@@ -113,6 +114,9 @@ type Resolver struct {
 	mu    sync.Mutex
 	files map[string]loaded // by Request.ConfigFile
 	told  sync.Map          // what Trace was told already, where once is enough
+
+	confirming sync.Mutex
+	confirmed  map[string]error // by Request.ConfigFile: what ssh says of lines in doubt
 }
 
 // loaded is what Resolver remembers of one ConfigFile.
@@ -191,7 +195,54 @@ func (r *Resolver) Resolve(ctx context.Context, req Request) (*Host, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := r.confirm(ctx, req, here, e, files); err != nil {
+		return nil, err
+	}
 	return e.result()
+}
+
+// confirm has ssh say, once for a ConfigFile, whether it takes the lines that are
+// not looked at here: one that it does not take ends it for every target. e is of
+// a target for which ssh runs nothing.
+func (r *Resolver) confirm(ctx context.Context, req Request, here local, e *evaluation, files []*file) error {
+	at := doubt(files)
+	if at == "" {
+		return nil
+	}
+	ssh := r.askable(req, here)
+	if ssh == "" {
+		return nil
+	}
+	r.confirming.Lock()
+	defer r.confirming.Unlock()
+	err, known := r.confirmed[req.ConfigFile]
+	if known {
+		return err
+	}
+	e.unsure = []string{at + ": what is not looked at"}
+	if _, err = r.ask(ctx, ssh, req, e); ctx.Err() != nil {
+		return err
+	}
+	if r.confirmed == nil {
+		r.confirmed = make(map[string]error)
+	}
+	r.confirmed[req.ConfigFile] = err
+	return err
+}
+
+// doubt is the place of the first line that some ssh may refuse; "" for none.
+func doubt(files []*file) string {
+	for _, f := range files {
+		for _, d := range f.lines {
+			if d.doubt {
+				return d.at
+			}
+			if at := doubt(d.include); at != "" {
+				return at
+			}
+		}
+	}
+	return ""
 }
 
 // lookAround finds out what ssh takes from passwd and from the kernel.
