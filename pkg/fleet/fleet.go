@@ -10,8 +10,8 @@ import (
 
 // ahead is how many targets, for each that may be under way, may wait for a slow
 // one before them to have its turn: enough that it seldom holds up the work, few
-// enough to be nothing in memory.
-const ahead = 64
+// enough to be little in memory.
+const ahead = 32
 
 // Run calls work for every target, at most jobs at once, and emit for every
 // result, one at a time. A target is taken only when there is room for it, so
