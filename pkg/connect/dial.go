@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/netip"
 	"os"
 	"os/exec"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -34,6 +36,13 @@ func (h *Host) dial(ctx context.Context, mayAsk bool) (net.Conn, error) {
 	if network == "" {
 		network = "tcp"
 	}
+	from, err := h.from(ctx, strings.Replace(network, "tcp", "ip", 1))
+	if err != nil {
+		return nil, err
+	}
+	if from.IsValid() { // of a family, and so are the addresses that are tried
+		dialer.LocalAddr = net.TCPAddrFromAddrPort(netip.AddrPortFrom(from, 0))
+	}
 	var firstErr error
 	addresses := h.addresses(ctx)
 	for i, host := range addresses {
@@ -47,11 +56,70 @@ func (h *Host) dial(ctx context.Context, mayAsk bool) (net.Conn, error) {
 		if err == nil {
 			return quick(conn), nil
 		}
+		if errors.Is(err, syscall.EADDRNOTAVAIL) && from.IsValid() {
+			err = &BindError{h.bind(), err}
+		}
 		if firstErr == nil {
 			firstErr = err
 		}
 	}
 	return nil, firstErr
+}
+
+// A BindError means that BindAddress or BindInterface is none of this machine's.
+type BindError struct {
+	Setting string
+	Err     error
+}
+
+func (e *BindError) Error() string { return fmt.Sprintf("%s: %v", e.Setting, e.Err) }
+
+// bind is the setting by which from goes, and where it is.
+func (h *Host) bind() string {
+	keyword, value := "BindAddress", h.Config.BindAddress
+	if value == "" {
+		keyword, value = "BindInterface", h.Config.BindInterface
+	}
+	return fmt.Sprintf("%s %s, %s", keyword, value, h.Config.Sources[strings.ToLower(keyword)])
+}
+
+// from is the address to connect from, by BindAddress or else by BindInterface,
+// of which the addresses of the link alone come last (sshconnect.c
+// check_ifaddrs()); invalid for any.
+func (h *Host) from(ctx context.Context, network string) (netip.Addr, error) {
+	if name := h.Config.BindAddress; name != "" {
+		found, err := net.DefaultResolver.LookupNetIP(ctx, network, name)
+		if err != nil {
+			return netip.Addr{}, &BindError{h.bind(), err}
+		}
+		return found[0].Unmap(), nil
+	}
+	name := h.Config.BindInterface
+	if name == "" {
+		return netip.Addr{}, nil
+	}
+	i, err := net.InterfaceByName(name)
+	if err != nil {
+		return netip.Addr{}, &BindError{h.bind(), err}
+	}
+	all, _ := i.Addrs() // none is an error below
+	var found []netip.Addr
+	for _, a := range all {
+		p, err := netip.ParsePrefix(a.String())
+		if err != nil || network == "ip4" && !p.Addr().Is4() || network == "ip6" && p.Addr().Is4() {
+			continue
+		}
+		if a := p.Addr(); a.Is6() && a.IsLinkLocalUnicast() {
+			found = append(found, a.WithZone(name))
+		} else {
+			found = append(found, a)
+		}
+	}
+	slices.SortStableFunc(found, func(a, b netip.Addr) int { return len(a.Zone()) - len(b.Zone()) })
+	if len(found) == 0 {
+		return netip.Addr{}, &BindError{h.bind(), errors.New("it has no address")}
+	}
+	return found[0], nil
 }
 
 // dialPatience is for each of several addresses but the last.

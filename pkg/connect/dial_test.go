@@ -64,6 +64,59 @@ func TestIPv6(t *testing.T) {
 	}
 }
 
+// The server sees us where BindAddress or BindInterface says, and ssh as the
+// judge of what is none of this machine's.
+func TestBind(t *testing.T) {
+	t.Parallel()
+	sshtest.Need(t, "ssh")
+	pi := sshtest.StartPi(t, sshtest.PiConfig{})
+	name := ""
+	if all, err := net.Interfaces(); err == nil {
+		for _, i := range all {
+			if i.Flags&net.FlagLoopback != 0 {
+				name = i.Name
+			}
+		}
+	}
+	for option, works := range map[string]bool{
+		"BindAddress 127.0.0.1": true, "BindAddress localhost": true, "BindAddress 192.0.2.1": false, "BindAddress no-such.invalid": false,
+		"BindInterface " + name: true, "BindInterface nowhere9": false, "BindAddress 127.0.0.1\nBindInterface nowhere9": true,
+	} {
+		s := newSide(t)
+		s.config(s.host("pi", pi.Endpoint), "User pi", option)
+		s.knows(pi.Endpoint)
+		pi.Authorize(t, s.key.Line)
+		_, err := s.login(Options{}, "pi")
+		var bind *BindError
+		if (err == nil) != works || errors.As(err, &bind) == works {
+			t.Errorf("%s: %v", option, err)
+		}
+		out, err := sshtest.Command(t, s.home, "ssh", "-F", filepath.Join(s.home, ".ssh/config"), "-o", "BatchMode=yes", "pi", "true").CombinedOutput()
+		if (err == nil) != works {
+			t.Errorf("%s: ssh says %v: %s", option, err, out)
+		}
+	}
+	from := func(option string) string {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close()
+		s := newSide(t)
+		s.config(option)
+		h := s.resolve(s.connector(Options{}), "pi@"+l.Addr().String())
+		conn, err := h.dial(t.Context(), false)
+		if err != nil {
+			t.Skip(err) // the network 127 has one address on some systems
+		}
+		defer conn.Close()
+		return conn.LocalAddr().(*net.TCPAddr).IP.String()
+	}
+	if got := from("BindAddress 127.0.0.2"); got != "127.0.0.2" {
+		t.Errorf("from %s", got)
+	}
+}
+
 // A name that ends in .local is asked of getent(1), and known_hosts is asked
 // for the name.
 func TestLocalNames(t *testing.T) {

@@ -211,6 +211,7 @@ func dialling(host *connect.Host, err error) record.Record {
 	where := fmt.Sprintf("%s port %d", host.Config.HostName, host.Config.Port)
 	var dns *net.DNSError
 	var timeout net.Error
+	var bind *connect.BindError
 	var far *ssh.OpenChannelError // what a jump host says, RFC 4254 section 5.1
 	switch {
 	case errors.As(err, &far) && far.Reason == ssh.Prohibited:
@@ -219,6 +220,8 @@ func dialling(host *connect.Host, err error) record.Record {
 		return unreachable(host, "connection-refused", "%v", err)
 	case errors.As(err, &far):
 		return unreachable(host, "host-unreachable", "%v", err)
+	case errors.As(err, &bind):
+		return failure("host-unreachable", "", "it must be an address or an interface of this machine: ip addr", "%v", bind)
 	case errors.As(err, &dns):
 		return unreachable(host, "name-unknown", "%s: %s", dns.Name, dns.Err)
 	case errors.Is(err, connRefused):

@@ -308,7 +308,7 @@ func (e *evaluation) set(d *directive, active bool) error {
 // overlooked are keywords that change how ssh reaches or trusts a machine, and
 // that nothing here honours.
 var overlooked = map[string]bool{
-	"bindaddress": true, "bindinterface": true, "casignaturealgorithms": true, "ciphers": true, "kexalgorithms": true, "macs": true,
+	"casignaturealgorithms": true, "ciphers": true, "kexalgorithms": true, "macs": true,
 	"pkcs11provider": true,
 }
 

@@ -33,6 +33,8 @@ func (e *evaluation) result() (*Host, error) {
 		PasswordAuthentication: e.yes("passwordauthentication", true),
 		KbdInteractive:         e.yes("kbdinteractiveauthentication", true),
 		AddressFamily:          e.get("addressfamily", "any"),
+		BindAddress:            e.get("bindaddress", ""),
+		BindInterface:          e.get("bindinterface", ""),
 		IdentityFilesSet:       e.has("identityfile"),
 		KnownHostsCommand:      e.get("knownhostscommand", ""),
 		Sources:                make(map[string]string),

@@ -88,7 +88,7 @@ var keywords = func() map[string]*keyword {
 	add(keyword{kind: takesChoice, choices: with(orAsk, "off", "no", "accept-new", "accept-new"), decides: true}, "stricthostkeychecking")
 	add(keyword{kind: takesChoice, choices: oneOf("any inet inet6"), decides: true}, "addressfamily")
 	add(keyword{kind: takesChoice, choices: with(yesNo, "always", "always"), decides: true}, "canonicalizehostname")
-	add(keyword{kind: takesWord, decides: true}, "hostname user hostkeyalias preferredauthentications ignoreunknown")
+	add(keyword{kind: takesWord, decides: true}, "hostname user hostkeyalias preferredauthentications ignoreunknown bindaddress bindinterface")
 	add(keyword{kind: takesPort, decides: true}, "port")
 	add(keyword{kind: takesDuration, decides: true}, "connecttimeout")
 	add(keyword{kind: takesPaths, decides: true}, "userknownhostsfile globalknownhostsfile revokedhostkeys")
@@ -120,7 +120,7 @@ var keywords = func() map[string]*keyword {
 	add(keyword{kind: takesDuration}, "forwardx11timeout serveraliveinterval")
 	add(keyword{kind: takesNumber}, "connectionattempts numberofpasswordprompts serveralivecountmax")
 	add(keyword{kind: takesNumber, decides: true}, "requiredrsasize")
-	add(keyword{kind: takesWord}, "bindaddress bindinterface controlpath kbdinteractivedevices pkcs11provider securitykeyprovider xauthlocation")
+	add(keyword{kind: takesWord}, "controlpath kbdinteractivedevices pkcs11provider securitykeyprovider xauthlocation")
 	add(keyword{kind: takesWord, newer: true}, "tag")
 	add(keyword{kind: takesCommand}, "localcommand remotecommand")
 	add(keyword{kind: takesAnything}, `addkeystoagent casignaturealgorithms channeltimeout ciphers controlpersist dynamicforward

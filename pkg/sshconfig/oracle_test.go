@@ -157,6 +157,8 @@ func (w *world) host(req Request, says map[string][]string, home string) *Host {
 		PasswordAuthentication:   yes("passwordauthentication"),
 		KbdInteractive:           yes("kbdinteractiveauthentication"),
 		AddressFamily:            one("addressfamily"),
+		BindAddress:              one("bindaddress"),
+		BindInterface:            one("bindinterface"),
 		PreferredAuthentications: list("preferredauthentications", ",", ""),
 	}
 	h.Port, _ = strconv.Atoi(one("port"))
@@ -409,6 +411,7 @@ var corpus = []struct {
 	{name: "tokens", config: "HostName real\nPort 23\nUser bob\nHostKeyAlias Ali\nIdentityFile %d/%h-%n-%p-%r-%u-%i-%k-%%-%l-%L\nCertificateFile ${WHERE}/%h\nUserKnownHostsFile ~/k-%h-%n-%p-%r-%u-%i-%k-%%-%L ${WHERE}/x\nIdentityAgent ${WHERE}/%h-%r\nProxyCommand nc %h %p %n %r %k %%\n"},
 	{name: "tilde", config: "IdentityFile ~\nIdentityFile ~/\nIdentityFile ~//a\nIdentityFile x~\nGlobalKnownHostsFile ~/g /h\nRevokedHostKeys /revoked\n"},
 	{name: "known hosts files", config: "UserKnownHostsFile ~/a /b \"c\"\nUserKnownHostsFile d\nGlobalKnownHostsFile None\n"},
+	{name: "bind", config: "Host pi\nBindAddress 127.0.0.2\nHost *\nBindAddress ::1\nBindInterface lo\n"},
 	{name: "known hosts command", config: "Host pi\nKnownHostsCommand = /bin/cmd \"a b\" %H # no comment\nHost web\nKnownHostsCommand None\nHost *\nKnownHostsCommand cmd %x\n", hosts: "pi web other"},
 	{name: "known hosts none", config: "UserKnownHostsFile none\nGlobalKnownHostsFile /a /b\n"},
 	{name: "known hosts none and others", config: "UserKnownHostsFile none a\n"},

@@ -64,6 +64,8 @@ type Host struct {
 	PreferredAuthentications []string          // nil: ssh's default
 	PubkeyAcceptedAlgorithms []string          // nil: ssh's default
 	AddressFamily            string            // "any", "inet", "inet6"
+	BindAddress              string            // of this machine, to connect from; "" for any
+	BindInterface            string            // the same by the name of an interface
 	Sources                  map[string]string // lower-case keyword: FILE:LINE that set it, where known
 
 	tokens map[byte]string
