@@ -83,7 +83,7 @@ func TestBind(t *testing.T) {
 		"BindInterface " + name: true, "BindInterface nowhere9": false, "BindAddress 127.0.0.1\nBindInterface nowhere9": true,
 	} {
 		s := newSide(t)
-		s.config(s.host("pi", pi.Endpoint), "User pi", option)
+		s.config("User pi", s.host("pi", pi.Endpoint), option)
 		s.knows(pi.Endpoint)
 		pi.Authorize(t, s.key.Line)
 		_, err := s.login(Options{}, "pi")
