@@ -171,7 +171,7 @@ func (o *Options) Run(ctx context.Context, env *cli.Env, operands []Target, work
 	})
 	p.end()
 	if left > 0 {
-		env.Errorf("", "targets that were not begun: %d, each with a record fail interrupted", left)
+		env.Errorf("", "targets that were not begun: %d", left)
 	}
 	if readErr != nil {
 		return fmt.Errorf("--hosts %s: %w", o.Hosts, readErr)
@@ -252,7 +252,7 @@ func (o *Options) passes(line destination.Line) bool {
 // it is one of several records of the target. Records that are passed on, and
 // lines that name none, are left in. Of the targets so far half a SHA-256 each is
 // kept: of a list without end, the memory grows with the targets in it, but by
-// some thirty bytes, and two texts that have the same are not to be met with.
+// thirty to forty bytes, and two texts that have the same are not to be met with.
 func (o *Options) once(env *cli.Env, p *progress, lines iter.Seq[destination.Line]) iter.Seq[destination.Line] {
 	return func(yield func(destination.Line) bool) {
 		noted := map[[16]byte]bool{} // by target: that it was named again has been said
