@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"fmt"
+	mathrand "math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -194,19 +195,7 @@ func TestLookupAgainstSSHKeygen(t *testing.T) {
 	}
 	hits := 0
 	for _, name := range names {
-		// It fails with "not found" in its status, which is empty output too.
-		out, _ := scrubbed(t, keygen, "-l", "-F", name, "-f", path).Output()
-		var want []string
-		for l := range strings.Lines(string(out)) {
-			if after, ok := strings.CutPrefix(l, "# Host "+name+" found: line "); ok {
-				want = append(want, strings.TrimSpace(after))
-			}
-		}
-		var got []string
-		for _, l := range LookupOnce(File{path, data}, name) {
-			mark := map[string]string{MarkerCA: " CA", MarkerRevoked: " REVOKED"}[l.Marker]
-			got = append(got, strconv.Itoa(l.Number)+mark)
-		}
+		got, want := found(path, data, name), foundBy(t, keygen, path, name)
 		hits += len(got)
 		if name == "PLAIN" { // the hashed line
 			got = slices.DeleteFunc(got, func(s string) bool { n, _ := strconv.Atoi(s); return n > 0 && lines[n-1][0] == '|' })
@@ -217,6 +206,77 @@ func TestLookupAgainstSSHKeygen(t *testing.T) {
 	}
 	if hits < 60 {
 		t.Errorf("only %d lines were found: the corpus says little", hits)
+	}
+}
+
+// foundBy are the lines that ssh-keygen finds in a file for a name, and what they
+// are marked as.
+func foundBy(t *testing.T, keygen, path, name string) (found []string) {
+	t.Helper()
+	// It fails with "not found" in its status, which is empty output too.
+	out, _ := scrubbed(t, keygen, "-l", "-F", name, "-f", path).Output()
+	for l := range strings.Lines(string(out)) {
+		if after, ok := strings.CutPrefix(l, "# Host "+name+" found: line "); ok {
+			found = append(found, strings.TrimSpace(after))
+		}
+	}
+	return found
+}
+
+// found are those that we find.
+func found(path string, data []byte, name string) (found []string) {
+	for _, l := range LookupOnce(File{path, data}, name) {
+		found = append(found, strconv.Itoa(l.Number)+map[string]string{MarkerCA: " CA", MarkerRevoked: " REVOKED"}[l.Marker])
+	}
+	return found
+}
+
+// Lines put together from pieces that meet each other.
+func TestGeneratedAgainstSSHKeygen(t *testing.T) {
+	t.Parallel()
+	keygen := need(t, "ssh-keygen")
+	random := mathrand.New(mathrand.NewPCG(9, 2))
+	pick := func(list ...string) string { return list[random.IntN(len(list))] }
+	hosts := func() string {
+		var list []string
+		for range 1 + random.IntN(4) {
+			list = append(list, pick("", "", "", "!")+pick("pi", "PI", "web", "*", "?i", "p*", "*.local", "pi.local", "10.0.0.1", "10.0.*", "[pi]:22", "[pi]:2222",
+				"[*]:2222", "[10.0.0.?]:*", "::1", "[::1]:2222", "fe80::1%eth0", "", "!", "[pi]", "pi:2222", "a b", "[pi]:", `p\i`, `\*`, "pi.", "**", "h\u00e9", "%", "[p?]:22*"))
+		}
+		return strings.Join(list, pick(",", ",", ",", ", ", ",,", " ,"))
+	}
+	key := func() string {
+		whole := pick(text(edA), text(edB), text(rsaA), text(ecdsaA))
+		kind, blob, _ := strings.Cut(whole, " ")
+		return pick(whole, whole, whole, whole, kind, blob, kind+"  "+blob, kind+"\t"+blob+" c o m # ment", kind+" "+blob[:len(blob)-3], "ssh-dss "+blob, whole+"=",
+			whole+"\r", whole+"#x", "2048 35 123456789", strings.ToUpper(kind)+" "+blob, whole+" "+text(edB), kind+" "+blob[:20]+" "+blob[20:], `"`+kind+`" `+blob)
+	}
+	hits := 0
+	for range 3 {
+		var lines []string
+		for range 150 {
+			lines = append(lines, pick("", "", "", "", " ", "\t", "  \t")+
+				pick("", "", "", "", "@revoked ", "@cert-authority ", "@revoked\t", "@REVOKED ", "@cert-authority", "@ ", "@x ", "# ", "#")+hosts()+pick(" ", "\t", "  ", "")+key())
+		}
+		path := filepath.Join(t.TempDir(), "known_hosts")
+		data := []byte(strings.Join(lines, pick("\n", "\n", "\r\n")))
+		if err := os.WriteFile(path, data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range []string{"pi", "PI", "Pi", "web", "pi.local", "10.0.0.1", "10.0.0.2", "[pi]:22", "[pi]:2222", "[10.0.0.1]:2222", "::1", "[::1]:2222",
+			"fe80::1%eth0", "a", "b", "pi.", "*", "?i", "!pi", "[pi]", "pi:2222", "h\u00e9", "%", "other.local", ".local", "p", `\*`, `p\i`, "[pi]:", "[web]:2222", "zi"} {
+			got, want := found(path, data, name), foundBy(t, keygen, path, name)
+			hits += len(got)
+			if !slices.Equal(got, want) {
+				t.Errorf("%q: lines %q, ssh-keygen has %q", name, got, want)
+			}
+		}
+		if t.Failed() {
+			t.Logf("%q", data)
+		}
+	}
+	if hits < 200 {
+		t.Errorf("only %d lines were found: the lines say little", hits)
 	}
 }
 
