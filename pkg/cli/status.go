@@ -31,7 +31,7 @@ func (env *Env) StatusWidth() int {
 	if n, err := strconv.Atoi(env.Getenv("COLUMNS")); err == nil && n > 0 {
 		width = min(width, n)
 	}
-	return width - 1 // what reaches the last column may wrap
+	return max(1, width-3) // what wraps cannot be drawn over, and ^C is echoed after it
 }
 
 // Status draws the status line, which StatusWidth has allowed, in place of the
