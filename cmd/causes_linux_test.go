@@ -473,20 +473,20 @@ var provocations = []provocation{
 	{how: "no way to the address", provoke: target("pi@255.255.255.255"), want: []string{"check fail host-unreachable"}},
 	{how: "a firewall that drops", provoke: fullQueue, want: []string{"check fail timeout"}},
 	{how: "nothing listens", provoke: target("pi@127.0.0.1:1"), want: []string{"check fail connection-refused", "copy fail connection-refused"}},
-	{how: "MaxStartups", config: []string{"MaxStartups 1", "LoginGraceTime 60"}, provoke: func(t *testing.T, s *scene) {
+	{how: "MaxStartups", config: []string{"MaxStartups 1", "LoginGraceTime 60"}, provoke: both(options("--timeout", "2s"), func(t *testing.T, s *scene) {
 		conn, err := net.Dial("tcp", s.server.Addr)
 		must(t, err)
 		t.Cleanup(func() { conn.Close() })
 		_, err = conn.Read(make([]byte, 1)) // it is being served
 		must(t, err)
-	}, want: []string{"check fail connection-dropped", "copy fail connection-dropped"}},
+	}), want: []string{"check fail connection-dropped", "copy fail connection-dropped"}},
 	{how: "no host keys any more", config: []string{}, provoke: func(t *testing.T, s *scene) {
 		must(t, os.Remove(filepath.Join(filepath.Dir(configOf(t, s.daemon)), "host_ed25519")))
 	}, want: []string{"check fail connection-dropped"}},
 	{how: "it hangs up before it says anything", provoke: hostile(sshtest.ClosesAtOnce), want: []string{"check fail connection-dropped"}},
 	{how: "it hangs up after its version", provoke: hostile(sshtest.ResetsAfterVersion), want: []string{"check fail connection-dropped"}},
 	{how: "it hangs up in the login", provoke: hostile(sshtest.ClosesAfterKex), want: []string{"check fail connection-dropped"}},
-	{how: "an address that is shut out", provoke: hostile(sshtest.Penalised), want: []string{"check fail penalised", "copy fail penalised"}},
+	{how: "an address that is shut out", provoke: both(hostile(sshtest.Penalised), options("--timeout", "2s")), want: []string{"check fail penalised", "copy fail penalised"}},
 	{how: "a web server", provoke: hostile(sshtest.HTTP), want: []string{"check fail not-ssh"}},
 	{how: "a server of the nineties", provoke: both(hostile(sshtest.SSH1), options("--timeout", "1s")), want: []string{"check fail not-ssh"}},
 	{how: "a server that says nothing", provoke: both(hostile(sshtest.Silent), options("--timeout", "1s")), want: []string{"check fail too-slow"}},

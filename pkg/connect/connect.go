@@ -117,7 +117,7 @@ type Host struct {
 	refused  bool                    // it was, by the host
 	kept     time.Duration           // how long the last connection was kept waiting for it
 	trying   *tries                  // that have let it be sent; nil if it is not
-	leave    func()                  // gives back the place at its address; nil if it has none
+	seat     *seat                   // its place at its address; nil if it has none
 	known    *[]knownhosts.Line      // of its host key; nil when they are to be looked up
 }
 
@@ -535,22 +535,44 @@ type Plan struct {
 	Hold       <-chan struct{} // see session.Config
 }
 
-// Login makes a connection to the host.
+// Login makes a connection to the host. Where the server turns it away, since it
+// has too many at the door or shuts our address out, it waits, and comes again as
+// long as the time for one target lasts, for all that wait there together.
 func (h *Host) Login(ctx context.Context, plan Plan) (*session.Client, *session.Report, error) {
-	client, rep, err := h.login(ctx, plan)
-	if err != nil && ctx.Err() == nil && h.kept > serverPatience && rep.Password == session.Unanswered && rep.Disconnect == "" {
-		// Who has typed a password had to wait for others to be asked, and sshd waits
-		// no longer than LoginGraceTime. By now it is at hand.
-		h.c.opt.Trace(1, h.Target, "the server has left while it waited for the password: once more")
-		return h.login(ctx, plan)
+	var turned func() (*session.Client, *session.Report, error)
+	for once := true; ; {
+		client, rep, err := h.login(ctx, plan)
+		away := (*awayError)(nil)
+		switch {
+		case errors.As(err, &away) && turned != nil:
+			return turned()
+		case errors.As(err, &away): // as those heard who went there
+			rep.Stage, rep.Start = session.Versions, away.said
+			return nil, rep, err
+		case h.turnedAway(ctx, rep, err):
+			turned = func() (*session.Client, *session.Report, error) { return nil, rep, err }
+		case once && err != nil && ctx.Err() == nil && h.kept > serverPatience && rep.Password == session.Unanswered && rep.Disconnect == "":
+			// Who has typed a password had to wait for others to be asked, and sshd waits
+			// no longer than LoginGraceTime. By now it is at hand.
+			h.c.opt.Trace(1, h.Target, "the server has left while it waited for the password: once more")
+			once = false
+		default:
+			if err != nil {
+				h.depart()
+			}
+			return client, rep, err
+		}
 	}
-	return client, rep, err
 }
 
 // serverPatience is how long a server may be expected to wait for a password.
 var serverPatience = 10 * time.Second
 
 func (h *Host) login(ctx context.Context, plan Plan) (*session.Client, *session.Report, error) {
+	gate, err := h.approach(ctx, plan.Password)
+	if err != nil {
+		return nil, &session.Report{Stage: session.Dialling, Began: time.Now()}, err
+	}
 	check, algorithms, err := h.hostKeyPolicy(ctx)
 	if err != nil {
 		return nil, &session.Report{Stage: session.Dialling}, err
@@ -575,7 +597,7 @@ func (h *Host) login(ctx context.Context, plan Plan) (*session.Client, *session.
 	var jump *JumpError
 	var through *jumpConn
 	cfg.Dial = func(ctx context.Context) (net.Conn, error) {
-		conn, err := h.dial(ctx, plan.Password)
+		conn, err := h.dial(ctx, gate)
 		errors.As(err, &jump)
 		through, _ = conn.(*jumpConn)
 		return conn, err
@@ -599,9 +621,6 @@ func (h *Host) login(ctx context.Context, plan Plan) (*session.Client, *session.
 	}
 	if jump != nil {
 		err = jump
-	}
-	if err != nil {
-		h.depart()
 	}
 	return client, rep, err
 }

@@ -18,18 +18,25 @@ import (
 	"time"
 )
 
-// dial reaches the host as its configuration says. mayAsk is for the password
-// of a jump host.
-func (h *Host) dial(ctx context.Context, mayAsk bool) (net.Conn, error) {
-	if err := h.arrive(ctx); err != nil {
+// approach does what there is to wait for, on others' account, before the host
+// is dialled: it takes a place, and finds the connection to the jump host, if
+// there is one. mayAsk is for the password of that.
+func (h *Host) approach(ctx context.Context, mayAsk bool) (*jump, error) {
+	if err := h.arrive(ctx); err != nil || h.Config.ProxyCommand != "" || h.Config.ProxyJump == "" {
 		return nil, err
 	}
+	return h.c.jump(ctx, h.Config.ProxyJump, mayAsk)
+}
+
+// dial reaches the host as its configuration says, through gate where there is a
+// jump host.
+func (h *Host) dial(ctx context.Context, gate *jump) (net.Conn, error) {
 	switch {
 	case h.Config.ProxyCommand != "":
 		h.c.opt.Trace(1, h.Target, "proxy command: %s", h.Config.ProxyCommand)
 		return dialCommand(h.Config.ProxyCommand)
 	case h.Config.ProxyJump != "":
-		return h.dialJump(ctx, mayAsk)
+		return h.dialJump(ctx, gate)
 	}
 	dialer := net.Dialer{Timeout: h.Config.ConnectTimeout}
 	network := map[string]string{"inet": "tcp4", "inet6": "tcp6"}[h.Config.AddressFamily]

@@ -105,7 +105,7 @@ func TestBind(t *testing.T) {
 		s := newSide(t)
 		s.config(option)
 		h := s.resolve(s.connector(Options{}), "pi@"+l.Addr().String())
-		conn, err := h.dial(t.Context(), false)
+		conn, err := h.dial(t.Context(), nil)
 		if err != nil {
 			t.Skip(err) // the network 127 has one address on some systems
 		}
@@ -315,12 +315,12 @@ func TestSecrets(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		return
 	}
-	askpass := s.file("askpass", "#!/bin/sh\nsleep 0.4; echo "+pi.Password+"\n")
+	askpass := s.file("askpass", "#!/bin/sh\nsleep 1.2; echo "+pi.Password+"\n")
 	if err := os.Chmod(askpass, 0o700); err != nil {
 		t.Fatal(err)
 	}
 	s.env["SSH_ASKPASS"], s.env["SSH_ASKPASS_REQUIRE"] = askpass, "force"
-	c = s.connector(Options{Timeout: 300 * time.Millisecond})
+	c = s.connector(Options{Timeout: time.Second})
 	ctx, cancel := c.Deadline(t.Context())
 	defer cancel()
 	client, _, err := s.resolve(c, pi.Addr).Login(ctx, Plan{Password: true})

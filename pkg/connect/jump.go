@@ -15,6 +15,7 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"pi-key-tools/pkg/destination"
+	"pi-key-tools/pkg/secret"
 	"pi-key-tools/pkg/session"
 	"pi-key-tools/pkg/sshconfig"
 )
@@ -101,13 +102,9 @@ type waysKey struct{}
 
 // dialJump goes through the last host of ProxyJump, which is itself reached
 // through those before it (ssh(1) -J).
-func (h *Host) dialJump(ctx context.Context, mayAsk bool) (net.Conn, error) {
+func (h *Host) dialJump(ctx context.Context, j *jump) (net.Conn, error) {
 	address := net.JoinHostPort(h.Config.HostName, strconv.Itoa(h.Config.Port))
 	for again := false; ; again = true {
-		j, err := h.c.jump(ctx, h.Config.ProxyJump, mayAsk)
-		if err != nil {
-			return nil, err
-		}
 		h.c.opt.Trace(1, h.Target, "connecting to %s through %s", address, j.target)
 		conn, err := j.client.DialTCP(ctx, address)
 		if err == nil {
@@ -120,6 +117,9 @@ func (h *Host) dialJump(ctx context.Context, mayAsk bool) (net.Conn, error) {
 			// open a channel before it tells those who wait for the end.
 			j.client.Close()
 			<-j.ended
+			if j, err = h.c.jump(ctx, h.Config.ProxyJump, false); err != nil {
+				return nil, err
+			}
 			continue
 		}
 		return nil, fmt.Errorf("jump host %s cannot reach %s: %w", j.target, address, err)
@@ -192,6 +192,9 @@ func (c *Connector) makeJump(ctx context.Context, j *jump, before string, mayAsk
 	host.Forget() // its place too: it is past what sshd counts
 	if err != nil {
 		cancel()
+		if errors.Is(rep.PasswordErr, secret.ErrNobody) { // then keys are what counts, as for whoever may not ask
+			rep.PasswordErr, err = nil, session.ErrDenied
+		}
 		j.err = &JumpError{host.Target, host, rep, keys, err}
 		denied := rep.Stage == session.HostKey || errors.Is(err, session.ErrDenied) || rep.Disconnect != "" || rep.PasswordErr != nil
 		if !denied || rep.Booting() {

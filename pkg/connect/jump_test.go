@@ -251,7 +251,11 @@ func TestJumpFailures(t *testing.T) {
 		h := s.resolve(c, "silent")
 		ctx, cancel := c.Deadline(t.Context())
 		defer cancel()
-		conn, err := h.dial(ctx, false)
+		gate, err := h.approach(ctx, false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		conn, err := h.dial(ctx, gate)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -3,6 +3,10 @@ package connect
 import (
 	"context"
 	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -11,6 +15,7 @@ import (
 
 	"pi-key-tools/pkg/session"
 	"pi-key-tools/pkg/sshconfig"
+	"pi-key-tools/pkg/sshtest"
 )
 
 // No more than eight targets are at one address; waiting costs them no time of
@@ -67,24 +72,126 @@ func TestPlaces(t *testing.T) {
 func TestPlacesEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var p places
-		var leave []func()
+		var seats []*seat
 		for range atOnce {
-			l, err := p.take(t.Context(), "one")
+			s, err := p.take(t.Context(), "one", time.Minute)
 			if err != nil {
 				t.Fatal(err)
 			}
-			leave = append(leave, l)
+			seats = append(seats, s)
 		}
 		ctx, cancel := context.WithCancelCause(t.Context())
 		time.AfterFunc(time.Second, func() { cancel(session.ErrTooSlow) })
-		if _, err := p.take(ctx, "one"); !errors.Is(err, session.ErrTooSlow) {
+		if _, err := p.take(ctx, "one", time.Minute); !errors.Is(err, session.ErrTooSlow) {
 			t.Error(err)
 		}
-		for _, l := range leave {
-			l()
+		for _, s := range seats {
+			s.leave()
 		}
 		if n := len(p.at); n > 0 {
 			t.Errorf("%d addresses are kept", n)
 		}
 	})
+}
+
+// Of a server that turns targets away all come back, in time, with few more
+// knocks than there are targets; where it lets nobody in, they give up together.
+func TestPlacesOfServerThatTurnsAway(t *testing.T) {
+	const targets, timeout = 60, 30 * time.Second
+	for _, tt := range []struct {
+		name   string
+		said   string
+		room   int           // at once, from when it is open on
+		opens  time.Duration // 0: it is
+		served int
+		knocks int // at most
+		within time.Duration
+	}{
+		{"MaxStartups", maxStartups, 2, 0, targets, targets + 12, 45 * time.Second},
+		{"MaxStartups of 9.8", penalised, 2, 0, targets, targets + 12, 45 * time.Second},
+		{"one at a time", maxStartups, 1, 0, targets, targets + 12, 80 * time.Second},
+		{"shut out", penalised, 8, 17 * time.Second, targets, targets + 8 + 3, 90 * time.Second},
+		{"shut out for long", penalised, 8, time.Hour, 0, 8 + 5, timeout + time.Second},
+		{"full for long", maxStartups, 8, time.Hour, 0, 8 + 6, timeout + time.Second},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				c := New(Options{Timeout: timeout, Note: func(string, string, ...any) {}})
+				begin := time.Now()
+				var mu sync.Mutex
+				inside, knocks, served := 0, 0, 0
+				visit := func() (*session.Report, error) { // of the server
+					mu.Lock()
+					knocks++
+					full := time.Since(begin) < tt.opens || inside >= tt.room
+					if !full {
+						inside++
+					}
+					mu.Unlock()
+					if full {
+						return &session.Report{Stage: session.Versions, Start: []byte(tt.said + "\r\n")}, io.EOF
+					}
+					time.Sleep(time.Second)
+					mu.Lock()
+					defer mu.Unlock()
+					inside--
+					served++
+					return &session.Report{Stage: session.LoggedIn, ServerVersion: "SSH-2.0-x"}, nil
+				}
+				var all sync.WaitGroup
+				for range targets {
+					all.Go(func() {
+						ctx, cancel := c.Deadline(t.Context())
+						defer cancel()
+						h := &Host{c: c, Config: &sshconfig.Host{HostName: "one"}}
+						defer h.depart()
+						for {
+							if err := h.arrive(ctx); err != nil {
+								if away := (*awayError)(nil); !errors.As(err, &away) || !strings.HasPrefix(string(away.said), tt.said) {
+									t.Error(err)
+								}
+								return
+							}
+							if rep, err := visit(); !h.turnedAway(ctx, rep, err) {
+								return
+							}
+						}
+					})
+				}
+				all.Wait()
+				if took := time.Since(begin); served != tt.served || knocks > tt.knocks || took > tt.within {
+					t.Errorf("%d served, %d knocks, after %v", served, knocks, took)
+				}
+			})
+		})
+	}
+}
+
+// Sixty names of one real server that takes few at the door all log in in one run.
+// PIKEY_TEST_SSHD10 is the path of an sshd that punishes addresses too.
+func TestPlacesOfSSHD(t *testing.T) {
+	t.Parallel()
+	for _, program := range []string{"", os.Getenv("PIKEY_TEST_SSHD10")} {
+		for _, config := range []string{"MaxStartups 10:30:100", "MaxStartups 2:100:4"} {
+			s := newSide(t)
+			server := s.startSSHD(sshtest.SSHDConfig{Program: program, Config: []string{config}})
+			s.knows(server.Endpoint)
+			var hosts []string
+			for i := range 60 {
+				hosts = append(hosts, s.host(fmt.Sprint("t", i), server.Endpoint))
+			}
+			s.config(hosts...)
+			for i, err := range s.loginAll(s.connector(Options{}), 60, Plan{}) {
+				if err != nil {
+					t.Errorf("%s: t%d: %v", config, i, err)
+				}
+			}
+			if n := accepted(server); n != 60 {
+				t.Errorf("%s: %d logins", config, n)
+			}
+		}
+		if os.Getenv("PIKEY_TEST_SSHD10") == "" {
+			break
+		}
+	}
 }
