@@ -13,6 +13,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 	"unicode/utf16"
 
 	"pi-key-tools/pkg/cause"
@@ -35,6 +36,7 @@ type provocation struct {
 	// What is run, in that order, and what it is to say, in the order of its
 	// records: "PROGRAM VERDICT CAUSE [EVIDENCE]; …". EVIDENCE is seen, logged or
 	// likely where the detail begins with it. The exit status follows from that.
+	// Before "cure" is run, the hints of the last "look" are pasted.
 	// After " | " is what it says so far, where that is wrong.
 	want []string
 
@@ -47,6 +49,7 @@ var askings = map[string][]string{
 	"check": {"pikeycheck"},
 	"shell": {"pikeycheck", "--shell"},
 	"sftp":  {"pikeycheck", "--sftp"},
+	"cure":  {"pikeycheck"},
 	"here":  {"pikeycheck"}, // without a target
 	"look":  {"pikeycheck", "--password-file", "PASSWORD"},
 	"copy":  {"pikeycopy", "-i", "PUBLIC", "--password-file", "PASSWORD"},
@@ -63,6 +66,7 @@ type scene struct {
 	user   *sshtest.User
 	target string
 	args   []string // of every program, and of ssh
+	hints  []string // of the last "look"
 }
 
 // Files of the far side.
@@ -280,8 +284,8 @@ func fullQueue(t *testing.T, s *scene) {
 	s.args = []string{"-o", "ConnectTimeout=1"}
 }
 
-// commandLine is that of an sshd.
-func commandLine(t *testing.T, d *sshtest.Daemon) []string {
+// commandLine is that of an sshd, and its process.
+func commandLine(t *testing.T, d *sshtest.Daemon) (words []string, pid string) {
 	t.Helper()
 	all, err := filepath.Glob("/proc/[0-9]*/cmdline")
 	must(t, err)
@@ -289,18 +293,67 @@ func commandLine(t *testing.T, d *sshtest.Daemon) []string {
 		data, _ := os.ReadFile(name) // of a process that may be gone
 		words := strings.Fields(strings.ReplaceAll(string(data), "\x00", " "))
 		if slices.Contains(words, "-f") && slices.Contains(words, "ListenAddress="+d.Addr) {
-			return words
+			return words, filepath.Base(filepath.Dir(name))
 		}
 	}
 	t.Fatal("the command line of sshd is not there")
-	return nil
+	return nil, ""
+}
+
+// pastable are the commands that a hint may begin with.
+var pastable = []string{"pikeyfix", "pikeycopy", "echo", "sudo", "chmod", "mv", "umask"}
+
+// paste runs what the hints say, as somebody does who is root there.
+func (s *scene) paste() {
+	s.t.Helper()
+	bin := s.t.TempDir()
+	script := func(name, text string) {
+		must(s.t, os.WriteFile(filepath.Join(bin, name), []byte("#!/bin/sh\n"+text+"\n"), 0o755))
+	}
+	script("sudo", `exec "$@"`)
+	if slices.ContainsFunc(s.hints, func(h string) bool { return strings.Contains(h, "systemctl") }) {
+		words, pid := commandLine(s.t, s.daemon)
+		program := words[slices.IndexFunc(words, func(w string) bool { return strings.HasSuffix(w, "/sshd") })]
+		script("sshd", "exec "+program+` "$@" -f `+words[slices.Index(words, "-f")+1])
+		script("systemctl", "kill -HUP "+pid)
+	}
+	const listens = "Server listening"
+	pasted := 0
+	for _, hint := range s.hints {
+		if _, there, ok := strings.Cut(hint, "there: "); ok {
+			hint = there
+		}
+		if word, _, _ := strings.Cut(hint, " "); !slices.Contains(pastable, word) {
+			continue
+		}
+		pasted++
+		started := 0
+		if s.daemon != nil {
+			started = strings.Count(s.daemon.Log(), listens)
+		}
+		cmd := sshtest.Command(s.t, s.home, "sh", "-c", hint)
+		cmd.Env = append(sshtest.Env(s.home), "PATH="+bin+":"+binaries(s.t)+":/usr/sbin:/usr/bin:/sbin:/bin")
+		if out, err := cmd.CombinedOutput(); err != nil {
+			s.t.Logf("%s: %v: %s", hint, err, out) // there may be another hint
+		} else if strings.Contains(hint, "systemctl") {
+			for range 500 {
+				if strings.Count(s.daemon.Log(), listens) > started {
+					break
+				}
+				time.Sleep(10 * time.Millisecond)
+			}
+		}
+	}
+	if pasted == 0 {
+		s.t.Errorf("no hint that can be pasted: %q", s.hints)
+	}
 }
 
 // configOf is the file that an sshd was started with, which everybody may read
 // from now on, as /etc/ssh/sshd_config can be.
 func configOf(t *testing.T, d *sshtest.Daemon) string {
 	t.Helper()
-	words := commandLine(t, d)
+	words, _ := commandLine(t, d)
 	path := words[slices.Index(words, "-f")+1]
 	must(t, os.Chmod(path, 0o644))
 	return path
@@ -466,7 +519,7 @@ var provocations = []provocation{
 	}, want: []string{"check fail host-key-unknown"}, unjudged: true},
 	{how: "a jump host that refuses the key", at: "sshd", provoke: func(_ *testing.T, s *scene) {
 		s.args = append(s.args, "-J", "nobody-here@"+s.server.Addr)
-	}, want: []string{"check fail key-refused", "look fail key-refused"}, unjudged: true},
+	}, want: []string{"check fail key-refused", "look fail password-needed"}, unjudged: true},
 	{how: "nothing listens at ::1", provoke: target("pi@[::1]:1"), want: []string{"check fail connection-refused"}},
 	{how: "a zone that is no interface", provoke: target("pi@[fe80::1%nowhere]:22"), want: []string{"check fail host-unreachable"}},
 	{how: "no such name", provoke: target("pi@no-such-host.invalid"), want: []string{"check fail name-unknown", "copy fail name-unknown", "fix fail name-unknown"}},
@@ -517,7 +570,7 @@ var provocations = []provocation{
 		want: []string{"check fail booting"}},
 
 	// The server's configuration, and the account.
-	{how: "PubkeyAuthentication no", config: []string{"PubkeyAuthentication no"}, want: []string{"check fail pubkey-disabled", "look fail pubkey-disabled seen", "copy ok key-present; fail pubkey-disabled seen"}},
+	{how: "PubkeyAuthentication no", config: []string{"PubkeyAuthentication no"}, want: []string{"check fail pubkey-disabled", "look fail pubkey-disabled seen", "copy ok key-present; fail pubkey-disabled seen", "cure ok login"}},
 	{how: "AuthenticationMethods password", config: []string{"AuthenticationMethods password"}, want: []string{"check fail pubkey-disabled", "look fail pubkey-disabled seen"}},
 	{how: "PasswordAuthentication no", config: []string{"PasswordAuthentication no"}, provoke: lines("# none"), want: []string{"check fail key-refused", "look fail key-refused", "copy fail password-disabled"}},
 	{how: "a wrong password", at: "sshd", provoke: both(lines("# none"), func(_ *testing.T, s *scene) { s.file("password", "wrong\n") }), want: []string{"copy fail password-wrong"}},
@@ -534,10 +587,10 @@ var provocations = []provocation{
 	{how: "AllowUsers without the user", config: []string{"AllowUsers alice"}, want: []string{"check fail key-refused", "look fail key-refused; fail password-wrong"}},
 	{how: "PermitRootLogin no", config: []string{"PermitRootLogin no"}, provoke: func(_ *testing.T, s *scene) { s.target = "root@" + s.server.Addr }, want: []string{"check fail key-refused", "look fail key-refused; fail password-wrong"}, unjudged: true},
 	{how: "AuthorizedKeysFile elsewhere", config: []string{"AuthorizedKeysFile /etc/ssh/keys.d/%u"}, want: []string{"check fail key-refused", "look fail keys-file-elsewhere seen", "copy ok key-present; fail keys-file-elsewhere seen"}},
-	{how: "AuthorizedKeysFile none", config: []string{"AuthorizedKeysFile none"}, want: []string{"check fail key-refused", "look fail keys-file-elsewhere seen"}},
-	{how: "AuthorizedKeysFile in a Match", config: []string{"Match Address 127.0.0.0/8", "AuthorizedKeysFile .ssh/keys"}, want: []string{"look fail keys-file-elsewhere seen"}},
+	{how: "AuthorizedKeysFile none", config: []string{"AuthorizedKeysFile none"}, want: []string{"check fail key-refused", "look fail keys-file-elsewhere seen", "cure ok login"}},
+	{how: "AuthorizedKeysFile in a Match", config: []string{"Match Address 127.0.0.0/8", "AuthorizedKeysFile .ssh/keys"}, want: []string{"look fail keys-file-elsewhere seen", "cure ok login"}},
 	{how: "AuthorizedKeysCommand alone", config: []string{"AuthorizedKeysFile none", "AuthorizedKeysCommand /bin/true", "AuthorizedKeysCommandUser nobody"}, want: []string{"check fail key-refused", "look fail keys-command seen", "copy ok key-present; fail keys-command seen"}},
-	{how: "PubkeyAcceptedAlgorithms without the type", config: []string{"PubkeyAcceptedAlgorithms rsa-sha2-512"}, want: []string{"check fail key-refused", "look fail key-type-refused seen", "copy ok key-present; fail key-type-refused seen"}},
+	{how: "PubkeyAcceptedAlgorithms without the type", config: []string{"PubkeyAcceptedAlgorithms rsa-sha2-512"}, want: []string{"check fail key-refused", "look fail key-type-refused seen", "copy ok key-present; fail key-type-refused seen", "cure ok login"}},
 	{how: "RSA by SHA-1 alone", config: []string{"PubkeyAcceptedAlgorithms ssh-rsa"}, provoke: another("-t", "rsa", "-b", "2048"), want: []string{"check fail key-refused", "look fail key-type-refused seen"}},
 	{how: "RequiredRSASize above the key's", config: []string{"RequiredRSASize 3072"}, provoke: another("-t", "rsa", "-b", "2048"), want: []string{"check fail key-refused", "look fail key-type-refused seen"}},
 	{how: "RevokedKeys that is not there", config: []string{"RevokedKeys /no/such/list"}, want: []string{"check fail key-refused", "look fail key-revoked seen", "copy ok key-present; fail key-revoked seen"}},
@@ -564,13 +617,13 @@ var provocations = []provocation{
 	{how: "no sessions, and home is open", config: []string{"MaxSessions 0"}, provoke: chmod("", 0o777), want: []string{"look fail key-refused"}},
 	{how: "a forced command that fails, and home is open", config: []string{"ForceCommand /bin/false"}, provoke: chmod("", 0o777), want: []string{"look fail key-refused"}},
 	{how: "sftp alone, and home is open", config: []string{"ForceCommand internal-sftp"}, provoke: chmod("", 0o777), want: []string{"look fail home-writable seen"}},
-	{how: "a Match of the user", config: []string{"Match User pk*", "PubkeyAuthentication no"}, want: []string{"check fail pubkey-disabled", "look fail pubkey-disabled seen"}},
+	{how: "a Match of the user", config: []string{"Match User pk*", "PubkeyAuthentication no"}, want: []string{"check fail pubkey-disabled", "look fail pubkey-disabled seen", "cure ok login"}},
 	{how: "a Match of the group", config: []string{"Match Group pk*", "AuthorizedKeysFile /etc/ssh/keys.d/%u"}, want: []string{"look fail keys-file-elsewhere seen"}},
 	{how: "AllowGroups without the user's", config: []string{"AllowGroups ssh-users wheel"}, want: []string{"check fail key-refused", "look fail key-refused; fail password-wrong"}},
 	{how: "AllowUsers at another address", config: []string{"AllowUsers *@10.0.0.0/8"}, want: []string{"check fail key-refused"}},
 	{how: "DenyUsers with a pattern", config: []string{"DenyUsers pk*"}, want: []string{"check fail key-refused"}},
-	{how: "AuthorizedKeysFile with two words, and the key in neither", config: []string{"AuthorizedKeysFile .ssh/a .ssh/b"}, want: []string{"look fail keys-file-elsewhere seen", "copy ok key-present; fail keys-file-elsewhere seen"}},
-	{how: "AuthorizedKeysFile with two words, and the second is open", config: []string{"AuthorizedKeysFile .ssh/a .ssh/b"}, provoke: farFile(".ssh/b", "KEY\n", 0o666), want: []string{"look fail keys-writable seen"}},
+	{how: "AuthorizedKeysFile with two words, and the key in neither", config: []string{"AuthorizedKeysFile .ssh/a .ssh/b"}, want: []string{"look fail keys-file-elsewhere seen", "copy ok key-present; fail keys-file-elsewhere seen", "cure ok login"}},
+	{how: "AuthorizedKeysFile with two words, and the second is open", config: []string{"AuthorizedKeysFile .ssh/a .ssh/b"}, provoke: farFile(".ssh/b", "KEY\n", 0o666), want: []string{"look fail keys-writable seen", "cure ok login"}},
 	{how: "ChrootDirectory that others may write", config: []string{"ChrootDirectory /tmp"}, want: []string{"check ok login", "shell ok login; fail connection-dropped"}, unjudged: true},
 
 	// What only the log tells: the configuration is root's.
@@ -588,10 +641,10 @@ var provocations = []provocation{
 
 	// The far files.
 	{how: "not installed", at: "sshd", provoke: lines("# none"), want: []string{"check fail key-refused", "look fail key-not-installed seen", "copy done key-added; ok login"}},
-	{how: "home 0777", at: "sshd", provoke: chmod("", 0o777), want: []string{"check fail key-refused", "look fail home-writable seen", "copy ok key-present; fail home-writable seen", "fix todo home-writable"}},
-	{how: ".ssh 0777", at: "sshd", provoke: chmod(farSSH, 0o777), want: []string{"check fail key-refused", "look fail dir-writable seen", "copy ok key-present; fail dir-writable seen", "fix todo dir-writable"}},
-	{how: "authorized_keys 0666", at: "sshd", provoke: chmod(farKeys, 0o666), want: []string{"check fail key-refused", "look fail keys-writable seen", "copy ok key-present; fail keys-writable seen", "fix todo keys-writable"}},
-	{how: ".ssh in a folder 0777", at: "sshd", provoke: both(dotfiles, chmod("dot", 0o777)), want: []string{"check fail key-refused", "look fail parent-writable seen", "copy ok key-present; fail parent-writable seen", "fix todo parent-writable"}},
+	{how: "home 0777", at: "sshd", provoke: chmod("", 0o777), want: []string{"check fail key-refused", "look fail home-writable seen", "copy ok key-present; fail home-writable seen", "fix todo home-writable", "cure ok login"}},
+	{how: ".ssh 0777", at: "sshd", provoke: chmod(farSSH, 0o777), want: []string{"check fail key-refused", "look fail dir-writable seen", "copy ok key-present; fail dir-writable seen", "fix todo dir-writable", "cure ok login"}},
+	{how: "authorized_keys 0666", at: "sshd", provoke: chmod(farKeys, 0o666), want: []string{"check fail key-refused", "look fail keys-writable seen", "copy ok key-present; fail keys-writable seen", "fix todo keys-writable", "cure ok login"}},
+	{how: ".ssh in a folder 0777", at: "sshd", provoke: both(dotfiles, chmod("dot", 0o777)), want: []string{"check fail key-refused", "look fail parent-writable seen", "copy ok key-present; fail parent-writable seen", "fix todo parent-writable", "cure ok login"}},
 	{how: "home of a third user", at: "sshd", provoke: chown("", 4242), want: []string{"check fail key-refused", "look fail wrong-owner seen", "copy ok key-present; fail wrong-owner seen"}},
 	{how: ".ssh of a third user", at: "sshd", provoke: both(chown(farSSH, 4242), chmod(farSSH, 0o755)), want: []string{"check fail key-refused", "look fail wrong-owner seen", "copy fail wrong-owner"}},
 	{how: "authorized_keys of a third user", at: "sshd", provoke: both(chown(farKeys, 4242), chmod(farKeys, 0o644)), want: []string{"check fail key-refused", "look fail wrong-owner seen"}},
@@ -612,12 +665,12 @@ var provocations = []provocation{
 		must(t, os.RemoveAll(s.far(farSSH)))
 		farFile(farSSH, "KEY\n", 0o600)(t, s)
 	}, want: []string{"look fail keys-not-a-file seen", "copy fail keys-not-a-file", "fix todo keys-not-a-file"}},
-	{how: "home 0000", at: "sshd", provoke: chmod("", 0), want: []string{"look fail keys-unreadable seen", "copy fail keys-unreadable", "fix todo keys-unreadable"}},
+	{how: "home 0000", at: "sshd", provoke: chmod("", 0), want: []string{"look fail keys-unreadable seen", "copy fail keys-unreadable", "fix todo keys-unreadable", "cure ok login"}},
 	{how: "home 0600", at: "sshd", provoke: chmod("", 0o600), want: []string{"look fail keys-unreadable seen", "fix todo keys-unreadable"}},
-	{how: ".ssh 0600", at: "sshd", provoke: chmod(farSSH, 0o600), want: []string{"look fail keys-unreadable seen", "fix todo keys-unreadable"}},
+	{how: ".ssh 0600", at: "sshd", provoke: chmod(farSSH, 0o600), want: []string{"look fail keys-unreadable seen", "fix todo keys-unreadable", "cure ok login"}},
 	{how: "authorised_keys", at: "sshd", provoke: func(t *testing.T, s *scene) {
 		must(t, os.Rename(s.far(farKeys), s.far(".ssh/authorised_keys")))
-	}, want: []string{"check fail key-refused", "look fail keys-misnamed seen", "fix todo keys-misnamed"}},
+	}, want: []string{"check fail key-refused", "look fail keys-misnamed seen", "fix todo keys-misnamed", "cure ok login"}},
 	{how: "authorized_keys in home", at: "sshd", provoke: func(t *testing.T, s *scene) {
 		must(t, os.Rename(s.far(farKeys), s.far("authorized_keys")))
 	}, want: []string{"check fail key-refused", "look fail keys-misnamed seen", "fix fail keys-misnamed"}},
@@ -630,14 +683,14 @@ var provocations = []provocation{
 	}), want: []string{"copy fail keys-linked"}},
 	{how: "UTF-16 in authorized_keys", at: "sshd", provoke: func(t *testing.T, s *scene) {
 		must(t, os.WriteFile(s.far(farKeys), utf16LE([]byte(s.key.Line+"\n")), 0o600))
-	}, want: []string{"check fail key-refused", "look fail entry-encoding seen", "fix fail entry-encoding"}},
+	}, want: []string{"check fail key-refused", "look fail entry-encoding seen", "fix fail entry-encoding", "cure ok login"}},
 	{how: "a byte order mark after the first line", at: "sshd", provoke: lines("# mine", "\ufeffKEY"), want: []string{"check fail key-refused", "look fail entry-encoding seen", "fix fail entry-encoding"}},
 	{how: "a byte order mark at the start", at: "sshd", provoke: lines("\ufeffKEY"), want: []string{"check fail key-refused", "look fail entry-encoding seen", "fix fail entry-encoding"}},
 	{how: "RFC 4716 in authorized_keys", at: "sshd", provoke: func(t *testing.T, s *scene) {
 		out, err := sshtest.Command(t, s.home, "ssh-keygen", "-e", "-f", s.key.File).Output()
 		must(t, err)
 		s.user.Authorize(t, strings.TrimSpace(string(out)))
-	}, want: []string{"look fail entry-format seen"}},
+	}, want: []string{"look fail entry-format seen", "cure ok login"}},
 	{how: "authorized_keys2 has the key, and others may write it", at: "sshd", provoke: both(lines("# none"), farFile(farKeys+"2", "KEY\n", 0o666)), want: []string{"look fail keys-writable seen", "fix todo keys-writable"}},
 	{how: "a .bashrc that moves HOME, and .ssh is open", at: "sshd", provoke: both(farFile(".bashrc", "HOME=/tmp\n", 0o644), chmod(farSSH, 0o777)), want: []string{"look fail dir-writable seen"}},
 	{how: "a .bashrc that floods, and .ssh is open", at: "sshd", provoke: both(farFile(".bashrc", "yes | head -c 3000000\n", 0o644), chmod(farSSH, 0o777)), want: []string{"look fail dir-writable seen"}},
@@ -648,33 +701,33 @@ var provocations = []provocation{
 	}, want: []string{"check fail entry-from seen"}, unjudged: true},
 	{how: "two keys on one line", at: "sshd", provoke: func(t *testing.T, s *scene) {
 		s.user.Authorize(t, sshtest.NewKey(t, t.TempDir(), "ed25519").Line+s.key.Line)
-	}, want: []string{"check fail key-refused", "look fail entry-glued seen", "fix fail entry-glued"}},
+	}, want: []string{"check fail key-refused", "look fail entry-glued seen", "fix fail entry-glued", "cure ok login"}},
 	{how: "a key on several lines", at: "sshd", provoke: func(t *testing.T, s *scene) {
 		s.user.Authorize(t, s.key.Line[:40], s.key.Line[40:])
-	}, want: []string{"check fail key-refused", "look fail entry-wrapped seen", "fix fail entry-wrapped"}},
-	{how: "the key in a comment", at: "sshd", provoke: lines("# KEY"), want: []string{"check fail key-refused", "look fail entry-commented seen", "fix ok entry-commented"}},
-	{how: "quotes around the key", at: "sshd", provoke: lines(`"KEY"`), want: []string{"check fail key-refused", "look fail entry-quoted seen", "fix fail entry-quoted"}},
-	{how: "another type before the key", at: "sshd", provoke: lines("ssh-rsa BLOB"), want: []string{"check fail key-refused", "look fail entry-type-mismatch seen", "fix fail entry-type-mismatch"}},
-	{how: "half of the line", at: "sshd", provoke: func(t *testing.T, s *scene) { s.user.Authorize(t, s.key.Line[:60]) }, want: []string{"check fail key-refused", "look fail entry-truncated seen", "fix fail entry-truncated"}},
+	}, want: []string{"check fail key-refused", "look fail entry-wrapped seen", "fix fail entry-wrapped", "cure ok login"}},
+	{how: "the key in a comment", at: "sshd", provoke: lines("# KEY"), want: []string{"check fail key-refused", "look fail entry-commented seen", "fix ok entry-commented", "cure ok login"}},
+	{how: "quotes around the key", at: "sshd", provoke: lines(`"KEY"`), want: []string{"check fail key-refused", "look fail entry-quoted seen", "fix fail entry-quoted", "cure ok login"}},
+	{how: "another type before the key", at: "sshd", provoke: lines("ssh-rsa BLOB"), want: []string{"check fail key-refused", "look fail entry-type-mismatch seen", "fix fail entry-type-mismatch", "cure ok login"}},
+	{how: "half of the line", at: "sshd", provoke: func(t *testing.T, s *scene) { s.user.Authorize(t, s.key.Line[:60]) }, want: []string{"check fail key-refused", "look fail entry-truncated seen", "fix fail entry-truncated", "cure ok login"}},
 	{how: "the private key in authorized_keys", at: "sshd", provoke: func(t *testing.T, s *scene) {
 		data, err := os.ReadFile(s.key.File)
 		must(t, err)
 		s.user.Authorize(t, strings.TrimSpace(string(data)))
 	}, want: []string{"check fail key-refused", "look fail entry-private-key likely", "fix fail entry-private-key"}},
 	{how: "NULs in authorized_keys", at: "sshd", provoke: lines("\x00\x00\x00KEY"), want: []string{"check fail key-refused", "look fail entry-nul seen", "fix fail entry-nul"}},
-	{how: "an option that sshd does not know", at: "sshd", provoke: lines("no-such-option KEY"), want: []string{"check fail key-refused", "look fail entry-options-bad seen", "fix fail entry-options-bad"}},
+	{how: "an option that sshd does not know", at: "sshd", provoke: lines("no-such-option KEY"), want: []string{"check fail key-refused", "look fail entry-options-bad seen", "fix fail entry-options-bad", "cure ok login"}},
 	{how: "a quote that is not closed", at: "sshd", provoke: lines(`command="ls KEY`), want: []string{"check fail key-refused", "look fail entry-options-bad seen", "fix fail entry-options-bad"}},
-	{how: "from= another network", at: "sshd", provoke: lines(`from="10.0.0.0/8" KEY`), want: []string{"check fail key-refused", "look fail entry-from seen", "copy ok key-present; fail entry-from seen"}},
+	{how: "from= another network", at: "sshd", provoke: lines(`from="10.0.0.0/8" KEY`), want: []string{"check fail key-refused", "look fail entry-from seen", "copy ok key-present; fail entry-from seen", "cure ok login"}},
 	{how: "from= without the address", at: "sshd", provoke: lines(`from="!127.0.0.1,*" KEY`), want: []string{"check fail key-refused", "look fail entry-from seen"}},
 	{how: "from= a name that is not looked up", at: "sshd", provoke: lines(`from="localhost" KEY`), want: []string{"check fail key-refused", "look fail entry-from seen"}},
 	{how: "from= a network with bits behind its mask", at: "sshd", provoke: lines(`from="127.0.0.1/8" KEY`), want: []string{"check fail key-refused", "look fail entry-options-bad seen"}},
-	{how: "cert-authority before the key itself", at: "sshd", provoke: lines("cert-authority KEY"), want: []string{"check fail key-refused", "look fail key-not-installed seen"}},
+	{how: "cert-authority before the key itself", at: "sshd", provoke: lines("cert-authority KEY"), want: []string{"check fail key-refused", "look fail key-not-installed seen", "cure ok login"}},
 	{how: "principals= before a key", at: "sshd", provoke: lines(`principals="pi" KEY`), want: []string{"check fail key-refused", "look fail entry-options-bad seen"}},
-	{how: "CR alone in authorized_keys", at: "sshd", provoke: farFile(farKeys, "# mine\rKEY\r", 0o600), want: []string{"look fail entry-encoding seen"}},
+	{how: "CR alone in authorized_keys", at: "sshd", provoke: farFile(farKeys, "# mine\rKEY\r", 0o600), want: []string{"look fail entry-encoding seen", "cure ok login"}},
 	{how: "a no-break space in authorized_keys", at: "sshd", provoke: lines("TYPE\u00a0BLOB"), want: []string{"look fail entry-encoding seen"}},
-	{how: "expiry-time= of the past", at: "sshd", provoke: lines(`expiry-time="20200101" KEY`), want: []string{"check fail key-refused", "look fail entry-expired seen", "copy ok key-present; fail entry-expired seen"}},
-	{how: "from=, for dropbear", at: "dropbear", provoke: lines(`from="127.0.0.1" KEY`), want: []string{"check fail key-refused", "look fail dropbear-limits seen", "copy ok key-present; fail dropbear-limits seen"}},
-	{how: "two blanks, for dropbear", at: "dropbear", provoke: lines("TYPE  BLOB"), want: []string{"check fail key-refused", "look fail dropbear-limits seen"}},
+	{how: "expiry-time= of the past", at: "sshd", provoke: lines(`expiry-time="20200101" KEY`), want: []string{"check fail key-refused", "look fail entry-expired seen", "copy ok key-present; fail entry-expired seen", "cure ok login"}},
+	{how: "from=, for dropbear", at: "dropbear", provoke: lines(`from="127.0.0.1" KEY`), want: []string{"check fail key-refused", "look fail dropbear-limits seen", "copy ok key-present; fail dropbear-limits seen", "cure ok login"}},
+	{how: "two blanks, for dropbear", at: "dropbear", provoke: lines("TYPE  BLOB"), want: []string{"check fail key-refused", "look fail dropbear-limits seen", "cure ok login"}},
 	{how: "a long line, for dropbear", at: "dropbear", provoke: func(t *testing.T, s *scene) { s.user.Authorize(t, s.key.Line+strings.Repeat("x", 5000)) }, want: []string{"look fail dropbear-limits seen"}},
 	{how: "two keys on one line, for dropbear", at: "dropbear", provoke: func(t *testing.T, s *scene) {
 		s.user.Authorize(t, sshtest.NewKey(t, t.TempDir(), "ed25519").Line+s.key.Line)
@@ -703,12 +756,12 @@ var provocations = []provocation{
 
 	// Several at once: all are named, and first what must be cured first.
 	{how: "home, .ssh and authorized_keys are open", at: "sshd", provoke: both(chmod(farKeys, 0o666), chmod(farSSH, 0o777), chmod("", 0o777)),
-		want: []string{"look fail home-writable seen; fail dir-writable seen; fail keys-writable seen", "copy ok key-present; fail home-writable seen; fail dir-writable seen; fail keys-writable seen"}},
+		want: []string{"look fail home-writable seen; fail dir-writable seen; fail keys-writable seen", "copy ok key-present; fail home-writable seen; fail dir-writable seen; fail keys-writable seen", "cure ok login"}},
 	{how: "an open home and from=", at: "sshd", provoke: both(lines(`from="10.0.0.0/8" KEY`), chmod("", 0o777)),
-		want: []string{"look fail home-writable seen; fail entry-from seen", "copy ok key-present; fail home-writable seen; fail entry-from seen"}},
+		want: []string{"look fail home-writable seen; fail entry-from seen", "copy ok key-present; fail home-writable seen; fail entry-from seen", "cure ok login"}},
 	{how: "the type is refused, and home is open", config: []string{"PubkeyAcceptedAlgorithms rsa-sha2-512"}, provoke: chmod("", 0o777),
 		want: []string{"look fail key-type-refused seen; fail home-writable seen", "copy ok key-present; fail key-type-refused seen; fail home-writable seen"}},
-	{how: "from= in authorized_keys, expiry-time= in authorized_keys2", at: "sshd", provoke: both(lines(`from="10.0.0.0/8" KEY`), farFile(farKeys+"2", `expiry-time="20200101" KEY`, 0o600)), want: []string{"look fail entry-from seen; fail entry-expired seen"}},
+	{how: "from= in authorized_keys, expiry-time= in authorized_keys2", at: "sshd", provoke: both(lines(`from="10.0.0.0/8" KEY`), farFile(farKeys+"2", `expiry-time="20200101" KEY`, 0o600)), want: []string{"look fail entry-from seen; fail entry-expired seen", "cure ok login"}},
 	{how: "from= on one line, expiry-time= on another", at: "sshd", provoke: lines(`from="10.0.0.0/8" KEY`, `expiry-time="20200101" KEY`), want: []string{"look fail entry-from seen; fail entry-expired seen"}},
 	{how: "the type is refused, home is open, and from=", config: []string{"PubkeyAcceptedAlgorithms rsa-sha2-512"}, provoke: both(lines(`from="10.0.0.0/8" KEY`), chmod("", 0o777)),
 		want: []string{"look fail key-type-refused seen; fail home-writable seen; fail entry-from seen"}},
@@ -863,6 +916,9 @@ func (s *scene) judge(p provocation, table *truths) {
 		if !known {
 			yet = want
 		}
+		if program == "cure" {
+			s.paste()
+		}
 		got := s.says(program, yet)
 		table.add(p.how, program, want, got)
 		switch {
@@ -942,7 +998,7 @@ func ownServer(t *testing.T, config []string) *sshtest.Daemon {
 	if !closed {
 		configOf(t, d)
 	}
-	words := commandLine(t, d)
+	words, _ := commandLine(t, d)
 	log := words[slices.Index(words, "-E")+1]
 	must(t, os.WriteFile(filepath.Join(dir, "journalctl"), []byte(strings.Replace(journal, "LOG", log, 1)), 0o755))
 	return d
@@ -981,6 +1037,14 @@ func (s *scene) says(program, want string) string {
 		status = 1
 	}
 	records, stderr := s.run(status, "", words[0], words[1:]...)
+	if program == "look" {
+		s.hints = nil
+		for line := range strings.Lines(stderr) {
+			if _, hint, ok := strings.Cut(line, ": hint: "); ok {
+				s.hints = append(s.hints, strings.TrimSpace(hint))
+			}
+		}
+	}
 	var said []string
 	for line := range strings.Lines(records) {
 		f := strings.SplitN(line, "\t", 5)

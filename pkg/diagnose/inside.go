@@ -420,7 +420,7 @@ func (in *inside) revocation() {
 	const hint = "make another key: pikeygen -f FILE; somebody has revoked this one"
 	switch {
 	case in.revokedIs == listAbsent && in.rep.By != "publickey":
-		in.find(unless, "key-revoked", list, "there: sudo touch "+hostfs.Quote(list),
+		in.find(unless, "key-revoked", list, fmt.Sprintf("there: sudo mkdir -p %s && sudo touch %s", hostfs.Quote(path.Dir(list)), hostfs.Quote(list)),
 			"RevokedKeys names a file at %s that is not there; sshd then takes every key for revoked", s.At())
 	case in.revokedIs == listUnread:
 		in.remains = append(in.remains, fmt.Sprintf("the list %s (RevokedKeys at %s, which %s may not read)", list, s.At(), in.account.Name))
