@@ -25,7 +25,7 @@ func TestAnsibleRole(t *testing.T) {
 	me.run(0, "", "pikeygen")
 	password := me.file("password", b.Password+"\n")
 	me.file("inventory", fmt.Sprintf("[pis]\na ansible_user=%s ansible_password=%s\nb ansible_user=%s\n[pis:vars]\nansible_host=127.0.0.1\nansible_port=%d\n"+
-		"pi_key_tools_host_key=%s\n[off]\ndead ansible_host=127.0.0.1 ansible_port=1 ansible_user=pi\nevil ansible_host='-oProxyCommand=x'\n",
+		"pi_key_tools_host_key=%s\n[off]\ndead ansible_host=127.0.0.1 ansible_port=1 ansible_user=pi\nevil ansible_host='-oProxyCommand=x'\ndomain ansible_host=127.0.0.1 ansible_port=1 ansible_user='LAB\\tim'\n",
 		a.Name, a.Password, b.Name, server.Port, ssh.FingerprintSHA256(server.HostKeys[0])))
 	playbook, err := filepath.Abs(filepath.Join(root, "scripts", "ansible", "bootstrap.yml"))
 	if err != nil {
@@ -47,6 +47,9 @@ func TestAnsibleRole(t *testing.T) {
 					t.Errorf("%q: no %s: %s", args, word, recap)
 				}
 			}
+		}
+		if want["dead"] != "" && !strings.Contains(string(out), `"LAB\\\\tim@127.0.0.1:1"`) {
+			t.Error("no record is for a user of a domain")
 		}
 		if strings.Contains(string(out), a.Password) || strings.Contains(string(out), b.Password) {
 			t.Error("it prints a password")
