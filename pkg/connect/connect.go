@@ -44,6 +44,8 @@ type Options struct {
 	Timeout        time.Duration // for all work on one target
 	Home           string        // of the user who runs us
 	Getenv         func(string) string
+	// Dial, if set, takes the place of net.Dialer's.
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 	// Note tells the user something about a target; Trace tells why, to the
 	// one who asked.
 	Note  func(target, format string, args ...any)

@@ -59,7 +59,11 @@ func (h *Host) dial(ctx context.Context, gate *jump) (net.Conn, error) {
 		}
 		address := net.JoinHostPort(host, strconv.Itoa(h.Config.Port))
 		h.c.opt.Trace(1, h.Target, "connecting to %s", address)
-		conn, err := dialer.DialContext(ctx, network, address)
+		dial := dialer.DialContext
+		if h.c.opt.Dial != nil {
+			dial = h.c.opt.Dial
+		}
+		conn, err := dial(ctx, network, address)
 		if err == nil {
 			return quick(conn), nil
 		}

@@ -39,6 +39,7 @@ type PiConfig struct {
 	MaxAuthTries  int           // 0 for 6
 	NoStrictModes bool          // sshd_config's StrictModes no
 	Latency       time.Duration // a round trip takes so much longer
+	Listener      net.Listener  // nil for a free port of 127.0.0.1; see Pipes
 }
 
 // The methods of PiConfig.Methods, whose nil means publickey and password.
@@ -93,7 +94,7 @@ type Counts struct {
 	Intrusions  int      // channels and requests of a hostile server's that the client granted
 }
 
-// NewPi starts a pretend Pi on a free port of 127.0.0.1. The caller closes it.
+// NewPi starts a pretend Pi. The caller closes it.
 func NewPi(c PiConfig) (*Pi, error) {
 	setDefault(&c.User, "pi")
 	setDefault(&c.Password, rand.Text())
@@ -138,9 +139,12 @@ func NewPi(c PiConfig) (*Pi, error) {
 	if err := p.makeHome(c.Home); err != nil {
 		return nil, err
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return nil, errors.Join(err, p.removeHome())
+	l := c.Listener
+	if l == nil {
+		var err error
+		if l, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
+			return nil, errors.Join(err, p.removeHome())
+		}
 	}
 	p.listener = l
 	p.Endpoint = newEndpoint(l.Addr(), public...)
