@@ -205,6 +205,20 @@ func mounted(kind, options, then string) func(*testing.T, *scene) {
 	}
 }
 
+// overlay puts one in the place of the home, as raspi-config does with all.
+func overlay(t *testing.T, s *scene) {
+	dir := t.TempDir()
+	for _, name := range []string{"upper", "work"} {
+		must(t, os.Mkdir(filepath.Join(dir, name), 0o755))
+	}
+	options := fmt.Sprintf("lowerdir=%s,upperdir=%s/upper,workdir=%[2]s/work", s.user.Home, dir)
+	if err := syscall.Mount("overlay", s.user.Home, "overlay", 0, options); err != nil {
+		t.Skipf("mounting an overlay: %v", err)
+	}
+	t.Cleanup(func() { must(t, syscall.Unmount(s.user.Home, syscall.MNT_DETACH)) })
+	s.user.Authorize(t, "# none")
+}
+
 // setfacl gives an access list.
 func setfacl(name, acl string) func(*testing.T, *scene) {
 	return func(_ *testing.T, s *scene) { s.tool("setfacl", "-m", acl, s.far(name)) }
@@ -745,6 +759,7 @@ var provocations = []provocation{
 	{how: "an immutable .ssh", at: "sshd", provoke: both(lines("# none"), immutable(farSSH)), want: []string{"copy fail immutable"}},
 	{how: "an immutable authorized_keys", at: "sshd", provoke: both(lines("# none"), immutable(farKeys)), want: []string{"copy fail immutable"}},
 	{how: "a file system that is read-only", at: "sshd", provoke: mounted("tmpfs", "", "mount -o remount,ro ."), want: []string{"check fail key-refused", "look fail key-not-installed seen", "copy fail read-only-fs"}},
+	{how: "home on an overlay", at: "sshd", provoke: overlay, want: []string{"look fail key-not-installed seen", "cure ok login"}},
 	{how: "a disk that is full", at: "sshd", provoke: mounted("tmpfs", "size=64k", "cat /dev/zero >fill 2>/dev/null; :"), want: []string{"check fail key-refused", "look fail key-not-installed seen", "copy fail disk-full"}},
 	{how: "no inodes", at: "sshd", provoke: mounted("tmpfs", "nr_inodes=4", "touch fill; :"), want: []string{"check fail key-refused", "look fail key-not-installed seen", "copy fail disk-full"}},
 	{how: "no home", at: "sshd", provoke: func(t *testing.T, s *scene) { must(t, os.RemoveAll(s.user.Home)) }, want: []string{"check fail key-refused", "look fail home-missing seen", "copy fail home-missing"}},

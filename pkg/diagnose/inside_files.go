@@ -293,8 +293,21 @@ func (in *inside) absent(ctx context.Context, files []string, findings []strictm
 	if len(in.keys) > 1 {
 		detail = fmt.Sprintf("no line of %s holds one of the %d keys", strings.Join(files, " or "), len(in.keys))
 	}
-	in.find(unless, "key-not-installed", files[0], in.put("pikeycopy -i -"), "%s%s", detail, in.asksToo())
+	in.find(unless, "key-not-installed", files[0], in.put("pikeycopy -i -"), "%s%s%s", detail, in.asksToo(), in.forgets(ctx))
 	return nil
+}
+
+// forgets tells of a home whose changes are gone after a reboot: so a key may
+// have been put there before.
+func (in *inside) forgets(ctx context.Context) string {
+	tree, ok := in.fsys.(strictmodes.Examiner)
+	if !ok {
+		return ""
+	}
+	if a, err := tree.Attributes(ctx, in.account.Home); err != nil || a.FS != "overlay" {
+		return ""
+	}
+	return "; home is on an overlay, which may forget at a reboot what is put there (raspi-config switches it off)"
 }
 
 // link is a file, or else its folder, if that is a symbolic link, else "".
