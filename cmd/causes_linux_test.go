@@ -557,6 +557,7 @@ var provocations = []provocation{
 	{how: "a web server", provoke: hostile(sshtest.HTTP), want: []string{"check fail not-ssh"}},
 	{how: "a server of the nineties", provoke: both(hostile(sshtest.SSH1), options("--timeout", "1s")), want: []string{"check fail not-ssh"}},
 	{how: "a server that says nothing", provoke: both(hostile(sshtest.Silent), options("--timeout", "1s")), want: []string{"check fail too-slow"}},
+	{how: "a key exchange that nobody has any more", config: []string{"KexAlgorithms diffie-hellman-group1-sha1"}, want: []string{"check fail no-common-algorithm"}},
 	{how: "ciphers that nobody has any more", config: []string{"Ciphers 3des-cbc"}, want: []string{"check fail no-common-algorithm"}, unjudged: true},
 	{how: "host keys that this side does not take", at: "sshd", provoke: options("-o", "HostKeyAlgorithms=ecdsa-sha2-nistp256"), want: []string{"check fail no-common-algorithm"}},
 	{how: "a host that is not known", at: "sshd", provoke: func(_ *testing.T, s *scene) { s.file(".ssh/known_hosts", "") }, want: []string{"check fail host-key-unknown", "copy fail host-key-unknown"}, unjudged: true},
@@ -601,6 +602,8 @@ var provocations = []provocation{
 	{how: "AllowUsers without the user", config: []string{"AllowUsers alice"}, want: []string{"check fail key-refused", "look fail key-refused; fail password-wrong"}},
 	{how: "PermitRootLogin no", config: []string{"PermitRootLogin no"}, provoke: func(_ *testing.T, s *scene) { s.target = "root@" + s.server.Addr }, want: []string{"check fail key-refused", "look fail key-refused; fail password-wrong"}, unjudged: true},
 	{how: "AuthorizedKeysFile elsewhere", config: []string{"AuthorizedKeysFile /etc/ssh/keys.d/%u"}, want: []string{"check fail key-refused", "look fail keys-file-elsewhere seen", "copy ok key-present; fail keys-file-elsewhere seen"}},
+	{how: "AuthorizedKeysFile with ~", config: []string{"AuthorizedKeysFile ~/.ssh/authorized_keys"}, want: []string{"look fail keys-file-elsewhere seen", "cure ok login"}},
+	{how: "AuthorizedKeysFile with a blank", config: []string{`AuthorizedKeysFile ".ssh/my keys"`}, want: []string{"look fail keys-file-elsewhere seen", "cure ok login"}},
 	{how: "AuthorizedKeysFile none", config: []string{"AuthorizedKeysFile none"}, want: []string{"check fail key-refused", "look fail keys-file-elsewhere seen", "cure ok login"}},
 	{how: "AuthorizedKeysFile in a Match", config: []string{"Match Address 127.0.0.0/8", "AuthorizedKeysFile .ssh/keys"}, want: []string{"look fail keys-file-elsewhere seen", "cure ok login"}},
 	{how: "AuthorizedKeysCommand alone", config: []string{"AuthorizedKeysFile none", "AuthorizedKeysCommand /bin/true", "AuthorizedKeysCommandUser nobody"}, want: []string{"check fail key-refused", "look fail keys-command seen", "copy ok key-present; fail keys-command seen"}},
@@ -758,6 +761,20 @@ var provocations = []provocation{
 		want: []string{"check fail key-refused", "look fail acl-writable seen", "fix todo acl-writable"}},
 	{how: "an immutable .ssh", at: "sshd", provoke: both(lines("# none"), immutable(farSSH)), want: []string{"copy fail immutable"}},
 	{how: "an immutable authorized_keys", at: "sshd", provoke: both(lines("# none"), immutable(farKeys)), want: []string{"copy fail immutable"}},
+	{how: "authorized_keys leads to nothing", at: "sshd", provoke: func(t *testing.T, s *scene) {
+		must(t, os.Remove(s.far(farKeys)))
+		must(t, os.Symlink("/nowhere/keys", s.far(farKeys)))
+	}, want: []string{"look fail keys-symlink seen", "copy fail keys-symlink"}},
+	{how: "authorized_keys leads to another file", at: "sshd", provoke: func(t *testing.T, s *scene) {
+		must(t, os.Remove(s.far(farKeys)))
+		must(t, os.Symlink("/etc/passwd", s.far(farKeys)))
+	}, want: []string{"look fail key-not-installed seen", "copy fail keys-symlink"}},
+	{how: ".ssh 1777", at: "sshd", provoke: chmod(farSSH, 0o777|os.ModeSticky), want: []string{"look fail dir-writable seen", "fix todo dir-writable", "cure ok login"}},
+	{how: "no .ssh", at: "sshd", provoke: func(t *testing.T, s *scene) { must(t, os.RemoveAll(s.far(farSSH))) }, want: []string{"look fail key-not-installed seen", "fix ok modes", "cure ok login"}},
+	{how: "an empty authorized_keys", at: "sshd", provoke: farFile(farKeys, "", 0o600), want: []string{"look fail key-not-installed seen", "cure ok login"}},
+	{how: "the key of another in a comment", at: "sshd", provoke: func(t *testing.T, s *scene) {
+		s.user.Authorize(t, "# "+sshtest.NewKey(t, t.TempDir(), "ed25519").Line)
+	}, want: []string{"look fail key-not-installed seen"}},
 	{how: "a file system that is read-only", at: "sshd", provoke: mounted("tmpfs", "", "mount -o remount,ro ."), want: []string{"check fail key-refused", "look fail key-not-installed seen", "copy fail read-only-fs"}},
 	{how: "home on an overlay", at: "sshd", provoke: overlay, want: []string{"look fail key-not-installed seen", "cure ok login"}},
 	{how: "a disk that is full", at: "sshd", provoke: mounted("tmpfs", "size=64k", "cat /dev/zero >fill 2>/dev/null; :"), want: []string{"check fail key-refused", "look fail key-not-installed seen", "copy fail disk-full"}},
@@ -776,6 +793,17 @@ var provocations = []provocation{
 		want: []string{"look fail home-writable seen; fail entry-from seen", "copy ok key-present; fail home-writable seen; fail entry-from seen", "cure ok login"}},
 	{how: "the type is refused, and home is open", config: []string{"PubkeyAcceptedAlgorithms rsa-sha2-512"}, provoke: chmod("", 0o777),
 		want: []string{"look fail key-type-refused seen; fail home-writable seen", "copy ok key-present; fail key-type-refused seen; fail home-writable seen"}},
+	{how: "others may read the key, and home is open", at: "sshd", provoke: both(chmod("", 0o777), func(t *testing.T, s *scene) { must(t, os.Chmod(s.key.File, 0o644)) }),
+		want: []string{"here fail key-mode", "check fail key-mode", "look fail key-mode; fail home-writable seen", "cure ok login"}},
+	{how: "half of the key, which is not installed", at: "sshd", provoke: both(lines("# none"), private(half)), want: []string{"check fail key-damaged", "look fail key-damaged; fail key-not-installed seen"}},
+	{how: "others may read one key of two, and both are refused", at: "sshd", provoke: both(lines("# none"), func(t *testing.T, s *scene) {
+		must(t, os.Chmod(sshtest.NewKey(t, filepath.Join(s.home, ".ssh"), "ecdsa").File, 0o644))
+	}), want: []string{"check fail key-refused", "look fail key-not-installed seen"}},
+	{how: "two keys that are refused, each for a reason of its own", at: "sshd", provoke: func(t *testing.T, s *scene) {
+		other := sshtest.NewKey(t, filepath.Join(s.home, ".ssh"), "ecdsa")
+		s.user.Authorize(t, `from="10.0.0.1" `+s.key.Line, `expiry-time="20200101" `+other.Line)
+	}, want: []string{"look fail entry-expired seen; fail entry-from seen", "cure ok login"}},
+	{how: "a passphrase that nobody knows, and home is open", at: "sshd", provoke: both(passphrase, chmod("", 0o777)), want: []string{"check fail key-refused", "look fail home-writable seen"}},
 	{how: "from= in authorized_keys, expiry-time= in authorized_keys2", at: "sshd", provoke: both(lines(`from="10.0.0.0/8" KEY`), farFile(farKeys+"2", `expiry-time="20200101" KEY`, 0o600)), want: []string{"look fail entry-from seen; fail entry-expired seen", "cure ok login"}},
 	{how: "from= on one line, expiry-time= on another", at: "sshd", provoke: lines(`from="10.0.0.0/8" KEY`, `expiry-time="20200101" KEY`), want: []string{"look fail entry-from seen; fail entry-expired seen"}},
 	{how: "the type is refused, home is open, and from=", config: []string{"PubkeyAcceptedAlgorithms rsa-sha2-512"}, provoke: both(lines(`from="10.0.0.0/8" KEY`), chmod("", 0o777)),

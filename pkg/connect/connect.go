@@ -387,19 +387,23 @@ type FaultError struct {
 
 func (e *FaultError) Error() string { return e.Path + ": " + e.Fault.Detail }
 
+// Hinders reports whether ssh does not use a pair for a fault of it.
+func Hinders(p *identity.Pair, f identity.Fault) bool {
+	switch f.Cause {
+	case "key-mode", "key-damaged", "key-format", "key-pair-mismatch", "key-unreadable":
+		return !p.IgnoredBySSH(f)
+	}
+	return false
+}
+
 // fileSigner opens the private half when the server would take the key.
 func (h *Host) fileSigner(p *identity.Pair) func(context.Context, session.Exchange) (ssh.Signer, error) {
 	return func(ctx context.Context, _ session.Exchange) (ssh.Signer, error) {
 		if slices.Contains(p.Missing, "private") {
 			return nil, &FaultError{p.Path, identity.Fault{Cause: "key-missing", Path: p.Path, Detail: "only the public half is here"}}
 		}
-		for _, f := range p.Faults {
-			switch f.Cause {
-			case "key-mode", "key-damaged", "key-format", "key-pair-mismatch", "key-unreadable":
-				if !p.IgnoredBySSH(f) {
-					return nil, &FaultError{p.Path, f}
-				}
-			}
+		if i := slices.IndexFunc(p.Faults, func(f identity.Fault) bool { return Hinders(p, f) }); i >= 0 {
+			return nil, &FaultError{p.Path, p.Faults[i]}
 		}
 		return h.c.signer(ctx, p, h.Config.BatchMode)
 	}

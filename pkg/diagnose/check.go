@@ -95,7 +95,8 @@ func check(ctx context.Context, host *connect.Host, look Look) (*session.Client,
 	if strings.HasPrefix(verdict.Cause, "cert-") && found[0].Cause == "key-refused" {
 		found[0] = verdict // which says more
 	}
-	if verdict.Cause == "key-type-refused" && !slices.ContainsFunc(found, func(r record.Record) bool { return r.Cause == verdict.Cause }) {
+	first := []string{"key-type-refused", "key-mode", "key-damaged", "key-format", "key-unreadable"}
+	if slices.Contains(first, verdict.Cause) && !slices.ContainsFunc(found, func(r record.Record) bool { return r.Cause == verdict.Cause }) {
 		found = append([]record.Record{verdict}, found...)
 	}
 	return nil, rep, found
@@ -148,6 +149,8 @@ func worthLooking(verdict record.Record, rep *session.Report, keys int) bool {
 		return rep.By != "none"
 	case "too-many-tries":
 		return keys == 1
+	case "key-mode", "key-damaged", "key-format", "key-unreadable": // of a key that the server refuses too
+		return rep.By != "none" && !slices.ContainsFunc(rep.Offers, func(o session.Offer) bool { return o.Answer == session.SignFailed })
 	}
 	return false
 }

@@ -319,14 +319,27 @@ func authentication(host *connect.Host, keys connect.Keys, rep *session.Report, 
 	if r, found := certificate(host, asked, time.Now()); found {
 		return r
 	}
-	if wrong := mismatched(keys, asked); len(wrong) == len(asked) {
+	if wrong := hindered(keys, asked); len(wrong) == len(asked) {
 		f := wrong[0]
-		return failure(f.Cause, f.Path, f.Hint, "the server refuses the key that ssh offers: %s", f.Detail)
+		return failure(f.Cause, f.Path, f.Hint, "%s; and the server refuses the key", f.Detail)
 	}
 	return refused(host, keys, rep, asked)
 }
 
-// mismatched are the faults of pairs whose .pub is another's: ssh offers what is
+// hindered are the faults of the keys for which ssh could not use them even if
+// the server took them, one of each: that of a pair whose .pub is another's too,
+// since it is .pub that is offered.
+func hindered(keys connect.Keys, asked []session.Offer) (faults []identity.Fault) {
+	for _, o := range asked {
+		c, _ := keys.Find(o.Key.Public)
+		i := slices.IndexFunc(c.Faults, func(f identity.Fault) bool { return connect.Hinders(c.Pair, f) })
+		if i >= 0 && !c.Agent && o.Answer == session.Refused {
+			faults = append(faults, c.Faults[i])
+		}
+	}
+	return faults
+}
+
 // in there, and cannot sign with it.
 func mismatched(keys connect.Keys, asked []session.Offer) (faults []identity.Fault) {
 	for _, o := range asked {
@@ -524,7 +537,7 @@ func refused(host *connect.Host, keys connect.Keys, rep *session.Report, asked [
 	if file, other := unoffered(host, keys); file != "" {
 		hint += "\nhint: " + file + " was not offered; " + other
 	}
-	for _, f := range mismatched(keys, asked) {
+	for _, f := range hindered(keys, asked) {
 		hint += fmt.Sprintf("\nhint: %s: %s; %s", f.Path, f.Detail, f.Hint)
 	}
 	user := host.Config.User
