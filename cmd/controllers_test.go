@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -22,6 +23,7 @@ type controllers struct {
 	*traveller
 	pi    *sshtest.Pi
 	sshds [2]*sshtest.Daemon
+	more  string // lines of the list
 }
 
 // odd is a configuration that every controller has in its home.
@@ -80,7 +82,7 @@ func (set *controllers) start(n int, args ...string) (cmd *exec.Cmd, out, errOut
 	if err != nil {
 		set.t.Fatal(err)
 	}
-	list := "# targets\n"
+	list := "# targets\n" + set.more
 	for i := range n {
 		list += fmt.Sprintf("pi%02d which is a Pi\n\n", i)
 	}
@@ -121,7 +123,7 @@ func (set *controllers) want(cmd *exec.Cmd, out, errOut *bytes.Buffer, n, status
 // until waits for something that is about to be.
 func until(t *testing.T, what string, is func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); !is(); time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); !is(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatal("not in time: ", what)
 		}
@@ -209,6 +211,14 @@ func TestControllersTorn(t *testing.T) {
 	set.program("ssh", "exit 0") // as where nothing ran, and nobody noticed
 	nothing, outOfNothing, errOfNothing := set.start(3, "-S", "c1", "pikeycheck")
 	set.want(nothing, outOfNothing, errOfNothing, 3, 1, "\tfail\tinterrupted\t")
+	set.more = `LAB\pi@h` + "\n" + `{"v":1,"target":"LAB\\\\tim@j","verdict":"ok"}` + "\n"
+	for _, format := range []string{"-q", "--json"} {
+		cmd, out, errOut := set.start(0, "-S", "c1", "pikeycheck", format)
+		set.want(cmd, out, errOut, 0, 1, "")
+		if got, want := destinations(t, out.String()), []string{`LAB\pi@h`, `LAB\tim@j`}; !slices.Equal(got, want) {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
 	if strings.Count(out.String(), "\tok\tlogin\t") != 2 || strings.Count(out.String(), "\tfail\tinterrupted\t") != 2 {
 		t.Errorf("%s", out)
 	}
