@@ -49,6 +49,7 @@ type jumps struct {
 // A jump is one connection to a jump host, or the attempt at one.
 type jump struct {
 	target string // the last of ProxyJump
+	mayAsk bool   // for its password
 	done   chan struct{}
 	// When done is closed, either these are there,
 	client *session.Client
@@ -117,7 +118,7 @@ func (h *Host) dialJump(ctx context.Context, j *jump) (net.Conn, error) {
 			// open a channel before it tells those who wait for the end.
 			j.client.Close()
 			<-j.ended
-			if j, err = h.c.jump(ctx, h.Config.ProxyJump, false); err != nil {
+			if j, err = h.c.jump(ctx, h.Config.ProxyJump, j.mayAsk); err != nil {
 				return nil, err
 			}
 			continue
@@ -158,11 +159,11 @@ func (c *Connector) jump(ctx context.Context, way string, mayAsk bool) (*jump, e
 	c.jumps.mu.Lock()
 	j := c.jumps.by[way]
 	if j == nil || j.over(time.Now()) {
-		j = &jump{target: last, done: make(chan struct{}), ended: make(chan struct{})}
+		j = &jump{target: last, mayAsk: mayAsk, done: make(chan struct{}), ended: make(chan struct{})}
 		c.jumps.by[way] = j
 		go func() {
 			defer close(j.done)
-			c.makeJump(context.WithValue(c.jumps.life, waysKey{}, ways), j, before, mayAsk)
+			c.makeJump(context.WithValue(c.jumps.life, waysKey{}, ways), j, before)
 		}()
 	}
 	c.jumps.mu.Unlock()
@@ -179,7 +180,7 @@ func (c *Connector) jump(ctx context.Context, way string, mayAsk bool) (*jump, e
 	}
 }
 
-func (c *Connector) makeJump(ctx context.Context, j *jump, before string, mayAsk bool) {
+func (c *Connector) makeJump(ctx context.Context, j *jump, before string) {
 	ctx, cancel := c.Deadline(ctx)
 	host, err := c.jumpHost(ctx, j.target, before)
 	if err != nil {
@@ -188,7 +189,7 @@ func (c *Connector) makeJump(ctx context.Context, j *jump, before string, mayAsk
 		return
 	}
 	keys := host.Keys(ctx)
-	client, rep, err := host.Login(ctx, Plan{Keys: keys.Offers(), Password: mayAsk})
+	client, rep, err := host.Login(ctx, Plan{Keys: keys.Offers(), Password: j.mayAsk})
 	host.Forget() // its place too: it is past what sshd counts
 	if err != nil {
 		cancel()

@@ -139,7 +139,7 @@ func TestJumpThatEnds(t *testing.T) {
 	}
 }
 
-// The password of a jump host is asked for once, and never taken from what was
+// The password of a jump host is asked for once a connection, and never taken from what was
 // given for the targets.
 func TestJumpWithPassword(t *testing.T) {
 	t.Parallel()
@@ -160,12 +160,15 @@ func TestJumpWithPassword(t *testing.T) {
 	s.env["SSH_ASKPASS"], s.env["SSH_ASKPASS_REQUIRE"] = askpass, "force"
 	c := s.connector(Options{PasswordFile: s.file("password", "of the targets\n")})
 	defer c.Close()
-	for i, err := range s.loginAll(c, 8, Plan{Password: true}) {
-		if err != nil {
-			t.Errorf("t%d: %v", i, err)
+	for round := range 2 {
+		for i, err := range s.loginAll(c, 8, Plan{Password: true}) {
+			if err != nil {
+				t.Errorf("t%d: %v", i, err)
+			}
 		}
-	}
-	if got := s.read("asked"); got != "x\n" || strings.Contains(gate.Log(), "Failed password") || accepted(gate) != 1 {
-		t.Errorf("asked %q\n%s", got, gate.Log())
+		if got := s.read("asked"); got != strings.Repeat("x\n", 1+round) || strings.Contains(gate.Log(), "Failed password") || accepted(gate) != 1+round {
+			t.Errorf("asked %q\n%s", got, gate.Log())
+		}
+		c.ended("gate") // and for the next connection it is asked for again
 	}
 }

@@ -241,7 +241,7 @@ func versions(host *connect.Host, rep *session.Report) record.Record {
 	words := cut(said)
 	switch {
 	case strings.Contains(said, "Not allowed at this time"):
-		return failure("penalised", "", "wait before the next try: the server shuts this address out for some seconds up to ten minutes, longer with each try",
+		return failure("penalised", "", "wait before the next try: the server shuts this address out for some seconds up to ten minutes, longer with each login that fails",
 			"the server says: %s", words)
 	case said == "":
 		return failure("connection-dropped", "", "sshd may be starting, out of connections (MaxStartups), or have no host keys (sudo ssh-keygen -A there); a ban by fail2ban looks like this too",

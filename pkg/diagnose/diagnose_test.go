@@ -163,7 +163,7 @@ func TestLoginWords(t *testing.T) {
 			want: record.Record{Cause: "connection-dropped", Detail: "the server says: Exceeded MaxStartups", Hint: "try again in a moment, or with fewer at once: -j 8"}},
 		{name: "penalised", rep: session.Report{Stage: session.Versions, Start: []byte("Not allowed at this time\r\n")}, err: io.EOF,
 			want: record.Record{Cause: "penalised", Detail: "the server says: Not allowed at this time",
-				Hint: "wait before the next try: the server shuts this address out for some seconds up to ten minutes, longer with each try"}},
+				Hint: "wait before the next try: the server shuts this address out for some seconds up to ten minutes, longer with each login that fails"}},
 		{name: "half a version", rep: session.Report{Stage: session.Versions, Start: []byte("SSH-2.0-Open")}, err: io.EOF,
 			want: record.Record{Cause: "connection-dropped", Detail: "closed after its version SSH-2.0-Open"}},
 		{name: "HTTP", rep: session.Report{Stage: session.Versions, Start: []byte("HTTP/1.1 400 Bad Request\r\nServer: x\r\n")}, err: io.EOF,
