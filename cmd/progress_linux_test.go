@@ -2,6 +2,7 @@ package cmd_test
 
 import (
 	"bytes"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -145,8 +146,23 @@ func TestProgress(t *testing.T) {
 	}
 }
 
-// While somebody is asked, the line is away.
+// While somebody is asked, the line is away, and what is to be said of others
+// waits.
 func TestProgressLeavesPrompts(t *testing.T) {
+	door, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer door.Close()
+	slammed := make(chan struct{})
+	go func() {
+		conn, err := door.Accept()
+		if err == nil {
+			<-slammed
+			conn.Write([]byte("HTTP/1.1 400 Bad Request\r\n\r\n"))
+			conn.Close()
+		}
+	}()
 	var pis []*sshtest.Pi
 	var known strings.Builder
 	for range 2 {
@@ -158,7 +174,7 @@ func TestProgressLeavesPrompts(t *testing.T) {
 	me.file(".ssh/known_hosts", known.String())
 	me.run(0, "", "pikeygen")
 	terminal := sshtest.OpenTerminal(t, 100)
-	cmd := exec.Command(filepath.Join(binaries(t), "pikeycopy"), "-j1", "pi@"+pis[0].Addr, "pi@"+pis[1].Addr)
+	cmd := exec.Command(filepath.Join(binaries(t), "pikeycopy"), "-j2", "pi@"+door.Addr().String(), "pi@"+pis[0].Addr, "pi@"+pis[1].Addr)
 	cmd.Env = append(sshtest.Env(me.home), "TERM=xterm")
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = terminal.Slave, terminal.Slave, terminal.Slave
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
@@ -170,20 +186,28 @@ func TestProgressLeavesPrompts(t *testing.T) {
 	for i, pi := range pis {
 		prompt := "\rpi@" + pi.Addr + "'s password: "
 		terminal.Sees(prompt, 1)
-		time.Sleep(600 * time.Millisecond) // time to draw in
+		if i == 0 {
+			close(slammed)
+		}
+		time.Sleep(600 * time.Millisecond) // time to draw in, and to say that it was slammed
 		if _, after, _ := strings.Cut(terminal.Seen(), prompt); after != "" {
 			t.Errorf("after prompt %d: %q", i, after)
 		}
 		terminal.Types(pi.Password + "\n")
 	}
-	if err := cmd.Wait(); err != nil {
+	if err := cmd.Wait(); cmd.ProcessState.ExitCode() != 1 {
 		t.Errorf("%v: %q", err, terminal.Seen())
 	}
-	terminal.Sees("2 of 2 done in ", 1)
-	if seen := terminal.Seen(); !strings.Contains(seen, "\rpikeycopy: 1 of 2 done [") {
-		t.Errorf("it does not come back: %q", seen)
+	terminal.Sees("3 of 3 done, 1 failed in ", 1)
+	terminal.Sees("\npi@"+door.Addr().String()+"\tfail\tnot-ssh\t", 1)
+	terminal.Sees("\npikeycopy: pi@"+door.Addr().String()+": not-ssh: ", 1)
+	for _, pi := range pis {
+		terminal.Sees("\npi@"+pi.Addr+"\tok\tlogin\t", 1)
+		if _, err := os.Stat(filepath.Join(pi.Home, ".ssh", "authorized_keys")); err != nil {
+			t.Error(err)
+		}
 	}
-	if _, err := os.Stat(filepath.Join(pis[1].Home, ".ssh", "authorized_keys")); err != nil {
-		t.Error(err)
+	if seen := terminal.Seen(); !strings.Contains(seen, "\rpikeycopy: 2 of 3 done, 1 failed") {
+		t.Errorf("it does not come back: %q", seen)
 	}
 }

@@ -189,10 +189,7 @@ func (env *Env) Print(data []byte) {
 	if env.outErr != nil {
 		return
 	}
-	if env.line.shown && env.DataOnTerminal() {
-		env.giveWay()
-	}
-	n, err := env.Stdout.Write(data)
+	n, err := env.write(env.Stdout, data)
 	if err == nil && n < len(data) {
 		err = io.ErrShortWrite
 	}
@@ -304,9 +301,8 @@ func (env *Env) say(format string, args ...any) {
 	for line := range strings.SplitSeq(strings.TrimSuffix(text, "\n"), "\n") {
 		b.WriteString(env.Name + ": " + escapeKeepingBackslash(line) + "\n")
 	}
-	env.giveWay()
 	// There is nobody left to tell when standard error fails.
-	_, _ = io.WriteString(env.Stderr, b.String())
+	_, _ = env.write(env.Stderr, []byte(b.String()))
 }
 
 // escapeKeepingBackslash keeps a pasted command pasteable: in words for people

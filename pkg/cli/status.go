@@ -13,8 +13,19 @@ import (
 // Env.mu.
 type statusLine struct {
 	shown bool
-	held  int // by whoever has the line for something else
+	held  int    // by whoever has the terminal for something else
+	kept  []kept // what is to be written when nobody has
+	bytes int    // of it
 }
+
+// A kept is a message, or data, that waits.
+type kept struct {
+	to   io.Writer
+	text []byte
+}
+
+// maxKept is how many bytes wait at most.
+const maxKept = 1 << 20
 
 // StatusWidth returns how many columns a status line may have, or 0 if there is
 // to be none: with -q, and where standard error is no terminal, or one that
@@ -60,9 +71,24 @@ func (env *Env) giveWay() {
 	}
 }
 
-// HoldStatus keeps the status line away until release is called, as while
-// somebody is asked for a secret on the same terminal.
-func (env *Env) HoldStatus() (release func()) {
+// write writes to standard output or error, and on a terminal neither behind the
+// status line nor between a prompt and its answer. The caller holds env.mu.
+func (env *Env) write(to io.Writer, text []byte) (int, error) {
+	if env.line.held > 0 && env.line.bytes < maxKept && isTerminal(to) {
+		env.line.kept = append(env.line.kept, kept{to, text})
+		env.line.bytes += len(text)
+		return len(text), nil
+	}
+	if env.line.shown && isTerminal(to) {
+		env.giveWay()
+	}
+	return to.Write(text)
+}
+
+// Hold keeps a terminal for somebody who is asked there for a secret, until
+// release is called: the status line is away, and what is said to the terminal
+// meanwhile waits.
+func (env *Env) Hold() (release func()) {
 	env.mu.Lock()
 	defer env.mu.Unlock()
 	env.giveWay()
@@ -70,13 +96,24 @@ func (env *Env) HoldStatus() (release func()) {
 	return func() {
 		env.mu.Lock()
 		defer env.mu.Unlock()
-		env.line.held--
+		if env.line.held--; env.line.held > 0 {
+			return
+		}
+		for _, k := range env.line.kept {
+			if _, err := k.to.Write(k.text); err != nil && k.to == env.Stdout && env.outErr == nil {
+				env.outErr = err
+				env.stop(err)
+			}
+		}
+		env.line.kept, env.line.bytes = nil, 0
 	}
 }
 
 // DataOnTerminal reports whether standard output is a terminal, which then is
 // most likely that of the status line.
-func (env *Env) DataOnTerminal() bool {
-	f, ok := env.Stdout.(*os.File)
+func (env *Env) DataOnTerminal() bool { return isTerminal(env.Stdout) }
+
+func isTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
 	return ok && term.IsTerminal(int(f.Fd()))
 }

@@ -302,7 +302,7 @@ func (o *Options) connector(env *cli.Env) (*connect.Connector, error) {
 		return nil, err
 	}
 	o.Connect.Home, o.Connect.Getenv = home, env.Getenv
-	o.Connect.Note, o.Connect.Trace, o.Connect.Hold = env.Notef, env.Tracef, env.HoldStatus
+	o.Connect.Note, o.Connect.Trace, o.Connect.Hold = env.Notef, env.Tracef, env.Hold
 	return connect.New(o.Connect), nil
 }
 
