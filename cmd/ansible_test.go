@@ -25,8 +25,9 @@ func TestAnsibleRole(t *testing.T) {
 	me.run(0, "", "pikeygen")
 	password := me.file("password", b.Password+"\n")
 	me.file("inventory", fmt.Sprintf("[pis]\na ansible_user=%s ansible_password=%s\nb ansible_user=%s\n[pis:vars]\nansible_host=127.0.0.1\nansible_port=%d\n"+
-		"pi_key_tools_host_key=%s\n[off]\ndead ansible_host=127.0.0.1 ansible_port=1 ansible_user=pi\nevil ansible_host='-oProxyCommand=x'\ndomain ansible_host=127.0.0.1 ansible_port=1 ansible_user='LAB\\tim'\n",
-		a.Name, a.Password, b.Name, server.Port, ssh.FingerprintSHA256(server.HostKeys[0])))
+		"pi_key_tools_host_key=%s\n[off]\ndead ansible_host=127.0.0.1 ansible_port=1 ansible_user=pi\nevil ansible_host='-oProxyCommand=x'\ndomain ansible_host=127.0.0.1 ansible_port=1 ansible_user='LAB\\tim'\n"+
+		"other ansible_user=nobody ansible_host=127.0.0.1 ansible_port=%[4]d pi_key_tools_host_key=SHA256:%[6]s\n",
+		a.Name, a.Password, b.Name, server.Port, ssh.FingerprintSHA256(server.HostKeys[0]), strings.Repeat("A", 43)))
 	playbook, err := filepath.Abs(filepath.Join(root, "scripts", "ansible", "bootstrap.yml"))
 	if err != nil {
 		t.Fatal(err)
@@ -51,6 +52,9 @@ func TestAnsibleRole(t *testing.T) {
 		if want["dead"] != "" && !strings.Contains(string(out), `"LAB\\\\tim@127.0.0.1:1"`) {
 			t.Error("no record is for a user of a domain")
 		}
+		if want["other"] != "" && !strings.Contains(string(out), `"cause": "host-key-`) {
+			t.Error("another host key than the one that is given is trusted")
+		}
 		if strings.Contains(string(out), a.Password) || strings.Contains(string(out), b.Password) {
 			t.Error("it prints a password")
 		}
@@ -65,7 +69,7 @@ func TestAnsibleRole(t *testing.T) {
 	if _, err := os.Stat(filepath.Join(a.Home, ".ssh")); !os.IsNotExist(err) {
 		t.Errorf("--check has changed something: %v", err)
 	}
-	play(2, map[string]string{"a": "changed=1 failed=0", "b": "changed=1 failed=0", "dead": "changed=0 failed=1", "evil": "failed=1"}, "--connection-password-file", password) // as -k
+	play(2, map[string]string{"a": "changed=1 failed=0", "b": "changed=1 failed=0", "dead": "changed=0 failed=1", "evil": "failed=1", "other": "failed=1"}, "--connection-password-file", password) // as -k
 	for _, user := range []*sshtest.User{a, b} {
 		if ok, stderr := sshtest.SSH(t, server.Endpoint, user.Name, filepath.Join(me.home, ".ssh", "id_ed25519")); !ok {
 			t.Errorf("it is said to log in, and ssh says: %s", stderr)
