@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"unicode/utf16"
 	"unicode/utf8"
 
@@ -535,12 +536,12 @@ type found struct {
 
 const base64Alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 
-var base64Run = regexp.MustCompile(`AAAA[A-Za-z0-9+/]*={0,2}`)
+var base64Run = pattern(`AAAA[A-Za-z0-9+/]*={0,2}`)
 
 // keysIn looks for keys in a text, in linear time.
 func keysIn(text string) []found {
 	var all []found
-	for _, at := range base64Run.FindAllStringIndex(text, -1) {
+	for _, at := range base64Run().FindAllStringIndex(text, -1) {
 		run := text[at[0]:at[1]]
 		// The type word of a key that is glued to this one begins in the
 		// alphabet of base64, and goes on with a '-' that is not in it.
@@ -726,14 +727,14 @@ func rewritten(text string, e Entry) string {
 // quotes are what people put around a line, by the first character.
 var quotes = map[string]string{`"`: `"`, "'": "'", "`": "`", "\u201c": "\u201d", "\u2018": "\u2019", "\u201e": "\u201c"}
 
-var shellEcho = regexp.MustCompile(`^(?:\$ )?(?:sudo )?(?:echo|printf '%s\\n')[ \t]+`)
+var shellEcho = pattern(`^(?:\$ )?(?:sudo )?(?:echo|printf '%s\\n')[ \t]+`)
 
 // unquote takes from a line what a mail or a shell has around it.
 func unquote(text string) string {
 	for strings.HasPrefix(text, ">") {
 		text = strings.TrimLeft(text[1:], " \t")
 	}
-	echo := shellEcho.FindString(text)
+	echo := shellEcho().FindString(text)
 	text = text[len(echo):]
 	for open, shut := range quotes {
 		inner, ok := strings.CutPrefix(text, open)
@@ -756,10 +757,16 @@ func unquote(text string) string {
 
 // isType reports whether a word is the name of a key's type that OpenSSH knows
 // or knew, whatever key follows it.
-func isType(word string) bool { return typeWord.MatchString(word) }
+func isType(word string) bool { return typeWord().MatchString(word) }
 
-var typeWord = regexp.MustCompile(`^(?:ssh-(?:rsa|dss|dsa|ed25519)|ecdsa-sha2-nistp(?:256|384|521)|rsa-sha2-(?:256|512)|` +
+var typeWord = pattern(`^(?:ssh-(?:rsa|dss|dsa|ed25519)|ecdsa-sha2-nistp(?:256|384|521)|rsa-sha2-(?:256|512)|` +
 	`sk-(?:ssh-ed25519|ecdsa-sha2-nistp256)@openssh\.com|ssh-mldsa44-ed25519@openssh\.com)$`)
+
+// pattern is compiled when it is first asked for: most runs of the programs see
+// no keys file, and start sooner.
+func pattern(text string) func() *regexp.Regexp {
+	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(text) })
+}
 
 // cutWord returns the first word, and what follows it without blanks at its
 // start.
