@@ -71,7 +71,7 @@ func (a *Agent) Close() error { return a.conn.Close() }
 // ask waits for an answer of the agent no longer than ctx lasts. An answer
 // that comes later is dropped, and those after it are still told apart.
 func ask[T any](ctx context.Context, question func() (T, error)) (T, error) {
-	v, err := soonest(ctx, 1, question)
+	v, err := await(ctx, question)
 	if err != nil && err == context.Cause(ctx) {
 		err = fmt.Errorf("the agent did not answer in time: %w", err)
 	}

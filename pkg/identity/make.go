@@ -16,7 +16,6 @@ import (
 	"math"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"unicode"
 
@@ -69,7 +68,6 @@ func (s Spec) Check() error {
 }
 
 // generate makes the private key. One of RSA takes seconds on a small machine.
-// How many is a matter of luck with primes, so each processor has a try.
 func (s Spec) generate(ctx context.Context) (crypto.Signer, error) {
 	switch s.Type {
 	case "rsa":
@@ -77,7 +75,7 @@ func (s Spec) generate(ctx context.Context) (crypto.Signer, error) {
 		if bits == 0 {
 			bits = 3072
 		}
-		return soonest(ctx, min(runtime.GOMAXPROCS(0), 4), func() (crypto.Signer, error) { return rsa.GenerateKey(rand.Reader, bits) })
+		return await(ctx, func() (crypto.Signer, error) { return rsa.GenerateKey(rand.Reader, bits) })
 	case "ecdsa":
 		curve := map[int]elliptic.Curve{0: elliptic.P256(), 256: elliptic.P256(), 384: elliptic.P384(), 521: elliptic.P521()}[s.Bits]
 		return ecdsa.GenerateKey(curve, rand.Reader)

@@ -75,7 +75,7 @@ func (p *Pair) plain(ctx context.Context, passphrase func(context.Context) ([]by
 // decrypt opens OpenSSH's own format.
 func (p *Pair) decrypt(ctx context.Context, secret []byte) ([]byte, error) {
 	secret = bytes.Clone(secret)
-	plain, err := soonest(ctx, 1, func() ([]byte, error) {
+	plain, err := await(ctx, func() ([]byte, error) {
 		defer clear(secret)
 		plain, err := sshkey.Decrypt(p.contents, secret)
 		return bytes.Clone(plain), err
@@ -91,17 +91,16 @@ func encrypt(ctx context.Context, plain, secret []byte, rounds int) ([]byte, err
 		rounds = sshkey.DefaultRounds
 	}
 	plain, secret = bytes.Clone(plain), bytes.Clone(secret)
-	return soonest(ctx, 1, func() ([]byte, error) {
+	return await(ctx, func() ([]byte, error) {
 		defer clear(plain)
 		defer clear(secret)
 		return sshkey.Encrypt(plain, secret, rounds)
 	})
 }
 
-// soonest computes the same several times at once, takes what is there first,
-// and leaves the others to themselves: they cannot be stopped. It waits no
-// longer than ctx lasts.
-func soonest[T any](ctx context.Context, times int, compute func() (T, error)) (T, error) {
+// await computes something that cannot be stopped, and leaves it to itself when
+// ctx ends first.
+func await[T any](ctx context.Context, compute func() (T, error)) (T, error) {
 	type result struct {
 		value T
 		err   error
@@ -110,13 +109,11 @@ func soonest[T any](ctx context.Context, times int, compute func() (T, error)) (
 	if err := context.Cause(ctx); err != nil {
 		return none, err
 	}
-	done := make(chan result, times)
-	for range times {
-		go func() {
-			v, err := compute()
-			done <- result{v, err}
-		}()
-	}
+	done := make(chan result, 1)
+	go func() {
+		v, err := compute()
+		done <- result{v, err}
+	}()
 	select {
 	case r := <-done:
 		return r.value, r.err
