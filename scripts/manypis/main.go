@@ -306,7 +306,7 @@ func (s *server) serve(conn net.Conn) {
 func (s *server) session(at string, channel ssh.Channel, requests <-chan *ssh.Request) {
 	defer channel.Close()
 	for r := range requests {
-		ok := r.Type == "exec" || r.Type == "env"
+		ok := r.Type == "exec" || r.Type == "env" || r.Type == "pty-req"
 		if r.WantReply {
 			_ = r.Reply(ok, nil)
 		}
