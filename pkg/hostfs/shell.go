@@ -2,14 +2,18 @@ package hostfs
 
 import "strings"
 
-// letters are the bytes that mean themselves to every shell, quoted or not.
-const letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_./:,@+"
+// letters are the bytes that mean themselves to every shell, quoted or not, and
+// quoted those that mean themselves to each between quotes of either kind.
+const (
+	letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_./:,@+"
+	quoted  = " =;()[]{}|&*?<>#"
+)
 
 // ShellCommand wraps a POSIX sh script into one command line that every login
 // shell in use (sh, bash, dash, zsh, fish, tcsh, BusyBox ash) hands to
 // /bin/sh unchanged: one line, single-quoted, with every byte that one of them
-// might touch written in octal for printf(1). The script keeps the standard
-// input. It must not hold a NUL.
+// might touch written in octal for printf(1), or so that the inner shell's double
+// quotes leave it. The script keeps the standard input. It must not hold a NUL.
 //
 // Linux takes 128 KiB for one argument, and the login shell gets the whole
 // line as one. A byte takes four at worst, so that any script of 32,000 bytes
@@ -36,8 +40,12 @@ func EncodedCommand(start, rest string) string {
 var encoded = func() (table [256]string) {
 	for i := range table {
 		switch c := byte(i); {
-		case strings.IndexByte(letters+" =", c) >= 0:
+		case strings.IndexByte(letters+quoted, c) >= 0:
 			table[i] = string([]byte{c})
+		case c == '\n': // these are many
+			table[i] = `\n`
+		case c == '"', c == '$':
+			table[i] = `\` + string([]byte{c})
 		case c == '%':
 			// Not octal: a printf may read escapes first and conversions then.
 			table[i] = "%%"

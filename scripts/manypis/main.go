@@ -324,20 +324,25 @@ func (s *server) session(at string, channel ssh.Channel, requests <-chan *ssh.Re
 }
 
 var (
-	octal = regexp.MustCompile(`\\[0-7]{3}`)
-	mark  = regexp.MustCompile(`(?m)^mark=(\S+)$`)
-	blob  = regexp.MustCompile(`AAAA[A-Za-z0-9+/=]{40,}`)
+	escaped = regexp.MustCompile(`\\([0-7]{3}|[n"$])`)
+	mark    = regexp.MustCompile(`(?m)^mark=(\S+)$`)
+	blob    = regexp.MustCompile(`AAAA[A-Za-z0-9+/=]{40,}`)
 )
 
 // command does what a shell would have done.
 func (s *server) command(at string, channel ssh.Channel, command string) {
 	// Of a script only the variables that it begins with matter.
-	if i := strings.Index(command, `\012mark=`); i >= 0 {
+	if i := strings.Index(command, `\nmark=`); i >= 0 {
 		command = command[:min(i+100, len(command))]
 	}
-	plain := strings.ReplaceAll(octal.ReplaceAllStringFunc(command, func(o string) string {
-		n, _ := strconv.ParseUint(o[1:], 8, 8)
-		return string([]byte{byte(n)})
+	plain := strings.ReplaceAll(escaped.ReplaceAllStringFunc(command, func(e string) string {
+		switch n, err := strconv.ParseUint(e[1:], 8, 8); {
+		case err == nil:
+			return string([]byte{byte(n)})
+		case e == `\n`:
+			return "\n"
+		}
+		return e[1:]
 	}), "%%", "%")
 	if m := mark.FindStringSubmatch(plain); m != nil { // pikeycopy's
 		fmt.Fprintf(channel.Stderr(), "%s\n", m[1])
