@@ -635,7 +635,8 @@ func (s *sniffer) Read(b []byte) (int, error) {
 func (s *sniffer) start() []byte {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return slices.Clone(s.head[:min(len(s.head), maxStart)])
+	n := min(len(s.head), maxStart)
+	return s.head[:n:n] // to which nothing is written any more
 }
 
 // clear returns what was read so far, once: no more is kept from then on.
@@ -643,7 +644,9 @@ func (s *sniffer) clear() []byte {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	head := s.head
-	s.head, s.keyed = slices.Clone(head[:min(len(head), maxStart)]), true
+	if s.keyed = true; len(head) > maxStart {
+		s.head = slices.Clone(head[:maxStart])
+	}
 	return head
 }
 
