@@ -302,3 +302,19 @@ func TestPasswordFileWithoutAWriter(t *testing.T) {
 		t.Errorf("%v after %v", err, time.Since(began))
 	}
 }
+
+// What a command says before it ends is heard, though it takes nothing of what
+// we say first.
+func TestProxyCommandIsHeard(t *testing.T) {
+	t.Parallel()
+	for range 20 {
+		_, rep, err := session.Login(t.Context(), session.Config{Dial: func(context.Context) (net.Conn, error) {
+			conn, err := dialCommand("sh -c 'exec <&-; echo hello'")
+			time.Sleep(10 * time.Millisecond) // so that it has ended, mostly
+			return conn, err
+		}})
+		if err == nil || string(rep.Start) != "hello\n" {
+			t.Fatalf("%q, %v", rep.Start, err)
+		}
+	}
+}

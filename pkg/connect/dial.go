@@ -14,6 +14,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -245,6 +246,8 @@ type commandConn struct {
 	stderr  head
 	told    chan struct{} // closed when no more comes on standard error
 	end     func() error  // kill, once; its error is how the command ended
+	reading atomic.Bool   // somebody has begun to
+	early   []byte        // that it said before
 }
 
 // A CommandError is a ProxyCommand that ended the connection.
@@ -258,8 +261,11 @@ func (e *CommandError) Error() string {
 	if e.Said != "" {
 		text += ": " + e.Said
 	}
-	if e.Err != nil {
+	switch {
+	case e.Err != nil:
 		text += " (" + e.Err.Error() + ")"
+	case e.Said == "":
+		text += " ended without a word"
 	}
 	return text
 }
@@ -273,6 +279,12 @@ const grace = 500 * time.Millisecond
 // Read tells, at the end, what the command said of it; and so does Write, since
 // a command that fails at once is first seen by who writes to it.
 func (c *commandConn) Read(b []byte) (int, error) {
+	c.reading.Store(true)
+	if len(c.early) > 0 {
+		n := copy(b, c.early)
+		c.early = c.early[n:]
+		return n, nil
+	}
 	n, err := c.out.Read(b)
 	if n == 0 && errors.Is(err, io.EOF) {
 		err = c.why()
@@ -283,9 +295,25 @@ func (c *commandConn) Read(b []byte) (int, error) {
 func (c *commandConn) Write(b []byte) (int, error) {
 	n, err := c.in.Write(b)
 	if errors.Is(err, syscall.EPIPE) {
+		if c.overhear() {
+			return len(b), nil
+		}
 		err = c.why()
 	}
 	return n, err
+}
+
+// overhear keeps, for Read, what a command has said that takes nothing. Whoever
+// speaks before reading would never hear it.
+func (c *commandConn) overhear() bool {
+	if c.reading.Load() || c.out.SetReadDeadline(time.Now().Add(grace)) != nil {
+		return false
+	}
+	defer c.out.SetReadDeadline(time.Time{})
+	b := make([]byte, 4096)
+	n, _ := c.out.Read(b) // nothing, or what it said last
+	c.early = b[:n]
+	return n > 0
 }
 
 // why waits for the command's last words, which come beside its end.
