@@ -1,6 +1,9 @@
 package hostfs
 
-import "strings"
+import (
+	"strings"
+	"sync"
+)
 
 // letters are the bytes that mean themselves to every shell, quoted or not, and
 // quoted those that mean themselves to each between quotes of either kind.
@@ -23,10 +26,11 @@ func ShellCommand(script string) string { return EncodedCommand(Encode(script), 
 // Encode writes a script, or a part of one, as ShellCommand does: what many
 // commands have in common need be written only once.
 func Encode(script string) string {
+	table := encoded()
 	var b strings.Builder
 	b.Grow(2*len(script) + 64)
 	for _, c := range []byte(script) {
-		b.WriteString(encoded[c])
+		b.WriteString(table[c])
 	}
 	return b.String()
 }
@@ -36,8 +40,9 @@ func EncodedCommand(start, rest string) string {
 	return `exec /bin/sh -c 'eval "$(printf "` + start + rest + `")"'`
 }
 
-// encoded is how each byte is written in a format of printf(1).
-var encoded = func() (table [256]string) {
+// encoded is how each byte is written in a format of printf(1). It is made when
+// it is first needed, since most runs reach no far shell.
+var encoded = sync.OnceValue(func() (table [256]string) {
 	for i := range table {
 		switch c := byte(i); {
 		case strings.IndexByte(letters+quoted, c) >= 0:
@@ -54,7 +59,7 @@ var encoded = func() (table [256]string) {
 		}
 	}
 	return table
-}()
+})
 
 // Compact returns a script without what is for people, comments and indents:
 // each byte of it may take four on the wire. It is for scripts without
