@@ -60,6 +60,9 @@ type jump struct {
 	retry time.Time
 
 	asking sync.Mutex // held by who asks whether the connection is alive
+
+	// Under the lock of jumps.
+	behind *jump // through which it is reached; nil if there is none, or it is not known yet
 }
 
 // jumpPeace is for how long a jump host that could not be reached is not tried
@@ -98,8 +101,8 @@ func (s *jumps) close() {
 	}
 }
 
-// waysKey is for the values of ProxyJump that a connection has followed.
-type waysKey struct{}
+// jumpKey is for the jump that a connection is made for; there is none for a target's.
+type jumpKey struct{}
 
 // dialJump goes through the last host of ProxyJump, which is itself reached
 // through those before it (ssh(1) -J).
@@ -149,13 +152,7 @@ func (c *Connector) jump(ctx context.Context, way string, mayAsk bool) (*jump, e
 	if i := strings.LastIndexByte(last, ','); i >= 0 {
 		before, last = last[:i], last[i+1:]
 	}
-	// The same way once more would lead here again.
-	ways, _ := ctx.Value(waysKey{}).([]string)
-	if slices.Contains(ways, way) {
-		return nil, &JumpError{Target: last, Err: errors.New("ProxyJump leads in a circle")}
-	}
-	ways = append(slices.Clip(ways), way)
-
+	maker, _ := ctx.Value(jumpKey{}).(*jump)
 	c.jumps.mu.Lock()
 	j := c.jumps.by[way]
 	if j == nil || j.over(time.Now()) {
@@ -163,10 +160,17 @@ func (c *Connector) jump(ctx context.Context, way string, mayAsk bool) (*jump, e
 		c.jumps.by[way] = j
 		go func() {
 			defer close(j.done)
-			c.makeJump(context.WithValue(c.jumps.life, waysKey{}, ways), j, before)
+			c.makeJump(context.WithValue(c.jumps.life, jumpKey{}, j), j, before)
 		}()
 	}
+	circle := maker != nil && j.leadsTo(maker)
+	if maker != nil && !circle {
+		maker.behind = j
+	}
 	c.jumps.mu.Unlock()
+	if circle { // they would wait for each other
+		return nil, &JumpError{Target: last, Err: errors.New("ProxyJump leads in a circle")}
+	}
 
 	if k, ok := ctx.Value(clockKey{}).(clock); ok {
 		k.pause()
@@ -178,6 +182,17 @@ func (c *Connector) jump(ctx context.Context, way string, mayAsk bool) (*jump, e
 	case <-ctx.Done():
 		return nil, context.Cause(ctx)
 	}
+}
+
+// leadsTo reports whether a jump is another one, or is reached through it. The
+// caller holds the lock of jumps.
+func (j *jump) leadsTo(other *jump) bool {
+	for ; j != nil; j = j.behind {
+		if j == other {
+			return true
+		}
+	}
+	return false
 }
 
 func (c *Connector) makeJump(ctx context.Context, j *jump, before string) {

@@ -139,6 +139,26 @@ func TestJumpThatEnds(t *testing.T) {
 	}
 }
 
+// Targets that are each other's jump hosts do not wait for one another, whichever
+// is begun first.
+func TestJumpThroughEachOther(t *testing.T) {
+	t.Parallel()
+	s := newSide(t)
+	s.config("Host t0\nHostName 192.0.2.1\nProxyJump t1", "Host t1\nHostName 192.0.2.2\nProxyJump t2", "Host t2\nHostName 192.0.2.3\nProxyJump t0")
+	for range 8 {
+		c := s.connector(Options{})
+		late := time.AfterFunc(20*time.Second, c.jumps.end)
+		for i, err := range s.loginAll(c, 3, Plan{}) {
+			if err == nil || !strings.Contains(err.Error(), "ProxyJump leads in a circle") {
+				t.Errorf("t%d: %v", i, err)
+			}
+		}
+		if c.Close(); !late.Stop() {
+			t.Fatal("it did not end by itself")
+		}
+	}
+}
+
 // The password of a jump host is asked for once a connection, and never taken from what was
 // given for the targets.
 func TestJumpWithPassword(t *testing.T) {
