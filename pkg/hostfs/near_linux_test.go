@@ -102,6 +102,11 @@ func TestSteadyJudges(t *testing.T) {
 					}
 					want, werr := strictmodes.Judge(t.Context(), fsys, who, files, strictmodes.OpenSSH)
 					got, err := strictmodes.Judge(t.Context(), steady, who, files, strictmodes.OpenSSH)
+					for _, findings := range [][]strictmodes.Finding{got, want} {
+						for i := range findings {
+							findings[i].Stat.Nlink = 0 // of /tmp, in which others make folders
+						}
+					}
 					if !slices.Equal(got, want) || fmt.Sprint(err) != fmt.Sprint(werr) {
 						t.Errorf("%s, %q: %+v, %v; want %+v, %v", name, files, got, err, want, werr)
 					}
