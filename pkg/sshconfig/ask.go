@@ -80,7 +80,7 @@ func parseAnswer(output []byte) (map[string]value, error) {
 	values := make(map[string]value)
 	for line := range bytes.Lines(output) {
 		name, text, _ := strings.Cut(strings.TrimRight(string(line), "\r\n"), " ")
-		k := keywords[lower(name)]
+		k := keywords()[lower(name)]
 		if k == nil || !k.decides {
 			continue
 		}

@@ -63,7 +63,7 @@ func (e *evaluation) setFirst(name string, args []string, at string) {
 		return
 	}
 	e.values[name] = value{args, []string{at}}
-	if e.r.Trace != nil && keywords[name].decides {
+	if e.r.Trace != nil && keywords()[name].decides {
 		e.r.Trace("%s: %s %s (%s)", e.alias, name, strings.Join(args, " "), at)
 	}
 }

@@ -52,7 +52,7 @@ func (e *evaluation) result() (*Host, error) {
 		h.PreferredAuthentications = strings.Split(methods, ",")
 	}
 	for name, v := range e.values {
-		if at := v.place(0); at != "" && keywords[name].decides {
+		if at := v.place(0); at != "" && keywords()[name].decides {
 			h.Sources[name] = at
 		}
 	}

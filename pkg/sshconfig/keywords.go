@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"pi-key-tools/pkg/confline"
 )
@@ -73,7 +74,7 @@ func oneOf(words string) map[string]string {
 // 9.2 to 10.x, and the patches of Debian, Red Hat and Apple. It is kept
 // wider than one version, so that a file which the ssh at hand takes is never
 // refused here.
-var keywords = func() map[string]*keyword {
+var keywords = sync.OnceValue(func() map[string]*keyword {
 	m := make(map[string]*keyword)
 	add := func(k keyword, names string) {
 		for name := range strings.FieldsSeq(names) {
@@ -149,10 +150,10 @@ var keywords = func() map[string]*keyword {
 		m[old] = m[current]
 	}
 	return m
-}()
+})
 
 // sure are values, of the keywords that take anything, which every ssh takes.
-var sure = func() map[string]*regexp.Regexp {
+var sure = sync.OnceValue(func() map[string]*regexp.Regexp {
 	m := make(map[string]*regexp.Regexp)
 	for names, value := range map[string]string{
 		"sendenv":        `[^\s="'\\]+(\s+[^\s="'\\]+)*`,
@@ -170,7 +171,7 @@ var sure = func() map[string]*regexp.Regexp {
 		}
 	}
 	return m
-}()
+})
 
 // doubtful reports whether some ssh may refuse the line for what is not looked
 // at here.
@@ -179,7 +180,7 @@ func (d *directive) doubtful(rest string) bool {
 	if k.kind != takesAnything || k.decides || k.ignored {
 		return k.newer
 	}
-	value, ok := sure[k.name]
+	value, ok := sure()[k.name]
 	return !ok || !value.MatchString(rest)
 }
 

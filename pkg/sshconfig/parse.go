@@ -76,7 +76,7 @@ func parseLine(line, at string) *directive {
 	if !more || rest == "" {
 		return d.refuse("no argument after keyword %q", d.word)
 	}
-	d.keyword = keywords[d.word]
+	d.keyword = keywords()[d.word]
 	args, ok := confline.Split(rest)
 	if !ok {
 		return d.refuse("invalid quotes")

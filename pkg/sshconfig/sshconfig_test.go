@@ -393,12 +393,12 @@ func TestCheckOption(t *testing.T) {
 		}
 	}
 	for name := range harmless {
-		if k := keywords[name]; k == nil || k.decides {
+		if k := keywords()[name]; k == nil || k.decides {
 			t.Errorf("harmless %q is no keyword that is passed by", name)
 		}
 	}
 	for name := range overlooked {
-		if k := keywords[name]; k == nil || k.decides || harmless[name] != "" {
+		if k := keywords()[name]; k == nil || k.decides || harmless[name] != "" {
 			t.Errorf("overlooked %q is no keyword that is passed by", name)
 		}
 	}
