@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -101,6 +102,32 @@ func TestRotate(t *testing.T) {
 		if status != 0 || what != "ok key-absent" {
 			t.Errorf("status %d, %s: %s\n%s%s", status, to, what, records, stderr)
 		}
+	}
+}
+
+// After ^C, which everybody at the terminal gets, the records of what was done
+// still come out.
+func TestRotateInterrupted(t *testing.T) {
+	sshtest.Need(t, "bash")
+	if signal.Ignored(os.Interrupt) {
+		t.Skip("SIGINT is ignored here, and so it is by every program that is started")
+	}
+	pi := sshtest.StartPi(t, sshtest.PiConfig{})
+	me := newTraveller(t, pi.Endpoint)
+	old, new := filepath.Join(me.home, "old"), filepath.Join(me.home, "new")
+	public, _ := me.run(0, "", "pikeygen", "-f", old)
+	me.run(0, "", "pikeygen", "-f", new)
+	must(t, os.MkdirAll(filepath.Join(pi.Home, ".ssh"), 0o700))
+	must(t, os.WriteFile(filepath.Join(pi.Home, ".ssh", "authorized_keys"), []byte(public), 0o600))
+	bin := t.TempDir()
+	must(t, os.WriteFile(filepath.Join(bin, "pikeycopy"), fmt.Appendf(nil, `#!/bin/bash
+echo >>%[1]s/count
+if [ "$(wc -l <%[1]s/count)" -eq 2 ]; then trap : INT; kill -INT 0; sleep 0.3; fi
+exec %[2]s/pikeycopy "$@"
+`, bin, binaries(t)), 0o755))
+	status, records, stderr := me.rotate(bin, old, new, "pi@"+pi.Addr)
+	if status != 130 || !strings.Contains(records, "\tdone\tkey-added\t") || last(records)["pi@"+pi.Addr] != "ok login" {
+		t.Errorf("status %d\n%s%s", status, records, stderr)
 	}
 }
 
