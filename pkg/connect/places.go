@@ -216,13 +216,16 @@ func (h *Host) arrive(ctx context.Context) error {
 	if h.seat != nil {
 		return nil
 	}
-	// Behind another way the same name may be another machine.
-	seat, err := h.c.places.take(ctx, h.Config.HostName+" "+h.Config.ProxyJump+h.Config.ProxyCommand, h.c.opt.Timeout)
+	seat, err := h.c.places.take(ctx, h.Config.HostName+" "+h.way(), h.c.opt.Timeout)
 	if err == nil {
 		h.seat = seat
 	}
 	return err
 }
+
+// way is what leads to the host; "" if it is dialled directly. Behind another
+// one the same name may be another machine.
+func (h *Host) way() string { return h.Config.ProxyJump + h.Config.ProxyCommand }
 
 // depart gives the place back.
 func (h *Host) depart() {

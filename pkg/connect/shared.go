@@ -26,8 +26,8 @@ type shown struct {
 	target, user string
 	address      string // where it was dialled, or its name behind a proxy
 	port         int
-	byName       bool
-	copied, same bool // has been said, and what is more of it is the same news
+	way          string // through what proxy; "" if directly
+	copied, same bool   // has been said, and what is more of it is the same news
 }
 
 const cloned = "if they are two machines with a copied card, on one of them: sudo rm /etc/ssh/ssh_host_*_key* && sudo ssh-keygen -A && sudo systemctl restart ssh"
@@ -38,8 +38,8 @@ func (m *machines) meet(h *Host, rep *session.Report) {
 		return
 	}
 	now := shown{target: strings.Clone(h.Target), user: h.Config.User}
-	if h.Config.ProxyJump != "" || h.Config.ProxyCommand != "" {
-		now.address, now.port, now.byName = h.Config.HostName, h.Config.Port, true // the other is of this end
+	if now.way = h.way(); now.way != "" {
+		now.address, now.port = h.Config.HostName, h.Config.Port // the other is of this end
 	} else if ip, port, err := net.SplitHostPort(rep.Remote.String()); err == nil {
 		now.address = ip
 		now.port, _ = strconv.Atoi(port)
@@ -55,7 +55,7 @@ func (m *machines) meet(h *Host, rep *session.Report) {
 		m.seen[[16]byte(sum[:])] = &now
 		return
 	}
-	if first.byName != now.byName || first.target == now.target {
+	if (first.way == "") != (now.way == "") || first.target == now.target {
 		return
 	}
 	elsewhere := first.where() != now.where()
@@ -64,7 +64,7 @@ func (m *machines) meet(h *Host, rep *session.Report) {
 		first.copied = true
 		h.c.opt.Note(now.target, "host-key-shared: %s is the host key of %s too, at %s and not %s\nhint: %s",
 			ssh.FingerprintSHA256(rep.HostKey), first.target, first.where(), now.where(), cloned)
-	case !elsewhere && !first.same && first.port == now.port && first.user == now.user:
+	case !elsewhere && !first.same && first.way == now.way && first.port == now.port && first.user == now.user:
 		first.same = true
 		h.c.opt.Note(now.target, "it is %s too, by its host key, address and user", first.target)
 	}

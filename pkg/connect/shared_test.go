@@ -43,9 +43,11 @@ func TestMachines(t *testing.T) {
 		{"two ports of one machine", []seen{{"a", "10.0.0.1:22", 1, ""}, {"b", "10.0.0.1:2222", 1, ""}}, ""},
 		{"the same target again", []seen{{"a", "10.0.0.1:22", 1, ""}, {"a", "10.0.0.2:22", 1, ""}}, ""},
 		{"forwarded to this machine", []seen{{"a", "127.0.0.1:2201", 1, ""}, {"b", "127.0.0.1:2202", 1, ""}}, "b: " + shared},
-		{"behind one jump host", []seen{{"a", "0.0.0.0:0", 1, "j"}, {"b", "0.0.0.0:0", 1, "j"}}, "b: " + shared},
+		{"behind one jump host", []seen{{"a", "10.0.0.1:22", 1, "j"}, {"b", "10.0.0.2:22", 1, "j"}}, "b: " + shared},
+		{"two names behind one jump host", []seen{{"a", "10.0.0.1:22", 1, "j"}, {"b", "10.0.0.1:22", 1, "j"}}, "b: " + too},
+		{"an address behind either of two jump hosts", []seen{{"a", "10.0.0.1:22", 1, "j"}, {"b", "10.0.0.1:22", 1, "k"}}, ""},
 		{"three of one card", []seen{{"a", "10.0.0.1:22", 1, ""}, {"b", "10.0.0.2:22", 1, ""}, {"c", "10.0.0.3:22", 1, ""}}, "b: " + shared},
-		{"once by a name behind a jump host", []seen{{"a", "10.0.0.1:22", 1, ""}, {"b", "0.0.0.0:0", 1, "j"}}, ""},
+		{"once by a name behind a jump host", []seen{{"a", "10.0.0.1:22", 1, ""}, {"b", "10.0.0.2:22", 1, "j"}}, ""},
 		{"never connected", []seen{{"a", "", 1, ""}, {"b", "10.0.0.2:22", 1, ""}}, ""},
 	} {
 		var notes []string
@@ -61,11 +63,12 @@ func TestMachines(t *testing.T) {
 				}
 				rep.Remote = address
 			}
+			name, _, _ := strings.Cut(s.address, ":")
 			user, _, _ := strings.Cut(s.target, "@")
 			if user == s.target {
 				user = "pi"
 			}
-			c.machines.meet(&Host{c: c, Target: s.target, Config: &sshconfig.Host{User: user, HostName: s.target + ".example", Port: 22, ProxyJump: s.jump}}, rep)
+			c.machines.meet(&Host{c: c, Target: s.target, Config: &sshconfig.Host{User: user, HostName: name, Port: 22, ProxyJump: s.jump}}, rep)
 		}
 		if tt.want == "" && len(notes) > 0 || tt.want != "" && (len(notes) != 1 || !strings.HasPrefix(notes[0], tt.want)) {
 			t.Errorf("%s: %q, want %q", tt.name, notes, tt.want)
