@@ -279,7 +279,7 @@ func (h *Host) Keys(ctx context.Context, extra ...string) Keys {
 		}
 		c := Candidate{Key: session.Key{Public: p.Offered, Name: path, Signer: h.fileSigner(p)}, Pair: p, Faults: p.Faults}
 		if strings.HasSuffix(path, ".pub") && i >= len(extra) {
-			c.Pair, c.Signer = nil, publicNamed(path)
+			c.Pair, c.Faults, c.Signer = nil, nil, publicNamed(path) // whatever the private half is like
 		}
 		if i := slices.IndexFunc(files, func(f Candidate) bool { return f.Public.Equal(p.Offered) }); i >= 0 {
 			if !files[i].HasPrivate() { // a copy of the public half was found first

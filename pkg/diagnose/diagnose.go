@@ -340,18 +340,6 @@ func hindered(keys connect.Keys, asked []session.Offer) (faults []identity.Fault
 	return faults
 }
 
-// in there, and cannot sign with it.
-func mismatched(keys connect.Keys, asked []session.Offer) (faults []identity.Fault) {
-	for _, o := range asked {
-		c, _ := keys.Find(o.Key.Public)
-		i := slices.IndexFunc(c.Faults, func(f identity.Fault) bool { return f.Cause == "key-pair-mismatch" && !c.Pair.IgnoredBySSH(f) })
-		if i >= 0 {
-			faults = append(faults, c.Faults[i])
-		}
-	}
-	return faults
-}
-
 // tooManyTries is the case of a server that hung up before all was tried.
 func tooManyTries(host *connect.Host, keys connect.Keys, rep *session.Report) record.Record {
 	key := "KEY"

@@ -39,7 +39,9 @@ func connector(t *testing.T, opt connect.Options) *connect.Connector {
 	if opt.Getenv == nil {
 		opt.Getenv = func(string) string { return "" }
 	}
-	opt.Timeout = 20 * time.Second
+	if opt.Timeout == 0 {
+		opt.Timeout = 20 * time.Second
+	}
 	opt.Note = func(string, string, ...any) {}
 	opt.Trace = func(int, string, string, ...any) {}
 	c := connect.New(opt)
@@ -437,6 +439,25 @@ func TestEnds(t *testing.T) {
 	}
 }
 
+// IdentityFile may name the public half of a pair of which ssh could not read the
+// private one, which then does not matter.
+func TestPublicHalfNamed(t *testing.T) {
+	t.Parallel()
+	key := sshtest.NewKey(t, t.TempDir(), "ed25519")
+	if err := os.Chmod(key.File, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	host := resolve(t, connector(t, connect.Options{Options: []string{"IdentityFile=" + key.File + ".pub"}}), "pi@pi.local")
+	keys := host.Keys(t.Context())
+	rep := session.Report{Stage: session.Auth, ServerVersion: "SSH-2.0-OpenSSH_9.2p1", Methods: []string{"publickey"}}
+	for _, k := range keys.Offers() {
+		rep.Offers = append(rep.Offers, session.Offer{Key: k, Answer: session.Refused})
+	}
+	if r := Login(t.Context(), host, keys, &rep, at(rep, session.ErrDenied)); len(rep.Offers) != 1 || r.Cause != "key-refused" {
+		t.Errorf("%d offers, %+v", len(rep.Offers), r)
+	}
+}
+
 // What happens at a jump host is told of the jump host, and its way on is for
 // it alone.
 func TestJumpHosts(t *testing.T) {
@@ -468,7 +489,7 @@ func TestJumpHosts(t *testing.T) {
 		put(t, known, tt.known)
 		timeout := 10 * time.Second
 		if tt.name == "silent" {
-			timeout = 200 * time.Millisecond
+			timeout = time.Second // which a busy machine has done with connecting
 		}
 		c := connector(t, connect.Options{ConfigFile: config, Home: home, Jump: tt.jump, Timeout: timeout})
 		host := resolve(t, c, "pi@pi.local")
