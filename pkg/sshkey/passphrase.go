@@ -45,7 +45,8 @@ func Decrypt(data, passphrase []byte) ([]byte, error) {
 		return nil, err
 	}
 	defer clear(private)
-	if w := (&wire{rest: private}); w.uint32() != w.uint32() {
+	w := &wire{rest: private}
+	if first, second := w.uint32(), w.uint32(); first != second {
 		return nil, ErrPassphraseWrong
 	}
 	_, size, err := checkPrivate(private, e.Public)
