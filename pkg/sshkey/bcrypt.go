@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"sync"
 
+	//lint:ignore SA1019 bcrypt_pbkdf is made of it, and OpenSSH's private files of that
 	"golang.org/x/crypto/blowfish"
 )
 
