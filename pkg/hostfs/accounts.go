@@ -161,18 +161,6 @@ func (a *accounts) filled(i int, room []int) strictmodes.Account {
 	return strictmodes.Account{Name: u.name, UID: u.uid, Home: u.home, Groups: groups}
 }
 
-// as returns the first account with this uid, as far as it alone says, or
-// nothing but the uid.
-func (a *accounts) as(uid int) strictmodes.Account {
-	for _, u := range a.users {
-		if u.uid == uid {
-			u = a.users[a.named[u.name]]
-			return strictmodes.Account{Name: u.name, UID: u.uid, Home: u.home}
-		}
-	}
-	return strictmodes.Account{UID: uid}
-}
-
 // sensible returns the accounts that can log in, as Machine.Accounts has it.
 func (a *accounts) sensible() []strictmodes.Account {
 	list := make([]strictmodes.Account, 0, len(a.users))

@@ -121,6 +121,18 @@ func (c *Card) Account(context.Context) (strictmodes.Account, error) {
 	return who, nil
 }
 
+// as returns the first account with this uid, as far as it alone says, or
+// nothing but the uid.
+func (a *accounts) as(uid int) strictmodes.Account {
+	for _, u := range a.users {
+		if u.uid == uid {
+			u = a.users[a.named[u.name]]
+			return strictmodes.Account{Name: u.name, UID: u.uid, Home: u.home}
+		}
+	}
+	return strictmodes.Account{UID: uid}
+}
+
 // Lookup is Machine's, by the passwd(5) and group(5) of the card.
 func (c *Card) Lookup(_ context.Context, name string) (strictmodes.Account, error) {
 	return c.accounts.lookup(name)
