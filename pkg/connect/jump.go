@@ -69,15 +69,15 @@ type jump struct {
 // again. One that lets us not in is tried no more.
 const jumpPeace = 5 * time.Second
 
-// over reports whether another attempt may be made.
-func (j *jump) over(now time.Time) bool {
+// over reports whether another attempt may be made, which may ask or not.
+func (j *jump) over(now time.Time, mayAsk bool) bool {
 	select {
 	case <-j.done:
 	default:
 		return false
 	}
 	if j.err != nil {
-		return !j.retry.IsZero() && now.After(j.retry)
+		return mayAsk && !j.mayAsk || !j.retry.IsZero() && now.After(j.retry)
 	}
 	select {
 	case <-j.ended:
@@ -121,7 +121,7 @@ func (h *Host) dialJump(ctx context.Context, j *jump) (net.Conn, error) {
 			// open a channel before it tells those who wait for the end.
 			j.client.Close()
 			<-j.ended
-			if j, err = h.c.jump(ctx, h.Config.ProxyJump, j.mayAsk); err != nil {
+			if j, err = h.c.jump(ctx, h.Config.ProxyJump, false); err != nil {
 				return nil, err
 			}
 			continue
@@ -155,7 +155,10 @@ func (c *Connector) jump(ctx context.Context, way string, mayAsk bool) (*jump, e
 	maker, _ := ctx.Value(jumpKey{}).(*jump)
 	c.jumps.mu.Lock()
 	j := c.jumps.by[way]
-	if j == nil || j.over(time.Now()) {
+	if j != nil {
+		mayAsk = mayAsk || j.mayAsk // as it was for the one before
+	}
+	if j == nil || j.over(time.Now(), mayAsk) {
 		j = &jump{target: last, mayAsk: mayAsk, done: make(chan struct{}), ended: make(chan struct{})}
 		c.jumps.by[way] = j
 		go func() {
