@@ -197,12 +197,21 @@ func (c *Connector) Deadline(ctx context.Context) (context.Context, func()) {
 type clockKey struct{}
 type clock struct{ pause, resume func() }
 
+// stopClock has the target's clock stand still until resume is called.
+func stopClock(ctx context.Context) (resume func()) {
+	k, ok := ctx.Value(clockKey{}).(clock)
+	if !ok {
+		return func() {}
+	}
+	k.pause()
+	return k.resume
+}
+
 // ask gets a secret, with the target's clock stopped where a person is asked. A
 // file may be a pipe that nobody writes to.
 func ask(ctx context.Context, from *secret.Source, prompt string) ([]byte, error) {
-	if k, ok := ctx.Value(clockKey{}).(clock); ok && from.File == "" {
-		k.pause()
-		defer k.resume()
+	if from.File == "" {
+		defer stopClock(ctx)()
 	}
 	return from.Get(ctx, prompt)
 }
@@ -445,10 +454,7 @@ func newPairState(p *identity.Pair, err error) *pairState {
 // wait takes the turn. The target's clock stands still meanwhile: somebody is
 // being asked for the passphrase that this target needs too.
 func (s *pairState) wait(ctx context.Context) error {
-	if k, ok := ctx.Value(clockKey{}).(clock); ok {
-		k.pause()
-		defer k.resume()
-	}
+	defer stopClock(ctx)()
 	select {
 	case s.turn <- struct{}{}:
 		return nil

@@ -175,10 +175,7 @@ func (c *Connector) jump(ctx context.Context, way string, mayAsk bool) (*jump, e
 		return nil, &JumpError{Target: last, Err: errors.New("ProxyJump leads in a circle")}
 	}
 
-	if k, ok := ctx.Value(clockKey{}).(clock); ok {
-		k.pause()
-		defer k.resume()
-	}
+	defer stopClock(ctx)()
 	select {
 	case <-j.done:
 		return j, j.err
@@ -221,7 +218,7 @@ func (c *Connector) makeJump(ctx context.Context, j *jump, before string) {
 		}
 		return
 	}
-	ctx.Value(clockKey{}).(clock).pause() // from here on it has all the time of the run
+	stopClock(ctx) // from here on it has all the time of the run
 	j.client = client
 	j.failed = func() error { return &JumpError{host.Target, host, rep, keys, ErrJumpEnded} }
 	go func() {

@@ -65,10 +65,7 @@ func (p *places) take(ctx context.Context, address string, patience time.Duratio
 		<-s.at.room
 	default:
 	}
-	if k, ok := ctx.Value(clockKey{}).(clock); ok {
-		k.pause()
-		defer k.resume()
-	}
+	defer stopClock(ctx)()
 	select {
 	case s.at.room <- struct{}{}:
 	case <-ctx.Done():

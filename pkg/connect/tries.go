@@ -63,10 +63,7 @@ type tries struct {
 // begin waits until the password may be sent to one more target. The target's
 // clock stands still meanwhile. Unless there is an error, end must follow.
 func (t *tries) begin(ctx context.Context) error {
-	if k, ok := ctx.Value(clockKey{}).(clock); ok {
-		k.pause()
-		defer k.resume()
-	}
+	defer stopClock(ctx)()
 	for {
 		settled, err := t.enter()
 		if settled == nil {

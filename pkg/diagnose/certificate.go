@@ -25,6 +25,15 @@ func Certificate(key session.Key, cert sshkey.Certificate, now time.Time) (r rec
 	return identity.CertificateFault(key.Public, cert, key.Name, now)
 }
 
+// ends says when a certificate is over, if the key is one and that has an end.
+func ends(key sshkey.Public) (when string, ok bool) {
+	cert, certified, err := key.Certificate()
+	if err != nil || !certified || cert.Before == sshkey.Forever {
+		return "", false
+	}
+	return date(cert.Before), true
+}
+
 // NoCertificates is the case of a server that knows none.
 func NoCertificates(host *connect.Host, rep *session.Report) (record.Record, bool) {
 	if !strictmodes.ServerOf(rep.ServerVersion).IsDropbear() {

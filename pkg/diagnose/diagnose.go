@@ -128,8 +128,8 @@ func success(rep *session.Report) record.Record {
 		return failure("more-needed", key.Public.Fingerprint(), "", "the key logs in only together with the password")
 	}
 	until := ""
-	if cert, certified, err := key.Public.Certificate(); certified && err == nil && cert.Before != sshkey.Forever {
-		until = " valid until " + date(cert.Before)
+	if when, ok := ends(key.Public); ok {
+		until = " valid until " + when
 	}
 	return record.Record{Verdict: record.OK, Cause: "login", Subject: key.Public.Fingerprint(),
 		Detail: fmt.Sprintf("%s %s%s, %s", key.Public.Name(), key.Name, until, strings.TrimPrefix(rep.ServerVersion, "SSH-2.0-"))}

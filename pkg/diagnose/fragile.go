@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"slices"
 
-	"golang.org/x/crypto/ssh"
-
 	"pi-key-tools/pkg/authorizedkeys"
 	"pi-key-tools/pkg/connect"
 	"pi-key-tools/pkg/hostfs"
@@ -20,9 +18,8 @@ import (
 func Fragile(ctx context.Context, s Session, host *connect.Host, rep *session.Report) (notes []string) {
 	note := func(format string, args ...any) { notes = append(notes, fmt.Sprintf(format, args...)) }
 	key, _ := rep.LoginKey()
-	public, _ := ssh.ParsePublicKey(key.Public.Blob) // nil for a type that is not known
-	if cert, ok := public.(*ssh.Certificate); ok && cert.ValidBefore != ssh.CertTimeInfinity {
-		note("the certificate is over on %s", date(cert.ValidBefore))
+	if when, ok := ends(key.Public); ok {
+		note("the certificate is over on %s", when)
 	}
 	in := &inside{host: host, rep: rep, here: true, keys: []sshkey.Public{key.Public.Plain()}, server: strictmodes.ServerOf(rep.ServerVersion)}
 	in.fsys = hostfs.Far(s.Run)
