@@ -21,10 +21,14 @@ func TestCompletions(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(home, ".ssh", "config"), []byte("Host kitchen *.lab shed\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	offered := func(program, current string) []string {
-		script := `source "$1"; COMP_WORDS=("$2" "$3"); COMP_CWORD=1; _pi_key_tools "$2"; printf '%s\n' "${COMPREPLY[@]}"`
+	if err := os.WriteFile(filepath.Join(home, "ca"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	offered := func(program string, words ...string) []string {
+		script := `source "$1"; shift; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); cd "$HOME"; _pi_key_tools "$1"; printf '%s\n' "${COMPREPLY[@]}"`
 		path := filepath.Join(root, "completions", "pi-key-tools.bash")
-		out, err := sshtest.Command(t, home, "bash", "-c", script, "bash", path, filepath.Join(binaries(t), program), current).Output()
+		args := append([]string{"-c", script, "bash", path, filepath.Join(binaries(t), program)}, words...)
+		out, err := sshtest.Command(t, home, "bash", args...).Output()
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -38,7 +42,14 @@ func TestCompletions(t *testing.T) {
 			t.Errorf("%s: bash offers %q, -h lists %q", program, got, want)
 		}
 	}
-	if got, want := offered("pikeycheck", ""), []string{"kitchen", "shed"}; !slices.Equal(got, want) {
-		t.Errorf("hosts %q, want %q", got, want)
+	hosts, files := []string{"kitchen", "shed"}, []string{"ca"}
+	for words, want := range map[string][]string{
+		"pikeycheck ": hosts, "pikeycopy -f ": hosts, "pikeycopy -p ": nil, "pikeycopy -i c": files,
+		"pikeygen -l c": files, "pikeygen -s c": files, "pikeygen -p -": offered("pikeygen", "-"), "pikeygen -a c": nil,
+	} {
+		w := strings.Split(words, " ")
+		if got := offered(w[0], w[1:]...); !slices.Equal(got, want) && len(got)+len(want) > 0 {
+			t.Errorf("%q: bash offers %q, want %q", words, got, want)
+		}
 	}
 }

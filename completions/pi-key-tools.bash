@@ -6,6 +6,11 @@
 _pi_key_tools() {
 	local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]}
 	COMPREPLY=()
+	case ${1##*/}:$previous in # a letter that is another option elsewhere
+	pikeygen:-[lp] | pikeycopy:-f) previous= ;;
+	pikeygen:-s) previous=--sign ;;
+	pikeygen:-a) previous=--rounds ;;
+	esac
 	case $previous in
 	-F | --config | -f | --file | -i | --identity | --sign | --hosts | --log | --password-file | --passwords | --passphrase-file | --new-passphrase-file | --root | --undo)
 		compopt -o filenames 2>/dev/null
