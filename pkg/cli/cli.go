@@ -54,8 +54,11 @@ type Env struct {
 // System returns the Env of this process. A standard output that was closed
 // (>&-) is no error: Go's runtime has put /dev/null in its place before main,
 // opened just as Python's and Node's "discard the output" opens it, so that
-// the one cannot be told from the other.
+// the one cannot be told from the other. Other open files that the process was
+// started with, such as that of --password-file /dev/fd/3, are from then on not
+// handed to the programs that it starts.
 func System(name string) *Env {
+	keepFiles()
 	return &Env{
 		Name: name, Args: os.Args[1:],
 		Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr,

@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -34,6 +35,14 @@ var commands = map[string]func(context.Context, *Env) error{
 		<-ctx.Done()
 		env.Print([]byte("finished\n"))
 		return nil
+	},
+	// reads the file that it was given, after a child has had its turn
+	"heir": func(_ context.Context, env *Env) error {
+		child := exec.Command("sh", "-c", "cat <&3")
+		stolen, _ := child.Output()
+		data, err := os.ReadFile("/dev/fd/3")
+		env.Print(fmt.Appendf(nil, "child %q, parent %q\n", stolen, data))
+		return err
 	},
 	// does not listen
 	"stubborn": func(ctx context.Context, env *Env) error {
@@ -222,5 +231,34 @@ func TestFullDevice(t *testing.T) {
 	err = cmd.Run()
 	if cmd.ProcessState.ExitCode() != 2 || !strings.Contains(stderr.String(), "no space left on device") {
 		t.Errorf("%v: %s", err, stderr.String())
+	}
+}
+
+// What --password-file /dev/fd/3 reads, no child can: a pipe, which it would be
+// lost from, and a file.
+func TestInheritedFiles(t *testing.T) {
+	secret := filepath.Join(t.TempDir(), "secret")
+	if err := os.WriteFile(secret, []byte("hunter2"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	file, err := os.Open(secret)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	io.WriteString(w, "hunter2")
+	w.Close()
+	for _, f := range []*os.File{file, r} {
+		cmd := exec.CommandContext(t.Context(), os.Args[0])
+		cmd.Env = append(os.Environ(), "CLI_TEST_COMMAND=heir")
+		cmd.ExtraFiles = []*os.File{f}
+		if out, err := cmd.Output(); err != nil || string(out) != "child \"\", parent \"hunter2\"\n" {
+			t.Errorf("%s: %s, %v", f.Name(), out, err)
+		}
 	}
 }
