@@ -169,6 +169,8 @@ func (c *command) check(fs *pflag.FlagSet, mode string) error {
 		return cli.Usagef("--new-passphrase-file names no file")
 	case fs.Changed("rounds") && c.spec.Rounds < 1:
 		return cli.Usagef("-a takes the number of rounds, 1 or more")
+	case fs.Changed("validity") && c.says.Validity == "":
+		return cli.Usagef("-V names no interval") // of an unset variable: forever it is not
 	case mode == "change-passphrase" && c.file == "":
 		return cli.Usagef("-p needs -f FILE")
 	case fs.Changed("bits") && !fs.Changed("type"):

@@ -96,6 +96,11 @@ func (c *command) certify(authority ssh.Signer, s subject) error {
 		defer func() { cert.Serial++ }()
 	}
 	if authority == nil {
+		if s.file != "" {
+			if err := identity.Renews(s.file, s.key); err != nil {
+				return err
+			}
+		}
 		c.Emit(record.Record{Verdict: record.Todo, Cause: "cert-made", Subject: s.key.Fingerprint(), Detail: strings.TrimSpace(s.file + " " + words)})
 		return nil
 	}

@@ -215,6 +215,7 @@ func TestSignAgain(t *testing.T) {
 	} {
 		write(t, place, content)
 		pikeygen(dir, "", sign...).check(t, 2, what)
+		pikeygen(dir, "", append([]string{"--dry-run"}, sign...)...).check(t, 2, what)
 		if read(t, place) != content {
 			t.Errorf("%s: it was written over", what)
 		}
@@ -266,12 +267,13 @@ func TestSignUsage(t *testing.T) {
 		if err := os.Chmod(ca, 0o644); err != nil {
 			t.Fatal(err)
 		}
-		pikeygen(dir, "", "-s", ca, "-I", "id", "-n", "pi", "-V", "+1w", key).check(t, 2, "key-mode", "hint: pikeyfix")
+		pikeygen(dir, "", "-s", ca, "-I", "id", "-n", "pi", "-V", "+1w", key).check(t, 2, "key-mode", "hint: chmod go= "+ca)
 		os.Chmod(ca, 0o600)
 	}
 	if tree(t, dir) != before {
 		t.Error("something was written")
 	}
+	pikeygen(dir, "", "-s", ca, "-I", "id", "-n", "pi", "-V", "", key).check(t, 2, "-V names no interval")
 	if r := pikeygen(dir, "", "-s", ca, "-I", "id", "-n", "pi", key); r.status != 0 || !strings.Contains(r.stderr, "forever; -V +52w ends it") {
 		t.Errorf("no note that it never ends: %+v", r)
 	}

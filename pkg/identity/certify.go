@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"io/fs"
 	"math"
 	"net/netip"
 	"slices"
@@ -293,18 +294,35 @@ func WriteCertificate(path string, cert sshkey.Public) error {
 		if old == nil {
 			return line, nil
 		}
-		keys, err := sshkey.ReadPublic(old)
-		switch {
-		case err != nil || len(keys) != 1:
-			return nil, fmt.Errorf("%s is there, holds something else than one certificate, and stays", path)
-		case !sshkey.IsCertificate(keys[0].Type) || !keys[0].Plain().Equal(cert.Plain()):
-			return nil, fmt.Errorf("%s is there, is no certificate of this key, and stays", path)
-		}
-		if was, _, err := keys[0].Certificate(); err != nil || !was.User {
-			return nil, fmt.Errorf("%s is there, is the certificate of a host, and stays", path)
-		}
-		return line, nil
+		return line, renews(path, old, cert.Plain())
 	})
+}
+
+// Renews returns the error with which WriteCertificate would leave what is at
+// path, for a certificate of the key.
+func Renews(path string, key sshkey.Public) error {
+	old, _, err := readKey(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return renews(path, old, key)
+}
+
+func renews(path string, old []byte, key sshkey.Public) error {
+	keys, err := sshkey.ReadPublic(old)
+	switch {
+	case err != nil || len(keys) != 1:
+		return fmt.Errorf("%s is there, holds something else than one certificate, and stays", path)
+	case !sshkey.IsCertificate(keys[0].Type) || !keys[0].Plain().Equal(key):
+		return fmt.Errorf("%s is there, is no certificate of this key, and stays", path)
+	}
+	if was, _, err := keys[0].Certificate(); err != nil || !was.User {
+		return fmt.Errorf("%s is there, is the certificate of a host, and stays", path)
+	}
+	return nil
 }
 
 // Validity says when a certificate holds, as ssh-keygen -L does.
