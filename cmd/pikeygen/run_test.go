@@ -296,7 +296,7 @@ func TestFaults(t *testing.T) {
 		words  []string
 		public bool // -y prints it all the same
 	}{
-		{"mode", func(t *testing.T, path string) { os.Chmod(path, 0o644) }, []string{"key-mode", "hint: pikeyfix"}, true},
+		{"mode", func(t *testing.T, path string) { os.Chmod(path, 0o644) }, []string{"key-mode", "hint: chmod go= /"}, true},
 		{"damaged", func(t *testing.T, path string) { write(t, path, read(t, path)[:99]) }, []string{"key-damaged"}, false},
 		{"empty", func(t *testing.T, path string) { write(t, path, "") }, []string{"key-damaged"}, false},
 		{"PuTTY", func(t *testing.T, path string) { write(t, path, "PuTTY-User-Key-File-3: ssh-ed25519\n") }, []string{"key-format", "hint: "}, false},
@@ -465,7 +465,7 @@ func TestListFaults(t *testing.T) {
 		t.Fatal(err)
 	}
 	r := pikeygen(dir, "", "-l")
-	r.check(t, 1, "hint: pikeyfix", "hint: pikeygen -t ed25519")
+	r.check(t, 1, "hint: chmod go= /", "hint: pikeygen -t ed25519")
 	var causes []string
 	for line := range strings.Lines(r.stdout) {
 		f := strings.Split(line, "\t")

@@ -141,7 +141,7 @@ func (p *Pair) loadPrivate() (sshkey.Public, error) {
 		return none, nil
 	}
 	if f, refused := strictmodes.JudgePrivateKey(p.Path, st, os.Getuid()); refused {
-		p.fault(f.Cause, p.Path, "pikeyfix", "%s", f.Detail)
+		p.fault(f.Cause, p.Path, "chmod go= "+hostfs.Quote(p.Path), "%s", f.Detail) // pikeyfix knows those in ~/.ssh alone
 	}
 	envelope, err := sshkey.OpenEnvelope(data)
 	if err != nil {
