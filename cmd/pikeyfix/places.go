@@ -58,7 +58,11 @@ func (m *mode) here(ctx context.Context, env *cli.Env, job repair.Job) (err erro
 		if err != nil {
 			return []record.Record{{Verdict: record.Fail, Cause: "keys-unreadable", Subject: file, Detail: err.Error()}}
 		}
-		return m.lines(ctx, engine, job.DryRun)
+		records := m.lines(ctx, engine, job.DryRun)
+		for i, r := range records {
+			records[i].Hint = strings.Replace(r.Hint, "pikeyfix --rewrite", m.again(who.Name), 1)
+		}
+		return records
 	}
 	records := job.Accounts(ctx, machine, accounts, m.all, m.server, client)
 	if m.told != nil {
@@ -69,6 +73,18 @@ func (m *mode) here(ctx context.Context, env *cli.Env, job repair.Job) (err erro
 		emit(r)
 	}
 	return end()
+}
+
+// again is the command that cures the lines of a user's keys here.
+func (m *mode) again(user string) string {
+	words := "pikeyfix --rewrite"
+	if m.root != "" {
+		words += " --root " + hostfs.Quote(m.root)
+	}
+	if m.user != "" || m.all {
+		words += " -u " + hostfs.Quote(user)
+	}
+	return words
 }
 
 // there works on targets.
