@@ -170,7 +170,8 @@ func (o *Options) Run(ctx context.Context, env *cli.Env, operands []Target, work
 		}
 	})
 	p.end()
-	if left > 0 {
+	var signal cli.SignalError
+	if left > 0 && errors.As(context.Cause(ctx), &signal) { // else the rest of the list was not read
 		env.Errorf("", "targets that were not begun: %d", left)
 	}
 	if readErr != nil {

@@ -375,6 +375,14 @@ func TestInterrupt(t *testing.T) {
 			t.Errorf("said %q", got)
 		}
 	})
+	t.Run("nobody reads on", func(t *testing.T) {
+		t.Parallel()
+		c := newCommand(t, nil, "-j1", "a", "b", "--hosts", file(t, "c\nd\ne\n"))
+		interrupted(t, c, io.ErrClosedPipe)
+		if got := c.errOut.String(); strings.Contains(got, "not begun") { // whose number would be a guess
+			t.Errorf("said %q", got)
+		}
+	})
 	t.Run("a long list", func(t *testing.T) {
 		t.Parallel()
 		const lines = 20_000
