@@ -150,6 +150,19 @@ func (c *Connector) resolve(ctx context.Context, target string, req sshconfig.Re
 	return &Host{Target: target, Config: cfg, c: c}, nil
 }
 
+// ConfigFile names the user's configuration, that of -F or ~/.ssh/config, as a
+// shell is told it; "" if none is read.
+func (h *Host) ConfigFile() string {
+	switch file := h.c.opt.ConfigFile; {
+	case file == "":
+		return "~/.ssh/config"
+	case strings.EqualFold(file, "none"):
+		return ""
+	default:
+		return hostfs.Quote(file)
+	}
+}
+
 // Again is the command line that runs a program on this target with what this
 // run was told about reaching it: a hint that can be pasted. What the run was
 // told is not said of a jump host.

@@ -500,8 +500,12 @@ func unoffered(host *connect.Host, keys connect.Keys) (file, hint string) {
 	if whole, err := filepath.Abs(file); err == nil { // ssh takes one in its configuration from where it runs
 		file = whole
 	}
-	return file, fmt.Sprintf("try it: %s\nhint: if it logs in, have ssh offer it: "+`printf 'Host %%s\n\tIdentityFile "%%s"\n' %s %s >> ~/.ssh/config`,
-		host.Again("pikeycheck -o "+hostfs.Quote("IdentityFile="+file)), hostfs.Quote(host.Config.Alias), hostfs.Quote(file))
+	hint = "try it: " + host.Again("pikeycheck -o "+hostfs.Quote("IdentityFile="+file))
+	if config := host.ConfigFile(); config != "" {
+		hint += fmt.Sprintf("\nhint: if it logs in, have ssh offer it: "+`printf 'Host %%s\n\tIdentityFile "%%s"\n' %s %s >> %s`,
+			hostfs.Quote(host.Config.Alias), hostfs.Quote(file), config)
+	}
+	return file, hint
 }
 
 // refused lists what remains possible: from outside, all of it looks the same.
