@@ -318,3 +318,34 @@ func TestProxyCommandIsHeard(t *testing.T) {
 		}
 	}
 }
+
+// A KnownHostsCommand that does not end, or that has no end of what it says, is
+// ended, and what it has started with it.
+func TestKnownHostsCommandIsEnded(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		program string
+		timeout time.Duration
+		want    string
+	}{
+		{"sleep 100", time.Second, session.ErrTooSlow.Error()},
+		{"yes", time.Minute, "it says more than 16 MiB"},
+	} {
+		s := newSide(t)
+		pids := filepath.Join(s.home, "pids")
+		command := s.file("command", fmt.Sprintf("#!/bin/sh\n%[1]s & echo $$ $! >%[2]s\n%[1]s\n", tt.program, pids))
+		if err := os.Chmod(command, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		s.config("Host pi\nHostName 192.0.2.1\nKnownHostsCommand " + command)
+		if _, err := s.login(Options{Timeout: tt.timeout}, "pi"); err == nil || err.Error() != "KnownHostsCommand failed: "+tt.want {
+			t.Errorf("%s: %v", tt.program, err)
+		}
+		for _, pid := range waitForPIDs(t, pids) {
+			if !gone(pid) {
+				t.Errorf("%s: process %d is left", tt.program, pid)
+				_ = syscall.Kill(pid, syscall.SIGKILL)
+			}
+		}
+	}
+}

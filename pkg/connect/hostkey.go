@@ -2,6 +2,7 @@ package connect
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/base64"
 	"errors"
@@ -218,7 +219,9 @@ func (h *Host) hostKeysTold(ctx context.Context, name string, key ssh.PublicKey)
 	}
 	h.c.opt.Trace(1, h.Target, "known hosts command: %s", strings.Join(argv, " "))
 	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
-	cmd.WaitDelay = time.Second // for what it may have left running
+	setApart(cmd)
+	cmd.Cancel = func() error { signalCommand(cmd, true); return nil }
+	cmd.WaitDelay = time.Second // for what it may have set apart itself
 	var said head
 	cmd.Stderr = &said
 	out, err := cmd.StdoutPipe()
@@ -228,8 +231,13 @@ func (h *Host) hostKeysTold(ctx context.Context, name string, key ssh.PublicKey)
 	if err != nil {
 		return nil, &HostsCommandError{Err: err}
 	}
-	data, err := io.ReadAll(io.LimitReader(out, maxTold))
-	if err = errors.Join(err, cmd.Wait()); err != nil {
+	data, err := io.ReadAll(io.LimitReader(out, maxTold+1))
+	if len(data) > maxTold {
+		err = fmt.Errorf("it says more than %d MiB", maxTold>>20)
+		signalCommand(cmd, true)
+	}
+	ended := cmd.Wait()
+	if err = cmp.Or(context.Cause(ctx), err, ended); err != nil {
 		return nil, &HostsCommandError{err, strings.TrimSpace(said.text())}
 	}
 	return knownhosts.LookupOnce(knownhosts.File{Path: "KnownHostsCommand", Data: data}, name), nil

@@ -73,7 +73,9 @@ func Login(ctx context.Context, host *connect.Host, keys connect.Keys, rep *sess
 	if errors.Is(err, session.ErrNotSSH2) {
 		return failure("not-ssh", "", "", "it speaks %s, not SSH 2", cut(rep.ServerVersion))
 	}
-	if r, ended := contextEnd(ctx, string(rep.Stage)); ended {
+	var hosts *connect.HostsCommandError
+	errors.As(err, &hosts)
+	if r, ended := contextEnd(ctx, string(rep.Stage)); ended && (hosts == nil || r.Cause != "too-slow") {
 		if rep.Stage == session.Dialling && r.Cause == "too-slow" {
 			return unreachable(host, "timeout", "no answer from %s port %d within the time for this target", host.Config.HostName, host.Config.Port)
 		}
@@ -91,8 +93,7 @@ func Login(ctx context.Context, host *connect.Host, keys connect.Keys, rep *sess
 	if errors.As(err, &revocation) {
 		return failure("config-bad", "", "", "%v", revocation)
 	}
-	var hosts *connect.HostsCommandError
-	if errors.As(err, &hosts) {
+	if hosts != nil {
 		return failure("config-bad", "", "try it by hand: "+host.Config.KnownHostsCommand, "%s: %s", cut(hosts.Error()), host.Config.Sources["knownhostscommand"])
 	}
 	var command *connect.CommandError

@@ -416,8 +416,14 @@ func TestEnds(t *testing.T) {
 		{slow, session.Auth, "too-slow: not finished in the time for this target; it was at: authentication"},
 		{cut, session.Dialling, "interrupted: it was at: connect"},
 		{cut, session.Auth, "interrupted: it was at: authentication"},
+		{slow, "", "config-bad: KnownHostsCommand failed: the time for this target is up: "},
+		{cut, "", "interrupted: it was at: "},
 	} {
-		r := Login(tt.ctx, host, connect.Keys{}, &session.Report{Stage: tt.stage}, context.Cause(tt.ctx))
+		err := context.Cause(tt.ctx)
+		if tt.stage == "" { // before there was a connection
+			err = &connect.HostsCommandError{Err: err}
+		}
+		r := Login(tt.ctx, host, connect.Keys{}, &session.Report{Stage: tt.stage}, err)
 		if got := r.Cause + ": " + r.Detail; got != tt.want {
 			t.Errorf("%s, want %s", got, tt.want)
 		}
