@@ -46,7 +46,16 @@ type Options struct {
 // Flags registers the options.
 func (o *Options) Flags(fs *pflag.FlagSet) {
 	o.portGiven = func() bool { return fs.Changed("port") }
-	fs.StringVar(&o.Hosts, "hosts", "", "read targets from `file`, one a line (-: standard input)")
+	fs.Func("hosts", "read targets from `file`, one a line (-: standard input)", func(file string) error {
+		switch {
+		case file == "": // of an unset variable; without a list this machine would be meant
+			return errors.New("it names no file")
+		case o.Hosts != "":
+			return errors.New("one list is read: cat both into --hosts -")
+		}
+		o.Hosts = file
+		return nil
+	})
 	fs.StringVarP(&o.Connect.ConfigFile, "config", "F", "", "ssh_config `file`, instead of the user's and the system's")
 	fs.StringVarP(&o.Connect.Jump, "jump", "J", "", "go through the jump host `destination`, or several with commas")
 	fs.StringVarP(&o.Connect.User, "login", "l", "", "log in as `user`, where the target names none")

@@ -115,6 +115,8 @@ func TestTargets(t *testing.T) {
 		{"the same that is none", []string{"--hosts", "-"}, strings.NewReader("x,y\nx,y\n"), 1,
 			[]string{"x,y fail target-invalid", "x,y fail target-invalid"}, "line 2: "},
 		{"none", nil, nil, 2, nil, "no target given"},
+		{"a list without a name", []string{"--hosts", ""}, nil, 2, nil, "it names no file"},
+		{"two lists", []string{"--hosts", "-", "--hosts", "other"}, strings.NewReader("a\n"), 2, nil, "cat both into --hosts -"},
 		{"an empty list", []string{"--hosts", "-"}, strings.NewReader(""), 2, nil, "no target in the list"},
 		{"a list of nobody", []string{"--hosts", "-"}, strings.NewReader("# none\n\n"), 2, nil, "no target in the list"},
 		{"no such list", []string{"a", "--hosts", "/no/such/file"}, nil, 2, nil, "--hosts: open /no/such/file: no such file"},
