@@ -6,9 +6,7 @@ import (
 	"strings"
 
 	"pi-key-tools/pkg/authorizedkeys"
-	"pi-key-tools/pkg/connect"
 	"pi-key-tools/pkg/record"
-	"pi-key-tools/pkg/session"
 )
 
 // Faults returns a record for each piece of the file that plainly was meant to
@@ -135,31 +133,6 @@ func remedy(f authorizedkeys.Fault) string {
 		return "take the # away there if the key shall log in"
 	}
 	return "mend it there in an editor, or add the key again with pikeycopy and take it out"
-}
-
-// Faults tells what is wrong in the file on the host.
-func (j Job) Faults(ctx context.Context, host *connect.Host) []record.Record {
-	return j.mend(ctx, host, Faults)
-}
-
-// Rewrite cures what can be cured in the file on the host.
-func (j Job) Rewrite(ctx context.Context, host *connect.Host) []record.Record {
-	return j.mend(ctx, host, func(ctx context.Context, e Engine) ([]record.Record, error) { return Rewrite(ctx, e, j.DryRun) })
-}
-
-func (j Job) mend(ctx context.Context, host *connect.Host, do func(context.Context, Engine) ([]record.Record, error)) []record.Record {
-	records := j.enter(ctx, host, connect.Keys.Offers, func(client *session.Client, rep *session.Report) ([]record.Record, error) {
-		var records []record.Record
-		err := j.through(ctx, client, rep, func(e Engine) (err error) {
-			records, err = do(ctx, e)
-			return err
-		})
-		return records, err
-	})
-	for i, r := range records {
-		records[i].Hint = strings.Replace(r.Hint, "pikeyfix --rewrite", host.Again("pikeyfix --rewrite"), 1)
-	}
-	return records
 }
 
 // FaultsHere tells what is wrong in a file that is at hand.
