@@ -462,6 +462,10 @@ func TestSwapRace(t *testing.T) {
 		}
 		before := snapshot()
 
+		own, err := os.Open(real + "/home/ssh/f") // before a swap could make it another's
+		ok(t, err)
+		defer own.Close()
+
 		var stop atomic.Bool
 		swaps := make(chan int)
 		go func() {
@@ -479,11 +483,6 @@ func TestSwapRace(t *testing.T) {
 			}
 			swaps <- n
 		}()
-		own, err := os.Open(real + "/home/ssh/f")
-		for err != nil {
-			own, err = os.Open(real + "/home/ssh/f")
-		}
-		defer own.Close()
 		var changed, refused int
 		count := func(err error) bool {
 			if err != nil {
