@@ -183,12 +183,12 @@ func TestControllers(t *testing.T) {
 		t.Errorf("nobody says why: %s", errOut)
 	}
 
-	// All are lost.
+	// All are lost, and nobody could run it.
 	for _, sshd := range set.sshds {
 		sshd.Stop()
 	}
 	cmd, out, errOut = set.start(5, "-S", "c1,c2", "-N", "2", check, "--json")
-	set.want(cmd, out, errOut, 5, 1, `"verdict":"fail","cause":"interrupted"`)
+	set.want(cmd, out, errOut, 5, 2, `"verdict":"fail","cause":"interrupted"`)
 
 	for _, args := range [][]string{{}, {"-S", "c1"}, {check}, {"-S", "c1", "-N", "0", check}, {"-S", "# no", check}, {"-x", check}, {"--sshloginfile", "nosuch", check}} {
 		cmd, out, errOut = set.start(1, args...)
@@ -207,14 +207,14 @@ func TestControllersTorn(t *testing.T) {
 	set := &controllers{traveller: newTraveller(t, sshtest.Endpoint{Addr: "127.0.0.1:1"})}
 	set.program("ssh", `read -r a _; read -r b _; printf '%s\tok\tlogin\t-\t-\n%s\tok\tlo' "$a" "$b"; exit 255`)
 	cmd, out, errOut := set.start(4, "-S", "c1", "-N", "2", "pikeycheck")
-	set.want(cmd, out, errOut, 4, 1, "")
+	set.want(cmd, out, errOut, 4, 2, "")
 	set.program("ssh", "exit 0") // as where nothing ran, and nobody noticed
 	nothing, outOfNothing, errOfNothing := set.start(3, "-S", "c1", "pikeycheck")
-	set.want(nothing, outOfNothing, errOfNothing, 3, 1, "\tfail\tinterrupted\t")
+	set.want(nothing, outOfNothing, errOfNothing, 3, 2, "\tfail\tinterrupted\t")
 	set.more = `LAB\pi@h` + "\n" + `{"v":1,"target":"LAB\\\\tim@j","verdict":"ok"}` + "\n"
 	for _, format := range []string{"-q", "--json"} {
 		cmd, out, errOut := set.start(0, "-S", "c1", "pikeycheck", format)
-		set.want(cmd, out, errOut, 0, 1, "")
+		set.want(cmd, out, errOut, 0, 2, "")
 		if got, want := destinations(t, out.String()), []string{`LAB\pi@h`, `LAB\tim@j`}; !slices.Equal(got, want) {
 			t.Errorf("%q, want %q", got, want)
 		}
