@@ -1,0 +1,316 @@
+package install
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io/fs"
+	mathrand "math/rand/v2"
+	"os"
+	"path"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/pkg/sftp"
+
+	"pi-key-tools/pkg/hostfs"
+	"pi-key-tools/pkg/strictmodes"
+)
+
+// hold waits for our turn to write a file of dir.
+//
+// There is one name for the turn. A writer makes a folder of its own, with its
+// new file in it, and renames the folder to that name: rename(2) does that only
+// over nothing or over an empty folder. The new file then goes from there to
+// its place, and so the turn is over in the same step.
+//
+// A far shell (see take in put.sh) makes that folder, if there is none, and a
+// folder of its own in it, in which its new file is; and has the turn if nothing
+// else is there.
+//
+// A writer that died leaves its turn behind. Whoever has watched it for so long
+// that nothing moved renames it away, and need not be sure: a writer that lives
+// after all has lost its new file with its folder, cannot put it in its place,
+// and begins again. So a turn that is taken away too early costs time, and
+// never a line.
+func (e overSFTP) hold(ctx context.Context, dir string, deadline time.Time) (_ *writer, err error) {
+	own := path.Join(dir, ".authorized_keys."+rand.Text())
+	turn := path.Join(dir, ".authorized_keys.turn")
+	w, err := e.prepare(own)
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			w.release()
+		}
+	}()
+	var holder string
+	since, free := time.Now(), 0
+	for {
+		refused := e.client.PosixRename(own, turn)
+		if refused == nil {
+			w.folder = turn
+			return w, nil
+		}
+		now, err := e.holder(turn)
+		switch {
+		case ctx.Err() != nil:
+			return nil, context.Cause(ctx)
+		case errors.Is(err, fs.ErrNotExist): // it was given back just now, or something else is in the way
+			if _, err := hostfs.Given(e.client.Lstat(own)); errors.Is(err, fs.ErrNotExist) {
+				return nil, errOvertaken // somebody took us for dead
+			}
+			if free++; free > 10 {
+				return nil, fmt.Errorf("taking %s: %w", turn, refused)
+			}
+		case err != nil:
+			return nil, fmt.Errorf("looking at %s: %w", turn, err)
+		case time.Now().After(deadline):
+			return nil, &PutError{Cause: "busy", Path: turn, Said: "another writer did not finish in time"}
+		case now == "": // over, and this server renames over no folder
+			e.client.RemoveDirectory(turn)
+		case now != holder:
+			holder, since = now, time.Now()
+		case time.Since(since) > e.patience:
+			e.clear(turn, path.Join(dir, ".authorized_keys."+rand.Text()))
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(time.Duration(20+mathrand.IntN(80)) * time.Millisecond):
+		}
+	}
+}
+
+// holder returns what is in the folder of the turn, and how that looks; "" if
+// nothing is.
+func (e overSFTP) holder(turn string) (string, error) {
+	entries, err := e.client.ReadDir(turn)
+	var signs []string
+	for _, f := range entries {
+		signs = append(signs, fmt.Sprintf("%s/%d/%d", f.Name(), f.Size(), f.ModTime().Unix()))
+	}
+	slices.Sort(signs)
+	return strings.Join(signs, "/"), err
+}
+
+// clear takes a turn away and removes what was left in it.
+func (e overSFTP) clear(turn, aside string) {
+	if e.client.PosixRename(turn, aside) != nil {
+		return
+	}
+	entries, _ := e.client.ReadDir(aside)
+	for _, f := range entries {
+		left := path.Join(aside, f.Name())
+		if f.IsDir() { // a shell's
+			files, _ := e.client.ReadDir(left)
+			for _, f := range files {
+				e.client.Remove(path.Join(left, f.Name()))
+			}
+			e.client.RemoveDirectory(left)
+			continue
+		}
+		e.client.Remove(left)
+	}
+	e.client.RemoveDirectory(aside)
+}
+
+// prepare makes a folder with an empty new file in it. The folder is closed to
+// others first: a file is made with the mode that the server's umask leaves.
+func (e overSFTP) prepare(folder string) (*writer, error) {
+	if err := e.client.Mkdir(folder); err != nil {
+		return nil, fmt.Errorf("making %s: %w", folder, err)
+	}
+	w := &writer{e: e, folder: folder, name: rand.Text()}
+	err := func() error {
+		if !e.windows {
+			if err := e.close(folder); err != nil {
+				return err
+			}
+		}
+		return w.create()
+	}()
+	if err != nil {
+		w.release()
+		return nil, err
+	}
+	return w, nil
+}
+
+// A writer is a new file in a folder of its own, which is ours or, by now, the
+// one whose name stands for the turn.
+type writer struct {
+	e      overSFTP
+	folder string
+	name   string
+	file   *sftp.File // nil once it is closed
+}
+
+func (w *writer) temp() string { return path.Join(w.folder, w.name) }
+
+// edit makes the change, of the file as it is now that it is our turn.
+func (w *writer) edit(at place, c Change) (a Answer, err error) {
+	old, st, err := w.e.read(at.path)
+	if err != nil {
+		return a, err
+	}
+	edited, a, err := c.apply(at.path, old)
+	if err != nil || bytes.Equal(edited, old) {
+		return a, err
+	}
+	if err := w.fill(edited, st); err != nil {
+		return a, err
+	}
+	switch again, _, err := w.e.read(at.path); {
+	case err != nil:
+		return a, err
+	case !bytes.Equal(again, old), (again == nil) != (old == nil):
+		return a, errOvertaken
+	}
+	if c.Backup && old != nil {
+		if a.Backup, a.Unsynced, err = w.preserve(at, old, st); err != nil {
+			return a, err
+		}
+	}
+	if err := w.publish(at.path); err != nil {
+		if after := (*unsure)(nil); a.Backup != "" && !errors.As(err, &after) { // a copy of what still is there
+			w.e.client.Remove(a.Backup)
+		}
+		return a, err
+	}
+	if why := w.e.sync(at.dir); why != "" {
+		a.Unsynced = why
+	}
+	return a, w.e.check(at.path, edited, c, a)
+}
+
+// create makes its file, which is new.
+func (w *writer) create() (err error) {
+	if w.file, err = hostfs.GivenFile(w.e.client.OpenFile(w.temp(), os.O_WRONLY|os.O_CREATE|os.O_EXCL)); err != nil {
+		return fmt.Errorf("making %s: %w", w.temp(), err)
+	}
+	return nil
+}
+
+// preserve keeps a copy of the old file under the first name that is free.
+// unsynced is why that is not known to be on the disk.
+func (w *writer) preserve(at place, old []byte, st *sftp.FileStat) (name, unsynced string, err error) {
+	b := &writer{e: w.e, folder: w.folder, name: rand.Text()}
+	if err := b.create(); err != nil {
+		return "", "", err
+	}
+	defer b.release()
+	if err := b.fill(old, st); err != nil {
+		return "", "", err
+	}
+	for n := 1; ; n++ {
+		name = backupName(at.path, n)
+		if _, err := hostfs.Given(w.e.client.Lstat(name)); err == nil {
+			continue
+		} else if !errors.Is(err, fs.ErrNotExist) {
+			return "", "", fmt.Errorf("looking at %s: %w", name, err)
+		}
+		// Unlike posix-rename, this takes the place of nothing.
+		if err := w.e.client.Rename(b.temp(), name); err != nil {
+			return "", "", fmt.Errorf("renaming to %s: %w", name, err)
+		}
+		return name, w.e.sync(at.dir), nil
+	}
+}
+
+// release leaves nothing behind. What is another's is not empty, or is nothing.
+func (w *writer) release() {
+	if w.file != nil {
+		w.file.Close()
+	}
+	w.e.client.Remove(w.temp())
+	w.e.client.RemoveDirectory(w.folder)
+}
+
+// fill gives the new file what the old one has, and what is new in it, brings
+// it to the disk and reads it back. old is nil if there is none.
+func (w *writer) fill(data []byte, old *sftp.FileStat) error {
+	if !w.e.windows {
+		if err := w.own(old); err != nil {
+			return err
+		}
+	}
+	if _, err := w.file.ReadFromWithConcurrency(bytes.NewReader(data), 0); err != nil {
+		return fmt.Errorf("writing %s: %w", w.temp(), err)
+	}
+	if _, ok := w.e.client.HasExtension(extFsync); ok {
+		if err := w.file.Sync(); err != nil {
+			return fmt.Errorf("bringing %s to the disk: %w", w.temp(), err)
+		}
+	}
+	err := w.file.Close()
+	w.file = nil
+	if err != nil {
+		return fmt.Errorf("closing %s: %w", w.temp(), err)
+	}
+	back, _, err := w.e.read(w.temp())
+	switch {
+	case err != nil:
+		return err
+	case back == nil:
+		return errOvertaken
+	case !bytes.Equal(back, data):
+		return fmt.Errorf("reading back %s: the server gives other bytes than it was given", w.temp())
+	}
+	return nil
+}
+
+// own sets owner and mode, and looks whether they took.
+func (w *writer) own(old *sftp.FileStat) error {
+	mode := fs.FileMode(0o600)
+	if old != nil {
+		mode = strictmodes.Permissions(old.FileMode())
+		st, err := w.stat()
+		if err != nil {
+			return err
+		}
+		if st.UID != old.UID || st.GID != old.GID {
+			w.file.Chown(int(old.UID), int(old.GID)) // whether it could is seen below
+		}
+	}
+	if err := w.file.Chmod(mode); err != nil {
+		return fmt.Errorf("setting the mode of %s: %w", w.temp(), err)
+	}
+	st, err := w.stat()
+	switch {
+	case err != nil:
+		return err
+	case old != nil && (st.UID != old.UID || st.GID != old.GID):
+		return &PutError{Cause: "wrong-owner", Said: fmt.Sprintf("the file belongs to uid %d, gid %d, and over sftp we can only make one of uid %d, gid %d",
+			old.UID, old.GID, st.UID, st.GID)}
+	case strictmodes.Permissions(st.FileMode()) != mode:
+		return &PutError{Cause: "modes-unsupported", Said: fmt.Sprintf("mode %s was asked for and %s came",
+			strictmodes.Octal(mode), strictmodes.Octal(st.FileMode()))}
+	}
+	return nil
+}
+
+func (w *writer) stat() (*sftp.FileStat, error) {
+	info, err := hostfs.Given(w.file.Stat())
+	if err != nil {
+		return nil, fmt.Errorf("looking at %s: %w", w.temp(), err)
+	}
+	return info.Sys().(*sftp.FileStat), nil
+}
+
+// publish puts the new file in its place and ends the turn.
+func (w *writer) publish(file string) error {
+	err := w.e.client.PosixRename(w.temp(), file)
+	switch {
+	case errors.Is(err, fs.ErrNotExist): // our turn was taken away
+		return errOvertaken
+	case err != nil && answered(err):
+		return fmt.Errorf("renaming to %s: %w", file, err)
+	case err != nil:
+		return &unsure{fmt.Errorf("renaming to %s: %w", file, err)}
+	}
+	return nil
+}
