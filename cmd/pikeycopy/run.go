@@ -170,9 +170,17 @@ func card(ctx context.Context, env *cli.Env, opt *targets.Options, m mode, job i
 	if engine.Note != "" {
 		env.Notef(m.root, "%s", engine.Note)
 	}
-	records := job.Here(ctx, engine, m.remove, m.list)
-	if !m.remove && !m.list && !slices.ContainsFunc(records, func(r record.Record) bool { return r.Verdict == record.Fail }) {
-		records = append(records, refusals(ctx, engine, m.root, user)...)
+	var records []record.Record
+	switch {
+	case m.list:
+		records = install.ListHere(ctx, engine)
+	case m.remove:
+		records = job.RemoveHere(ctx, engine)
+	default:
+		records = job.PutHere(ctx, engine)
+		if !slices.ContainsFunc(records, func(r record.Record) bool { return r.Verdict == record.Fail }) {
+			records = append(records, refusals(ctx, engine, m.root, user)...)
+		}
 	}
 	for _, r := range records {
 		r.Target = m.root

@@ -148,11 +148,10 @@ func (m *mode) there(ctx context.Context, env *cli.Env, opt *targets.Options, li
 
 // lines says what is wrong in the lines of a keys file, or cures it.
 func (m *mode) lines(ctx context.Context, engine install.Engine, dryRun bool) []record.Record {
-	job := install.Job{DryRun: dryRun}
 	if m.rewrite {
-		return job.RewriteHere(ctx, engine)
+		return install.Rewrite(ctx, engine, dryRun)
 	}
-	return job.FaultsHere(ctx, engine)
+	return install.Faults(ctx, engine)
 }
 
 // reach finds a way to the files there, and to the lines of one: by a shell or,

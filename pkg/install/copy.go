@@ -65,7 +65,7 @@ func (j Job) Copy(ctx context.Context, host *connect.Host) []record.Record {
 
 // put adds the keys. One that the server took on the way in is there already,
 // wherever that is.
-func (j Job) put(ctx context.Context, client *session.Client, rep *session.Report) (path string, placed []Placed, err error) {
+func (j Job) put(ctx context.Context, client *session.Client, rep *session.Report) (path string, placed []placement, err error) {
 	var taken, others []Line
 	for _, k := range j.Keys {
 		line := Line{k, j.Options}
@@ -78,7 +78,7 @@ func (j Job) put(ctx context.Context, client *session.Client, rep *session.Repor
 	err = j.through(ctx, client, rep, func(e Engine) error {
 		placed = nil
 		if len(taken) > 0 {
-			at, found, err := Put(ctx, e, taken, false, true)
+			at, found, err := putLines(ctx, e, taken, false, true)
 			if err != nil {
 				return err
 			}
@@ -90,7 +90,7 @@ func (j Job) put(ctx context.Context, client *session.Client, rep *session.Repor
 		if len(others) == 0 {
 			return nil
 		}
-		at, found, err := Put(ctx, e, others, j.Force, j.DryRun)
+		at, found, err := putLines(ctx, e, others, j.Force, j.DryRun)
 		path, placed = at, append(placed, found...)
 		return err
 	})

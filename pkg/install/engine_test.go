@@ -35,7 +35,7 @@ func public(t *testing.T, n byte) sshkey.Public {
 
 func causes(t *testing.T, m *memory, keys []sshkey.Public, used *sshkey.Public, force, dryRun bool) string {
 	t.Helper()
-	records, err := Remove(t.Context(), m, Job{Keys: keys}.Lines(), used, force, dryRun)
+	records, err := Job{Keys: keys, Force: force, DryRun: dryRun}.removeFrom(t.Context(), m, used)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -92,7 +92,7 @@ func TestDropRefusesWhatHasChanged(t *testing.T) {
 func TestList(t *testing.T) {
 	a, b := public(t, 1), public(t, 2)
 	m := &memory{[]byte("# comment\n" + a.Line() + "\nfrom=\"10.0.0.1\",no-pty " + b.Line() + "\nnonsense " + a.Line() + "\nssh-ed25519 AAAA\n")}
-	records, err := List(t.Context(), m)
+	records, err := list(t.Context(), m)
 	if err != nil {
 		t.Fatal(err)
 	}

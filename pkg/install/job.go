@@ -48,7 +48,7 @@ func (j Job) Remove(ctx context.Context, host *connect.Host) []record.Record {
 		}
 		var records []record.Record
 		err := j.through(ctx, client, rep, func(e Engine) (err error) {
-			records, err = Remove(ctx, e, j.Lines(), used, j.Force, j.DryRun)
+			records, err = j.removeFrom(ctx, e, used)
 			return err
 		})
 		return records, err
@@ -60,7 +60,7 @@ func (j Job) List(ctx context.Context, host *connect.Host) []record.Record {
 	return j.enter(ctx, host, connect.Keys.Offers, func(client *session.Client, rep *session.Report) ([]record.Record, error) {
 		var records []record.Record
 		err := j.through(ctx, client, rep, func(e Engine) (err error) {
-			records, err = List(ctx, e)
+			records, err = list(ctx, e)
 			return err
 		})
 		return records, err
@@ -181,22 +181,27 @@ func (j Job) Lines() []Line {
 	return lines
 }
 
-// Here does the job on files that are at hand, such as those of a mounted
-// card. Nobody can log in to them, so nothing is proved.
-func (j Job) Here(ctx context.Context, engine Engine, remove, list bool) []record.Record {
-	var records []record.Record
-	var err error
-	switch {
-	case list:
-		records, err = List(ctx, engine)
-	case remove:
-		records, err = Remove(ctx, engine, j.Lines(), nil, j.Force, j.DryRun)
-	default:
-		var path string
-		var placed []Placed
-		path, placed, err = Put(ctx, engine, j.Lines(), j.Force, j.DryRun)
-		records = j.places(path, placed)
-	}
+// ListHere is List for a file that is at hand, such as one of a mounted card.
+func ListHere(ctx context.Context, engine Engine) []record.Record {
+	return orFailure(list(ctx, engine))
+}
+
+// RemoveHere is Remove for a file that is at hand. Nobody has logged in by a key
+// of it.
+func (j Job) RemoveHere(ctx context.Context, engine Engine) []record.Record {
+	return orFailure(j.removeFrom(ctx, engine, nil))
+}
+
+// PutHere is Copy for a file that is at hand. Nobody can log in to it, so nothing
+// is proved.
+func (j Job) PutHere(ctx context.Context, engine Engine) []record.Record {
+	path, placed, err := putLines(ctx, engine, j.Lines(), j.Force, j.DryRun)
+	return orFailure(j.places(path, placed), err)
+}
+
+// orFailure adds the record of why a file at hand could not be worked on, if
+// there is an error.
+func orFailure(records []record.Record, err error) []record.Record {
 	if err != nil {
 		records = append(records, failureHere(err))
 	}
@@ -217,7 +222,7 @@ func failureHere(err error) record.Record {
 }
 
 // places are the records of where the keys are.
-func (j Job) places(path string, placed []Placed) []record.Record {
+func (j Job) places(path string, placed []placement) []record.Record {
 	var records []record.Record
 	for _, p := range placed {
 		r := record.Record{Verdict: record.OK, Cause: "key-present", Subject: p.Key.Fingerprint()}

@@ -12,10 +12,10 @@ import (
 	"pi-key-tools/pkg/record"
 )
 
-// List returns a record for each entry of the file, with sshd's view of it:
+// list returns a record for each entry of the file, with sshd's view of it:
 // live, live with options that restrict it, or passed by and why; several lines
 // that are one broken entry have one record.
-func List(ctx context.Context, engine Engine) ([]record.Record, error) {
+func list(ctx context.Context, engine Engine) ([]record.Record, error) {
 	path, data, err := engine.Read(ctx)
 	if err != nil {
 		return nil, err

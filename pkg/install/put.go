@@ -12,8 +12,8 @@ import (
 	"pi-key-tools/pkg/sshkey"
 )
 
-// A Placed is what became of one key.
-type Placed struct {
+// A placement is what became of one key.
+type placement struct {
 	Key   sshkey.Public
 	Added bool                  // by this call; or would be, in a dry run
 	Entry *authorizedkeys.Entry // the live line that has it, if it was there
@@ -24,18 +24,18 @@ type Placed struct {
 	Unsynced string
 }
 
-// Put adds the keys that no live line of the file has, with the options given.
+// putLines adds the keys that no live line of the file has, with the options given.
 // With force the new line takes the place of the live ones, since sshd goes by
 // the first that it finds. It returns the path of the file. The change is on
 // the disk, and has been read back, when err is nil; of keys in several
 // batches, those that come back with an error are in their place.
-func Put(ctx context.Context, engine Engine, lines []Line, force, dryRun bool) (path string, placed []Placed, err error) {
+func putLines(ctx context.Context, engine Engine, lines []Line, force, dryRun bool) (path string, placed []placement, err error) {
 	first, err := engine.Edit(ctx, Change{Add: lines, DryRun: dryRun || force})
 	// A line that holds the blob and that sshd passes by (commented out, with
 	// an option it does not know) does not count: then add the key after all.
 	var again Change
 	for _, l := range lines {
-		p := Placed{Key: l.Key, Added: slices.Contains(first.Added, blob(l.Key)), Unsynced: first.Unsynced}
+		p := placement{Key: l.Key, Added: slices.Contains(first.Added, blob(l.Key)), Unsynced: first.Unsynced}
 		live := first.live(l)
 		switch {
 		case p.Added && !force:
@@ -58,7 +58,7 @@ func Put(ctx context.Context, engine Engine, lines []Line, force, dryRun bool) (
 	second, err := engine.Edit(ctx, again)
 	for _, l := range again.Add {
 		if slices.Contains(second.Added, blob(l.Key)) {
-			placed = append(placed, Placed{Key: l.Key, Added: true, Beside: first.otherwise(l), Unsynced: second.Unsynced})
+			placed = append(placed, placement{Key: l.Key, Added: true, Beside: first.otherwise(l), Unsynced: second.Unsynced})
 		}
 	}
 	return first.Path, placed, err

@@ -95,7 +95,7 @@ func TestPutUnderEveryLoginShell(t *testing.T) {
 			home := t.TempDir()
 			run := account(t, shell, home)
 			a, b := newKey(t), newKey(t)
-			path, placed, err := Put(t.Context(), Shell(run, ""), lines(a, b), false, false)
+			path, placed, err := putLines(t.Context(), Shell(run, ""), lines(a, b), false, false)
 			if err != nil || path != keysFile(home) || len(placed) != 2 || !placed[0].Added || !placed[1].Added {
 				t.Fatalf("Put: %q %+v %v", path, placed, err)
 			}
@@ -107,7 +107,7 @@ func TestPutUnderEveryLoginShell(t *testing.T) {
 					t.Errorf("%s: %v, %v; want %v", name, st.Mode(), err, want)
 				}
 			}
-			_, placed, err = Put(t.Context(), Shell(run, ""), lines(b), false, false)
+			_, placed, err = putLines(t.Context(), Shell(run, ""), lines(b), false, false)
 			if err != nil || placed[0].Added || placed[0].Entry == nil || placed[0].Entry.Line != 2 {
 				t.Errorf("again: %+v %v", placed, err)
 			}
@@ -131,7 +131,7 @@ func TestPutKeepsWhatIsThere(t *testing.T) {
 			home := t.TempDir()
 			write(t, home, old)
 			key := newKey(t)
-			if _, _, err := Put(t.Context(), Shell(account(t, "sh", home), ""), lines(key), false, false); err != nil {
+			if _, _, err := putLines(t.Context(), Shell(account(t, "sh", home), ""), lines(key), false, false); err != nil {
 				t.Fatal(err)
 			}
 			want := old
@@ -162,7 +162,7 @@ func TestPutPresence(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			home := t.TempDir()
 			write(t, home, c.old)
-			_, placed, err := Put(t.Context(), Shell(account(t, "sh", home), ""), lines(key), false, false)
+			_, placed, err := putLines(t.Context(), Shell(account(t, "sh", home), ""), lines(key), false, false)
 			if err != nil || placed[0].Added == c.present {
 				t.Fatalf("%+v %v, want present %v", placed, err, c.present)
 			}
@@ -182,7 +182,7 @@ func TestPutPresence(t *testing.T) {
 
 func TestPutDryRunChangesNothing(t *testing.T) {
 	home := t.TempDir()
-	_, placed, err := Put(t.Context(), Shell(account(t, "sh", home), ""), lines(newKey(t)), false, true)
+	_, placed, err := putLines(t.Context(), Shell(account(t, "sh", home), ""), lines(newKey(t)), false, true)
 	if err != nil || !placed[0].Added {
 		t.Fatalf("%+v %v", placed, err)
 	}
@@ -205,7 +205,7 @@ func TestPutThroughALink(t *testing.T) {
 		t.Fatal(err)
 	}
 	key := newKey(t)
-	if _, _, err := Put(t.Context(), Shell(account(t, "sh", home), ""), lines(key), false, false); err != nil {
+	if _, _, err := putLines(t.Context(), Shell(account(t, "sh", home), ""), lines(key), false, false); err != nil {
 		t.Fatal(err)
 	}
 	if st, err := os.Lstat(keysFile(home)); err != nil || st.Mode()&os.ModeSymlink == 0 {
@@ -223,7 +223,7 @@ func TestPutKeepsTheMode(t *testing.T) {
 		if err := os.Chmod(keysFile(home), mode); err != nil {
 			t.Fatal(err)
 		}
-		if _, _, err := Put(t.Context(), Shell(account(t, "sh", home), ""), lines(newKey(t)), false, false); err != nil {
+		if _, _, err := putLines(t.Context(), Shell(account(t, "sh", home), ""), lines(newKey(t)), false, false); err != nil {
 			t.Fatal(err)
 		}
 		if st, _ := os.Stat(keysFile(home)); st.Mode().Perm() != mode {
@@ -240,7 +240,7 @@ func TestPutDespiteStartUpFiles(t *testing.T) {
 		t.Fatal(err)
 	}
 	key := newKey(t)
-	if _, _, err := Put(t.Context(), Shell(account(t, "bash", home, "BASH_ENV="+rc), ""), lines(key), false, false); err != nil {
+	if _, _, err := putLines(t.Context(), Shell(account(t, "bash", home, "BASH_ENV="+rc), ""), lines(key), false, false); err != nil {
 		t.Fatal(err)
 	}
 	if got := content(t, home); got != key.Line()+"\n" {
@@ -260,7 +260,7 @@ func TestPutManyWritersAtOnce(t *testing.T) {
 	var all sync.WaitGroup
 	for _, k := range keys {
 		all.Go(func() {
-			if _, _, err := Put(t.Context(), Shell(run, ""), lines(same, k), false, false); err != nil {
+			if _, _, err := putLines(t.Context(), Shell(run, ""), lines(same, k), false, false); err != nil {
 				t.Error(err)
 			}
 		})
@@ -286,7 +286,7 @@ func TestPutManyKeysInBatches(t *testing.T) {
 		k.Comment = fmt.Sprintf("%d %s", i, strings.Repeat("x", 2000))
 		keys = append(keys, k)
 	}
-	_, placed, err := Put(t.Context(), Shell(account(t, "sh", home), ""), lines(keys...), false, false)
+	_, placed, err := putLines(t.Context(), Shell(account(t, "sh", home), ""), lines(keys...), false, false)
 	if err != nil || len(placed) != len(keys) {
 		t.Fatalf("%d placed, %v", len(placed), err)
 	}
@@ -337,7 +337,7 @@ func TestPutFailures(t *testing.T) {
 			home := t.TempDir()
 			write(t, home, old)
 			c.set(t, home)
-			_, _, err := Put(t.Context(), Shell(account(t, "sh", home), ""), lines(key), false, false)
+			_, _, err := putLines(t.Context(), Shell(account(t, "sh", home), ""), lines(key), false, false)
 			var put *PutError
 			if !errors.As(err, &put) || put.Cause != c.cause {
 				t.Fatalf("error %v, want cause %s", err, c.cause)
@@ -359,7 +359,7 @@ func TestPutWhereNoShellAnswers(t *testing.T) {
 	run := func(context.Context, string) ([]byte, []byte, int, error) {
 		return []byte("This account is currently not available.\n"), nil, 1, nil
 	}
-	_, _, err := Put(t.Context(), Shell(run, ""), lines(newKey(t)), false, false)
+	_, _, err := putLines(t.Context(), Shell(run, ""), lines(newKey(t)), false, false)
 	var put *PutError
 	if !errors.As(err, &put) || put.Cause != "no-shell" || !strings.Contains(err.Error(), "not available") {
 		t.Errorf("error %v", err)
@@ -369,7 +369,7 @@ func TestPutWhereNoShellAnswers(t *testing.T) {
 // A server that says 0 and has thrown the command away is not believed.
 func TestPutBelievesNoBareStatus(t *testing.T) {
 	run := func(context.Context, string) ([]byte, []byte, int, error) { return nil, nil, 0, nil }
-	if _, _, err := Put(t.Context(), Shell(run, ""), lines(newKey(t)), false, false); err == nil {
+	if _, _, err := putLines(t.Context(), Shell(run, ""), lines(newKey(t)), false, false); err == nil {
 		t.Error("believed")
 	}
 }

@@ -12,12 +12,12 @@ import (
 	"pi-key-tools/pkg/sshkey"
 )
 
-// Remove takes every entry of the keys out of the file, live or not; of an
+// removeFrom takes every entry of the keys out of a file, live or not; of an
 // authority those entries alone that are one, and if it has principals, are for
 // them. Comments that mention a key stay. used is the key that made this login:
-// what lets it in stays, as does the last live entry, unless force says
-// otherwise.
-func Remove(ctx context.Context, engine Engine, lines []Line, used *sshkey.Public, force, dryRun bool) ([]record.Record, error) {
+// what lets it in stays, as does the last live entry, unless Force says
+// otherwise. It is nil if no key did.
+func (j Job) removeFrom(ctx context.Context, engine Engine, used *sshkey.Public) ([]record.Record, error) {
 	path, data, err := engine.Read(ctx)
 	if err != nil {
 		return nil, err
@@ -29,7 +29,7 @@ func Remove(ctx context.Context, engine Engine, lines []Line, used *sshkey.Publi
 	gone := func(e authorizedkeys.Entry) bool {
 		return slices.ContainsFunc(change.Drop, func(d Numbered) bool { return d.Number == e.Line })
 	}
-	for _, l := range lines {
+	for _, l := range j.Lines() {
 		r := record.Record{Subject: l.Key.Fingerprint(), Detail: path}
 		var drop []Numbered
 		for _, e := range entries {
@@ -43,15 +43,15 @@ func Remove(ctx context.Context, engine Engine, lines []Line, used *sshkey.Publi
 		switch {
 		case len(drop) == 0:
 			r.Verdict, r.Cause = record.OK, "key-absent"
-		case !force && used != nil && l.letsIn(*used):
+		case !j.Force && used != nil && l.letsIn(*used):
 			r.Verdict, r.Cause = record.Fail, "key-in-use"
 			r.Detail, r.Hint = "this login was made with it", "log in by another key or the password, or insist: -f"
-		case !force && !left:
+		case !j.Force && !left:
 			r.Verdict, r.Cause = record.Fail, "key-last"
 			r.Detail, r.Hint = path+" would let no key in any more", "insist: -f"
 		default:
 			r.Verdict, r.Cause = record.Done, "key-removed"
-			if dryRun {
+			if j.DryRun {
 				r.Verdict = record.Todo
 			}
 			for i, d := range drop {
@@ -64,7 +64,7 @@ func Remove(ctx context.Context, engine Engine, lines []Line, used *sshkey.Publi
 		}
 		records = append(records, r)
 	}
-	if dryRun || len(change.Drop) == 0 {
+	if j.DryRun || len(change.Drop) == 0 {
 		return records, nil
 	}
 	if _, err := engine.Edit(ctx, change); err != nil {

@@ -10,10 +10,15 @@ import (
 )
 
 // Faults returns a record for each piece of the file that plainly was meant to
-// let a key in and does not: see authorizedkeys.Faults. Nothing is changed.
+// let a key in and does not (see authorizedkeys.Faults), or for why the file
+// could not be read. Nothing is changed.
 // There is none for what keeps nobody out, since another line of the key is
 // live; keys that are commented out where no other is live are not a failure.
-func Faults(ctx context.Context, engine Engine) ([]record.Record, error) {
+func Faults(ctx context.Context, engine Engine) []record.Record {
+	return orFailure(faultsIn(ctx, engine))
+}
+
+func faultsIn(ctx context.Context, engine Engine) ([]record.Record, error) {
 	path, data, err := engine.Read(ctx)
 	if err != nil {
 		return nil, err
@@ -25,7 +30,11 @@ func Faults(ctx context.Context, engine Engine) ([]record.Record, error) {
 // their places and in one change, and keeps a copy of the file as it was. The
 // other faults have the records that Faults returns. Without faults there are
 // no records, and nothing is written.
-func Rewrite(ctx context.Context, engine Engine, dryRun bool) ([]record.Record, error) {
+func Rewrite(ctx context.Context, engine Engine, dryRun bool) []record.Record {
+	return orFailure(rewrite(ctx, engine, dryRun))
+}
+
+func rewrite(ctx context.Context, engine Engine, dryRun bool) ([]record.Record, error) {
 	path, data, err := engine.Read(ctx)
 	if err != nil {
 		return nil, err
@@ -133,22 +142,4 @@ func remedy(f authorizedkeys.Fault) string {
 		return "take the # away there if the key shall log in"
 	}
 	return "mend it there in an editor, or add the key again with pikeycopy and take it out"
-}
-
-// FaultsHere tells what is wrong in a file that is at hand.
-func (j Job) FaultsHere(ctx context.Context, engine Engine) []record.Record {
-	records, err := Faults(ctx, engine)
-	if err != nil {
-		records = append(records, failureHere(err))
-	}
-	return records
-}
-
-// RewriteHere cures what can be cured in a file that is at hand.
-func (j Job) RewriteHere(ctx context.Context, engine Engine) []record.Record {
-	records, err := Rewrite(ctx, engine, j.DryRun)
-	if err != nil {
-		records = append(records, failureHere(err))
-	}
-	return records
 }

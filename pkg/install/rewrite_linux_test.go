@@ -44,7 +44,7 @@ func TestRewriteEveryWay(t *testing.T) {
 			t.Run(name+" by "+way, func(t *testing.T) {
 				engine, home := at(t)
 				write(t, home, file[0])
-				records, err := Rewrite(t.Context(), engine, false)
+				records, err := rewrite(t.Context(), engine, false)
 				if err != nil || len(records) == 0 {
 					t.Fatal(records, err)
 				}
@@ -59,7 +59,7 @@ func TestRewriteEveryWay(t *testing.T) {
 						t.Errorf("where the old file is is not told: %s", r.Detail)
 					}
 				}
-				if records, err := Rewrite(t.Context(), engine, false); err != nil || len(records) > 0 {
+				if records, err := rewrite(t.Context(), engine, false); err != nil || len(records) > 0 {
 					t.Errorf("again: %+v %v", records, err)
 				}
 			})

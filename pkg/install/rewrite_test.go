@@ -31,11 +31,11 @@ func TestRewrite(t *testing.T) {
 			x.left = x.file
 		}
 		m := &memory{[]byte(x.file)}
-		say := func(what string, want []string, dryRun, rewrite bool) {
+		say := func(what string, want []string, dryRun, cure bool) {
 			t.Helper()
-			records, err := Faults(t.Context(), m)
-			if rewrite {
-				records, err = Rewrite(t.Context(), m, dryRun)
+			records, err := faultsIn(t.Context(), m)
+			if cure {
+				records, err = rewrite(t.Context(), m, dryRun)
 			}
 			if err != nil {
 				t.Fatal(x.name, err)
@@ -64,7 +64,7 @@ func TestRewrite(t *testing.T) {
 		if string(m.data) != x.left {
 			t.Errorf("%s: left %q, want %q", x.name, m.data, x.left)
 		}
-		records, err := Rewrite(t.Context(), m, false)
+		records, err := rewrite(t.Context(), m, false)
 		if err != nil || slices.ContainsFunc(records, func(r record.Record) bool { return r.Verdict == "done" }) {
 			t.Errorf("%s: again: %+v %v", x.name, records, err)
 		}

@@ -569,7 +569,7 @@ func TestRootAmongOtherWriters(t *testing.T) {
 		key, engine := newKey(t), engines[i%len(engines)]()
 		keys = append(keys, key)
 		all.Go(func() {
-			if _, _, err := Put(t.Context(), engine, lines(key), false, false); err != nil {
+			if _, _, err := putLines(t.Context(), engine, lines(key), false, false); err != nil {
 				t.Errorf("%T: %v", engine, err)
 			}
 		})

@@ -856,7 +856,7 @@ func TestSFTPAndShellAtOnce(t *testing.T) {
 			engine = SFTP(overPipe(t, home), "", "")
 		}
 		all.Go(func() {
-			if _, _, err := Put(t.Context(), engine, lines(key), false, false); err != nil {
+			if _, _, err := putLines(t.Context(), engine, lines(key), false, false); err != nil {
 				t.Error(err)
 			}
 		})
@@ -891,7 +891,7 @@ func TestShellCleansUpAfterTheKilledBySFTP(t *testing.T) {
 		folder(".authorized_keys.of-the-machines-at-home", rand.Text(), old),
 		folder(".authorized_keys.d", rand.Text(), old),
 	}
-	if _, _, err := Put(t.Context(), Shell(account(t, "sh", home), ""), lines(newKey(t)), false, false); err != nil {
+	if _, _, err := putLines(t.Context(), Shell(account(t, "sh", home), ""), lines(newKey(t)), false, false); err != nil {
 		t.Fatal(err)
 	}
 	for _, left := range []string{left, half} {
@@ -913,7 +913,7 @@ func TestSFTPAfterAKilledShell(t *testing.T) {
 	write(t, home, "# mine\n")
 	bin := t.TempDir()
 	program(t, bin, "sync", "kill -KILL $PPID")
-	if _, _, err := Put(t.Context(), Shell(account(t, "sh", home, "PATH="+bin+":"+os.Getenv("PATH")), ""), lines(newKey(t)), false, false); err == nil {
+	if _, _, err := putLines(t.Context(), Shell(account(t, "sh", home, "PATH="+bin+":"+os.Getenv("PATH")), ""), lines(newKey(t)), false, false); err == nil {
 		t.Fatal("it was not killed")
 	}
 	if left, err := filepath.Glob(filepath.Join(home, ".ssh/.authorized_keys.turn/*/new")); err != nil || len(left) != 1 {

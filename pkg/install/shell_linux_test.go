@@ -51,7 +51,7 @@ func TestShellUnderEveryPosixShell(t *testing.T) {
 			run := as(t, sh, home)
 			write(t, home, "# caf\xe9\r\n\x00\x00\nssh-ed25519 AAAA someone")
 			key, other := newKey(t), newKey(t)
-			if _, _, err := Put(t.Context(), Shell(run, ""), lines(key, other), false, false); err != nil {
+			if _, _, err := putLines(t.Context(), Shell(run, ""), lines(key, other), false, false); err != nil {
 				t.Fatal(err)
 			}
 			want := "# caf\xe9\r\n\x00\x00\nssh-ed25519 AAAA someone\n" + key.Line() + "\n" + other.Line() + "\n"
@@ -234,7 +234,7 @@ func TestShellPaths(t *testing.T) {
 				path = c.path
 			}
 			key := newKey(t)
-			got, _, err := Put(t.Context(), Shell(account(t, "sh", home), path), lines(key), false, false)
+			got, _, err := putLines(t.Context(), Shell(account(t, "sh", home), path), lines(key), false, false)
 			if c.want == "" {
 				if err == nil || !strings.Contains(err.Error(), "No such file") {
 					t.Errorf("%s: %v", path, err)
@@ -284,7 +284,7 @@ func TestShellOnOpenWrt(t *testing.T) {
 			command = strings.ReplaceAll(command, `\137`, "_")
 			return run(ctx, here.Replace(command))
 		}
-		path, _, err := Put(t.Context(), Shell(there, c.path), lines(newKey(t)), false, false)
+		path, _, err := putLines(t.Context(), Shell(there, c.path), lines(newKey(t)), false, false)
 		if err != nil || path != filepath.Join(home, c.want) {
 			t.Errorf("%+v: %q %v", c, path, err)
 		}
@@ -331,7 +331,7 @@ func TestShellKeepsTheACL(t *testing.T) {
 	}
 	run := account(t, "sh", home)
 	for range 2 {
-		if _, _, err := Put(t.Context(), Shell(run, ""), lines(newKey(t)), false, false); err != nil {
+		if _, _, err := putLines(t.Context(), Shell(run, ""), lines(newKey(t)), false, false); err != nil {
 			t.Fatal(err)
 		}
 		if after := acl(); after != before || !strings.Contains(after, "user:12345:r") {
@@ -363,7 +363,7 @@ func TestShellTurnLostOften(t *testing.T) {
 		exit 1`, bin, turn))
 	program(t, bin, "sleep", fmt.Sprintf("rm -rf '%s'", turn))
 	key := newKey(t)
-	if _, _, err := Put(t.Context(), Shell(account(t, "sh", home, "PATH="+bin+":"+os.Getenv("PATH")), ""), lines(key), false, false); err != nil {
+	if _, _, err := putLines(t.Context(), Shell(account(t, "sh", home, "PATH="+bin+":"+os.Getenv("PATH")), ""), lines(key), false, false); err != nil {
 		t.Fatal(err)
 	}
 	if got := content(t, home); got != "# mine\n"+key.Line()+"\n" {
@@ -396,7 +396,7 @@ func TestShellRefuses(t *testing.T) {
 			home := t.TempDir()
 			write(t, home, "old\n")
 			c.set(t, home)
-			_, _, err := Put(t.Context(), Shell(account(t, "sh", home), ""), lines(newKey(t)), false, false)
+			_, _, err := putLines(t.Context(), Shell(account(t, "sh", home), ""), lines(newKey(t)), false, false)
 			var put *PutError
 			if !errors.As(err, &put) || put.Cause != c.cause || put.Unsure {
 				t.Errorf("error %v, want %s", err, c.cause)
@@ -448,7 +448,7 @@ func TestShellAsRootWhereOthersMay(t *testing.T) {
 			if !c.home {
 				home, path = t.TempDir(), filepath.Join(dir, "keys")
 			}
-			_, _, err := Put(t.Context(), Shell(account(t, "sh", home), path), lines(newKey(t)), false, false)
+			_, _, err := putLines(t.Context(), Shell(account(t, "sh", home), path), lines(newKey(t)), false, false)
 			var put *PutError
 			if errors.As(err, &put); c.fine != (err == nil) || err != nil && (put == nil || put.Cause != "wrong-owner" || put.Unsure) {
 				t.Errorf("error %v", err)
@@ -518,7 +518,7 @@ func TestShellWithOddPrograms(t *testing.T) {
 			bin := t.TempDir()
 			program(t, bin, c.program, c.body)
 			key := newKey(t)
-			_, _, err := Put(t.Context(), Shell(account(t, "sh", home, "PATH="+bin+":"+os.Getenv("PATH")), ""), lines(key), false, false)
+			_, _, err := putLines(t.Context(), Shell(account(t, "sh", home, "PATH="+bin+":"+os.Getenv("PATH")), ""), lines(key), false, false)
 			var put *PutError
 			errors.As(err, &put)
 			switch {
@@ -554,7 +554,7 @@ func TestShellWithAForeignAppender(t *testing.T) {
 			bin := t.TempDir()
 			program(t, bin, c[0], strings.Replace(c[1], "[ -d", `[ -e "$HOME/once" ] || { >"$HOME/once"; false; } || [ -d`, 1))
 			key := newKey(t)
-			_, _, err := Put(t.Context(), Shell(account(t, "sh", home, "PATH="+bin+":"+os.Getenv("PATH")), ""), lines(key), false, false)
+			_, _, err := putLines(t.Context(), Shell(account(t, "sh", home, "PATH="+bin+":"+os.Getenv("PATH")), ""), lines(key), false, false)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -606,7 +606,7 @@ func TestShellTurnOfAnother(t *testing.T) {
 			if err := os.WriteFile(filepath.Join(claim, "new"), []byte("half"), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			_, _, err := Put(t.Context(), Shell(account(t, "sh", home, "PATH="+bin+":"+os.Getenv("PATH")), ""), lines(newKey(t)), false, false)
+			_, _, err := putLines(t.Context(), Shell(account(t, "sh", home, "PATH="+bin+":"+os.Getenv("PATH")), ""), lines(newKey(t)), false, false)
 			var put *PutError
 			if errors.As(err, &put); c.free != (err == nil) || err != nil && (put == nil || put.Cause != "busy" || put.Unsure) {
 				t.Errorf("error %v", err)
@@ -637,7 +637,7 @@ func TestShellManyWriters(t *testing.T) {
 				key := newKey(t)
 				keys = append(keys, Line{Key: key})
 				all.Go(func() {
-					if _, _, err := Put(t.Context(), Shell(run, ""), lines(key, same), false, false); err != nil {
+					if _, _, err := putLines(t.Context(), Shell(run, ""), lines(key, same), false, false); err != nil {
 						t.Error(err)
 					}
 				})
@@ -666,7 +666,7 @@ func TestShellOnFullFileSystems(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "other"), nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	_, _, err := Put(t.Context(), Shell(account(t, "sh", home), ""), lines(newKey(t)), false, false)
+	_, _, err := putLines(t.Context(), Shell(account(t, "sh", home), ""), lines(newKey(t)), false, false)
 	var put *PutError
 	if !errors.As(err, &put) || put.Cause != "disk-full" || content(t, home) != "old\n" {
 		t.Errorf("no inodes: %v, file %q", err, content(t, home))
@@ -678,7 +678,7 @@ func TestShellOnFullFileSystems(t *testing.T) {
 	if err := syscall.Mount("", dir, "", syscall.MS_REMOUNT|syscall.MS_RDONLY, ""); err != nil {
 		t.Fatal(err)
 	}
-	if _, placed, err := Put(t.Context(), Shell(account(t, "sh", home), ""), lines(key), false, false); err != nil || placed[0].Added {
+	if _, placed, err := putLines(t.Context(), Shell(account(t, "sh", home), ""), lines(key), false, false); err != nil || placed[0].Added {
 		t.Errorf("present on a read-only file system: %+v %v", placed, err)
 	}
 }
@@ -701,7 +701,7 @@ func TestShellAfterStartUpFiles(t *testing.T) {
 				t.Fatal(err)
 			}
 			key := newKey(t)
-			_, _, err := Put(t.Context(), Shell(account(t, "bash", home, "BASH_ENV="+rc), ""), lines(key), false, false)
+			_, _, err := putLines(t.Context(), Shell(account(t, "bash", home, "BASH_ENV="+rc), ""), lines(key), false, false)
 			var put *PutError
 			switch errors.As(err, &put); {
 			case c.cause == "" && (err != nil || content(t, home) != key.Line()+"\n"):
@@ -721,7 +721,7 @@ func TestShellKilledInTheMiddle(t *testing.T) {
 	bin := t.TempDir()
 	program(t, bin, "mv", `/bin/mv "$@"; kill -KILL $PPID`)
 	key := newKey(t)
-	_, _, err := Put(t.Context(), Shell(account(t, "sh", home, "PATH="+bin+":"+os.Getenv("PATH")), ""), lines(key), false, false)
+	_, _, err := putLines(t.Context(), Shell(account(t, "sh", home, "PATH="+bin+":"+os.Getenv("PATH")), ""), lines(key), false, false)
 	var put *PutError
 	if errors.As(err, &put) && !put.Unsure || err == nil {
 		t.Errorf("error %v", err)
@@ -744,7 +744,7 @@ func TestShellTornAnswers(t *testing.T) {
 			whole = len(stdout) - len("done\n")
 			return stdout[:n], stderr, status, err
 		}
-		_, _, err := Put(t.Context(), Shell(torn, ""), lines(key), false, false)
+		_, _, err := putLines(t.Context(), Shell(torn, ""), lines(key), false, false)
 		var put *PutError
 		if !errors.As(err, &put) || !put.Unsure {
 			t.Errorf("after %d bytes: %v", n, err)
@@ -766,7 +766,7 @@ func TestShellCleansUpAfterTheKilled(t *testing.T) {
 	if err := errors.Join(os.MkdirAll(claim, 0o700), os.WriteFile(filepath.Join(claim, "new"), []byte("x"), 0o600)); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := Put(t.Context(), Shell(account(t, "sh", home), ""), lines(newKey(t)), false, false); err != nil {
+	if _, _, err := putLines(t.Context(), Shell(account(t, "sh", home), ""), lines(newKey(t)), false, false); err != nil {
 		t.Fatal(err)
 	}
 	noLeftovers(t, home)
@@ -867,7 +867,7 @@ func TestShellStruckAtItsCalls(t *testing.T) {
 		home := t.TempDir()
 		write(t, home, old)
 		run := as(t, "strace -f -qq -o /dev/null -e trace="+kinds+" -e inject="+inject+" sh", home)
-		_, _, err := Put(t.Context(), Shell(run, ""), lines(key), false, false)
+		_, _, err := putLines(t.Context(), Shell(run, ""), lines(key), false, false)
 		got := content(t, home)
 		changed := got == old+"\n"+key.Line()+"\n"
 		if !changed && got != old {
@@ -877,7 +877,7 @@ func TestShellStruckAtItsCalls(t *testing.T) {
 		if err == nil && !changed || errors.As(err, &put) && !put.Unsure && changed {
 			t.Errorf("changed: %v, answer %v", changed, err)
 		}
-		_, _, err = Put(t.Context(), Shell(account(t, "sh", home), ""), lines(key), false, false)
+		_, _, err = putLines(t.Context(), Shell(account(t, "sh", home), ""), lines(key), false, false)
 		if got := content(t, home); err != nil || got != old+"\n"+key.Line()+"\n" {
 			t.Errorf("the next run: %v, file %q", err, got)
 		}
