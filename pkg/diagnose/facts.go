@@ -26,7 +26,7 @@ var insideSource string
 // 9000 bytes (MAX_CMD_LEN), and each of those bytes may become four.
 func insideScript() string { return hostfs.Compact(insideSource) }
 
-// Facts are what a session tells of the account and the server that it is on.
+// facts are what a session tells of the account and the server that it is on.
 type facts struct {
 	account    strictmodes.Account // its home is that of passwd(5), else the one that the server says
 	conn       sshdconfig.Connection
@@ -100,114 +100,133 @@ func (f *facts) ask(ctx context.Context, run hostfs.Runner, q question) error {
 // read takes the answer of the script apart. It is false for one that does not
 // come to its end.
 func (f *facts) read(mark, answer string) (ended bool) {
-	var text func(line string) // where lines of text belong
-	pattern := ""
+	if f.held == nil {
+		f.held, f.labels, f.files = map[string][]numbered{}, map[string]string{}, sshdconfig.Files{}
+	}
+	r := factsReader{facts: f}
 	for line := range strings.Lines(answer) {
 		said, ok := strings.CutPrefix(strings.TrimSuffix(line, "\n"), mark+" ")
 		if !ok {
 			continue
 		}
-		if quoted, ok := strings.CutPrefix(said, "| "); ok {
-			if text != nil {
-				text(quoted)
-			}
-			continue
-		}
-		text = nil
-		word, rest, _ := strings.Cut(said, " ")
-		switch word {
-		case "user":
-			f.account.Name, f.conn.User = rest, rest
-		case "ids": // of the user, the primary group, all groups
-			for i, id := range strings.Fields(rest) {
-				n, _ := strconv.Atoi(id) // id prints numbers
-				if i == 0 {
-					f.account.UID = n
-				} else {
-					f.account.Groups = append(f.account.Groups, n)
-				}
-			}
-		case "groups":
-			f.conn.Groups = strings.Fields(rest)
-		case "passwd":
-			if field := strings.Split(rest, ":"); len(field) == 7 {
-				f.account.Home = field[5]
-			}
-		case "home": // which start-up files can change: sshd goes by passwd(5)
-			if f.account.Home == "" && path.IsAbs(rest) {
-				f.account.Home = rest
-			}
-		case "connection": // "client port server port"
-			if w := strings.Fields(rest); len(w) == 4 {
-				f.conn.Address, f.port, f.conn.LocalAddress = plainAddress(w[0]), w[1], plainAddress(w[2])
-				f.conn.LocalPort, _ = strconv.Atoi(w[3])
-			}
-		case "utc":
-			f.utc = rest
-		case "local":
-			f.local = rest
-		case "password":
-			f.password = rest
-		case "noshell":
-			f.noShell = rest
-		case "openwrt":
-			f.openwrt = true
-		case "selinux":
-			f.selinux = rest
-		case "label": // and the file
-			if label, file, ok := strings.Cut(rest, " "); ok {
-				if f.labels == nil {
-					f.labels = map[string]string{}
-				}
-				f.labels[file] = label
-			}
-		case "parent":
-			f.parents = append(f.parents, strings.TrimSpace(rest))
-		case "lines":
-			if f.held == nil {
-				f.held = map[string][]numbered{}
-			}
-			f.held[rest] = nil
-			text = func(line string) {
-				number, line, _ := strings.Cut(line, ":")
-				if n, err := strconv.Atoi(number); err == nil {
-					f.held[rest] = append(f.held[rest], numbered{n, line})
-				}
-			}
-		case "pattern":
-			pattern = rest
-			if f.files == nil {
-				f.files = sshdconfig.Files{}
-			}
-			f.files[pattern] = nil
-		case "revoked":
-			f.revokedIs, pattern = listAbsent, ""
-		case "file":
-			if pattern == "" {
-				f.revokedIs = listRead
-				text = func(line string) { f.revoked += line + "\n" }
-				continue
-			}
-			f.files[pattern] = append(f.files[pattern], sshdconfig.File{Path: rest})
-			file := &f.files[pattern][len(f.files[pattern])-1]
-			text = func(line string) { file.Text += line + "\n" }
-		case "unread":
-			if pattern == "" {
-				f.revokedIs = listUnread
-				continue
-			}
-			if !slices.ContainsFunc(f.files[pattern], func(have sshdconfig.File) bool { return have.Path == rest }) {
-				f.files[pattern] = append(f.files[pattern], sshdconfig.File{Path: rest, Unread: true})
-			}
-		case "krl":
-			f.revokedIs, f.revokedAnswers = listRead, append(f.revokedAnswers, rest)
-		case "dump":
-			text = func(line string) { f.dump += line + "\n" }
-		case "end":
-			ended = true
+		if quoted, ok := strings.CutPrefix(said, "| "); !ok {
+			word, rest, _ := strings.Cut(said, " ")
+			r.text = nil
+			r.fact(word, rest)
+		} else if r.text != nil {
+			r.text(quoted)
 		}
 	}
-	return ended
+	return r.ended
+}
+
+// A factsReader is at a line of the answer.
+type factsReader struct {
+	*facts
+	text    func(line string) // where lines of text belong; nil: nowhere
+	pattern string            // that files are told of; "": it is the list of revoked keys
+	ended   bool
+}
+
+// fact takes what the script says with a word; inside.sh says what each means.
+func (r *factsReader) fact(word, rest string) {
+	switch word {
+	case "user":
+		r.account.Name, r.conn.User = rest, rest
+	case "ids": // of the user, the primary group, all groups
+		for i, id := range strings.Fields(rest) {
+			n, _ := strconv.Atoi(id) // id prints numbers
+			if i == 0 {
+				r.account.UID = n
+			} else {
+				r.account.Groups = append(r.account.Groups, n)
+			}
+		}
+	case "groups":
+		r.conn.Groups = strings.Fields(rest)
+	case "passwd":
+		if field := strings.Split(rest, ":"); len(field) == 7 {
+			r.account.Home = field[5]
+		}
+	case "home": // which start-up files can change: sshd goes by passwd(5)
+		if r.account.Home == "" && path.IsAbs(rest) {
+			r.account.Home = rest
+		}
+	case "connection": // "client port server port"
+		if w := strings.Fields(rest); len(w) == 4 {
+			r.conn.Address, r.port, r.conn.LocalAddress = plainAddress(w[0]), w[1], plainAddress(w[2])
+			r.conn.LocalPort, _ = strconv.Atoi(w[3])
+		}
+	case "utc":
+		r.utc = rest
+	case "local":
+		r.local = rest
+	case "password":
+		r.password = rest
+	case "noshell":
+		r.noShell = rest
+	case "openwrt":
+		r.openwrt = true
+	case "selinux":
+		r.selinux = rest
+	case "label": // and the file
+		if label, file, ok := strings.Cut(rest, " "); ok {
+			r.labels[file] = label
+		}
+	case "parent":
+		r.parents = append(r.parents, strings.TrimSpace(rest))
+	case "lines":
+		r.lines(rest)
+	case "pattern":
+		r.pattern = rest
+		r.files[rest] = nil
+	case "revoked":
+		r.revokedIs, r.pattern = listAbsent, ""
+	case "file":
+		r.file(rest)
+	case "unread":
+		r.unread(rest)
+	case "krl":
+		r.revokedIs, r.revokedAnswers = listRead, append(r.revokedAnswers, rest)
+	case "dump":
+		r.text = func(line string) { r.dump += line + "\n" }
+	case "end":
+		r.ended = true
+	}
+}
+
+// lines takes the lines of a keys file that hold a key, "NUMBER:LINE" each.
+func (r *factsReader) lines(file string) {
+	r.held[file] = nil
+	r.text = func(line string) {
+		number, line, _ := strings.Cut(line, ":")
+		if n, err := strconv.Atoi(number); err == nil {
+			r.held[file] = append(r.held[file], numbered{n, line})
+		}
+	}
+}
+
+// file takes the text of a configuration file, or of the list of revoked keys.
+func (r *factsReader) file(name string) {
+	if r.pattern == "" {
+		r.revokedIs = listRead
+		r.text = func(line string) { r.revoked += line + "\n" }
+		return
+	}
+	files := append(r.files[r.pattern], sshdconfig.File{Path: name})
+	r.files[r.pattern] = files
+	file := &files[len(files)-1]
+	r.text = func(line string) { file.Text += line + "\n" }
+}
+
+// unread takes the name of a file that is there, and may not be read.
+func (r *factsReader) unread(name string) {
+	switch files := r.files[r.pattern]; {
+	case r.pattern == "":
+		r.revokedIs = listUnread
+	case !slices.ContainsFunc(files, func(have sshdconfig.File) bool { return have.Path == name }):
+		r.files[r.pattern] = append(files, sshdconfig.File{Path: name, Unread: true})
+	}
 }
 
 // plainAddress drops the zone, which no pattern holds.
