@@ -71,35 +71,46 @@ func check(ctx context.Context, host *connect.Host, look Look) (*session.Client,
 	}
 	if err != nil {
 		why := Login(ctx, host, keys, actingRep, err)
-		switch {
-		case why.Cause == verdict.Cause && !look.Password:
-			verdict.Detail += "; it refuses the keys of -i too"
-		case why.Cause == verdict.Cause:
-		case actingRep.Password == session.Partial:
-			verdict.Detail += "; the password alone does not let us in to look for the cause there"
-		case actingRep.Password == session.Refused:
-			return nil, rep, []record.Record{bothRefused(host, verdict), why}
-		case !asked(actingRep) && noPassword(actingRep):
-			verdict.Detail += "; the server takes no password to look for the cause there"
-		case !asked(actingRep) && errors.Is(err, session.ErrDenied):
-			verdict.Detail += "; no other key let us in to look for the cause there"
-		default:
-			return nil, rep, []record.Record{verdict, why}
-		}
-		return nil, rep, []record.Record{verdict}
+		return nil, rep, unlooked(host, look, verdict, why, actingRep, err)
 	}
 	defer acting.Close()
 	refusal.By = actingRep.By
 	way, _ := actingRep.LoginKey()
 	found := Inside(ctx, acting, host, Refusal{Report: refusal, Keys: refusedKeys(refusal, offers), Here: acting == client, Way: way.Name})
+	return nil, rep, together(verdict, found)
+}
+
+// unlooked are the records where nothing let us in to look for the cause: why is
+// the record of the login that was to look, rep and err are what it came to.
+func unlooked(host *connect.Host, look Look, verdict, why record.Record, rep *session.Report, err error) []record.Record {
+	switch {
+	case why.Cause == verdict.Cause && !look.Password:
+		verdict.Detail += "; it refuses the keys of -i too"
+	case why.Cause == verdict.Cause:
+	case rep.Password == session.Partial:
+		verdict.Detail += "; the password alone does not let us in to look for the cause there"
+	case rep.Password == session.Refused:
+		return []record.Record{bothRefused(host, verdict), why}
+	case !asked(rep) && noPassword(rep):
+		verdict.Detail += "; the server takes no password to look for the cause there"
+	case !asked(rep) && errors.Is(err, session.ErrDenied):
+		verdict.Detail += "; no other key let us in to look for the cause there"
+	default:
+		return []record.Record{verdict, why}
+	}
+	return []record.Record{verdict}
+}
+
+// together adds the verdict to what was found there, where it says more.
+func together(verdict record.Record, found []record.Record) []record.Record {
 	if strings.HasPrefix(verdict.Cause, "cert-") && found[0].Cause == "key-refused" {
-		found[0] = verdict // which says more
+		found[0] = verdict
 	}
 	first := []string{"key-type-refused", "key-mode", "key-damaged", "key-format", "key-unreadable"}
 	if slices.Contains(first, verdict.Cause) && !slices.ContainsFunc(found, func(r record.Record) bool { return r.Cause == verdict.Cause }) {
 		found = append([]record.Record{verdict}, found...)
 	}
-	return nil, rep, found
+	return found
 }
 
 // bothRefused lists what remains where the password is refused like the keys.
