@@ -6,10 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
-	"os/exec"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
 	"time"
@@ -217,8 +214,7 @@ func (j *agentJob) added(ctx context.Context, p *identity.Pair, key sshkey.Publi
 		err = j.agent.TestSign(ctx, key)
 	}
 	if err != nil {
-		r.Verdict, r.Cause, r.Detail = record.Fail, "agent-refused", fmt.Sprintf("%s: %v", p.Path, err)
-		return r
+		return refused(r, "", "%s: %v", p.Path, err)
 	}
 	if how.Life > 0 {
 		r.Detail += fmt.Sprintf(", for %v", how.Life)
@@ -264,60 +260,81 @@ func notAdded(p *identity.Pair, err error) record.Record {
 }
 
 func (j *agentJob) removeKeys(ctx context.Context) error {
-	var keys []sshkey.Public
-	if slices.Equal(j.files, []string{"-"}) {
-		data, err := io.ReadAll(io.LimitReader(j.Stdin, 16<<20))
-		if err != nil {
-			return fmt.Errorf("standard input: %w", err)
-		}
-		if keys, err = sshkey.ReadPublic(data); err != nil {
-			return fmt.Errorf("standard input: %w", err)
-		}
-	} else {
-		pairs, err := j.pairs()
-		if err != nil {
-			return err
-		}
-		for _, p := range pairs {
-			if len(p.Public.Blob) == 0 {
-				f := p.Faults[0] // without any, there would be a key
-				j.Emit(f.Record())
-				continue
-			}
-			keys = append(keys, p.Public)
-		}
+	keys, err := j.named()
+	if err != nil {
+		return err
 	}
 	held, err := j.agent.Keys(ctx)
 	if err != nil {
 		return err
 	}
 	for _, key := range keys {
-		// With it goes its certificate, as ssh-add does.
 		found := false
 		for _, h := range held {
-			if !h.Plain().Equal(key.Plain()) {
-				continue
+			if h.Plain().Equal(key.Plain()) { // with it goes its certificate, as ssh-add does
+				found = true
+				j.Emit(j.removed(ctx, h))
 			}
-			found = true
-			r := record.Record{Verdict: record.Done, Cause: "agent-removed", Subject: h.Fingerprint(), Detail: h.Name() + " " + h.Comment}
-			err := j.agent.Remove(ctx, h)
-			if err == nil { // gpg-agent says yes to whatever it does not do
-				var left []sshkey.Public
-				if left, err = j.agent.Keys(ctx); slices.ContainsFunc(left, h.Equal) {
-					err = errors.New("the agent says that it removed the key, and lists it")
-				}
-			}
-			if err != nil {
-				r.Verdict, r.Cause, r.Detail = record.Fail, "agent-refused", err.Error()
-				_, r.Hint = j.keeper()
-			}
-			j.Emit(r)
 		}
 		if !found {
 			j.Emit(record.Record{Verdict: record.OK, Cause: "key-absent", Subject: key.Fingerprint(), Detail: "the agent does not hold it"})
 		}
 	}
 	return nil
+}
+
+// named are the public keys of the files, or of standard input.
+func (j *agentJob) named() ([]sshkey.Public, error) {
+	if slices.Equal(j.files, []string{"-"}) {
+		data, err := io.ReadAll(io.LimitReader(j.Stdin, 16<<20))
+		var keys []sshkey.Public
+		if err == nil {
+			keys, err = sshkey.ReadPublic(data)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("standard input: %w", err)
+		}
+		return keys, nil
+	}
+	pairs, err := j.pairs()
+	var keys []sshkey.Public
+	for _, p := range pairs {
+		if len(p.Public.Blob) == 0 {
+			f := p.Faults[0] // without any, there would be a key
+			j.Emit(f.Record())
+			continue
+		}
+		keys = append(keys, p.Public)
+	}
+	return keys, err
+}
+
+// removed removes a key, and is the record of that.
+func (j *agentJob) removed(ctx context.Context, key sshkey.Public) record.Record {
+	r := goneFrom(key)
+	err := j.agent.Remove(ctx, key)
+	if err == nil { // gpg-agent says yes to whatever it does not do
+		var left []sshkey.Public
+		if left, err = j.agent.Keys(ctx); slices.ContainsFunc(left, key.Equal) {
+			err = errors.New("the agent says that it removed the key, and lists it")
+		}
+	}
+	if err != nil {
+		_, cure := j.keeper()
+		return refused(r, cure, "%v", err)
+	}
+	return r
+}
+
+// goneFrom is the record of a key that the agent forgets.
+func goneFrom(key sshkey.Public) record.Record {
+	return record.Record{Verdict: record.Done, Cause: "agent-removed", Subject: key.Fingerprint(), Detail: key.Name() + " " + key.Comment}
+}
+
+// refused is a record in the place of r, which did not come true.
+func refused(r record.Record, hint, format string, args ...any) record.Record {
+	r.Verdict, r.Cause, r.Hint, r.Detail = record.Fail, "agent-refused", hint, fmt.Sprintf(format, args...)
+	return r
 }
 
 func (j *agentJob) clear(ctx context.Context) error {
@@ -333,10 +350,10 @@ func (j *agentJob) clear(ctx context.Context) error {
 		return err
 	}
 	for _, key := range held {
-		r := record.Record{Verdict: record.Done, Cause: "agent-removed", Subject: key.Fingerprint(), Detail: key.Name() + " " + key.Comment}
+		r := goneFrom(key)
 		if slices.ContainsFunc(left, key.Equal) {
-			r.Verdict, r.Cause, r.Detail = record.Fail, "agent-refused", "the agent says that it removed all keys, and lists it"
-			_, r.Hint = j.keeper()
+			_, cure := j.keeper()
+			r = refused(r, cure, "the agent says that it removed all keys, and lists it")
 		}
 		j.Emit(r)
 	}
@@ -396,58 +413,16 @@ func (j *agentJob) turnLock(ctx context.Context) error {
 	}
 	switch err := do(ctx, word); {
 	case j.unlock && len(held) > 0: // gpg-agent and GNOME's say yes, and know no lock
-		r.Verdict, r.Cause, r.Detail = record.Fail, "agent-refused", "it was not locked: it listed its keys before"
+		r = refused(r, "", "it was not locked: it listed its keys before")
+	case err != nil && j.unlock:
+		r = refused(r, "the password is another, or it is not locked", "%v", err)
 	case err != nil:
-		r.Verdict, r.Cause, r.Detail = record.Fail, "agent-refused", err.Error()
-		r.Hint = "is it locked already?"
-		if j.unlock {
-			r.Hint = "the password is another, or it is not locked"
-		}
+		r = refused(r, "is it locked already?", "%v", err)
 	case j.lock:
 		if left, _ := j.agent.Keys(ctx); len(left) > 0 {
-			r.Verdict, r.Cause, r.Detail = record.Fail, "agent-refused", "the agent says that it is locked, and lists its keys"
+			r = refused(r, "", "the agent says that it is locked, and lists its keys")
 		}
 	}
 	j.Emit(r)
-	return nil
-}
-
-// appleAdd is the only program that can put a passphrase where macOS's ssh
-// looks for it.
-const appleAdd = "/usr/bin/ssh-add"
-
-// toKeychain has Apple's ssh-add do it, which asks for passphrases itself.
-func (j *agentJob) toKeychain(ctx context.Context) error {
-	if runtime.GOOS != "darwin" {
-		return cli.WithHint(errors.New("the keychain is one of macOS"),
-			"GNOME: its keyring keeps a passphrase when the box in its prompt is ticked\n"+
-				"hint: KDE: SSH_ASKPASS=ksshaskpass SSH_ASKPASS_REQUIRE=prefer pikeycheck -a\n"+
-				"hint: without a desktop: pikeycheck -a --passphrase-file <(pass show NAME)")
-	}
-	pairs, err := j.pairs()
-	if err != nil || len(pairs) == 0 {
-		return err
-	}
-	cmd := exec.CommandContext(ctx, appleAdd, append([]string{"--apple-use-keychain", "--"}, j.files...)...)
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, j.Stderr, j.Stderr // its words are no records
-	failed := cmd.Run()
-	if j.agent, err = identity.DialAgent(ctx, j.Getenv("SSH_AUTH_SOCK")); err != nil {
-		return err
-	}
-	defer j.agent.Close()
-	held, err := j.agent.Keys(ctx)
-	if err != nil {
-		return err
-	}
-	for _, p := range pairs {
-		r := record.Record{Verdict: record.Done, Cause: "agent-added", Subject: p.Path, Detail: "by " + appleAdd + ", with the passphrase in the keychain"}
-		switch {
-		case failed != nil: // of which of them, it does not tell
-			r.Verdict, r.Cause, r.Detail = record.Fail, "agent-refused", fmt.Sprintf("%s: %v", appleAdd, failed)
-		case !slices.ContainsFunc(held, p.Public.Equal):
-			r.Verdict, r.Cause, r.Detail = record.Fail, "agent-refused", appleAdd+" says that it added the key, and the agent does not list it"
-		}
-		j.Emit(r)
-	}
 	return nil
 }
