@@ -193,7 +193,7 @@ func TestFaults(t *testing.T) {
 		if lines := fmt.Sprintf("%d-%d", f.First, f.Last); f.Cause != b.cause || lines != b.lines {
 			t.Errorf("%s: %s in %s, want %s in %s", b.name, f.Cause, lines, b.cause, b.lines)
 		}
-		got := string(Mend([]byte(file), faults))
+		got := string(cured([]byte(file), faults))
 		if want == "" && f.Cure == nil {
 			want = file
 		}
@@ -216,7 +216,7 @@ func TestCuresAgreeWithSSHD(t *testing.T) {
 	for n, b := range brokenFiles {
 		file, _, keys := b.fill(n)
 		before = append(before, file)
-		after = append(after, string(Mend([]byte(file), Faults([]byte(file)))))
+		after = append(after, string(cured([]byte(file), Faults([]byte(file)))))
 		for i, name := range []string{"[KB]1", "[KB]2", "[KB]3", "RSA"} {
 			if regexp.MustCompile(name).MatchString(b.file) {
 				all = append(all, keys[i])
@@ -301,7 +301,7 @@ func FuzzMend(f *testing.F) {
 
 func checkMend(t *testing.T, data []byte) {
 	faults := Faults(data)
-	mended := Mend(data, faults)
+	mended := cured(data, faults)
 	lines := slices.Collect(bytes.Lines(data))
 	next, restOf := 1, mended
 	for _, f := range faults {
@@ -342,7 +342,7 @@ func checkMend(t *testing.T, data []byte) {
 			t.Fatalf("%s had %d lines that live, and has %d:\n%q\n%q", key, n, is[key], data, mended)
 		}
 	}
-	if again := Mend(mended, Faults(mended)); !bytes.Equal(again, mended) {
+	if again := cured(mended, Faults(mended)); !bytes.Equal(again, mended) {
 		t.Fatalf("a second cure changes something:\n%q\n%q\n%q", data, mended, again)
 	}
 }
@@ -358,7 +358,7 @@ func TestFaultsOfLargeFiles(t *testing.T) {
 	} {
 		data := bytes.Repeat([]byte(part), 1<<16/len(part))
 		start := time.Now()
-		Mend(data, Faults(data))
+		cured(data, Faults(data))
 		if took := time.Since(start); took > 30*time.Second {
 			t.Errorf("64 KiB of %.20q took %v", part, took)
 		}
