@@ -74,7 +74,22 @@ func (c Candidate) IsCertificate() bool { return sshkey.PlainType(c.Public.Type)
 // files go before those of the configuration, as with ssh -i.
 func (h *Host) Keys(ctx context.Context, extra ...string) Keys {
 	keys := Keys{AgentKeys: -1}
-	var files []Candidate
+	files := h.keysOfFiles(&keys, extra)
+	both, agentOnly, files := h.keysOfAgent(ctx, &keys, files)
+	certified := h.certificates(&keys, slices.Concat(both, agentOnly, files))
+	for _, c := range slices.Concat(certified, both, agentOnly, files) {
+		if h.accepts(c.Public) {
+			keys.Candidates = append(keys.Candidates, c)
+		} else {
+			keys.Unaccepted = append(keys.Unaccepted, c)
+		}
+	}
+	return keys
+}
+
+// keysOfFiles are those of the extra files and of IdentityFile, each followed by
+// its certificate. It notes in keys what it looked for and what is broken.
+func (h *Host) keysOfFiles(keys *Keys, extra []string) (files []Candidate) {
 	for i, path := range slices.Concat(extra, h.Config.IdentityFiles) {
 		keys.Looked = append(keys.Looked, path)
 		s := h.c.pair(path)
@@ -89,7 +104,9 @@ func (h *Host) Keys(ctx context.Context, extra ...string) Keys {
 		}
 		c := Candidate{Key: session.Key{Public: p.Offered, Name: path, Signer: h.fileSigner(p)}, Pair: p, Faults: p.Faults}
 		if strings.HasSuffix(path, ".pub") && i >= len(extra) {
-			c.Pair, c.Faults, c.Signer = nil, nil, publicNamed(path) // whatever the private half is like
+			c.Pair, c.Faults = nil, nil // whatever the private half is like
+			c.Signer = noPrivate(path, "IdentityFile names the public half, which ssh uses only with an agent that holds the other",
+				"name the private one: IdentityFile "+strings.TrimSuffix(path, ".pub"))
 		}
 		if i := slices.IndexFunc(files, func(f Candidate) bool { return f.Public.Equal(p.Offered) }); i >= 0 {
 			if !files[i].HasPrivate() { // a copy of the public half was found first
@@ -105,7 +122,13 @@ func (h *Host) Keys(ctx context.Context, extra ...string) Keys {
 			h.c.opt.Trace(1, h.Target, "%v", err)
 		}
 	}
-	var both, agentOnly []Candidate
+	return files
+}
+
+// keysOfAgent are those of the agent that the files have too, those that it alone
+// has, if they may be offered, and the files that are left. It notes in keys what
+// the agent is like.
+func (h *Host) keysOfAgent(ctx context.Context, keys *Keys, files []Candidate) (both, agentOnly, left []Candidate) {
 	agent, held, err := h.c.agent(ctx, h.Config.IdentityAgent)
 	if err != nil {
 		errors.As(err, &keys.AgentErr)
@@ -125,15 +148,7 @@ func (h *Host) Keys(ctx context.Context, extra ...string) Keys {
 			agentOnly = append(agentOnly, Candidate{Key: key, Agent: true})
 		}
 	}
-	certified := h.certificates(&keys, slices.Concat(both, agentOnly, files))
-	for _, c := range slices.Concat(certified, both, agentOnly, files) {
-		if h.accepts(c.Public) {
-			keys.Candidates = append(keys.Candidates, c)
-		} else {
-			keys.Unaccepted = append(keys.Unaccepted, c)
-		}
-	}
-	return keys
+	return both, agentOnly, files
 }
 
 // certificates are those of CertificateFile, each with what signs for the key in
@@ -153,27 +168,25 @@ func (h *Host) certificates(keys *Keys, candidates []Candidate) []Candidate {
 		if i := slices.IndexFunc(candidates, signs); i >= 0 {
 			c.Key.Signer, c.Pair, c.Agent, c.Faults = candidates[i].Signer, candidates[i].Pair, candidates[i].Agent, candidates[i].Faults
 		} else {
-			c.Key.Signer = func(context.Context, session.Exchange) (ssh.Signer, error) {
-				return nil, &FaultError{path, identity.Fault{Cause: "key-missing", Path: path, Detail: "the private key that it certifies is not here"}}
-			}
+			c.Key.Signer = noPrivate(path, "the private key that it certifies is not here", "")
 		}
 		list = append(list, c)
 	}
 	return list
 }
 
-// publicNamed is of a public half that IdentityFile names: ssh uses it to choose
-// a key of the agent, and finds no private key in it.
-func publicNamed(path string) func(context.Context, session.Exchange) (ssh.Signer, error) {
+// An opener gets what signs with a key; see session.Key.
+type opener = func(context.Context, session.Exchange) (ssh.Signer, error)
+
+// noPrivate is the opener of a public half, or a certificate, without more.
+func noPrivate(path, detail, hint string) opener {
 	return func(context.Context, session.Exchange) (ssh.Signer, error) {
-		return nil, &FaultError{path, identity.Fault{Cause: "key-missing", Path: path,
-			Detail: "IdentityFile names the public half, which ssh uses only with an agent that holds the other",
-			Hint:   "name the private one: IdentityFile " + strings.TrimSuffix(path, ".pub")}}
+		return nil, &FaultError{path, identity.Fault{Cause: "key-missing", Path: path, Detail: detail, Hint: hint}}
 	}
 }
 
 // accepts reports whether ssh_config lets a key of this type, and of this length
-// if it is RSA, be used. An RSA key signs by other names than its own.
+// if it is RSA, be used. An RSA key signs under other names than its own.
 func (h *Host) accepts(key sshkey.Public) bool {
 	list, keyType := h.Config.PubkeyAcceptedAlgorithms, key.Type
 	if plain := key.Plain(); plain.Type == ssh.KeyAlgoRSA && plain.Bits() < h.Config.RequiredRSASize {
@@ -219,11 +232,11 @@ func Hinders(p *identity.Pair, f identity.Fault) bool {
 }
 
 // fileSigner opens the private half when the server would take the key.
-func (h *Host) fileSigner(p *identity.Pair) func(context.Context, session.Exchange) (ssh.Signer, error) {
+func (h *Host) fileSigner(p *identity.Pair) opener {
+	if slices.Contains(p.Missing, "private") {
+		return noPrivate(p.Path, "only the public half is here", "")
+	}
 	return func(ctx context.Context, _ session.Exchange) (ssh.Signer, error) {
-		if slices.Contains(p.Missing, "private") {
-			return nil, &FaultError{p.Path, identity.Fault{Cause: "key-missing", Path: p.Path, Detail: "only the public half is here"}}
-		}
 		if i := slices.IndexFunc(p.Faults, func(f identity.Fault) bool { return Hinders(p, f) }); i >= 0 {
 			return nil, &FaultError{p.Path, p.Faults[i]}
 		}
@@ -232,7 +245,7 @@ func (h *Host) fileSigner(p *identity.Pair) func(context.Context, session.Exchan
 }
 
 // agentSigner has the agent sign for one login.
-func agentSigner(a *identity.Agent, key sshkey.Public) func(context.Context, session.Exchange) (ssh.Signer, error) {
+func agentSigner(a *identity.Agent, key sshkey.Public) opener {
 	return func(ctx context.Context, at session.Exchange) (ssh.Signer, error) {
 		return a.BoundSigner(ctx, key, identity.Binding(at))
 	}
@@ -241,7 +254,7 @@ func agentSigner(a *identity.Agent, key sshkey.Public) func(context.Context, ses
 // unlessRestricted uses the file of a key that the agent keeps for other
 // destinations: ssh asks for the agent's list once it is bound, and finds such
 // a key in its file only.
-func unlessRestricted(agent, file func(context.Context, session.Exchange) (ssh.Signer, error)) func(context.Context, session.Exchange) (ssh.Signer, error) {
+func unlessRestricted(agent, file opener) opener {
 	return func(ctx context.Context, at session.Exchange) (ssh.Signer, error) {
 		signer, err := agent(ctx, at)
 		if errors.Is(err, identity.ErrRestricted) {
