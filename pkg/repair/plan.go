@@ -27,9 +27,13 @@ func (r *repairer) plan(f strictmodes.Finding) (plan, error) {
 	ours := r.me.UID == 0 || f.Stat.UID == r.me.UID
 	switch {
 	case f.Repair == strictmodes.Chmod && ours:
+		mode := f.Mode
+		if r.me.UID != 0 && r.me.Groups != nil && !slices.Contains(r.me.Groups, f.Stat.GID) {
+			mode &^= fs.ModeSetgid // chmod(2) takes it from whoever is not in the group
+		}
 		return plan{
-			steps:  []Step{{Op: Chmod, Path: at, Was: f.Stat, Mode: f.Mode}},
-			detail: fmt.Sprintf("mode %s -> %s", strictmodes.Octal(f.Stat.Mode), strictmodes.Octal(f.Mode)),
+			steps:  []Step{{Op: Chmod, Path: at, Was: f.Stat, Mode: mode}},
+			detail: fmt.Sprintf("mode %s -> %s", strictmodes.Octal(f.Stat.Mode), strictmodes.Octal(mode)),
 		}, nil
 	case f.Repair == strictmodes.Chown && r.me.UID == 0:
 		return plan{

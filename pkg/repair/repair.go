@@ -122,7 +122,7 @@ type repairer struct {
 	fsys     hostfs.FS
 	me       strictmodes.Account         // who works
 	who      strictmodes.Account         // whose files they are
-	seen     map[string]bool             // cause and path of what there is a record of
+	seen     map[string]bool             // cause, path and kind of repair of what there is a record of
 	late     map[string]bool             // the same of what another changed right before we would have
 	now      map[string]strictmodes.Stat // what a dry run would have made of a path
 	replaced []string                    // in this round: what has another name, or would have in a dry run
@@ -146,7 +146,7 @@ func (r *repairer) round(findings []strictmodes.Finding) (changed bool) {
 	touched := make(map[string]bool)
 	r.replaced = nil
 	for _, f := range findings {
-		id := f.Cause + " " + f.Path
+		id := fmt.Sprint(f.Cause, " ", f.Path, " ", f.Repair) // an owner, and then the mode, can be one cause
 		switch st, planned := r.now[f.Path]; {
 		case touched[f.Path]:
 			continue // its Stat is of before

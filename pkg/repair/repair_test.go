@@ -216,6 +216,35 @@ func TestHomeUndone(t *testing.T) {
 	}
 }
 
+// Where root gives a thing to its user who cannot read it even then, that is one
+// cause twice, and two repairs of one run.
+func TestHomeOwnerThenMode(t *testing.T) {
+	m := newMachine(0o755, 0o000, 0o600, 0)
+	m.me = strictmodes.Account{Name: "root", UID: 0, Home: "/root"}
+	records, err := new(Job).Home(t.Context(), m, pi, strictmodes.All, nil)
+	if err != nil || brief(records) != "done keys-unreadable, done keys-unreadable" || m.files["/home/pi/.ssh"].Mode.Perm() != 0o100 {
+		t.Errorf("%v: %s", err, text(records))
+	}
+}
+
+// Whoever is not in the group of a folder loses its setgid with any chmod(2),
+// which is no word of a file system that keeps no modes.
+func TestHomeSetgid(t *testing.T) {
+	for _, c := range []struct {
+		gid  int
+		want string
+	}{{7, "mode 2775 -> 0755"}, {1000, "mode 2775 -> 2755"}} {
+		m := newMachine(0o755, fs.ModeSetgid|0o775, 0o600, 1000)
+		st := m.files["/home/pi/.ssh"]
+		st.GID = c.gid
+		m.files["/home/pi/.ssh"] = st
+		records, err := new(Job).Home(t.Context(), m, pi, strictmodes.All, nil)
+		if err != nil || len(records) != 1 || records[0].Detail != c.want {
+			t.Errorf("gid %d: %v: %s", c.gid, err, text(records))
+		}
+	}
+}
+
 // Another run that is quicker by a moment leaves nothing to do, and one that is
 // so every time is told of.
 func TestHomeLate(t *testing.T) {
