@@ -54,6 +54,9 @@ func run(ctx context.Context, env *cli.Env) error {
 	if err != nil {
 		return err
 	}
+	if err := cli.NotEmpty(fs, "options", "expires", "principals", "root", "target-path"); err != nil {
+		return err
+	}
 	if job.Options, err = install.Options(*options, *expires, job.Authority, *principals, time.Now()); err != nil {
 		return cli.Usagef("%v", err)
 	}
@@ -189,14 +192,15 @@ func card(ctx context.Context, env *cli.Env, opt *targets.Options, m mode, job i
 	return nil
 }
 
-// refusals are the modes and owners for which the card's server would pass by
-// the keys that are in the file, in the place of a proof.
+// refusals are what is known, in the place of a proof, to keep out whoever has
+// the key: modes and owners for which the card's server would pass the file by,
+// and lines of its configuration.
 func refusals(ctx context.Context, engine *install.Mounted, root, user string) []record.Record {
 	findings, err := engine.Findings(ctx)
 	if err != nil {
 		return []record.Record{{Verdict: record.Fail, Cause: "keys-unreadable", Detail: "whether the server there takes the file is not known: " + err.Error()}}
 	}
-	var records []record.Record
+	records := engine.Refusals()
 	for _, f := range findings {
 		r := record.Record{Verdict: record.Fail, Cause: f.Cause, Subject: f.Path, Detail: f.Detail}
 		if f.Repair != strictmodes.None {

@@ -75,10 +75,8 @@ func run(ctx context.Context, env *cli.Env) error {
 func (m *mode) check(fs *pflag.FlagSet, job *repair.Job, list []targets.Target, hosts string) error {
 	here := len(list) == 0 && hosts == ""
 	// An empty variable of a caller's must not make it another machine or account.
-	for _, name := range []string{"user", "root", "undo"} {
-		if fs.Changed(name) && fs.Lookup(name).Value.String() == "" {
-			return cli.Usagef("--%s is empty", name)
-		}
+	if err := cli.NotEmpty(fs, "user", "root", "undo"); err != nil {
+		return err
 	}
 	for _, name := range []string{"login", "port", "jump", "host-key", "password-file", "passwords", "wait"} {
 		if here && fs.Changed(name) {

@@ -149,6 +149,9 @@ func (c *command) check(fs *pflag.FlagSet, mode string) error {
 		return cli.WithHint(errors.New("-N with a passphrase is refused: whoever is on this machine can read a program's arguments"),
 			"let it be the first line of a file: %s FILE; FILE may be <(pass show NAME)", file)
 	}
+	if err := cli.NotEmpty(fs, "options"); err != nil {
+		return err
+	}
 	list, sign := mode == "list", mode == "sign"
 	switch {
 	case len(c.operands) > 0 && !list && !sign:

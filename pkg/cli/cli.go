@@ -353,6 +353,18 @@ func Usagef(format string, args ...any) error {
 	return hinted{fmt.Errorf(format, args...), "-h lists the options"}
 }
 
+// NotEmpty refuses options that are given with nothing in them, as of an unset
+// variable of a script: what they are to hold back or to name is not left out
+// in silence.
+func NotEmpty(fs *pflag.FlagSet, names ...string) error {
+	for _, name := range names {
+		if fs.Changed(name) && fs.Lookup(name).Value.String() == "" {
+			return Usagef("--%s is empty", name)
+		}
+	}
+	return nil
+}
+
 // plainPathError drops "write /dev/stdout: " from an error that is reported as
 // one of standard output anyway.
 func plainPathError(err error) error {

@@ -13,6 +13,7 @@ import (
 
 	"pi-key-tools/pkg/diagnose"
 	"pi-key-tools/pkg/hostfs"
+	"pi-key-tools/pkg/record"
 	"pi-key-tools/pkg/sshdconfig"
 	"pi-key-tools/pkg/strictmodes"
 )
@@ -24,9 +25,10 @@ type Mounted struct {
 	// keys; "" for nothing.
 	Note string
 
-	dir  string
-	who  strictmodes.Account
-	file string
+	dir    string
+	who    strictmodes.Account
+	file   string
+	config *sshdconfig.Config // of the card's sshd for the user; nil for none
 }
 
 // Root is the Engine of a user of the card that is mounted at dir. The user is
@@ -54,13 +56,16 @@ func Root(dir, user, file string) (*Mounted, error) {
 	if err := mayWriteFor(who); err != nil {
 		return nil, err
 	}
+	groups, err := card.GroupNames(ctx, who)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", dir, err)
+	}
 	m := &Mounted{dir: dir, who: who, file: file}
+	if m.config, err = configOf(ctx, card, who, groups); err != nil {
+		m.Note = err.Error()
+	}
 	if file == "" {
-		groups, err := card.GroupNames(ctx, who)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", dir, err)
-		}
-		m.file, m.Note = keysFileOf(card, who, groups)
+		m.findFile(ctx, card)
 	}
 	return m, nil
 }
@@ -158,35 +163,78 @@ func (m *Mounted) failure(ctx context.Context, err error) error {
 	return put
 }
 
-// keysFileOf returns where the sshd of the card looks for a user's keys, and
-// what there is to know about that.
-func keysFileOf(card *hostfs.Card, who strictmodes.Account, groups []string) (file, note string) {
-	ctx := context.Background() // which nothing here waits for
+// configOf is what the card's sshd_config(5) says for a user; nil if there is
+// none.
+func configOf(ctx context.Context, card *hostfs.Card, who strictmodes.Account, groups []string) (*sshdconfig.Config, error) {
 	files, err := sshdconfig.Load(ctx, card, sshdconfig.DefaultFile)
-	if err != nil {
-		return defaultFile, err.Error()
+	if err != nil || len(files[sshdconfig.DefaultFile]) == 0 {
+		return nil, err
 	}
-	if len(files[sshdconfig.DefaultFile]) == 0 {
-		if _, err := card.ReadFile(ctx, "/etc/openwrt_release"); err == nil && who.UID == 0 {
-			return "/etc/dropbear/authorized_keys", "" // OpenWrt's dropbear has root's there
+	return sshdconfig.Evaluate(nil, sshdconfig.DefaultFile, files, sshdconfig.Connection{User: who.Name, Groups: groups}), nil
+}
+
+// findFile says where the sshd of the card looks for the user's keys, and what
+// there is to know about that.
+func (m *Mounted) findFile(ctx context.Context, card *hostfs.Card) {
+	m.file = defaultFile
+	if m.config == nil {
+		if _, err := card.ReadFile(ctx, "/etc/openwrt_release"); err == nil && m.who.UID == 0 {
+			m.file = "/etc/dropbear/authorized_keys" // OpenWrt's dropbear has root's there
 		}
-		return defaultFile, ""
+		return
 	}
-	config := sshdconfig.Evaluate(nil, sshdconfig.DefaultFile, files, sshdconfig.Connection{User: who.Name, Groups: groups})
-	named, setting := config.KeysFiles(who.Home, who.UID)
-	byDefault := path.Join(who.Home, defaultFile)
-	file = byDefault
+	named, setting := m.config.KeysFiles(m.who.Home, m.who.UID)
+	m.file = path.Join(m.who.Home, defaultFile)
 	switch {
 	case len(named) == 0:
-		note = setting.At() + " says AuthorizedKeysFile none: the card's sshd reads no file of keys"
-	case !slices.Contains(named, byDefault):
-		file = named[0]
+		m.Note = setting.At() + " says AuthorizedKeysFile none: the card's sshd reads no file of keys"
+	case !slices.Contains(named, m.file):
+		m.file = named[0]
 	}
-	if maybe := config.Possible("AuthorizedKeysFile"); len(maybe) > 0 && note == "" {
-		note = fmt.Sprintf("a Match block (%s) may have the card's sshd read %s instead", maybe[0].At(), strings.Join(maybe[0].Args, " "))
+	if maybe := m.config.Possible("AuthorizedKeysFile"); len(maybe) > 0 && m.Note == "" {
+		m.Note = fmt.Sprintf("a Match block (%s) may have the card's sshd read %s instead", maybe[0].At(), strings.Join(maybe[0].Args, " "))
 	}
-	if len(config.Unread) > 0 && note == "" {
-		note = fmt.Sprintf("the card's %s could not be read, and may name another file", config.Unread[0])
+	if len(m.config.Unread) > 0 && m.Note == "" {
+		m.Note = fmt.Sprintf("the card's %s could not be read, and may name another file", m.config.Unread[0])
 	}
-	return file, note
+}
+
+// Refusals are the lines of the card's sshd_config(5) by which nobody gets in
+// by what is in the file, whatever its modes: a login would fail, and none is
+// needed to know. What another file or a Match may say otherwise is left open.
+func (m *Mounted) Refusals() []record.Record {
+	if m.config == nil || len(m.config.Unread) > 0 {
+		return nil
+	}
+	var records []record.Record
+	refuse := func(cause string, s sshdconfig.Setting, detail string) {
+		if len(m.config.Possible(s.Keyword)) == 0 {
+			records = append(records, record.Record{Verdict: record.Fail, Cause: cause, Subject: s.At(),
+				Detail: fmt.Sprintf("%s is %s%s", s.Keyword, strings.Join(s.Args, " "), detail),
+				Hint:   fmt.Sprintf("change line %d of %s", s.Line, hostfs.Quote(path.Join(m.dir, s.File)))})
+		}
+	}
+	if s, ok := m.config.Get("PubkeyAuthentication"); ok && s.Args[0] == "no" {
+		refuse("pubkey-disabled", s, ": no key lets in")
+	}
+	if s, ok := m.config.Get("PermitRootLogin"); ok && s.Args[0] == "no" && m.who.UID == 0 {
+		refuse("root-refused", s, "")
+	}
+	if s, refused := m.config.Refuses(); refused {
+		refuse("user-not-allowed", s, "")
+	}
+	file := m.file
+	if !path.IsAbs(file) {
+		file = path.Join(m.who.Home, file)
+	}
+	named, s := m.config.KeysFiles(m.who.Home, m.who.UID)
+	command, ok := m.config.Get("AuthorizedKeysCommand")
+	reads := func(pattern string) bool { // sshd 10 has it as a pattern
+		matches, _ := path.Match(pattern, file)
+		return matches || pattern == file
+	}
+	if s.Line > 0 && !slices.ContainsFunc(named, reads) && !(ok && command.Args[0] != "none") {
+		refuse("keys-file-elsewhere", s, ", and the key is in "+m.file)
+	}
+	return records
 }

@@ -417,6 +417,41 @@ func TestRootKeepsWhatTheFileHas(t *testing.T) {
 	}
 }
 
+// What the card's configuration says against every key is no success.
+func TestRootRefusals(t *testing.T) {
+	for _, c := range []struct{ config, file, want string }{
+		{"", "", ""},
+		{"Port 22", "", ""},
+		{"AuthorizedKeysFile .ssh/keys", "", ""},
+		{"AuthorizedKeysFile .ssh/*_keys", ".ssh/my_keys", ""},
+		{"AuthorizedKeysFile none", "", "keys-file-elsewhere"},
+		{"AuthorizedKeysFile none\nAuthorizedKeysCommand /bin/true", "", ""},
+		{"AuthorizedKeysFile .ssh/keys", ".ssh/authorized_keys", "keys-file-elsewhere"},
+		{"PubkeyAuthentication no", "", "pubkey-disabled"},
+		{"PubkeyAuthentication no\nMatch Address 10.0.0.0/8\nPubkeyAuthentication yes", "", ""},
+		{"Match Address 10.0.0.0/8\nPubkeyAuthentication no", "", ""},
+		{"PermitRootLogin no", "", ""},
+		{"AllowUsers ann bob", "", "user-not-allowed"},
+		{"DenyUsers pi", "", "user-not-allowed"},
+	} {
+		tc := newCard(t, t.TempDir())
+		if c.config != "" {
+			tc.file(t, "etc/ssh/sshd_config", c.config+"\n")
+		}
+		m, err := Root(tc.dir, "pi", c.file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, r := range m.Refusals() {
+			got = append(got, r.Cause)
+		}
+		if strings.Join(got, " ") != c.want {
+			t.Errorf("%q, -t %q: %q, want %q", c.config, c.file, got, c.want)
+		}
+	}
+}
+
 // Where the card's sshd looks is where the key goes.
 func TestRootReadsTheServersConfiguration(t *testing.T) {
 	for name, c := range map[string]struct {

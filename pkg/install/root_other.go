@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"runtime"
 
+	"pi-key-tools/pkg/record"
 	"pi-key-tools/pkg/strictmodes"
 )
 
@@ -24,3 +25,6 @@ func Root(dir, _, _ string) (*Mounted, error) {
 
 // Findings is there on Linux only.
 func (m *Mounted) Findings(context.Context) ([]strictmodes.Finding, error) { return nil, nil }
+
+// Refusals is there on Linux only.
+func (m *Mounted) Refusals() []record.Record { return nil }

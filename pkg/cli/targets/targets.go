@@ -40,12 +40,12 @@ type Options struct {
 	// Emit takes the records; nil for the standard output of the command.
 	Emit func(record.Record)
 
-	portGiven func() bool
+	flags *pflag.FlagSet
 }
 
 // Flags registers the options.
 func (o *Options) Flags(fs *pflag.FlagSet) {
-	o.portGiven = func() bool { return fs.Changed("port") }
+	o.flags = fs
 	fs.Func("hosts", "read targets from `file`, one a line (-: standard input)", func(file string) error {
 		switch {
 		case file == "": // of an unset variable; without a list this machine would be meant
@@ -84,6 +84,9 @@ var fingerprint = regexp.MustCompile(`^SHA256:[A-Za-z0-9+/]{43}$`)
 // Check judges the options and operands before anything is done. What could
 // be an option, or a pattern of known_hosts, is no target.
 func (o *Options) Check(operands []string) ([]Target, error) {
+	if err := cli.NotEmpty(o.flags, "config", "jump", "login", "host-key", "password-file", "passwords", "passphrase-file"); err != nil {
+		return nil, err
+	}
 	for _, option := range o.Connect.Options {
 		if err := sshconfig.CheckOption(option); err != nil {
 			return nil, cli.Usagef("-o %s: %v", record.Escape(option), err)
@@ -104,7 +107,7 @@ func (o *Options) Check(operands []string) ([]Target, error) {
 		return nil, cli.Usagef("--timeout %v: more than 0, such as 30s or 2m", o.Connect.Timeout)
 	case o.Wait < 0:
 		return nil, cli.Usagef("--wait %v: more than 0, such as 5m", o.Wait)
-	case o.portGiven() && (o.Connect.Port < 1 || o.Connect.Port > 65535):
+	case o.flags.Changed("port") && (o.Connect.Port < 1 || o.Connect.Port > 65535):
 		return nil, cli.Usagef("-p %d: between 1 and 65535", o.Connect.Port)
 	case o.Connect.HostKey != "" && !fingerprint.MatchString(o.Connect.HostKey):
 		return nil, cli.Usagef("--host-key %s: not a fingerprint as ssh-keygen -l prints it, SHA256:...", o.Connect.HostKey)
