@@ -125,11 +125,14 @@ func (o *Options) Check(operands []string) ([]Target, error) {
 	return list, nil
 }
 
+// Work is what a command does on one target. Its time is bounded: the context
+// ends with session.ErrTooSlow.
+type Work func(context.Context, *connect.Host) []record.Record
+
 // Run works on every target, once, and emits the records that work returns for
-// it. The time of work is bounded; its context ends with ErrTooSlow. With --wait it
-// is called again until the target is up. The records' Target and Seconds are
-// filled in.
-func (o *Options) Run(ctx context.Context, env *cli.Env, operands []Target, work func(context.Context, *connect.Host) []record.Record) error {
+// it. With --wait work is called again until the target is up. The records'
+// Target and Seconds are filled in.
+func (o *Options) Run(ctx context.Context, env *cli.Env, operands []Target, work Work) error {
 	list, closeList, err := o.open(env)
 	if err != nil {
 		return err
@@ -159,14 +162,7 @@ func (o *Options) Run(ctx context.Context, env *cli.Env, operands []Target, work
 			env.Emit(r)
 		}
 	}
-	var p *progress
-	if !env.Quiet && (o.Hosts != "" || len(operands) > 1) {
-		total := 0
-		if n := targetsIn(list); n > 0 || list == nil {
-			total = n + len(operands)
-		}
-		p = newProgress(env, total)
-	}
+	p := o.progress(env, len(operands), list)
 	lines := p.counted(o.once(env, p, all(ctx, operands, list, &readErr)))
 	fleet.Run(lines, o.jobs(env), o.KeepOrder, func(line destination.Line) []outcome {
 		end := p.begin(line.Text)
@@ -199,6 +195,18 @@ func (o *Options) Run(ctx context.Context, env *cli.Env, operands []Target, work
 	return cli.Usagef("no target given")
 }
 
+// progress tells of a run of several targets; nil, which tells nothing, for one.
+func (o *Options) progress(env *cli.Env, operands int, list io.Reader) *progress {
+	if env.Quiet || o.Hosts == "" && operands <= 1 {
+		return nil
+	}
+	total := 0
+	if n := targetsIn(list); n > 0 || list == nil {
+		total = n + operands
+	}
+	return newProgress(env, total)
+}
+
 // An outcome is what came of a line of the list.
 type outcome struct {
 	line    destination.Line
@@ -207,7 +215,7 @@ type outcome struct {
 
 // records does the work on a line of the list, and fills in of what target the
 // records are.
-func (o *Options) records(ctx context.Context, env *cli.Env, connector *connect.Connector, line destination.Line, work func(context.Context, *connect.Host) []record.Record) []record.Record {
+func (o *Options) records(ctx context.Context, env *cli.Env, connector *connect.Connector, line destination.Line, work Work) []record.Record {
 	if o.passes(line) {
 		return []record.Record{*line.Record}
 	}
@@ -267,23 +275,22 @@ func (o *Options) passes(line destination.Line) bool {
 // kept: of a list without end, the memory grows with the targets in it, but by
 // thirty to forty bytes, and two texts that have the same are not to be met with.
 func (o *Options) once(env *cli.Env, p *progress, lines iter.Seq[destination.Line]) iter.Seq[destination.Line] {
+	noted := map[[16]byte]bool{} // by target: that it was named again has been said
+	again := func(line destination.Line) bool {
+		sum := sha256.Sum256([]byte(line.Text))
+		target := [16]byte(sum[:])
+		said, again := noted[target]
+		noted[target] = said || again && line.Record == nil
+		if noted[target] && !said {
+			env.Notef(line.Text, "named more than once, taken once")
+		}
+		return again
+	}
 	return func(yield func(destination.Line) bool) {
-		noted := map[[16]byte]bool{} // by target: that it was named again has been said
 		for line := range lines {
-			if line.Err == nil && !o.passes(line) {
-				sum := sha256.Sum256([]byte(line.Text))
-				target := [16]byte(sum[:])
-				said, again := noted[target]
-				noted[target] = said || again && line.Record == nil
-				if noted[target] && !said {
-					env.Notef(line.Text, "named more than once, taken once")
-				}
-				if again {
-					p.of(func(total int) int { return max(0, total-1) })
-					continue
-				}
-			}
-			if !yield(line) {
+			if line.Err == nil && !o.passes(line) && again(line) {
+				p.of(func(total int) int { return max(0, total-1) })
+			} else if !yield(line) {
 				return
 			}
 		}
@@ -319,7 +326,7 @@ func (o *Options) connector(env *cli.Env) (*connect.Connector, error) {
 	return connect.New(o.Connect), nil
 }
 
-func (o *Options) one(ctx context.Context, env *cli.Env, connector *connect.Connector, line destination.Line, work func(context.Context, *connect.Host) []record.Record) []record.Record {
+func (o *Options) one(ctx context.Context, env *cli.Env, connector *connect.Connector, line destination.Line, work Work) []record.Record {
 	if line.Err != nil {
 		return []record.Record{{Verdict: record.Fail, Cause: "target-invalid",
 			Subject: fmt.Sprintf("line %d", line.Number), Detail: line.Err.Error()}}
@@ -358,79 +365,4 @@ func (o *Options) open(env *cli.Env) (io.Reader, func(), error) {
 		return nil, nil, fmt.Errorf("--hosts: %w", err)
 	}
 	return f, func() { f.Close() }, nil
-}
-
-// all is the operands, then the lines of the list. When a signal has ended ctx,
-// the lines that are left are still taken, so that each can be reported as not
-// begun: of a file all of them, of a pipe those that come at once, since it may
-// have no end.
-func all(ctx context.Context, operands []Target, list io.Reader, readErr *error) iter.Seq[destination.Line] {
-	return func(yield func(destination.Line) bool) {
-		for _, t := range operands {
-			if !yield(destination.Line{Text: t.Text, Destination: t.Destination}) {
-				return
-			}
-		}
-		if list == nil {
-			return
-		}
-		type item struct {
-			line destination.Line
-			err  error
-		}
-		items := make(chan item)
-		go func() {
-			defer close(items)
-			for line, err := range destination.Lines(list) {
-				items <- item{line, err} // received, or the process is about to end
-			}
-		}()
-		var over <-chan time.Time // some time after the end
-		for {
-			var quiet <-chan time.Time
-			ended := ctx.Done()
-			if cause := context.Cause(ctx); cause != nil {
-				var signal cli.SignalError
-				if !errors.As(cause, &signal) {
-					return // nobody reads what could be said of the rest
-				}
-				ended = nil
-				if !hasEnd(list) {
-					if over == nil {
-						over = time.After(time.Second)
-					}
-					quiet = time.After(100 * time.Millisecond)
-				}
-			}
-			select {
-			case i, ok := <-items:
-				if !ok {
-					return
-				}
-				if i.err != nil {
-					*readErr = i.err
-					return
-				}
-				if !yield(i.line) {
-					return
-				}
-			case <-ended: // look once more, with less patience
-			case <-quiet:
-				return
-			case <-over:
-				return
-			}
-		}
-	}
-}
-
-// hasEnd reports whether a list is a file on a disk, which nobody else's
-// quickness decides about.
-func hasEnd(list io.Reader) bool {
-	f, ok := list.(*os.File)
-	if !ok {
-		return false
-	}
-	info, err := f.Stat()
-	return err == nil && info.Mode().IsRegular()
 }
