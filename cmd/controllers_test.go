@@ -153,7 +153,7 @@ func TestControllersLost(t *testing.T) {
 	})
 	set.sshds[0].Stop()
 	set.want(cmd, out, errOut, n, 0, "\tok\tlogin\t")
-	if !strings.Contains(errOut.String(), "c1: status 255 of ") {
+	if !strings.Contains(errOut.String(), "c1: work on a part ended with status 255 (") {
 		t.Errorf("nobody says that it was lost: %s", errOut)
 	}
 }
@@ -221,5 +221,16 @@ func TestControllersTorn(t *testing.T) {
 	}
 	if strings.Count(out.String(), "\tok\tlogin\t") != 2 || strings.Count(out.String(), "\tfail\tinterrupted\t") != 2 {
 		t.Errorf("%s", out)
+	}
+	// Where one controller works, one that takes nothing costs its parts alone.
+	set.program("ssh", `case " $* " in *" c2 "*) exit 255 ;; esac; read -r a _; printf '%s\tok\tlogin\t-\t-\n#%s\n' "$a" "$PARALLEL_SEQ"`)
+	set.more = ""
+	for i := range 4 {
+		set.more += fmt.Sprintf("long%d %s\n", i, strings.Repeat("x", 1<<17))
+	}
+	cmd, out, errOut = set.start(0, "-S", "c1,c2", "-N", "1", "-j", "1", "--retries", "1", "pikeycheck")
+	set.want(cmd, out, errOut, 0, 1, "")
+	if strings.Count(out.String(), "\tok\tlogin\t") == 0 || strings.Count(out.String(), "\tfail\tinterrupted\t") == 0 || strings.Count(out.String(), "\n") != 4 {
+		t.Errorf("%s%s", out, errOut)
 	}
 }
