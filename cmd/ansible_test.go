@@ -82,3 +82,25 @@ func TestAnsibleRole(t *testing.T) {
 	}
 	play(2, map[string]string{"a": "changed=0 failed=0", "b": "changed=0 failed=1"}, "-e", "pi_key_tools_password_file="+password, "-l", "pis")
 }
+
+// Of the many that bring keys at once, no record comes between two halves of
+// another, however long they are.
+func TestAnsibleRecordsStayWhole(t *testing.T) {
+	role := readFile(t, "scripts/ansible/roles/pi_key_tools/tasks/main.yml")
+	each := regexp.MustCompile(`\n +each: \|\n((?: {10}.*\n)+)`).FindStringSubmatch(role)
+	if each == nil {
+		t.Fatal("the role has no such program")
+	}
+	me := newTraveller(t, sshtest.Endpoint{})
+	record := strings.Repeat("x", 300_000) + "\n"
+	me.file("record", record)
+	me.program("pikeycopy", "exec dd if=record bs=1M")
+	const n = 20
+	cmd := sshtest.Command(t, me.home, "sh", "-c", each[1], "sh", "./pikeycopy", "--json")
+	cmd.Dir = me.home
+	cmd.Env = append(cmd.Env, "TMPDIR="+me.home)
+	cmd.Stdin = strings.NewReader(strings.Repeat("--host-key SHA256:x -- \"pi@host\"\n", n))
+	if out, err := cmd.Output(); err != nil || string(out) != strings.Repeat(record, n) {
+		t.Errorf("%v, %d bytes that are not %d records", err, len(out), n)
+	}
+}
