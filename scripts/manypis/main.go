@@ -350,7 +350,9 @@ func (s *server) command(at string, channel ssh.Channel, command string) {
 		var out bytes.Buffer
 		fmt.Fprintf(&out, "%s file /home/%s/.ssh/authorized_keys\n", m[1], s.user)
 		for _, b := range first(blob.FindAllString(head, -1)) {
-			s.install(at, b)
+			if !strings.Contains(plain, "\ndry=yes\n") {
+				s.install(at, b)
+			}
 			fmt.Fprintf(&out, "%s add %s\n", m[1], b)
 		}
 		fmt.Fprintf(&out, "%s done\n", m[1])
