@@ -38,7 +38,13 @@ func TestCertificates(t *testing.T) {
 			}
 			check(1, "fail key-refused")
 			sign("-n", user.Name)
-			check(0, "ok login")
+			names := func(says string, args ...string) { // what let us in, and not its key
+				t.Helper()
+				if records, _ := me.run(0, "", "pikeycheck", append(args, target)...); !strings.Contains(records, says) {
+					t.Errorf("no %q in %s", says, records)
+				}
+			}
+			names("-CERT " + key + "-cert.pub, OpenSSH")
 			sign("-n", user.Name, "-V", "-2d:-1d")
 			check(1, "fail cert-expired")
 			sign("-n", user.Name, "-V", "+1d:+2d")
@@ -46,23 +52,33 @@ func TestCertificates(t *testing.T) {
 			sign("-n", "somebody,nobody")
 			check(1, "fail cert-principal")
 
-			sign("-n", user.Name, "-O", "force-command=echo no")
-			forced := filepath.Join(me.home, "forced")
-			must(t, os.Rename(key+"-cert.pub", forced))
 			sign("-n", user.Name)
-			elsewhere := filepath.Join(me.home, "elsewhere")
+			forced, elsewhere := filepath.Join(me.home, "forced"), filepath.Join(me.home, "elsewhere")
 			if err := os.Rename(key+"-cert.pub", elsewhere); err != nil {
 				t.Fatal(err)
 			}
 			check(1, "fail key-refused")
 			check(0, "ok login", "-o", "CertificateFile="+elsewhere)
-			records, _ := me.run(1, "", "pikeycheck", "--shell", "-o", "CertificateFile="+forced, target)
-			wantOutcomes(t, records, "ok login", "fail command-forced")
+			for command, says := range map[string]string{"echo no": "said: no", "true": "no word, with status 0", "exit 3": "no word, with status 3"} {
+				sign("-n", user.Name, "-O", "force-command="+command)
+				must(t, os.Rename(key+"-cert.pub", forced))
+				records, _ := me.run(1, "", "pikeycheck", "--shell", "-o", "CertificateFile="+forced, target)
+				wantOutcomes(t, records, "ok login", "fail command-forced")
+				if !strings.Contains(records, "force-command="+command+" of the certificate "+forced) || !strings.Contains(records, says) {
+					t.Errorf("force-command=%s: %s", command, records)
+				}
+			}
 			socket := sshtest.StartAgent(t)
+			must(t, os.Link(elsewhere, key+"-cert.pub"))
 			me.run(0, "", "pikeycheck", "-a", "-o", "IdentityAgent="+socket, key)
+			names("-CERT "+key+"-cert.pub (agent), OpenSSH", "-o", "IdentityAgent="+socket)
 			if err := os.Rename(key, key+".aside"); err != nil {
 				t.Fatal(err)
 			}
+			me.run(0, "", "pikeycheck", "-D", "-o", "IdentityAgent="+socket)
+			sshtest.AddToAgent(t, socket, key+".aside") // without a certificate, for which it is to sign all the same
+			names("-CERT "+key+"-cert.pub, OpenSSH", "-o", "IdentityAgent="+socket)
+			must(t, os.Remove(key+"-cert.pub"))
 			check(0, "ok login", "-o", "CertificateFile="+elsewhere, "-o", "IdentityAgent="+socket)
 		})
 	}
@@ -195,7 +211,7 @@ func TestCertificatesHere(t *testing.T) {
 		}
 	}
 	sign(key, "-n", "pi,admin")
-	here(0, "ED25519-CERT "+key+", id me for pi, admin, valid forever, signed by SHA256:", nil, "ok key", "ok cert")
+	here(0, "ED25519-CERT "+key+"-cert.pub, id me for pi, admin, valid forever, signed by SHA256:", nil, "ok key", "ok cert")
 	sign(key)
 	here(0, "for nobody, and before OpenSSH 10.3 anybody", nil, "ok key", "ok cert")
 	sign(key, "-n", "pi", "-V", "-2d:-1d")

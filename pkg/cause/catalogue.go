@@ -69,7 +69,7 @@ var outcomes = []Entry{
 		Word:     "cert",
 		Meaning:  "The certificate can be used, as far as this side can tell: which authorities a server trusts, and for whom, only a login shows.",
 		Evidence: "The certificate that ssh would offer was taken apart, and compared with the clock of this machine.",
-		Example:  "-\tok\tcert\tSHA256:lqzen1zTn2xkzQfM8+h0YVruvrinbr89x0uwpggzD8c\tED25519-CERT /home/ann/.ssh/id_ed25519, id ann for pi, valid from 2026-11-22T07:24:00 to 2027-02-20T07:25:31, signed by SHA256:sVvQQ3WDEQgpmnjT0DpJBbbbDwHNFTM8CQtDdHZ54MY",
+		Example:  "-\tok\tcert\tSHA256:lqzen1zTn2xkzQfM8+h0YVruvrinbr89x0uwpggzD8c\tED25519-CERT /home/ann/.ssh/id_ed25519-cert.pub, id ann for pi, valid from 2026-11-22T07:24:00 to 2027-02-20T07:25:31, signed by SHA256:sVvQQ3WDEQgpmnjT0DpJBbbbDwHNFTM8CQtDdHZ54MY",
 	}, {
 		Word:     "passphrase-set",
 		Meaning:  "The private key is encrypted with the new passphrase; the file holds the same key as before.",
@@ -449,19 +449,19 @@ var theAccount = []Entry{
 		Word:     "cert-expired",
 		Meaning:  "The certificate of the key is past its validity.",
 		Evidence: "The certificate tells, by the clock of this machine or that of the server, or the log of the server.",
-		Example:  "pi@raspberrypi\tfail\tcert-expired\tSHA256:lqzen1zTn2xkzQfM8+h0YVruvrinbr89x0uwpggzD8c\tseen: the certificate /home/ann/.ssh/id_ed25519 expired on 2026-11-21 17:46:44 UTC",
+		Example:  "pi@raspberrypi\tfail\tcert-expired\tSHA256:lqzen1zTn2xkzQfM8+h0YVruvrinbr89x0uwpggzD8c\tseen: the certificate /home/ann/.ssh/id_ed25519-cert.pub expired on 2026-11-21 17:46:44 UTC",
 		Cure:     "Have the key signed again with pikeygen -s; if the clock there is wrong, set it.",
 	}, {
 		Word:     "cert-not-yet",
 		Meaning:  "The certificate of the key is not valid yet.",
 		Evidence: "The certificate tells, by the clock of this machine or that of the server, or the log of the server; a Pi without a clock of its own starts in the past.",
-		Example:  "pi@raspberrypi\tfail\tcert-not-yet\tSHA256:lqzen1zTn2xkzQfM8+h0YVruvrinbr89x0uwpggzD8c\tseen: by the clock of this machine the certificate /home/ann/.ssh/id_ed25519 is valid from 2026-11-23 17:46:44 UTC",
+		Example:  "pi@raspberrypi\tfail\tcert-not-yet\tSHA256:lqzen1zTn2xkzQfM8+h0YVruvrinbr89x0uwpggzD8c\tseen: by the clock of this machine the certificate /home/ann/.ssh/id_ed25519-cert.pub is valid from 2026-11-23 17:46:44 UTC",
 		Cure:     `Set the clock there: timedatectl should say "System clock synchronized: yes".`,
 	}, {
 		Word:     "cert-principal",
 		Meaning:  "The certificate of the key does not name the user.",
 		Evidence: "The certificate tells, or the log of the server; principals= or AuthorizedPrincipalsFile may ask for other names, and are looked at there.",
-		Example:  "pi@raspberrypi\tfail\tcert-principal\tSHA256:lqzen1zTn2xkzQfM8+h0YVruvrinbr89x0uwpggzD8c\tlikely: the certificate /home/ann/.ssh/id_ed25519 is for ann, and we log in as pi; unless principals= or AuthorizedPrincipalsFile there says otherwise",
+		Example:  "pi@raspberrypi\tfail\tcert-principal\tSHA256:lqzen1zTn2xkzQfM8+h0YVruvrinbr89x0uwpggzD8c\tlikely: the certificate /home/ann/.ssh/id_ed25519-cert.pub is for ann, and we log in as pi; unless principals= or AuthorizedPrincipalsFile there says otherwise",
 		Cure:     "Have the key signed again with pikeygen -s and -n USER, or name one of its principals there.",
 	}, {
 		Word:     "cert-refused",
@@ -568,7 +568,7 @@ var theAccount = []Entry{
 	}, {
 		Word:     "command-forced",
 		Meaning:  "The login works, and something else runs there instead of the command.",
-		Evidence: "The answer to a command is not that of a shell; command= in authorized_keys, ForceCommand, a server for sftp only, or a start-up file of the shell that exits do this.",
+		Evidence: "The answer to a command is not that of a shell; command= in authorized_keys, force-command of a certificate, ForceCommand, a server for sftp only, or a start-up file of the shell that exits do this.",
 		Example:  "pi@raspberrypi\tfail\tcommand-forced\t-\tin place of the command it said: This service allows sftp connections only.",
 		Cure:     "If that is not intended, remove command= from the line of the key, ForceCommand from the configuration of the server, or the exit from ~/.bashrc.",
 	},

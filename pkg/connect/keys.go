@@ -116,7 +116,7 @@ func (h *Host) keysOfFiles(keys *Keys, extra []string) (files []Candidate) {
 		}
 		files = append(files, c)
 		if cert, err := s.cert(); err == nil && len(h.Config.CertificateFiles) == 0 {
-			c.Public = identity.PublicOf(cert)
+			c.Public, c.Name = identity.PublicOf(cert), p.CertificatePath()
 			files = append(files, c)
 		} else if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			h.c.opt.Trace(1, h.Target, "%v", err)
@@ -148,6 +148,11 @@ func (h *Host) keysOfAgent(ctx context.Context, keys *Keys, files []Candidate) (
 			agentOnly = append(agentOnly, Candidate{Key: key, Agent: true})
 		}
 	}
+	for i, c := range files { // the agent signs for the certificate of a key that it has
+		if k, found := c.certified(both); found && c.IsCertificate() {
+			files[i].Signer, files[i].Agent = k.Signer, true
+		}
+	}
 	return both, agentOnly, files
 }
 
@@ -163,16 +168,24 @@ func (h *Host) certificates(keys *Keys, candidates []Candidate) []Candidate {
 			continue
 		}
 		c := Candidate{Key: session.Key{Public: identity.PublicOf(cert), Name: path}}
-		plain := c.Public.Plain()
-		signs := func(k Candidate) bool { return k.Public.Equal(plain) && k.HasPrivate() }
-		if i := slices.IndexFunc(candidates, signs); i >= 0 {
-			c.Key.Signer, c.Pair, c.Agent, c.Faults = candidates[i].Signer, candidates[i].Pair, candidates[i].Agent, candidates[i].Faults
+		if k, found := c.certified(candidates); found {
+			c.Key.Signer, c.Pair, c.Agent, c.Faults = k.Signer, k.Pair, k.Agent, k.Faults
 		} else {
 			c.Key.Signer = noPrivate(path, "the private key that it certifies is not here", "")
 		}
 		list = append(list, c)
 	}
 	return list
+}
+
+// certified is the key in a certificate, where one of these can sign with it.
+func (c Candidate) certified(keys []Candidate) (Candidate, bool) {
+	plain := c.Public.Plain()
+	i := slices.IndexFunc(keys, func(k Candidate) bool { return k.Public.Equal(plain) && k.HasPrivate() })
+	if i < 0 {
+		return Candidate{}, false
+	}
+	return keys[i], true
 }
 
 // An opener gets what signs with a key; see session.Key.

@@ -3,7 +3,6 @@ package diagnose
 import (
 	"context"
 	"errors"
-	"fmt"
 	"regexp"
 	"strings"
 
@@ -12,9 +11,9 @@ import (
 	"pi-key-tools/pkg/session"
 )
 
-// Shell tells whether the account runs commands for whoever logs in by this
-// key, by having a POSIX shell say two words.
-func Shell(ctx context.Context, client *session.Client) record.Record {
+// Shell tells whether the account runs commands for whoever logs in by the key
+// of the report, by having a POSIX shell say two words.
+func Shell(ctx context.Context, client *session.Client, rep *session.Report) record.Record {
 	// The words are not in the command as they are in the answer, so that an
 	// echo is none.
 	stdout, stderr, status, err := client.Run(ctx, hostfs.ShellCommand(`printf '%s-%s\n' commands work`))
@@ -31,11 +30,27 @@ func Shell(ctx context.Context, client *session.Client) record.Record {
 		return record.Record{Verdict: record.OK, Cause: "shell", Detail: "a POSIX shell runs commands"}
 	}
 	said := strings.TrimSpace(string(stdout) + "\n" + string(stderr))
-	r := failure(NoCommand(said), "", "", "in place of the command it said: %s", cut(said))
-	if said == "" {
-		r.Detail = fmt.Sprintf("the command was not run, and nothing was said: status %d", status)
+	word, instead := NoCommand(said), "in place of the command it"
+	if command := forced(rep); command != "" && (said == "" || word == "command-forced") {
+		word, instead = "command-forced", "in place of the command runs "+command+", which"
 	}
-	return r
+	if said == "" {
+		return failure(word, "", "", "%s said no word, with status %d", instead, status)
+	}
+	return failure(word, "", "", "%s said: %s", instead, cut(said))
+}
+
+// forced is the command that the certificate runs by which we are in, if it was
+// one and has one.
+func forced(rep *session.Report) string {
+	key, _ := rep.LoginKey()
+	cert, _, _ := key.Public.Certificate() // that we could log in with
+	for _, o := range cert.Critical {
+		if o.Name == "force-command" {
+			return "force-command=" + o.Value() + " of the certificate " + key.Name
+		}
+	}
+	return ""
 }
 
 // noShellThere is what sshd says where the login shell cannot be executed, as

@@ -372,11 +372,15 @@ func signing(keys connect.Keys, rep *session.Report) (record.Record, bool) {
 		return record.Record{}, false
 	}
 	o := rep.Offers[i]
-	fp := o.Key.Public.Fingerprint()
+	c, _ := keys.Find(o.Key.Public)
+	fp, file := o.Key.Public.Fingerprint(), o.Key.Name
+	if c.Pair != nil { // the private half, whatever certifies it
+		file = c.Pair.Path
+	}
 	const taken = "the server would take the key, but "
 	var fault *connect.FaultError
 	var unsupported *identity.UnsupportedError
-	add := fmt.Sprintf("eval \"$(ssh-agent)\" && ssh-add %s\nhint: or --passphrase-file FILE", hostfs.Quote(o.Key.Name))
+	add := fmt.Sprintf("eval \"$(ssh-agent)\" && ssh-add %s\nhint: or --passphrase-file FILE", hostfs.Quote(file))
 	switch {
 	case errors.As(o.Err, &fault):
 		return failure(fault.Fault.Cause, fault.Path, fault.Fault.Hint, taken+"%s", fault.Fault.Detail), true
@@ -384,31 +388,31 @@ func signing(keys connect.Keys, rep *session.Report) (record.Record, bool) {
 		return failure("agent-restricted", fp, "add it for this host too: ssh-add -d KEY; ssh-add -h HOST KEY, with every HOST that it is for",
 			taken+"the agent holds it for other destinations only"), true
 	case errors.Is(o.Err, identity.ErrPerhapsOthers):
-		return failure("agent-refused", fp, addAgain(o.Key.Name)+" (and ssh-add -X if the agent is locked; if it was added with -h: ssh-add -h USER@HOST, with every user that it is for)",
+		return failure("agent-refused", fp, addAgain(c)+" (and ssh-add -X if the agent is locked; if it was added with -h: ssh-add -h USER@HOST, with every user that it is for)",
 			taken+"%v", o.Err), true
 	case errors.Is(o.Err, identity.ErrAgentRefused):
-		return failure("agent-refused", fp, addAgain(o.Key.Name)+" (and ssh-add -X if the agent is locked)", taken+"%v", o.Err), true
+		return failure("agent-refused", fp, addAgain(c)+" (and ssh-add -X if the agent is locked)", taken+"%v", o.Err), true
 	case errors.As(o.Err, &unsupported):
 		return failure("key-format", unsupported.Path, unsupported.Hint(), taken+"%s", unsupported.Reason), true
 	case errors.Is(o.Err, secret.ErrNobody):
-		return failure("key-encrypted", o.Key.Name, add, taken+"it has a passphrase, no agent holds it, and there is nobody to ask"), true
+		return failure("key-encrypted", file, add, taken+"it has a passphrase, no agent holds it, and there is nobody to ask"), true
 	case errors.Is(o.Err, identity.ErrPassphraseNeeded), errors.Is(o.Err, identity.ErrPassphraseWrong):
-		return failure("key-encrypted", o.Key.Name, add, taken+"%v", o.Err), true
+		return failure("key-encrypted", file, add, taken+"%v", o.Err), true
 	case !errors.Is(o.Err, session.ErrSignature):
-		return failure("key-damaged", o.Key.Name, "", taken+"%v", o.Err), true
+		return failure("key-damaged", file, "", taken+"%v", o.Err), true
 	}
-	if c, _ := keys.Find(o.Key.Public); c.Agent {
-		return failure("agent-refused", fp, addAgain(o.Key.Name), taken+"%v: the agent signs with another key", session.ErrSignature), true
+	if c.Agent {
+		return failure("agent-refused", fp, addAgain(c), taken+"%v: the agent signs with another key", session.ErrSignature), true
 	}
-	return failure("key-damaged", o.Key.Name, "restore the file from a copy, or make a new pair: pikeygen -f FILE",
+	return failure("key-damaged", file, "restore the file from a copy, or make a new pair: pikeygen -f FILE",
 		taken+"%v: the secret in the file is not that of the public key in it", session.ErrSignature), true
 }
 
 // addAgain is how the agent gets a key anew that it holds.
-func addAgain(name string) string {
+func addAgain(c connect.Candidate) string {
 	file := "KEY"
-	if path, ok := strings.CutSuffix(name, " (agent)"); ok {
-		file = hostfs.Quote(path)
+	if c.Pair != nil {
+		file = hostfs.Quote(c.Pair.Path)
 	}
 	return fmt.Sprintf("add it again: ssh-add -d %[1]s; ssh-add %[1]s", file)
 }

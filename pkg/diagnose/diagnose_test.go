@@ -114,7 +114,7 @@ func TestLoginWords(t *testing.T) {
 	}
 	nothing := func(r *session.Report) { r.Offers = nil }
 	none := connect.Keys{AgentKeys: -1, Looked: []string{"/h/id_rsa", "/h/id_ed25519"}, AgentErr: &identity.AgentError{Err: identity.ErrNoSocket}}
-	encrypted := connect.Keys{Candidates: []connect.Candidate{{Key: session.Key{Public: keyA}, Pair: &identity.Pair{Private: sshkey.Envelope{Encrypted: true}}}}}
+	encrypted := connect.Keys{Candidates: []connect.Candidate{{Key: session.Key{Public: keyA}, Pair: &identity.Pair{Path: "/home/me/.ssh/id a", Private: sshkey.Envelope{Encrypted: true}}}}}
 	refused := &net.OpError{Op: "dial", Net: "tcp", Err: os.NewSyscallError("connect", connRefused)}
 	const couldBe = "it can be: key-not-installed, home-writable, dir-writable, keys-writable, wrong-owner, keys-unreadable, keys-file-elsewhere, " +
 		"an option of its line, no such user, or a user who may not log in; the server's log says which: journalctl -u ssh"
@@ -246,9 +246,9 @@ func TestLoginWords(t *testing.T) {
 		{name: "a private key that ssh would not read", rep: auth(func(r *session.Report) {
 			r.Offers[0] = offerA(session.SignFailed, &connect.FaultError{Path: "/h/id", Fault: identity.Fault{Cause: "key-mode", Path: "/h/id", Detail: "mode 0644", Hint: "pikeyfix"}})
 		}), err: session.ErrDenied, want: record.Record{Cause: "key-mode", Subject: "/h/id", Detail: "the server would take the key, but mode 0644", Hint: "pikeyfix"}},
-		{name: "the agent refuses", rep: auth(func(r *session.Report) {
+		{name: "the agent refuses", keys: encrypted, rep: auth(func(r *session.Report) {
 			o := offerA(session.SignFailed, fmt.Errorf("%w: agent: failure", identity.ErrAgentRefused))
-			o.Key.Name += " (agent)"
+			o.Key.Name += "-cert.pub (agent)" // of which ssh-add takes the private half's
 			r.Offers[0] = o
 		}), err: session.ErrDenied, want: record.Record{Cause: "agent-refused", Subject: printA,
 			Detail: "the server would take the key, but the agent holds the key but refuses to sign with it: agent: failure",
