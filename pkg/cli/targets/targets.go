@@ -114,12 +114,14 @@ func (o *Options) Check(operands []string) ([]Target, error) {
 	case o.Connect.HostKey != "" && (len(list) != 1 || o.Hosts != ""):
 		return nil, cli.Usagef("--host-key trusts one key for one target: give exactly one")
 	}
-	for _, path := range []string{o.Passwords, o.Connect.PasswordFile, o.Connect.PassphraseFile} {
-		if path == "" {
+	for _, file := range []struct{ option, path string }{
+		{"passwords", o.Passwords}, {"password-file", o.Connect.PasswordFile}, {"passphrase-file", o.Connect.PassphraseFile},
+	} {
+		if file.path == "" {
 			continue
 		}
-		if err := secret.CheckFile(path); err != nil {
-			return nil, err
+		if err := secret.CheckFile(file.path); err != nil {
+			return nil, fmt.Errorf("--%s: %w", file.option, err)
 		}
 	}
 	return list, nil
