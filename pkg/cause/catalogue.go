@@ -140,7 +140,7 @@ var theRun = []Entry{
 		Word:     "target-invalid",
 		Meaning:  "The line of the host list is not a target.",
 		Evidence: "It could be taken for an option or for a pattern of known_hosts, or it holds bytes that no host name has.",
-		Example:  "-oProxyCommand=x\tfail\ttarget-invalid\tline 4\ttarget -oProxyCommand=x: starts with '-', as an option does",
+		Example:  "-oProxyCommand=x\tfail\ttarget-invalid\tline 4\tstarts with '-', as an option does",
 		Cure:     "Write [user@]host[:port], [user@][IPv6]:port, ssh://[user@]host[:port], or a Host alias of ssh_config(5).",
 	}, {
 		Word:     "interrupted",

@@ -191,7 +191,11 @@ func checkHost(host string) error {
 			return errors.New("a control character in the host name")
 		// ssh takes other scripts too, and so do ssh_config and mDNS.
 		case !unicode.In(r, unicode.Letter, unicode.Mark, unicode.Digit) && !strings.ContainsRune("._-+=", r):
-			return fmt.Errorf("a %s in the host name", strconv.QuoteRuneToASCII(r))
+			format := "a '%c' in the host name"
+			if !unicode.IsPrint(r) {
+				format = "a %U in the host name"
+			}
+			return fmt.Errorf(format, r)
 		}
 		s = s[n:]
 	}

@@ -15,7 +15,7 @@ type Line struct {
 	Number      int    // in the list, from 1
 	Text        string // the target as written
 	Destination Destination
-	Err         error // the target cannot be taken (the list goes on)
+	Err         error // why the target cannot be taken (the list goes on)
 	// Record is what another command has said of the target; nil where the line
 	// is no record.
 	Record *record.Record
@@ -76,7 +76,11 @@ func read(n int, text string) (Line, bool) {
 		return Line{}, false
 	}
 	line := Line{Number: n, Text: target}
-	line.Destination, line.Err = Parse(target)
+	if d, err := parse(target); err != nil { // Text says of what, and is not to be escaped twice
+		line.Err = err
+	} else {
+		line.Destination = d
+	}
 	if r, ok := record.Parse(text); ok {
 		line.Record = &r
 	}
