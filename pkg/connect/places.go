@@ -242,8 +242,11 @@ func (h *Host) turnedAway(ctx context.Context, rep *session.Report, err error) b
 		h.seat.letIn()
 	case err != nil && ctx.Err() == nil && !errors.Is(err, session.ErrSilent) && h.seat.away(rep):
 		if wait := h.seat.turnedAway(rep.Start); wait > 0 {
-			said, _, _ := strings.Cut(string(rep.Start), "\n")
-			h.c.opt.Note(h.Target, "the server turns us away (%s): trying again in %v", strings.TrimSpace(said), wait.Round(time.Second))
+			how := "without a word"
+			if said, _, _ := strings.Cut(string(rep.Start), "\n"); said != "" {
+				how = "(" + strings.TrimSpace(said) + ")"
+			}
+			h.c.opt.Note(h.Target, "the server turns us away %s: trying again in %v", how, wait.Round(time.Second))
 		}
 		h.seat = nil
 		return true

@@ -109,6 +109,7 @@ func TestPlacesOfServerThatTurnsAway(t *testing.T) {
 	}{
 		{"MaxStartups", maxStartups, 2, 0, targets, targets + 12, 45 * time.Second},
 		{"MaxStartups of 9.8", penalised, 2, 0, targets, targets + 12, 45 * time.Second},
+		{"dropbear, without a word", "", 2, 0, targets, targets + 12, 45 * time.Second},
 		{"one at a time", maxStartups, 1, 0, targets, targets + 12, 80 * time.Second},
 		{"shut out", penalised, 8, 17 * time.Second, targets, targets + 8 + 3, 90 * time.Second},
 		{"shut out for long", penalised, 8, time.Hour, 0, 8 + 5, timeout + time.Second},
@@ -116,7 +117,11 @@ func TestPlacesOfServerThatTurnsAway(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				c := New(Options{Timeout: timeout, Note: func(string, string, ...any) {}})
+				c := New(Options{Timeout: timeout, Note: func(_, format string, args ...any) {
+					if note := fmt.Sprintf(format, args...); strings.Contains(note, "()") || !strings.Contains(note, tt.said) {
+						t.Error(note)
+					}
+				}})
 				begin := time.Now()
 				var mu sync.Mutex
 				inside, knocks, served := 0, 0, 0
@@ -129,7 +134,8 @@ func TestPlacesOfServerThatTurnsAway(t *testing.T) {
 					}
 					mu.Unlock()
 					if full {
-						return &session.Report{Stage: session.Versions, Start: []byte(tt.said + "\r\n")}, io.EOF
+						start := []byte(tt.said + "\r\n")
+						return &session.Report{Stage: session.Versions, Start: start[:len(start)*min(1, len(tt.said))]}, io.EOF
 					}
 					time.Sleep(time.Second)
 					mu.Lock()

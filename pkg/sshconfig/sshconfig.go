@@ -117,7 +117,7 @@ type Resolver struct {
 	files map[string]loaded // by Request.ConfigFile
 	told  sync.Map          // what Trace was told already, where once is enough
 
-	confirming sync.Mutex
+	confirming chan struct{}    // held by who asks; made by setUp
 	confirmed  map[string]error // by Request.ConfigFile: what ssh says of lines in doubt
 }
 
@@ -166,7 +166,9 @@ func (r *Resolver) Resolve(ctx context.Context, req Request) (*Host, error) {
 	if req.Host == "" || req.Host[0] == '-' || strings.ContainsAny(req.Host, "@/") {
 		return nil, fmt.Errorf("not a host: %q", req.Host)
 	}
-	r.setUp.Do(func() { r.local = sync.OnceValues(r.lookAround) })
+	r.setUp.Do(func() {
+		r.local, r.confirming = sync.OnceValues(r.lookAround), make(chan struct{}, 1)
+	})
 	here, err := r.local()
 	if err != nil {
 		return nil, err
@@ -215,8 +217,12 @@ func (r *Resolver) confirm(ctx context.Context, req Request, here local, e *eval
 	if ssh == "" {
 		return nil
 	}
-	r.confirming.Lock()
-	defer r.confirming.Unlock()
+	select {
+	case r.confirming <- struct{}{}:
+		defer func() { <-r.confirming }()
+	case <-ctx.Done():
+		return fmt.Errorf("waiting for what ssh -G says: %w", ctx.Err())
+	}
 	err, known := r.confirmed[req.ConfigFile]
 	if known {
 		return err

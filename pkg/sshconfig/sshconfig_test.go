@@ -300,6 +300,45 @@ func TestWithoutSSH(t *testing.T) {
 	}
 }
 
+// Who waits for what ssh says of lines in doubt, which it is asked once for all,
+// need not wait for longer than its own context.
+func TestConfirmEnds(t *testing.T) {
+	mark := spy(t, "exec sleep 600")
+	w := newWorld(t)
+	req := Request{Host: "pi", ConfigFile: w.write(t, "config", "EscapeChar x\n")}
+	r := &Resolver{Getenv: w.getenv}
+	first, cancel := context.WithCancel(t.Context())
+	asking := make(chan error, 1)
+	go func() {
+		_, err := r.Resolve(first, req)
+		asking <- err
+	}()
+	for range 1000 {
+		if _, err := os.Stat(mark); err == nil {
+			break
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	second, giveUp := context.WithCancel(t.Context())
+	time.AfterFunc(50*time.Millisecond, giveUp)
+	waiting := make(chan error, 1)
+	go func() {
+		_, err := r.Resolve(second, req)
+		waiting <- err
+	}()
+	select {
+	case err := <-waiting:
+		if !errors.Is(err, context.Canceled) {
+			t.Error(err)
+		}
+	case <-time.After(10 * time.Second):
+		t.Error("it waits on")
+	}
+	if cancel(); !errors.Is(<-asking, context.Canceled) {
+		t.Error("who asked did not end")
+	}
+}
+
 // TestAskWhatSSHCannotSee: a home or a system file that ssh would not take must
 // not be asked about.
 func TestAskWhatSSHCannotSee(t *testing.T) {
