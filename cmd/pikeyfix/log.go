@@ -87,6 +87,8 @@ type told struct {
 	*repair.Log
 	from string
 	torn error // why there may be more of it
+	// files is the command that repairs the files of an account; "" for none.
+	files func(user string) string
 }
 
 // records are those of the log and of the repairs, or of these alone if no log
@@ -95,7 +97,7 @@ func (t *told) records(env *cli.Env, repaired []record.Record) []record.Record {
 	if t == nil {
 		return repaired
 	}
-	records := t.Records(t.from, repaired, time.Local)
+	records := t.Records(t.from, repaired, time.Local, t.files)
 	if t.torn != nil {
 		records = append(records, record.Record{Verdict: record.Fail, Cause: "log-unreadable", Subject: t.from, Detail: t.torn.Error()})
 	}
@@ -123,7 +125,13 @@ func (m *mode) hereLog(ctx context.Context, env *cli.Env, job repair.Job) error 
 	if err != nil {
 		return err
 	}
-	t := &told{from: from}
+	t := &told{from: from, files: func(user string) string {
+		command := "sudo pikeyfix -u " + hostfs.Quote(user)
+		if m.log != ownLog { // it may be of another machine
+			command = "there: " + command
+		}
+		return command
+	}}
 	t.Log, err = repair.ReadLog(in)
 	if err = errors.Join(err, in.Close()); err != nil {
 		err = fmt.Errorf("reading %s: %w", from, err)
@@ -262,7 +270,12 @@ func noteLog(env *cli.Env, target string, l *diagnose.Log) {
 // farLog tells of the log of a host. The record says why it cannot.
 func farLog(ctx context.Context, env *cli.Env, host *connect.Host, client *session.Client) (*told, *record.Record) {
 	l, err := diagnose.FarLog(ctx, client.Run, 0)
-	t := new(told)
+	t := &told{files: func(user string) string {
+		if user != host.Config.User {
+			return ""
+		}
+		return host.Again("pikeyfix")
+	}}
 	if err == nil {
 		noteLog(env, host.Target, l)
 		t.from = strings.Join(l.From, ", ")

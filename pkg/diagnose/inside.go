@@ -280,12 +280,12 @@ func (in *inside) partly() bool {
 			"the key counts, and AuthenticationMethods at %s is %s", list.At(), strings.Join(list.Args, " "))
 		return true
 	}
-	in.find("", "more-needed", fp, effective(in.account.Name, "authenticationmethods"), "the key counts, but the server wants more than a key")
+	in.find("", "more-needed", fp, Effective(in.account.Name, "authenticationmethods"), "the key counts, but the server wants more than a key")
 	return true
 }
 
-// effective is how an administrator sees what holds for an account.
-func effective(user string, keywords ...string) string {
+// Effective is how an administrator sees what holds for an account.
+func Effective(user string, keywords ...string) string {
 	return "there: sudo sshd -T -C user=" + hostfs.Quote(user) + " | grep -i -e " + strings.Join(keywords, " -e ")
 }
 
@@ -308,7 +308,7 @@ func (in *inside) noKeys() {
 		in.find(in.unless(keyword), "pubkey-disabled", list.At(), withoutLine(list),
 			"%s is %s: keys are not among them", keyword, strings.Join(list.Args, " "))
 	default:
-		in.find("", "pubkey-disabled", "", effective(in.account.Name, "pubkeyauth", "authenticationmethods"), "the server takes %s, and no keys", methods(in.rep))
+		in.find("", "pubkey-disabled", "", Effective(in.account.Name, "pubkeyauth", "authenticationmethods"), "the server takes %s, and no keys", methods(in.rep))
 	}
 }
 

@@ -1,15 +1,19 @@
 package repair
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
 	"maps"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
+	"pi-key-tools/pkg/cause"
+	"pi-key-tools/pkg/diagnose"
 	"pi-key-tools/pkg/hostfs"
 	"pi-key-tools/pkg/record"
 	"pi-key-tools/pkg/sshdlog"
@@ -41,8 +45,9 @@ func ReadLog(r io.Reader) (*Log, error) {
 // says how many are left out.
 //
 // repaired are the records of what was repaired since, if anything was. They
-// come last, and what they cure is told by them alone.
-func (l *Log) Records(from string, repaired []record.Record, loc *time.Location) []record.Record {
+// come last, and what they cure is told by them alone. files is the command that
+// judges and repairs the files of an account, or "".
+func (l *Log) Records(from string, repaired []record.Record, loc *time.Location, files func(user string) string) []record.Record {
 	repaired = slices.Clone(repaired)
 	var records []record.Record
 	for _, c := range l.refusals.All() {
@@ -54,7 +59,7 @@ func (l *Log) Records(from string, repaired []record.Record, loc *time.Location)
 			}
 		}
 		if !told {
-			records = append(records, record.Record{Verdict: record.Fail, Cause: c.Cause, Subject: subject(c.Event), Detail: detail(c, loc), Hint: c.Cure})
+			records = append(records, record.Record{Verdict: record.Fail, Cause: c.Cause, Subject: subject(c.Event), Detail: detail(c, loc), Hint: hint(c.Event, files)})
 		}
 	}
 	left := l.refusals.LeftOut()
@@ -129,6 +134,37 @@ func subject(e sshdlog.Event) string {
 		return e.User
 	}
 	return e.Addr
+}
+
+// commands are what to run on the server for USER, who was refused for a cause.
+// The line that tells of it may be a lie, or of an account that is not meant to
+// log in, and a stranger has tried it: so they look, ask, or do what USER needs
+// to log in and say that it is that; none loses anything.
+var commands = map[string]string{
+	"account-locked":   "if USER is to log in, there: sudo passwd -S USER | grep ' L ' && sudo usermod -p '*' USER",
+	"account-expired":  "if USER is to log in, there: sudo chage -E -1 USER",
+	"password-expired": "log in with ssh on a terminal and change it; or there: sudo passwd USER",
+	"shell-missing":    "if USER is to log in, there: sudo chsh -s /bin/sh USER",
+	"user-not-allowed": diagnose.Effective("USER", "allowusers", "denyusers", "allowgroups", "denygroups"),
+}
+
+// accountName is what useradd(8) lets be one, so that no shell reads more in it.
+var accountName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_.-]{0,31}$`)
+
+// hint is the cure of a refusal, as a command where the log of a server names the
+// account.
+func hint(e sshdlog.Event, files func(user string) string) string {
+	if e.Cut || !accountName.MatchString(e.User) || e.Client {
+		return e.Cure
+	}
+	cure := e.Cure
+	if entry, _ := cause.Lookup(e.Cause); cure == entry.Cure {
+		cure = commands[e.Cause]
+		if files != nil && slices.Contains(curable, e.Cause) {
+			cure = files(e.User)
+		}
+	}
+	return cmp.Or(strings.ReplaceAll(cure, "USER", e.User), e.Cure)
 }
 
 // detail says how often, when and by whom, and then what the log says.

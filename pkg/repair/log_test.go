@@ -45,7 +45,7 @@ func TestLogRecords(t *testing.T) {
 			"fail user-unknown 1.2.3.4 Nov 22 07:23:29, from 1.2.3.4: Invalid user  from 1.2.3.4 port 2\n"},
 	} {
 		var got strings.Builder
-		for _, r := range readLog(t, c.log).Records("LOG", nil, time.FixedZone("", 9*3600)) {
+		for _, r := range readLog(t, c.log).Records("LOG", nil, time.FixedZone("", 9*3600), nil) {
 			if (r.Hint == "") != (r.Verdict == record.OK) {
 				t.Errorf("%s: hint %q", c.name, r.Hint)
 			}
@@ -57,17 +57,47 @@ func TestLogRecords(t *testing.T) {
 	}
 }
 
+// A hint is a command for the account that the log names, if that can be the name
+// of one; and nothing that would do harm where the line is a lie.
+func TestLogHints(t *testing.T) {
+	files := func(user string) string { return "sudo pikeyfix -u " + user }
+	for log, want := range map[string]string{
+		"User pi not allowed because account is locked":                                                "if pi is to log in, there: sudo passwd -S pi | grep ' L ' && sudo usermod -p '*' pi",
+		"Account pi-4.x has expired":                                                                   "if pi-4.x is to log in, there: sudo chage -E -1 pi-4.x",
+		"User pi password has expired (password aged)":                                                 "log in with ssh on a terminal and change it; or there: sudo passwd pi",
+		"User pi not allowed because shell /usr/bin/fish does not exist":                               "if pi is to log in, there: sudo chsh -s /bin/sh pi",
+		"User pi from 1.2.3.4 not allowed because listed in DenyUsers":                                 "there: sudo sshd -T -C user=pi | grep -i -e allowusers -e denyusers -e allowgroups -e denygroups",
+		"User pi from 1.2.3.4 not allowed because not in any group":                                    "Give the user a group: id pi and getent group there show what is known.",
+		"pam_tally2(sshd:auth): user pi (1000) tally 5, deny 4":                                        "As root there: pam_tally2 -u pi -r.",
+		"Could not open user 'pi' authorized keys '/etc/k/pi': Permission denied":                      "sudo pikeyfix -u pi",
+		"Could not open user 'pi' authorized keys '/home/pi/.ssh/authorized_keys': Input/output error": "Look at the file system there with dmesg and findmnt: a failing card, or a mount that is gone; modes do not matter here.",
+
+		"User $(reboot) not allowed because account is locked":                                       "As root there: usermod -p '*' USER, which keeps logins by password off.",
+		"User -x not allowed because account is locked":                                              "As root there: usermod -p '*' USER, which keeps logins by password off.",
+		"User a b not allowed because account is locked":                                             "As root there: usermod -p '*' USER, which keeps logins by password off.",
+		"Account " + strings.Repeat("u", 33) + " has expired":                                        "As root there: chage -E -1 USER.",
+		`Account pi\012hint has expired`:                                                             "As root there: chage -E -1 USER.",
+		"Could not open user '-a' authorized keys '/x/y': Permission denied":                         "As root there: chown USER on the path that the record names; if it is the user's own, run pikeyfix.",
+		"pam_faillock(sshd:auth): Consecutive login failures for user ;x account temporarily locked": "Wait, or as root there: faillock --user USER --reset.",
+		"Authentication refused: bad ownership or modes for directory /home/pi":                      "Run pikeyfix, or chmod go-w ~ there.",
+	} {
+		if got := readLog(t, log+"\n").Records("", nil, time.UTC, files)[0].Hint; got != want {
+			t.Errorf("%s:\n got %s\nwant %s", log, got, want)
+		}
+	}
+}
+
 func TestLogLeavesOut(t *testing.T) {
 	var log strings.Builder
 	for i := range 1000 {
 		fmt.Fprintf(&log, "Invalid user u%d from 1.2.3.4 port 2\n", i)
 	}
-	records := readLog(t, log.String()).Records("LOG", nil, time.UTC)
+	records := readLog(t, log.String()).Records("LOG", nil, time.UTC, nil)
 	last := records[len(records)-1]
 	if len(records) != 201 || last.Verdict != record.Fail || last.Cause != "user-unknown" || !strings.HasPrefix(last.Detail, "800 more") {
 		t.Errorf("%d records, the last %+v", len(records), last)
 	}
-	if long := readLog(t, "Invalid user "+strings.Repeat("u", 1000)+" from 1.2.3.4 port 2\n").Records("", nil, time.UTC); len(long[0].Detail) > 500 {
+	if long := readLog(t, "Invalid user "+strings.Repeat("u", 1000)+" from 1.2.3.4 port 2\n").Records("", nil, time.UTC, nil); len(long[0].Detail) > 500 {
 		t.Errorf("%d bytes of detail", len(long[0].Detail))
 	}
 }
@@ -78,7 +108,7 @@ func TestLogRepaired(t *testing.T) {
 	const keys = "/home/pi/.ssh/authorized_keys"
 	l := readLog(t, "Authentication refused: bad ownership or modes for file "+keys+"\n"+keys+":3: bad key options: x\nInvalid user "+keys+" from 1.2.3.4 port 2\n")
 	done := record.Record{Verdict: record.Done, Cause: "keys-writable", Subject: keys, Detail: "mode 0666 -> 0644"}
-	records := l.Records("", []record.Record{done}, time.UTC)
+	records := l.Records("", []record.Record{done}, time.UTC, nil)
 	var got []string
 	for _, r := range records {
 		got = append(got, string(r.Verdict)+" "+r.Cause)
@@ -90,7 +120,7 @@ func TestLogRepaired(t *testing.T) {
 		t.Errorf("detail %q", last)
 	}
 	done.Verdict = record.Fail // it could not be cured
-	if records = l.Records("", []record.Record{done}, time.UTC); len(records) != 4 {
+	if records = l.Records("", []record.Record{done}, time.UTC, nil); len(records) != 4 {
 		t.Errorf("%d records", len(records))
 	}
 }

@@ -52,6 +52,7 @@ type Event struct {
 
 	Message string // the line without its head, its level and [preauth]
 	Times   int    // 1, or N of "message repeated N times"
+	Client  bool   // it is of ssh, and not of a server
 	Cut     bool   // the text was cut off somewhere: its last parameters may be too
 }
 
@@ -92,7 +93,7 @@ const (
 
 // event returns what a pattern has found in the text; settle completes it.
 func (t *text) event(p *pattern, found *spans) Event {
-	e := Event{Name: p.name, Severity: p.severity, Cause: p.cause, Cure: p.cure, Times: t.times, Cut: t.cut}
+	e := Event{Name: p.name, Severity: p.severity, Cause: p.cause, Cure: p.cure, Times: t.times, Client: p.program == client, Cut: t.cut}
 	// One piece of memory for all.
 	rest := string(append(append(append(append(append(make([]byte, 0, 256), t.time...), t.host...), t.tag...), t.pid...), t.msg...))
 	e.Time, rest = rest[:len(t.time)], rest[len(t.time):]
