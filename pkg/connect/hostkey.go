@@ -14,6 +14,7 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"pi-key-tools/pkg/hostfs"
+	"pi-key-tools/pkg/identity"
 	"pi-key-tools/pkg/knownhosts"
 	"pi-key-tools/pkg/sshkey"
 )
@@ -173,14 +174,14 @@ func (h *Host) lookup(name string) (lines []knownhosts.Line) {
 var ErrAlgorithms = errors.New("none of the host key algorithms can be verified here")
 
 func (h *Host) checkHostKey(name string, lines []knownhosts.Line, key ssh.PublicKey, remote net.Addr) error {
-	shown, ca := opaque(key), sshkey.Public{}
+	shown, ca := identity.PublicOf(key), sshkey.Public{}
 	if cert, ok := key.(*ssh.Certificate); ok {
-		shown = opaque(cert.Key)
+		shown = identity.PublicOf(cert.Key)
 		if err := h.checkHostCertificate(cert); err != nil {
 			// ssh then takes the certified key as a plain one.
 			h.c.opt.Trace(1, h.Target, "host certificate: %v", err)
 		} else {
-			ca = opaque(cert.SignatureKey)
+			ca = identity.PublicOf(cert.SignatureKey)
 		}
 	}
 	status, said := knownhosts.Judge(lines, shown, ca)
@@ -327,8 +328,4 @@ func (h *Host) remember(path string, e *HostKeyError, remote net.Addr, replace b
 		}
 		return data, nil
 	})
-}
-
-func opaque(key ssh.PublicKey) sshkey.Public {
-	return sshkey.Public{Type: key.Type(), Blob: bytes.Clone(key.Marshal())}
 }

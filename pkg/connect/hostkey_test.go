@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/crypto/ssh"
 
+	"pi-key-tools/pkg/identity"
 	"pi-key-tools/pkg/knownhosts"
 	"pi-key-tools/pkg/session"
 	"pi-key-tools/pkg/sshtest"
@@ -284,7 +285,7 @@ func TestTrust(t *testing.T) {
 	t.Parallel()
 	pi := sshtest.StartPi(t, sshtest.PiConfig{})
 	key := pi.HostKeys[0]
-	fp := opaque(key).Fingerprint()
+	fp := identity.PublicOf(key).Fingerprint()
 	wrong := sshtest.NewKey(t, t.TempDir(), "ed25519").Signer.PublicKey()
 	name, address := fmt.Sprintf("[localhost]:%d", pi.Port), fmt.Sprintf("[127.0.0.1]:%d", pi.Port)
 	acceptNew := []string{"StrictHostKeyChecking=accept-new"}
@@ -307,9 +308,9 @@ func TestTrust(t *testing.T) {
 		{"no, changed", line(name, wrong), Options{Options: []string{"StrictHostKeyChecking=no"}}, "", "changed", line(name, wrong)},
 		{"right", others, Options{HostKey: fp}, "", "known", "+"},
 		{"right and known", line(name, key), Options{HostKey: fp}, "", "known", line(name, key)},
-		{"wrong", others, Options{HostKey: opaque(wrong).Fingerprint()}, "", "unknown", others},
-		{"wrong, and the one shown is known", line(name, key), Options{HostKey: opaque(wrong).Fingerprint()}, "", "", line(name, key)},
-		{"wrong beats accept-new", others, Options{HostKey: opaque(wrong).Fingerprint(), Options: acceptNew}, "", "unknown", others},
+		{"wrong", others, Options{HostKey: identity.PublicOf(wrong).Fingerprint()}, "", "unknown", others},
+		{"wrong, and the one shown is known", line(name, key), Options{HostKey: identity.PublicOf(wrong).Fingerprint()}, "", "", line(name, key)},
+		{"wrong beats accept-new", others, Options{HostKey: identity.PublicOf(wrong).Fingerprint(), Options: acceptNew}, "", "unknown", others},
 		{"right, but revoked", "@revoked " + line("*", key), Options{HostKey: fp}, "", "revoked", "@revoked " + line("*", key)},
 		{"right, changed", others + line(name, wrong) + line("nas", wrong), Options{HostKey: fp}, "", "known", others + line("nas", wrong) + line(name, key)},
 		{"right, changed by name and address", line(name+","+address, wrong) + others, Options{HostKey: fp}, "", "known", others + line(name, key) + line(address, key)},
@@ -429,8 +430,8 @@ func TestHostKeyErrorWords(t *testing.T) {
 	pi := sshtest.StartPi(t, sshtest.PiConfig{})
 	s := newSide(t)
 	s.config("User pi")
-	shown := opaque(pi.HostKeys[0])
-	wrong := opaque(sshtest.NewKey(t, t.TempDir(), "ed25519").Signer.PublicKey())
+	shown := identity.PublicOf(pi.HostKeys[0])
+	wrong := identity.PublicOf(sshtest.NewKey(t, t.TempDir(), "ed25519").Signer.PublicKey())
 	name := fmt.Sprintf("[127.0.0.1]:%d", pi.Port)
 	path := filepath.Join(s.home, ".ssh", "known_hosts")
 	wrongLine := name + " " + wrong.Line() + "\n"

@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/crypto/ssh"
 
+	"pi-key-tools/pkg/identity"
 	"pi-key-tools/pkg/knownhosts"
 )
 
@@ -45,7 +46,7 @@ func (h *Host) hostKeysTold(ctx context.Context, name string, key ssh.PublicKey)
 	}
 	tokens := map[byte]string{'H': name, 'I': "ORDER", 't': "NONE", 'f': "NONE", 'K': "NONE"}
 	if key != nil {
-		blob := opaque(key)
+		blob := identity.PublicOf(key)
 		tokens['I'], tokens['t'], tokens['f'], tokens['K'] = "HOSTNAME", blob.Type, blob.Plain().Fingerprint(), base64.StdEncoding.EncodeToString(blob.Blob)
 	}
 	argv, err := h.Config.KnownHostsArguments(tokens)

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"testing"
 
+	"pi-key-tools/pkg/identity"
 	"pi-key-tools/pkg/knownhosts"
 	"pi-key-tools/pkg/sshkey"
 	"pi-key-tools/pkg/sshtest"
@@ -81,5 +82,5 @@ func TestHostKeyFileUnwritten(t *testing.T) {
 
 func publicOf(t *testing.T) sshkey.Public {
 	t.Helper()
-	return opaque(sshtest.NewKey(t, t.TempDir(), "ed25519").Signer.PublicKey())
+	return identity.PublicOf(sshtest.NewKey(t, t.TempDir(), "ed25519").Signer.PublicKey())
 }

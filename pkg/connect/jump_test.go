@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/crypto/ssh"
 
+	"pi-key-tools/pkg/identity"
 	"pi-key-tools/pkg/knownhosts"
 	"pi-key-tools/pkg/secret"
 	"pi-key-tools/pkg/session"
@@ -69,7 +70,7 @@ func TestProxyJump(t *testing.T) {
 			t.Errorf("-J %q %s: %v", tt.jump, tt.target, err)
 			continue
 		}
-		if fp := opaque(rep.HostKey).Fingerprint(); fp != opaque(target.HostKeys[0]).Fingerprint() {
+		if fp := identity.PublicOf(rep.HostKey).Fingerprint(); fp != identity.PublicOf(target.HostKeys[0]).Fingerprint() {
 			t.Errorf("-J %q %s: ended at another host", tt.jump, tt.target)
 		}
 		got1, got2 := passes(first)-before1, passes(second)-before2
@@ -89,9 +90,9 @@ func TestProxyJump(t *testing.T) {
 		s.knows(others...)
 		seen := passes(second)
 		_, err := s.login(Options{Jump: "first,second", Options: []string{"StrictHostKeyChecking=accept-new"},
-			HostKey: opaque(missing.HostKeys[0]).Fingerprint()}, "far")
+			HostKey: identity.PublicOf(missing.HostKeys[0]).Fingerprint()}, "far")
 		var e *HostKeyError
-		if !errors.As(err, &e) || e.Status != knownhosts.Unknown || e.Shown.Fingerprint() != opaque(missing.HostKeys[0]).Fingerprint() {
+		if !errors.As(err, &e) || e.Status != knownhosts.Unknown || e.Shown.Fingerprint() != identity.PublicOf(missing.HostKeys[0]).Fingerprint() {
 			t.Fatalf("the options of the target were taken for a jump host: %v", err)
 		}
 		if passes(second) != seen {

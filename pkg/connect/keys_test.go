@@ -167,7 +167,7 @@ func TestKeyOrderAgreesWithSSH(t *testing.T) {
 				if cert, ok := certs[strings.ToLower(string(name))]; ok && name < 'a' {
 					want = append(want, describe(cert))
 				} else {
-					want = append(want, describe(opaque(pairs[string(name)].Signer.PublicKey())))
+					want = append(want, describe(identity.PublicOf(pairs[string(name)].Signer.PublicKey())))
 				}
 			}
 			if !slices.Equal(got, want) {
@@ -244,7 +244,7 @@ func TestKeys(t *testing.T) {
 			t.Errorf("%s: %v", c.Name, err)
 			continue
 		}
-		if !opaque(signer.PublicKey()).Equal(c.Public) {
+		if !identity.PublicOf(signer.PublicKey()).Equal(c.Public) {
 			t.Errorf("%s signs as another", c.Name)
 		}
 	}

@@ -1,7 +1,6 @@
 package diagnose
 
 import (
-	"math"
 	"slices"
 	"strings"
 	"time"
@@ -31,7 +30,7 @@ func ends(key sshkey.Public) (when string, ok bool) {
 	if err != nil || !certified || cert.Before == sshkey.Forever {
 		return "", false
 	}
-	return date(cert.Before), true
+	return identity.CertificateDate(cert.Before), true
 }
 
 // NoCertificates is the case of a server that knows none.
@@ -59,8 +58,4 @@ func certificate(host *connect.Host, asked []session.Offer, now time.Time) (reco
 		}
 	}
 	return record.Record{}, false
-}
-
-func date(seconds uint64) string {
-	return time.Unix(int64(min(seconds, math.MaxInt64)), 0).UTC().Format(time.DateTime) + " UTC"
 }

@@ -13,6 +13,7 @@ import (
 
 	"pi-key-tools/pkg/authorizedkeys"
 	"pi-key-tools/pkg/hostfs"
+	"pi-key-tools/pkg/identity"
 	"pi-key-tools/pkg/session"
 	"pi-key-tools/pkg/sshkey"
 	"pi-key-tools/pkg/strictmodes"
@@ -75,7 +76,7 @@ func (in *inside) certTime(c refusedCert) {
 		if r.Cause == "cert-not-yet" {
 			bound, verb = c.After, "is valid from"
 		}
-		r.Detail = fmt.Sprintf("seen: the clock there says %s UTC, and the certificate %s %s %s", there.Format(time.DateTime), c.key.Name, verb, date(bound))
+		r.Detail = fmt.Sprintf("seen: the clock there says %s UTC, and the certificate %s %s %s", there.Format(time.DateTime), c.key.Name, verb, identity.CertificateDate(bound))
 		r.Hint = signAnew
 		if wrongClock(in.utc, time.Now()) {
 			r.Hint = "set the clock there: sudo timedatectl set-ntp true"

@@ -19,12 +19,12 @@ import (
 )
 
 // A Card is a root file system that is mounted here, such as an SD card, or that
-// of the running system itself, and that may have been made to harm whoever looks into it. Paths
-// are the card's own: every link, absolute or not, means a place on the card, and
-// ".." of its root is its root (openat2(2), RESOLVE_IN_ROOT). Nothing but
-// regular files and folders is ever opened. It is a Machine, whose accounts are
-// numbers: ours are the card's of the same number. Who is not root can work on
-// what is his.
+// of the running system itself, and that may have been made to harm whoever looks
+// into it. Paths are the card's own: every link, absolute or not, means a place
+// on the card, and ".." of its root is its root (openat2(2), RESOLVE_IN_ROOT).
+// Nothing but regular files and folders is ever opened. It is a Machine, whose
+// accounts are numbers: ours are the card's of the same number. Whoever is not
+// root can work on what is theirs.
 type Card struct {
 	files
 	root     handle

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"slices"
 	"syscall"
 
 	"golang.org/x/crypto/ssh"
@@ -113,6 +114,19 @@ func (a *Agent) signer(ctx context.Context, key sshkey.Public, bound bool) (ssh.
 		return nil, err
 	}
 	return rsaSigner{sha2}, nil
+}
+
+// KeyNamed returns the key of the agent that is that one; the error says that
+// it is not there.
+func (a *Agent) KeyNamed(ctx context.Context, key sshkey.Public) (ssh.Signer, error) {
+	held, err := a.Keys(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if !slices.ContainsFunc(held, key.Equal) {
+		return nil, fmt.Errorf("the agent at %s does not hold %s", a.Socket, key.Fingerprint())
+	}
+	return a.Signer(ctx, key)
 }
 
 // TestSign has the agent sign a random challenge and verifies the result. Its

@@ -2,12 +2,9 @@ package identity
 
 import (
 	"cmp"
-	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"io/fs"
-	"math"
 	"net/netip"
 	"slices"
 	"strconv"
@@ -18,8 +15,6 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"pi-key-tools/pkg/confline"
-	"pi-key-tools/pkg/hostfs"
-	"pi-key-tools/pkg/record"
 	"pi-key-tools/pkg/sshkey"
 )
 
@@ -266,112 +261,4 @@ func Certify(authority ssh.Signer, key sshkey.Public, cert sshkey.Certificate) (
 		}
 		return ssh.Marshal(signature), nil
 	})
-}
-
-// KeyNamed returns the key of the agent that is that one; the error says that
-// it is not there.
-func (a *Agent) KeyNamed(ctx context.Context, key sshkey.Public) (ssh.Signer, error) {
-	held, err := a.Keys(ctx)
-	if err != nil {
-		return nil, err
-	}
-	if !slices.ContainsFunc(held, key.Equal) {
-		return nil, fmt.Errorf("the agent at %s does not hold %s", a.Socket, key.Fingerprint())
-	}
-	return a.Signer(ctx, key)
-}
-
-// CertificateFile is where the certificate of a key file goes, by the name of
-// either half.
-func CertificateFile(path string) string { return strings.TrimSuffix(path, ".pub") + "-cert.pub" }
-
-// WriteCertificate writes a file of a certificate, 0644: complete, on the disk,
-// and in the place of an earlier certificate of the same key for the same use,
-// which is there as a whole until then. Nothing else is replaced.
-func WriteCertificate(path string, cert sshkey.Public) error {
-	return hostfs.Replace(path, 0o644, func(old []byte) ([]byte, error) {
-		line := []byte(cert.Line() + "\n")
-		if old == nil {
-			return line, nil
-		}
-		return line, renews(path, old, cert.Plain())
-	})
-}
-
-// Renews returns the error with which WriteCertificate would leave what is at
-// path, for a certificate of the key.
-func Renews(path string, key sshkey.Public) error {
-	old, _, err := readKey(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	return renews(path, old, key)
-}
-
-func renews(path string, old []byte, key sshkey.Public) error {
-	keys, err := sshkey.ReadPublic(old)
-	switch {
-	case err != nil || len(keys) != 1:
-		return fmt.Errorf("%s is there, holds something else than one certificate, and stays", path)
-	case !sshkey.IsCertificate(keys[0].Type) || !keys[0].Plain().Equal(key):
-		return fmt.Errorf("%s is there, is no certificate of this key, and stays", path)
-	}
-	if was, _, err := keys[0].Certificate(); err != nil || !was.User {
-		return fmt.Errorf("%s is there, is the certificate of a host, and stays", path)
-	}
-	return nil
-}
-
-// Validity says when a certificate holds, as ssh-keygen -L does.
-func Validity(c sshkey.Certificate, zone *time.Location) string {
-	date := func(seconds uint64) string {
-		return time.Unix(int64(min(seconds, math.MaxInt64)), 0).In(zone).Format("2006-01-02T15:04:05")
-	}
-	switch {
-	case c.After == 0 && c.Before == sshkey.Forever:
-		return "forever"
-	case c.After == 0:
-		return "before " + date(c.Before)
-	case c.Before == sshkey.Forever:
-		return "after " + date(c.After)
-	}
-	return "from " + date(c.After) + " to " + date(c.Before)
-}
-
-// SignAnew is the way on from a certificate that is of no use.
-const SignAnew = "have it signed anew: pikeygen -s CA -I ID -n USER -V +52w KEY"
-
-// CertificateFault says what is wrong with a certificate by itself, and by a
-// clock (PROTOCOL.certkeys). One of a host is well here.
-func CertificateFault(key sshkey.Public, c sshkey.Certificate, name string, now time.Time) (record.Record, bool) {
-	date := func(seconds uint64) string {
-		return time.Unix(int64(min(seconds, math.MaxInt64)), 0).UTC().Format(time.DateTime) + " UTC"
-	}
-	r := record.Record{Verdict: record.Fail, Subject: key.Fingerprint(), Hint: SignAnew}
-	switch unix := uint64(max(now.Unix(), 0)); {
-	case unix >= c.Before && c.Before != sshkey.Forever:
-		r.Cause, r.Detail = "cert-expired", fmt.Sprintf("seen: the certificate %s expired on %s", name, date(c.Before))
-	case unix < c.After:
-		r.Cause, r.Detail = "cert-not-yet", fmt.Sprintf("seen: by the clock of this machine the certificate %s is valid from %s", name, date(c.After))
-		r.Hint = "is the clock of this machine right? see date(1); or " + SignAnew
-	default:
-		return r, false
-	}
-	return r, true
-}
-
-// CertificateRecord is the record of a certificate that can be used.
-func CertificateRecord(key sshkey.Public, c sshkey.Certificate, name string) record.Record {
-	whom := strings.Join(c.Principals, ", ")
-	switch {
-	case !c.User:
-		whom += ", of a host"
-	case whom == "":
-		whom = "nobody, and before OpenSSH 10.3 anybody"
-	}
-	return record.Record{Verdict: record.OK, Cause: "cert", Subject: key.Fingerprint(), Detail: fmt.Sprintf("%s %s, id %s for %s, valid %s, signed by %s",
-		key.Name(), name, c.ID, whom, Validity(c, time.Local), c.CA.Fingerprint())}
 }

@@ -16,12 +16,12 @@ import (
 	"pi-key-tools/pkg/strictmodes"
 )
 
-// Client repairs what ssh itself refuses, for the account who, in ~/.ssh: every
+// client repairs what ssh itself refuses, for the account who, in ~/.ssh: every
 // private key that others may read and a known_hosts that cannot be read, by
 // ssh's rule for the real file, and a config, or what it includes, that others
-// may write, by the rule of that client. The records are as Home's, but none where nothing is refused
-// or there is no ~/.ssh.
-func (j *Job) Client(ctx context.Context, fsys hostfs.FS, who strictmodes.Account, client strictmodes.Server) ([]record.Record, error) {
+// may write, by the rule of that client. The records are as home's, but none
+// where nothing is refused or there is no ~/.ssh.
+func (j *Job) client(ctx context.Context, fsys hostfs.FS, who strictmodes.Account, client strictmodes.Server) ([]record.Record, error) {
 	r, err := j.repairer(ctx, fsys, who)
 	if err != nil {
 		return nil, err

@@ -22,7 +22,7 @@ import (
 // client repairs our own files in a home.
 func client(t *testing.T, home string, dryRun bool) ([]record.Record, error) {
 	who := strictmodes.Account{Name: "me", UID: os.Getuid(), Home: home}
-	return (&Job{DryRun: dryRun}).Client(t.Context(), hostfs.Local(), who, ClientHere(t.Context()))
+	return (&Job{DryRun: dryRun}).client(t.Context(), hostfs.Local(), who, ClientHere(t.Context()))
 }
 
 func TestClient(t *testing.T) {

@@ -15,7 +15,7 @@ import (
 	"pi-key-tools/pkg/strictmodes"
 )
 
-// Login repairs the home of the account that fsys is logged in to, as Home
+// Login repairs the home of the account that fsys is logged in to, as home
 // does. What ends the work early is a record too.
 func (j *Job) Login(ctx context.Context, fsys hostfs.FS, server strictmodes.Server) []record.Record {
 	there := *j
@@ -26,7 +26,7 @@ func (j *Job) Login(ctx context.Context, fsys hostfs.FS, server strictmodes.Serv
 	if err == nil {
 		var rules *serverRules
 		if rules, err = j.readRules(ctx, fsys, server); err == nil {
-			records, err = j.Home(ctx, fsys, who, server, j.keysFiles(rules, who))
+			records, err = j.home(ctx, fsys, who, server, j.keysFiles(rules, who))
 		}
 	}
 	if err != nil {
@@ -82,11 +82,11 @@ func (j *Job) account(ctx context.Context, fsys hostfs.FS, who strictmodes.Accou
 			return nil
 		}
 	}
-	records, err := j.Home(ctx, fsys, who, rules.server, keysFiles)
+	records, err := j.home(ctx, fsys, who, rules.server, keysFiles)
 	if err != nil {
 		return append(records, failed(ctx, who, "repairing", err))
 	}
-	keys, err := j.Client(ctx, fsys, who, client)
+	keys, err := j.client(ctx, fsys, who, client)
 	if err != nil {
 		keys = append(keys, failed(ctx, who, "looking for private keys", err))
 	}

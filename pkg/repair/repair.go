@@ -47,7 +47,7 @@ func (j *Job) trace(format string, args ...any) {
 	}
 }
 
-// Home judges home, ~/.ssh and the keys files (nil for those of the server's
+// home judges home, ~/.ssh and the keys files (nil for those of the server's
 // default) of an account as the server does, changes what is refused, and
 // judges again. Then come the lines of the keys files.
 //
@@ -56,7 +56,7 @@ func (j *Job) trace(format string, args ...any) {
 // path. If nothing is refused there is one record, "ok modes". Target is left
 // empty. An error means that the files could not be looked at, and comes with
 // the records of what had been done by then.
-func (j *Job) Home(ctx context.Context, fsys hostfs.FS, who strictmodes.Account, server strictmodes.Server, keysFiles []string) ([]record.Record, error) {
+func (j *Job) home(ctx context.Context, fsys hostfs.FS, who strictmodes.Account, server strictmodes.Server, keysFiles []string) ([]record.Record, error) {
 	r, err := j.repairer(ctx, fsys, who)
 	if err != nil {
 		return nil, err

@@ -197,7 +197,7 @@ func TestHome(t *testing.T) {
 			"-\tfail\thome-writable\t/home/pi\tchanging the mode of /home/pi: it has changed underneath\n", "again"},
 	} {
 		c.m.refuse = c.refuse
-		records, err := new(Job).Home(t.Context(), c.m, pi, c.server, nil)
+		records, err := new(Job).home(t.Context(), c.m, pi, c.server, nil)
 		if got := text(records); got != c.want || err != nil {
 			t.Errorf("%s: %v\n got %q\nwant %q", c.name, err, got, c.want)
 		}
@@ -210,7 +210,7 @@ func TestHome(t *testing.T) {
 func TestHomeUndone(t *testing.T) {
 	m := newMachine(0o777, 0o700, 0o600, 1000)
 	m.revert = true
-	records, err := new(Job).Home(t.Context(), m, pi, strictmodes.All, nil)
+	records, err := new(Job).home(t.Context(), m, pi, strictmodes.All, nil)
 	if err != nil || brief(records) != "done home-writable, fail home-writable" || m.writes != 1 {
 		t.Errorf("%v, %d writes: %s", err, m.writes, text(records))
 	}
@@ -221,7 +221,7 @@ func TestHomeUndone(t *testing.T) {
 func TestHomeOwnerThenMode(t *testing.T) {
 	m := newMachine(0o755, 0o000, 0o600, 0)
 	m.me = strictmodes.Account{Name: "root", UID: 0, Home: "/root"}
-	records, err := new(Job).Home(t.Context(), m, pi, strictmodes.All, nil)
+	records, err := new(Job).home(t.Context(), m, pi, strictmodes.All, nil)
 	if err != nil || brief(records) != "done keys-unreadable, done keys-unreadable" || m.files["/home/pi/.ssh"].Mode.Perm() != 0o100 {
 		t.Errorf("%v: %s", err, text(records))
 	}
@@ -238,7 +238,7 @@ func TestHomeSetgid(t *testing.T) {
 		st := m.files["/home/pi/.ssh"]
 		st.GID = c.gid
 		m.files["/home/pi/.ssh"] = st
-		records, err := new(Job).Home(t.Context(), m, pi, strictmodes.All, nil)
+		records, err := new(Job).home(t.Context(), m, pi, strictmodes.All, nil)
 		if err != nil || len(records) != 1 || records[0].Detail != c.want {
 			t.Errorf("gid %d: %v: %s", c.gid, err, text(records))
 		}
@@ -254,7 +254,7 @@ func TestHomeLate(t *testing.T) {
 	}{{1, ""}, {9, "fail home-writable"}} {
 		m := newMachine(0o777, 0o700, 0o600, 1000)
 		m.late = c.times
-		records, err := new(Job).Home(t.Context(), m, pi, strictmodes.All, nil)
+		records, err := new(Job).home(t.Context(), m, pi, strictmodes.All, nil)
 		if err != nil || brief(records) != c.want || len(records) != 1 {
 			t.Errorf("late %d times: %v: %s", c.times, err, text(records))
 		}
@@ -264,11 +264,11 @@ func TestHomeLate(t *testing.T) {
 func TestHomeDryRun(t *testing.T) {
 	m := newMachine(0o777, 0o755, 0o666, 7)
 	m.me = strictmodes.Account{Name: "root", UID: 0, Home: "/root"}
-	records, err := (&Job{DryRun: true}).Home(t.Context(), m, pi, strictmodes.All, nil)
+	records, err := (&Job{DryRun: true}).home(t.Context(), m, pi, strictmodes.All, nil)
 	if err != nil || brief(records) != "todo home-writable, todo wrong-owner, todo keys-writable" || m.writes != 0 {
 		t.Errorf("%v, %d writes: %s", err, m.writes, text(records))
 	}
-	records, err = new(Job).Home(t.Context(), m, pi, strictmodes.All, nil)
+	records, err = new(Job).home(t.Context(), m, pi, strictmodes.All, nil)
 	if err != nil || brief(records) != "done home-writable, done wrong-owner, done keys-writable" || m.files["/home/pi/.ssh"].UID != 1000 {
 		t.Errorf("%v: %s", err, text(records))
 	}
@@ -297,7 +297,7 @@ func TestHints(t *testing.T) {
 		{with("/home/pi", strictmodes.Stat{Mode: fs.ModeDir | fs.ModeSticky | 0o777, UID: 1000, Nlink: 2}),
 			"sudo chmod go-w /home/pi"},
 	} {
-		records, err := new(Job).Home(t.Context(), c.m, pi, strictmodes.All, nil)
+		records, err := new(Job).home(t.Context(), c.m, pi, strictmodes.All, nil)
 		if err != nil || len(records) != 1 || records[0].Verdict != record.Fail || records[0].Hint != c.want {
 			t.Errorf("%v: %shint %q, want %q", err, text(records), records[0].Hint, c.want)
 		}
@@ -333,7 +333,7 @@ func TestHintsHostile(t *testing.T) {
 			at = c.target
 		}
 		m.files[at] = c.st
-		records, err := new(Job).Home(t.Context(), m, pi, strictmodes.OpenSSH, nil)
+		records, err := new(Job).home(t.Context(), m, pi, strictmodes.OpenSSH, nil)
 		if err != nil || len(records) == 0 {
 			t.Errorf("%+v: %v: %s", c, err, text(records))
 		}

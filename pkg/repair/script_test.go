@@ -217,7 +217,7 @@ func TestScript(t *testing.T) {
 			if c.user {
 				fsys = over(u)
 			}
-			records, err := job.Home(t.Context(), fsys, account(u), strictmodes.All, keysFiles)
+			records, err := job.home(t.Context(), fsys, account(u), strictmodes.All, keysFiles)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -351,7 +351,7 @@ func TestScriptRefuses(t *testing.T) {
 			var s Script
 			script := s.Head("")
 			_, err := (&Job{DryRun: true, Plan: func(about string, steps []Step) { script += s.Lines(about, steps) }}).
-				Home(t.Context(), hostfs.Local(), account(u), strictmodes.All, nil)
+				home(t.Context(), hostfs.Local(), account(u), strictmodes.All, nil)
 			must(err)
 			change()
 			before := tree(t, u.Home) + tree(t, filepath.Dir(other))
@@ -387,7 +387,7 @@ func TestAnewFails(t *testing.T) {
 			m.files[c.path] = strictmodes.Stat{Mode: fs.ModeDir | 0o777, Nlink: 2}
 		}
 		was := m.files[c.path]
-		records, err := new(Job).Home(t.Context(), m, pi, strictmodes.All, nil)
+		records, err := new(Job).home(t.Context(), m, pi, strictmodes.All, nil)
 		if err != nil || len(records) != 1 || records[0].Verdict != record.Fail || !strings.Contains(records[0].Detail, c.want+" is left") {
 			t.Errorf("%v: %s", err, text(records))
 		}

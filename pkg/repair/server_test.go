@@ -30,7 +30,7 @@ type home struct {
 	home, ssh, keys string
 	links           map[string]string  // name in the home: what it is to link to; what was there moves to the target
 	special         func(string) error // done to the keys file, before its mode
-	want            string             // what Home says: "done home-writable, fail wrong-owner"; "" for ok
+	want            string             // what home says: "done home-writable, fail wrong-owner"; "" for ok
 }
 
 // folder makes a folder of the keys file, as an old guide told to.
@@ -146,7 +146,7 @@ func agree(t *testing.T, h home, u *sshtest.User, server strictmodes.Server, log
 	if before != (len(findings) == 0) {
 		t.Errorf("login works: %v, but we say: %+v", before, findings)
 	}
-	dry, err := (&Job{DryRun: true}).Home(t.Context(), hostfs.Local(), account(u), server, nil)
+	dry, err := (&Job{DryRun: true}).home(t.Context(), hostfs.Local(), account(u), server, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -154,12 +154,12 @@ func agree(t *testing.T, h home, u *sshtest.User, server strictmodes.Server, log
 	if err != nil || !slices.Equal(findings, again) {
 		t.Errorf("the dry run changed something: %+v, %v", again, err)
 	}
-	records, err := new(Job).Home(t.Context(), hostfs.Local(), account(u), server, nil)
+	records, err := new(Job).home(t.Context(), hostfs.Local(), account(u), server, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if got := brief(records); got != h.want {
-		t.Errorf("Home says %q, want %q", got, h.want)
+		t.Errorf("home says %q, want %q", got, h.want)
 	}
 	if got := brief(dry); got != strings.ReplaceAll(h.want, "done", "todo") {
 		t.Errorf("the dry run says %q, then it is %q", got, h.want)

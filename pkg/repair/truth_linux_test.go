@@ -534,14 +534,14 @@ func (c *court) try(t *testing.T, p *place, s situation) {
 
 	was, err := snapshot(p.parent, p.outside)
 	fatal(err)
-	_, err = (&Job{DryRun: true}).Home(t.Context(), c.fsys, who, c.server, p.keysFiles)
+	_, err = (&Job{DryRun: true}).home(t.Context(), c.fsys, who, c.server, p.keysFiles)
 	fatal(err)
 	is, err := snapshot(p.parent, p.outside)
 	fatal(err)
 	if differ := compare(was, is, nil); differ != nil {
 		t.Errorf("%v: the dry run changed: %s", s, strings.Join(differ, "; "))
 	}
-	records, err := new(Job).Home(t.Context(), c.fsys, who, c.server, p.keysFiles)
+	records, err := new(Job).home(t.Context(), c.fsys, who, c.server, p.keysFiles)
 	fatal(err)
 	is, err = snapshot(p.parent, p.outside)
 	fatal(err)

@@ -8,7 +8,6 @@ import (
 	"math"
 	"time"
 
-	"golang.org/x/crypto/ssh"
 	"golang.org/x/crypto/ssh/agent"
 
 	"pi-key-tools/pkg/sshkey"
@@ -104,39 +103,4 @@ func (a *Agent) Lock(ctx context.Context, passphrase []byte) error {
 // is another, and if the agent is not locked.
 func (a *Agent) Unlock(ctx context.Context, passphrase []byte) error {
 	return a.do(ctx, func() error { return a.client.Unlock(passphrase) })
-}
-
-// CertificatePath is where ssh and ssh-add look for the pair's certificate.
-func (p *Pair) CertificatePath() string { return CertificateFile(p.Path) }
-
-// Certificate returns the certificate of the pair that is beside it. The error
-// is fs.ErrNotExist if there is none, and says so if it is of another key.
-func (p *Pair) Certificate() (*ssh.Certificate, error) {
-	path := p.CertificatePath()
-	cert, err := LoadCertificate(path)
-	if err == nil && !PublicOf(cert.Key).Equal(p.Public) {
-		return nil, fmt.Errorf("%s: it certifies %s, and the key beside it is %s", path, PublicOf(cert.Key).Fingerprint(), p.Public.Fingerprint())
-	}
-	return cert, err
-}
-
-// LoadCertificate reads a file that holds a certificate.
-func LoadCertificate(path string) (*ssh.Certificate, error) {
-	data, _, err := readKey(path)
-	if err != nil {
-		return nil, err
-	}
-	keys, err := sshkey.ReadPublic(data)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
-	}
-	public, err := ssh.ParsePublicKey(keys[0].Blob)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
-	}
-	cert, ok := public.(*ssh.Certificate)
-	if !ok {
-		return nil, fmt.Errorf("%s: it holds a key and no certificate", path)
-	}
-	return cert, nil
 }

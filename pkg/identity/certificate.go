@@ -1,0 +1,148 @@
+package identity
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"math"
+	"strings"
+	"time"
+
+	"golang.org/x/crypto/ssh"
+
+	"pi-key-tools/pkg/hostfs"
+	"pi-key-tools/pkg/record"
+	"pi-key-tools/pkg/sshkey"
+)
+
+// CertificateFile is where the certificate of a key file goes, by the name of
+// either half.
+func CertificateFile(path string) string { return strings.TrimSuffix(path, ".pub") + "-cert.pub" }
+
+// CertificatePath is where ssh and ssh-add look for the pair's certificate.
+func (p *Pair) CertificatePath() string { return CertificateFile(p.Path) }
+
+// Certificate returns the certificate of the pair that is beside it. The error
+// is fs.ErrNotExist if there is none, and says so if it is of another key.
+func (p *Pair) Certificate() (*ssh.Certificate, error) {
+	path := p.CertificatePath()
+	cert, err := LoadCertificate(path)
+	if err == nil && !PublicOf(cert.Key).Equal(p.Public) {
+		return nil, fmt.Errorf("%s: it certifies %s, and the key beside it is %s", path, PublicOf(cert.Key).Fingerprint(), p.Public.Fingerprint())
+	}
+	return cert, err
+}
+
+// LoadCertificate reads a file that holds a certificate.
+func LoadCertificate(path string) (*ssh.Certificate, error) {
+	data, _, err := readKey(path)
+	if err != nil {
+		return nil, err
+	}
+	keys, err := sshkey.ReadPublic(data)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	public, err := ssh.ParsePublicKey(keys[0].Blob)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	cert, ok := public.(*ssh.Certificate)
+	if !ok {
+		return nil, fmt.Errorf("%s: it holds a key and no certificate", path)
+	}
+	return cert, nil
+}
+
+// WriteCertificate writes a file of a certificate, 0644: complete, on the disk,
+// and in the place of an earlier certificate of the same key for the same use,
+// which is there as a whole until then. Nothing else is replaced.
+func WriteCertificate(path string, cert sshkey.Public) error {
+	return hostfs.Replace(path, 0o644, func(old []byte) ([]byte, error) {
+		line := []byte(cert.Line() + "\n")
+		if old == nil {
+			return line, nil
+		}
+		return line, renews(path, old, cert.Plain())
+	})
+}
+
+// Renews returns the error with which WriteCertificate would leave what is at
+// path, for a certificate of the key.
+func Renews(path string, key sshkey.Public) error {
+	old, _, err := readKey(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return renews(path, old, key)
+}
+
+func renews(path string, old []byte, key sshkey.Public) error {
+	keys, err := sshkey.ReadPublic(old)
+	switch {
+	case err != nil || len(keys) != 1:
+		return fmt.Errorf("%s is there, holds something else than one certificate, and stays", path)
+	case !sshkey.IsCertificate(keys[0].Type) || !keys[0].Plain().Equal(key):
+		return fmt.Errorf("%s is there, is no certificate of this key, and stays", path)
+	}
+	if was, _, err := keys[0].Certificate(); err != nil || !was.User {
+		return fmt.Errorf("%s is there, is the certificate of a host, and stays", path)
+	}
+	return nil
+}
+
+// Validity says when a certificate holds, as ssh-keygen -L does.
+func Validity(c sshkey.Certificate, zone *time.Location) string {
+	date := func(seconds uint64) string {
+		return time.Unix(int64(min(seconds, math.MaxInt64)), 0).In(zone).Format("2006-01-02T15:04:05")
+	}
+	switch {
+	case c.After == 0 && c.Before == sshkey.Forever:
+		return "forever"
+	case c.After == 0:
+		return "before " + date(c.Before)
+	case c.Before == sshkey.Forever:
+		return "after " + date(c.After)
+	}
+	return "from " + date(c.After) + " to " + date(c.Before)
+}
+
+// CertificateDate says when one end of a certificate's validity is, in UTC.
+func CertificateDate(seconds uint64) string {
+	return time.Unix(int64(min(seconds, math.MaxInt64)), 0).UTC().Format(time.DateTime) + " UTC"
+}
+
+// SignAnew is the way on from a certificate that is of no use.
+const SignAnew = "have it signed anew: pikeygen -s CA -I ID -n USER -V +52w KEY"
+
+// CertificateFault says what is wrong with a certificate by itself, and by a
+// clock (PROTOCOL.certkeys). One of a host is well here.
+func CertificateFault(key sshkey.Public, c sshkey.Certificate, name string, now time.Time) (record.Record, bool) {
+	r := record.Record{Verdict: record.Fail, Subject: key.Fingerprint(), Hint: SignAnew}
+	switch unix := uint64(max(now.Unix(), 0)); {
+	case unix >= c.Before && c.Before != sshkey.Forever:
+		r.Cause, r.Detail = "cert-expired", fmt.Sprintf("seen: the certificate %s expired on %s", name, CertificateDate(c.Before))
+	case unix < c.After:
+		r.Cause, r.Detail = "cert-not-yet", fmt.Sprintf("seen: by the clock of this machine the certificate %s is valid from %s", name, CertificateDate(c.After))
+		r.Hint = "is the clock of this machine right? see date(1); or " + SignAnew
+	default:
+		return r, false
+	}
+	return r, true
+}
+
+// CertificateRecord is the record of a certificate that can be used.
+func CertificateRecord(key sshkey.Public, c sshkey.Certificate, name string) record.Record {
+	whom := strings.Join(c.Principals, ", ")
+	switch {
+	case !c.User:
+		whom += ", of a host"
+	case whom == "":
+		whom = "nobody, and before OpenSSH 10.3 anybody"
+	}
+	return record.Record{Verdict: record.OK, Cause: "cert", Subject: key.Fingerprint(), Detail: fmt.Sprintf("%s %s, id %s for %s, valid %s, signed by %s",
+		key.Name(), name, c.ID, whom, Validity(c, time.Local), c.CA.Fingerprint())}
+}
