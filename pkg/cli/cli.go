@@ -49,6 +49,7 @@ type Env struct {
 	bad    bool                    // a record was fail or todo
 	outErr error                   // the first failure to write data
 	cancel context.CancelCauseFunc // ends the run when its data can go nowhere
+	listen func()                  // has a signal end it
 }
 
 // System returns the Env of this process. A standard output that was closed
@@ -61,7 +62,7 @@ func System(name string) *Env {
 	keepFiles()
 	return &Env{
 		Name: name, Args: os.Args[1:],
-		Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr,
+		Stdin: os.Stdin, Stdout: withoutSignal(os.Stdout, 1), Stderr: withoutSignal(os.Stderr, 2),
 		Getenv: os.Getenv,
 	}
 }
@@ -78,34 +79,14 @@ func (e SignalError) Error() string { return "interrupted by signal: " + e.Signa
 // tell only then that it did not keep the data.
 //
 // On SIGINT, SIGTERM and SIGHUP the context is cancelled, run tells what is
-// finished, and the status is 128+N. A second signal ends the process at once.
-// A signal that is ignored stays so: nohup(1) means it.
+// finished, and the status is 128+N. A second signal ends the process at once,
+// as does one before Parse has returned. A signal that is ignored stays so:
+// nohup(1) means it.
 func Run(env *Env, run func(context.Context, *Env) error) int {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	defer cancel(nil)
 	env.cancel = cancel
-
-	// With SIGPIPE notified, a closed pipe is a write error that we report
-	// rather than a death in the middle of the work. Unlike an ignored
-	// signal, this is not inherited by children.
-	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
-	signals := make(chan os.Signal, 1)
-	for _, s := range []os.Signal{os.Interrupt, syscall.SIGTERM, syscall.SIGHUP} {
-		if !signal.Ignored(s) {
-			signal.Notify(signals, s)
-		}
-	}
-	defer signal.Stop(signals)
-	go func() {
-		select {
-		case s := <-signals:
-			signal.Stop(signals)
-			if n, ok := s.(syscall.Signal); ok {
-				cancel(SignalError{n})
-			}
-		case <-ctx.Done():
-		}
-	}()
+	env.listen = sync.OnceFunc(func() { listen(ctx, cancel) })
 
 	err := run(ctx, env)
 	if c, ok := env.Stdout.(io.Closer); ok {
@@ -114,6 +95,29 @@ func Run(env *Env, run func(context.Context, *Env) error) int {
 		}
 	}
 	return env.status(ctx, err)
+}
+
+// listen cancels a run on a signal. Setting that up, and taking it down, takes
+// several switches between threads each: what only prints its version or help does
+// without, and nobody waits for the taking down.
+func listen(ctx context.Context, cancel context.CancelCauseFunc) {
+	signals := make(chan os.Signal, 1)
+	for _, s := range []os.Signal{os.Interrupt, syscall.SIGTERM, syscall.SIGHUP} {
+		if !signal.Ignored(s) {
+			signal.Notify(signals, s)
+		}
+	}
+	go func() {
+		select {
+		case s := <-signals:
+			signal.Stop(signals)
+			if n, ok := s.(syscall.Signal); ok {
+				cancel(SignalError{n})
+			}
+		case <-ctx.Done():
+			signal.Stop(signals)
+		}
+	}()
 }
 
 func (env *Env) status(ctx context.Context, err error) int {
@@ -162,8 +166,9 @@ func (env *Env) Flags(synopsis string) *pflag.FlagSet {
 // errAnswered ends a command whose -h or --version has been answered.
 var errAnswered = errors.New("answered")
 
-// Parse parses env.Args and returns the operands. It answers -h and --version
-// itself; its error must be returned to Run as it is.
+// Parse parses env.Args and returns the operands; from then on a signal ends the
+// run in order. It answers -h and --version itself; its error must be returned to
+// Run as it is.
 func (env *Env) Parse(fs *pflag.FlagSet) ([]string, error) {
 	if err := fs.Parse(env.Args); err != nil {
 		return nil, Usagef("%v", err)
@@ -180,6 +185,9 @@ func (env *Env) Parse(fs *pflag.FlagSet) ([]string, error) {
 	if version, _ := fs.GetBool("version"); version {
 		env.Print([]byte(env.Name + " (pi-key-tools) " + Version + "\n"))
 		return nil, errAnswered
+	}
+	if env.listen != nil {
+		env.listen()
 	}
 	return fs.Args(), nil
 }

@@ -25,7 +25,12 @@ func TestMain(m *testing.M) {
 	}
 	env := System("pikeycheck")
 	env.Args = nil
-	os.Exit(Run(env, behave))
+	os.Exit(Run(env, func(ctx context.Context, env *Env) error {
+		if _, err := env.Parse(env.Flags("")); err != nil {
+			return err
+		}
+		return behave(ctx, env)
+	}))
 }
 
 var commands = map[string]func(context.Context, *Env) error{
