@@ -5,6 +5,7 @@ import (
 	"errors"
 	"regexp"
 	"strings"
+	"sync"
 
 	"pi-key-tools/pkg/hostfs"
 	"pi-key-tools/pkg/record"
@@ -55,14 +56,16 @@ func forced(rep *session.Report) string {
 
 // noShellThere is what sshd says where the login shell cannot be executed, as
 // in a ChrootDirectory that has none (session.c do_child()).
-var noShellThere = regexp.MustCompile(`^/[^\s:]+: (No such file or directory|Permission denied|Exec format error)$`)
+var noShellThere = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^/[^\s:]+: (No such file or directory|Permission denied|Exec format error)$`)
+})
 
 // NoCommand names why a command was not run, by what was said in its place.
 func NoCommand(said string) string {
 	switch {
 	case strings.Contains(said, "Password change required"): // sshd(8), with PAM
 		return "password-expired"
-	case noShellThere.MatchString(said):
+	case noShellThere().MatchString(said):
 		return "shell-missing"
 	case said == "", strings.Contains(said, "This account is currently not available"): // false(1), nologin(8)
 		return "no-shell"

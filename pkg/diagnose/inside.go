@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"pi-key-tools/pkg/authorizedkeys"
 	"pi-key-tools/pkg/connect"
@@ -338,7 +339,7 @@ func (in *inside) accountRefused() {
 
 // plainName is that of an account or a group which means itself to sed and in a
 // pattern.
-var plainName = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._-]*$`)
+var plainName = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._-]*$`) })
 
 // allow is how the account, and nobody besides, gets past a setting that refuses
 // it.
@@ -347,9 +348,9 @@ func (in *inside) allow(s sshdconfig.Setting) string {
 	switch {
 	case s.Line == 0 || s.Keyword == "DenyUsers" && slices.Equal(s.Args, []string{name}):
 		return withoutLine(s)
-	case s.Keyword == "AllowUsers" && plainName.MatchString(name): // before the first word, since a comment may come after the last
+	case s.Keyword == "AllowUsers" && plainName().MatchString(name): // before the first word, since a comment may come after the last
 		return edited(s, "s/^[[:space:]]*[[:alpha:]]*[[:space:]=]*/&"+name+" /")
-	case s.Keyword == "AllowGroups" && plainName.MatchString(s.Args[0]):
+	case s.Keyword == "AllowGroups" && plainName().MatchString(s.Args[0]):
 		return "there: sudo gpasswd -a " + hostfs.Quote(name) + " " + s.Args[0]
 	}
 	return "change " + s.Keyword + " there, for " + name + " alone: sudoedit " + hostfs.Quote(s.File) + reload
@@ -363,7 +364,7 @@ var needs = map[string][2]int{
 	"ssh-mldsa44-ed25519@openssh.com":    {10, 5},
 }
 
-var openSSH = regexp.MustCompile(`OpenSSH_(\d+)\.(\d+)`)
+var openSSH = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`OpenSSH_(\d+)\.(\d+)`) })
 
 func (in *inside) keyTypes() {
 	for _, key := range in.spokenOf() {
@@ -378,7 +379,7 @@ func (in *inside) keyType(key sshkey.Public) {
 	const keyword = "PubkeyAcceptedAlgorithms"
 	const other = "make another key: pikeygen -t ed25519 -f FILE; or "
 	fp, name := key.Fingerprint(), key.Name()
-	if m := openSSH.FindStringSubmatch(in.rep.ServerVersion); m != nil {
+	if m := openSSH().FindStringSubmatch(in.rep.ServerVersion); m != nil {
 		major, _ := strconv.Atoi(m[1])
 		minor, _ := strconv.Atoi(m[2])
 		if v := needs[key.Type]; slices.Compare([]int{major, minor}, v[:]) < 0 {

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"math"
 	"path"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -33,13 +32,11 @@ var dropbearOptions = []string{
 	"permitlisten", "permitopen", "restrict", "verify-required",
 }
 
-var dropbearYear = regexp.MustCompile(`dropbear_(\d{4})`)
-
 // dropbearFault says why dropbear does not take a line that holds a key of
 // type typ; "" if it does (svr-authpubkey.c checkpubkey_line()).
 func dropbearFault(n numbered, typ, version string) string {
 	most, lines := 4200, math.MaxInt // MAX_AUTHKEYS_LINE
-	if year := dropbearYear.FindStringSubmatch(version); year != nil && year[1] >= "2026" {
+	if _, year, _ := strings.Cut(version, "dropbear_"); year >= "2026" {
 		most, lines = 3000, 300 // and MAX_AUTHKEYS_LINE_COUNT
 	}
 	e, ok := authorizedkeys.ParseLine([]byte(n.text))

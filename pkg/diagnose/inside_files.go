@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"pi-key-tools/pkg/authorizedkeys"
@@ -330,7 +331,7 @@ const (
 )
 
 // blobs finds what looks like a key, or the beginning of one.
-var blobs = regexp.MustCompile(`(?:^|[\s"',])(AAAA[A-Za-z0-9+/]*)`)
+var blobs = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`(?:^|[\s"',])(AAAA[A-Za-z0-9+/]*)`) })
 
 func (in *inside) belongs(f authorizedkeys.Fault, data []byte) belonging {
 	if len(f.Keys) > 0 {
@@ -340,7 +341,7 @@ func (in *inside) belongs(f authorizedkeys.Fault, data []byte) belonging {
 		return foreign
 	}
 	lines := strings.Split(string(data), "\n")[f.First-1 : f.Last]
-	found := blobs.FindAllStringSubmatch(strings.Join(lines, "\n"), -1)
+	found := blobs().FindAllStringSubmatch(strings.Join(lines, "\n"), -1)
 	if len(found) == 0 {
 		return perhaps
 	}

@@ -82,10 +82,10 @@ func script(p, body string) (string, error) {
 	if !path.IsAbs(p) || strings.ContainsRune(p, 0) {
 		return "", fmt.Errorf("%q is not an absolute path", p)
 	}
-	return "p=" + Quote(p) + "\n" + looking + Compact(body), nil
+	return "p=" + Quote(p) + "\n" + Compact(looking+body), nil
 }
 
-var looking = Compact(`
+const looking = `
 look() { ls -ldn "$p" 2>/dev/null; }
 why() {
 	d=$p
@@ -98,7 +98,7 @@ why() {
 	done
 	echo missing
 }
-`)
+`
 
 // errorOf returns the error of a word that why printed.
 func errorOf(op, p, word string) error {

@@ -93,7 +93,7 @@ func (f *far) Copy(ctx context.Context, from string, was strictmodes.Stat, to st
 	var now strictmodes.Stat
 	if was.Mode.IsRegular() {
 		now, err = f.change(ctx, from, was, fmt.Sprintf("max=%d\nmode=0%s\ntd=%s\nt=%s\ntmp=%s\n", maxRead, octal,
-			Quote(path.Dir(to)), Quote("./"+path.Base(to)), "./.new-"+rand.Text())+copying)
+			Quote(path.Dir(to)), Quote("./"+path.Base(to)), "./.new-"+rand.Text())+Compact(copying))
 	}
 	if err == nil && now.Mode != strictmodes.Permissions(mode) {
 		err = fmt.Errorf("%w: %w: it is %v", ErrUnsure, ErrModesIgnored, now.Mode)
@@ -106,7 +106,7 @@ func (f *far) Copy(ctx context.Context, from string, was strictmodes.Stat, to st
 
 // The new file has a hidden name until it is whole and on the disk. Only where
 // the file system knows no links is it renamed.
-var copying = Compact(`
+const copying = `
 fill() {
 	umask 077
 	set -C
@@ -132,7 +132,7 @@ elif [ ! -r "$n" ]; then
 else
 	{ copy; rm -f "$tmp"; } 7<"$n"
 fi
-`)
+`
 
 // change runs a script in the folder of what is still as it was; see enter.
 func (f *far) change(ctx context.Context, p string, was strictmodes.Stat, body string) (strictmodes.Stat, error) {
@@ -153,7 +153,7 @@ func (f *far) enter(ctx context.Context, p, body string) (strictmodes.Stat, erro
 		return strictmodes.Stat{}, err
 	}
 	defer f.forget()
-	s += "d=" + Quote(path.Dir(p)) + "\nn=" + Quote("./"+path.Base(p)) + "\n" + changing
+	s += "d=" + Quote(path.Dir(p)) + "\nn=" + Quote("./"+path.Base(p)) + "\n" + Compact(changing)
 	out, err := f.ask(ctx, s+"if into \"$d\"; then\n"+body+"\nfi")
 	if err != nil {
 		return strictmodes.Stat{}, err
@@ -168,7 +168,7 @@ func (f *far) enter(ctx context.Context, p, body string) (strictmodes.Stat, erro
 // same looks whether $n is as it was; single, whether it is nobody else's by
 // another name. move never replaces: of GNU and Linux by renameat2(2), else by
 // a look right before.
-var changing = Compact(`
+const changing = `
 into() {
 	if ! cd -P "$1" 2>/dev/null; then
 		p=$1
@@ -210,7 +210,7 @@ flush() {
 	printf 'unsure %s\n' "$said"
 	return 1
 }
-`)
+`
 
 // outcome returns the error of a word that changing or why printed.
 func outcome(p, said string) error {

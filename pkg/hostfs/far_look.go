@@ -135,7 +135,7 @@ func (f *far) survey(ctx context.Context, paths []string) error {
 	} else {
 		script += "shared=unknown\n"
 	}
-	script += looking + surveying
+	script += Compact(looking + surveying)
 	for _, p := range paths {
 		script += "way " + Quote(p) + "\n"
 	}
@@ -174,7 +174,7 @@ func (f *far) survey(ctx context.Context, paths []string) error {
 // ended by a NUL, for every component of a path as far as it is there, for those
 // of what a link on it leads to, and for the path itself. Of a folder that lacks
 // what was looked for, it prints the names in it: others of that kind will be.
-var surveying = Compact(`
+const surveying = `
 if [ -n "$home" ]; then
 	id -u
 	id -g
@@ -248,7 +248,7 @@ if [ -n "$home" ]; then
 	way "$HOME/.ssh/authorized_keys2"
 	list "$HOME"
 fi
-`)
+`
 
 // groups prints what Debian's rule of private groups needs, with what getent(1)
 // knows besides the files.

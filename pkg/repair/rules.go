@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 
 	"pi-key-tools/pkg/hostfs"
@@ -46,7 +47,7 @@ func (j *Job) readRules(ctx context.Context, fsys hostfs.FS, server strictmodes.
 	}
 	for _, files := range rules.files {
 		for _, f := range files {
-			if byGroup.MatchString(f.Text) {
+			if byGroup().MatchString(f.Text) {
 				rules.groups = groupNames(ctx, fsys)
 			}
 		}
@@ -55,7 +56,7 @@ func (j *Job) readRules(ctx context.Context, fsys hostfs.FS, server strictmodes.
 }
 
 // byGroup finds a Match that looks at groups.
-var byGroup = regexp.MustCompile(`(?im)^[ \t]*match[ \t=].*group`)
+var byGroup = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`(?im)^[ \t]*match[ \t=].*group`) })
 
 // groupNames returns a function that names the groups of an account, and
 // returns nil where one has no name: it may be the one that matters.

@@ -409,8 +409,8 @@ func (l *login) password() (string, error) {
 }
 
 var (
-	passwordPrompt = regexp.MustCompile(`(?i)password`)
-	otherPrompt    = regexp.MustCompile(`(?i)new|current|retype|again|change|passphrase`)
+	passwordPrompt = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`(?i)password`) })
+	otherPrompt    = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`(?i)new|current|retype|again|change|passphrase`) })
 )
 
 // challenge answers one hidden question for the password, once. Answering
@@ -420,9 +420,9 @@ func (l *login) challenge(_, _ string, questions []string, echos []bool) ([]stri
 	if len(questions) == 0 {
 		return nil, nil
 	}
-	if l.rep.PasswordSent || len(questions) != 1 || echos[0] || !passwordPrompt.MatchString(questions[0]) || otherPrompt.MatchString(questions[0]) {
+	if l.rep.PasswordSent || len(questions) != 1 || echos[0] || !passwordPrompt().MatchString(questions[0]) || otherPrompt().MatchString(questions[0]) {
 		e := &PromptError{Questions: questions}
-		e.New = l.rep.PasswordSent && slices.ContainsFunc(questions, otherPrompt.MatchString)
+		e.New = l.rep.PasswordSent && slices.ContainsFunc(questions, otherPrompt().MatchString)
 		l.rep.PasswordErr = e
 		if e.New {
 			l.rep.Password = Partial
@@ -543,12 +543,12 @@ func (k opaqueKey) Verify([]byte, *ssh.Signature) error {
 }
 
 // disconnect matches x/crypto's disconnectMsg, a type that it does not export.
-var disconnect = regexp.MustCompile(`ssh: disconnect, reason (\d+): (".*")`)
+var disconnect = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`ssh: disconnect, reason \d+: (".*")`) })
 
 // disconnectMessage returns the words of the server's SSH_MSG_DISCONNECT.
 func disconnectMessage(err error) string {
-	if m := disconnect.FindStringSubmatch(err.Error()); m != nil {
-		if text, err := strconv.Unquote(m[2]); err == nil {
+	if m := disconnect().FindStringSubmatch(err.Error()); m != nil {
+		if text, err := strconv.Unquote(m[1]); err == nil {
 			return text
 		}
 	}

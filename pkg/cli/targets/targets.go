@@ -11,6 +11,7 @@ import (
 	"iter"
 	"os"
 	"regexp"
+	"sync"
 	"time"
 
 	"github.com/spf13/pflag"
@@ -77,9 +78,12 @@ type Target struct {
 	Destination destination.Destination
 }
 
-var password = regexp.MustCompile(`:[^:@/]+@`)
-
-var fingerprint = regexp.MustCompile(`^SHA256:[A-Za-z0-9+/]{43}$`)
+// Patterns are compiled when they are first asked for, here as elsewhere: a program
+// starts sooner, and most runs need none.
+var (
+	password    = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`:[^:@/]+@`) })
+	fingerprint = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^SHA256:[A-Za-z0-9+/]{43}$`) })
+)
 
 // Check judges the options and operands before anything is done. What could
 // be an option, or a pattern of known_hosts, is no target.
@@ -109,7 +113,7 @@ func (o *Options) Check(operands []string) ([]Target, error) {
 		return nil, cli.Usagef("--wait %v: more than 0, such as 5m", o.Wait)
 	case o.flags.Changed("port") && (o.Connect.Port < 1 || o.Connect.Port > 65535):
 		return nil, cli.Usagef("-p %d: between 1 and 65535", o.Connect.Port)
-	case o.Connect.HostKey != "" && !fingerprint.MatchString(o.Connect.HostKey):
+	case o.Connect.HostKey != "" && !fingerprint().MatchString(o.Connect.HostKey):
 		return nil, cli.Usagef("--host-key %s: not a fingerprint as ssh-keygen -l prints it, SHA256:...", o.Connect.HostKey)
 	case o.Connect.HostKey != "" && (len(list) != 1 || o.Hosts != ""):
 		return nil, cli.Usagef("--host-key trusts one key for one target: give exactly one")
@@ -225,7 +229,7 @@ func (o *Options) records(ctx context.Context, env *cli.Env, connector *connect.
 	records := o.one(ctx, env, connector, line, work)
 	target := line.Text
 	if line.Err != nil {
-		target = password.ReplaceAllString(target, ":...@") // ssh://user:password@host
+		target = password().ReplaceAllString(target, ":...@") // ssh://user:password@host
 	}
 	for i := range records {
 		records[i].Target = target
