@@ -6,13 +6,12 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"iter"
 	"os"
-	"runtime"
 	"slices"
 	"strconv"
 	"time"
 
-	"pi-key-tools/pkg/fleet"
 	"pi-key-tools/pkg/identity"
 	"pi-key-tools/pkg/record"
 	"pi-key-tools/pkg/sshkey"
@@ -64,16 +63,20 @@ const maxInput = 128 << 20
 // input, or the pair of a private key file.
 func (c *command) listOperand(name string) error {
 	if name == "-" {
-		keys, err := readPublic(c.Stdin, 0)
+		data, err := readAll(c.Stdin, 0)
+		if err == nil {
+			err = c.listPublic(data, "standard input")
+		}
 		if err != nil {
 			return fmt.Errorf("standard input: %w", err)
 		}
-		c.listPublic(keys, "standard input")
 		return nil
 	}
-	keys, err := readPublicFile(name)
+	data, err := readFile(name)
 	if err == nil {
-		c.listPublic(keys, name)
+		err = c.listPublic(data, name)
+	}
+	if err == nil {
 		return nil
 	}
 	if info, serr := os.Stat(name); serr == nil && info.Mode()&(fs.ModeNamedPipe|fs.ModeSocket|fs.ModeDevice) != 0 {
@@ -91,8 +94,9 @@ func (c *command) listOperand(name string) error {
 	return nil
 }
 
-// readPublic reads a list of public keys, of size bytes as far as is known.
-func readPublic(r io.Reader, size int64) ([]sshkey.Public, error) {
+// readAll reads what may be a list of public keys, of size bytes as far as is
+// known.
+func readAll(r io.Reader, size int64) ([]byte, error) {
 	var data bytes.Buffer
 	data.Grow(int(min(size, maxInput)) + bytes.MinRead)
 	if _, err := data.ReadFrom(io.LimitReader(r, maxInput+1)); err != nil {
@@ -101,10 +105,10 @@ func readPublic(r io.Reader, size int64) ([]sshkey.Public, error) {
 	if data.Len() > maxInput {
 		return nil, fmt.Errorf("more than %d MiB", maxInput>>20)
 	}
-	return sshkey.ReadPublic(data.Bytes())
+	return data.Bytes(), nil
 }
 
-func readPublicFile(name string) ([]sshkey.Public, error) {
+func readFile(name string) ([]byte, error) {
 	f, err := os.Open(name)
 	if err != nil {
 		return nil, err
@@ -114,32 +118,33 @@ func readPublicFile(name string) ([]sshkey.Public, error) {
 	if err != nil {
 		return nil, err
 	}
-	return readPublic(f, info.Size())
+	return readAll(f, info.Size())
 }
 
-// listPublic writes the record of each key. Of a long list many are made side by
-// side, and written at once.
-func (c *command) listPublic(keys []sshkey.Public, from string) {
+// listPublic writes the record of each key in a list, or says why it is none. Of
+// a long one many are written at once.
+func (c *command) listPublic(data []byte, from string) error {
 	type part struct {
 		lines []byte
 		tell  []record.Record
 	}
-	parts := func(keys []sshkey.Public) []part {
-		p := part{lines: make([]byte, 0, 200*len(keys))}
-		for _, key := range keys {
+	parts, err := sshkey.ReadParts(data, func(keys iter.Seq[sshkey.Public]) (p part) {
+		p.lines = make([]byte, 0, min(2*len(data), 256<<10)) // as many as ReadParts has at a time
+		for key := range keys {
 			var r record.Record
 			if p.lines, r = c.append(p.lines, key, from); r.Verdict.Bad() {
 				p.tell = append(p.tell, r)
 			}
 		}
-		return []part{p}
-	}
-	fleet.Run(slices.Chunk(keys, 500), runtime.GOMAXPROCS(0), true, parts, func(p part) {
+		return p
+	})
+	for _, p := range parts {
 		c.Print(p.lines)
 		for _, r := range p.tell {
 			c.Tell(r)
 		}
-	})
+	}
+	return err
 }
 
 func (c *command) listPair(pair *identity.Pair) {
@@ -179,10 +184,10 @@ func (c *command) append(b []byte, key sshkey.Public, from string) ([]byte, reco
 	if comment == "" {
 		comment = "no comment" // as ssh-keygen says
 	}
-	r := record.Record{Verdict: record.OK, Cause: "key", Subject: key.Fingerprint(),
-		Detail: strconv.Itoa(key.Bits()) + " " + key.Name() + " " + comment + " " + from}
+	bits, name := strconv.Itoa(key.Bits()), key.Name()
+	r := record.Record{Verdict: record.OK, Cause: "key", Subject: key.Fingerprint(), Detail: bits + " " + name + " " + comment + " " + from}
 	if c.Verbose > 0 && !c.JSON {
-		return fmt.Appendf(b, "%d %s %s (%s)\n%s", key.Bits(), r.Subject, record.Escape(comment), key.Name(), key.Randomart()), r
+		return fmt.Appendf(b, "%s %s %s (%s)\n%s", bits, r.Subject, record.Escape(comment), name, key.Randomart()), r
 	}
 	return c.Append(b, r), r
 }

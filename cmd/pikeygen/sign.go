@@ -122,11 +122,19 @@ func (c *command) certify(authority ssh.Signer, s subject) error {
 	return nil
 }
 
+// readPublic reads the keys in what was read.
+func readPublic(data []byte, err error) ([]sshkey.Public, error) {
+	if err != nil {
+		return nil, err
+	}
+	return sshkey.ReadPublic(data)
+}
+
 // subjects reads the keys of one operand: those of standard input, or the one of
 // a file that either half names.
 func (c *command) subjects(name string) ([]subject, error) {
 	if name == "-" {
-		keys, err := readPublic(c.Stdin, 0)
+		keys, err := readPublic(readAll(c.Stdin, 0))
 		if err != nil {
 			return nil, fmt.Errorf("standard input: %w", err)
 		}
@@ -137,7 +145,7 @@ func (c *command) subjects(name string) ([]subject, error) {
 		return all, nil
 	}
 	s := subject{file: identity.CertificateFile(name)}
-	keys, err := readPublicFile(name)
+	keys, err := readPublic(readFile(name))
 	switch {
 	case err == nil && len(keys) > 1:
 		return nil, cli.WithHint(fmt.Errorf("%s holds %d keys, and a certificate is of one", name, len(keys)), "have those of standard input signed: pikeygen -s CA ... - <%s", hostfs.Quote(name))

@@ -72,23 +72,56 @@ func (w *wire) end() error {
 
 // A kind is a type of key that OpenSSH knows.
 type kind struct {
-	name string                     // as ssh-keygen -l shows it
-	read func(w *wire) (int, error) // takes the fields after the type word, returns the bits
+	typ   string // the type word
+	name  string // as ssh-keygen -l shows it
+	curve string // of ECDSA
+	bits  int    // 0 where they are the key's own
 }
 
-// kinds are the plain types by their word; a certificate adds to one of them.
-var kinds = map[string]*kind{
-	"ssh-rsa":             {"RSA", readRSA},
-	"ssh-dss":             {"DSA", readDSA},
-	"ssh-ed25519":         {"ED25519", readEd25519},
-	"ecdsa-sha2-nistp256": {"ECDSA", readECDSA("nistp256", 256)},
-	"ecdsa-sha2-nistp384": {"ECDSA", readECDSA("nistp384", 384)},
-	"ecdsa-sha2-nistp521": {"ECDSA", readECDSA("nistp521", 521)},
+// kinds are the plain types; a certificate adds to one of them.
+var kinds = []kind{
+	{typ: "ssh-rsa", name: "RSA"},
+	{typ: "ssh-dss", name: "DSA"},
+	{typ: "ssh-ed25519", name: "ED25519", bits: 256},
+	{typ: "ecdsa-sha2-nistp256", name: "ECDSA", curve: "nistp256", bits: 256},
+	{typ: "ecdsa-sha2-nistp384", name: "ECDSA", curve: "nistp384", bits: 384},
+	{typ: "ecdsa-sha2-nistp521", name: "ECDSA", curve: "nistp521", bits: 521},
 
-	"sk-ssh-ed25519@openssh.com":         {"ED25519-SK", withApplication(readEd25519)},
-	"sk-ecdsa-sha2-nistp256@openssh.com": {"ECDSA-SK", withApplication(readECDSA("nistp256", 256))},
+	{typ: "sk-ssh-ed25519@openssh.com", name: "ED25519-SK", bits: 256},
+	{typ: "sk-ecdsa-sha2-nistp256@openssh.com", name: "ECDSA-SK", curve: "nistp256", bits: 256},
 
-	"ssh-mldsa44-ed25519@openssh.com": {"MLDSA44-ED25519", readMLDSA44}, // of OpenSSH 10.5
+	{typ: "ssh-mldsa44-ed25519@openssh.com", name: "MLDSA44-ED25519", bits: 256}, // of OpenSSH 10.5, and what it shows
+}
+
+// read takes the fields after the type word, and returns the bits.
+func (k *kind) read(w *wire) (int, error) {
+	bits, err := k.bits, error(nil)
+	switch k.name {
+	case "RSA":
+		bits, err = readRSA(w)
+	case "DSA":
+		bits, err = readDSA(w)
+	case "ED25519", "ED25519-SK":
+		err = readEd25519(w)
+	case "ECDSA", "ECDSA-SK":
+		err = readECDSA(w, k.curve, k.bits)
+	case "MLDSA44-ED25519":
+		err = readMLDSA44(w)
+	}
+	if strings.HasSuffix(k.name, "-SK") { // lives in a security device (PROTOCOL.u2f)
+		w.string() // application
+	}
+	return bits, err
+}
+
+// kindOf returns the kind of a plain type, or nil.
+func kindOf[T string | []byte](typ T) *kind {
+	for i := range kinds {
+		if kinds[i].typ == string(typ) {
+			return &kinds[i]
+		}
+	}
+	return nil
 }
 
 // certSuffix ends the types of certificates (PROTOCOL.certkeys).
@@ -104,9 +137,9 @@ func IsCertificate(typ string) bool { return strings.HasSuffix(typ, certSuffix) 
 func PlainType(typ string) string {
 	base, ok := strings.CutSuffix(typ, certSuffix)
 	switch {
-	case ok && kinds[base] != nil:
+	case ok && kindOf(base) != nil:
 		return base
-	case ok && kinds[base+"@openssh.com"] != nil: // named but once in the certificate's type
+	case ok && kindOf(base+"@openssh.com") != nil: // named but once in the certificate's type
 		return base + "@openssh.com"
 	}
 	return typ
@@ -139,21 +172,27 @@ type dissection struct {
 
 func dissect(blob []byte) (dissection, error) {
 	w := &wire{rest: blob}
-	d := dissection{typ: string(w.string())}
+	word := w.string()
+	d := dissection{kind: kindOf(word)}
+	if d.kind != nil {
+		d.typ = d.kind.typ // one string for all keys of a type
+	} else {
+		d.typ = string(word)
+	}
 	switch {
 	case w.torn:
 		return dissection{}, errTorn
-	case !isTypeWord(d.typ):
+	case d.kind == nil && !isTypeWord(d.typ):
 		return dissection{}, errors.New("no key: it does not start with a type")
 	case len(w.rest) == 0:
 		return dissection{}, errTorn
 	}
-	if d.kind = kinds[d.typ]; d.kind == nil {
+	if d.kind == nil {
 		plain := PlainType(d.typ)
 		if plain == d.typ {
 			return d, nil
 		}
-		d.kind = kinds[plain]
+		d.kind = kindOf(plain)
 		w.string() // nonce
 		d.plain = appendString(nil, plain)
 	}
@@ -232,42 +271,30 @@ func readDSA(w *wire) (int, error) {
 	return p, err
 }
 
-func readEd25519(w *wire) (int, error) {
+func readEd25519(w *wire) error {
 	if key := w.string(); len(key) != 32 && !w.torn {
-		return 0, fmt.Errorf("ed25519 with %d bytes instead of 32", len(key))
+		return fmt.Errorf("ed25519 with %d bytes instead of 32", len(key))
 	}
-	return 256, nil
+	return nil
 }
 
 // readMLDSA44 reads the keys of ML-DSA-44 and of ed25519, one after the other.
-func readMLDSA44(w *wire) (int, error) {
+func readMLDSA44(w *wire) error {
 	if key := w.string(); len(key) != 1312+32 && !w.torn {
-		return 0, fmt.Errorf("mldsa44-ed25519 with %d bytes instead of %d", len(key), 1312+32)
+		return fmt.Errorf("mldsa44-ed25519 with %d bytes instead of %d", len(key), 1312+32)
 	}
-	return 256, nil // as ssh-keygen -l says
+	return nil
 }
 
 // readECDSA checks the form of the point, not that it is on the curve.
-func readECDSA(curve string, size int) func(*wire) (int, error) {
-	return func(w *wire) (int, error) {
-		name, point := w.string(), w.string()
-		switch {
-		case w.torn:
-		case string(name) != curve:
-			return 0, errors.New("ecdsa with another curve than its type says")
-		case len(point) != 1+2*((size+7)/8) || point[0] != 4:
-			return 0, errors.New("ecdsa without an uncompressed point")
-		}
-		return size, nil
+func readECDSA(w *wire, curve string, size int) error {
+	name, point := w.string(), w.string()
+	switch {
+	case w.torn:
+	case string(name) != curve:
+		return errors.New("ecdsa with another curve than its type says")
+	case len(point) != 1+2*((size+7)/8) || point[0] != 4:
+		return errors.New("ecdsa without an uncompressed point")
 	}
-}
-
-// withApplication adds the last field of a key that lives in a security
-// device (PROTOCOL.u2f).
-func withApplication(read func(*wire) (int, error)) func(*wire) (int, error) {
-	return func(w *wire) (int, error) {
-		n, err := read(w)
-		w.string()
-		return n, err
-	}
+	return nil
 }

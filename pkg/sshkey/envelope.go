@@ -296,7 +296,7 @@ func ofPoint(secret []byte, public Public) bool {
 func instead(data []byte) error {
 	text := string(data)
 	if decoded, err := decodeText(data); err == nil {
-		text = decoded
+		text = string(decoded)
 	}
 	switch {
 	case len(data) == 0:

@@ -6,10 +6,12 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"iter"
 	"runtime"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"unicode/utf16"
 )
 
@@ -97,64 +99,87 @@ func ParseLenient(text string) (Public, error) {
 // key, several keys glued, options before the key, a control byte, a torn
 // line. No keys at all is an error too.
 func ReadPublic(data []byte) ([]Public, error) {
+	parts, err := ReadParts(data, slices.Collect[Public])
+	return slices.Concat(parts...), err
+}
+
+// ReadParts is ReadPublic for long lists, which are not held as a whole: it calls
+// part for the keys of some lines at a time, on all processors, and returns what
+// it made of them in the order of the lines. On an error all that is void.
+func ReadParts[T any](data []byte, part func(keys iter.Seq[Public]) T) ([]T, error) {
 	text, err := decodeText(data)
 	if err != nil {
 		return nil, err
 	}
+	pieces := inPieces(text)
+	parts, errs := make([]T, len(pieces)), make([]error, len(pieces))
+	var next, found atomic.Int32
+	read := func() {
+		for i := int(next.Add(1)) - 1; i < len(pieces); i = int(next.Add(1)) - 1 {
+			r := reader{text: string(pieces[i])}
+			parts[i] = part(r.keys)
+			errs[i] = r.err
+			found.Add(r.found)
+		}
+	}
+	var others sync.WaitGroup
+	for range min(len(pieces), runtime.GOMAXPROCS(0)) - 1 {
+		others.Go(read)
+	}
+	read()
+	others.Wait()
 	// A private key first, wherever it stands: no other fault of the input
 	// matters as much.
-	if mayHoldPrivateKey(text) {
-		n := 0
-		for line := range strings.SplitSeq(text, "\n") {
-			if n++; holdsPrivateKey(line) {
-				return nil, &PublicError{n, ErrPrivateKey, hintPublic}
+	for _, private := range []bool{true, false} {
+		line := 0
+		for i, err := range errs {
+			if e, ok := errors.AsType[*PublicError](err); ok && (!private || errors.Is(err, ErrPrivateKey)) {
+				return nil, &PublicError{line + e.Line, e.Err, e.hint}
 			}
+			line += bytes.Count(pieces[i], []byte("\n"))
 		}
 	}
-
-	pieces := inPieces(text)
-	keys, errs := make([][]Public, len(pieces)), make([]error, len(pieces))
-	var all sync.WaitGroup
-	n := 1
-	for i, piece := range pieces {
-		first := n
-		all.Go(func() { keys[i], errs[i] = readLines(piece, first) })
-		n += strings.Count(piece, "\n")
+	if found.Load() == 0 {
+		return nil, refuse(hintSource, "no public key in it")
 	}
-	all.Wait()
-	for _, err := range errs {
-		if err != nil {
-			return nil, err
-		}
-	}
-	if list := slices.Concat(keys...); len(list) > 0 {
-		return list, nil
-	}
-	return nil, refuse(hintSource, "no public key in it")
+	return parts, nil
 }
 
-// inPieces cuts a long text between its lines, for each processor to read one.
-// A text with keys of several lines stays whole.
-func inPieces(text string) (pieces []string) {
-	const short = 256 << 10
-	if len(text) > short && !strings.Contains(text, begin4716) {
-		for n := runtime.GOMAXPROCS(0); n > 1; n-- {
-			end := len(text) / n
-			if i := strings.IndexByte(text[end:], '\n'); i >= 0 {
-				end += i + 1
-			} else {
-				end = len(text)
+// inPieces cuts a long text between its lines. One with keys of several lines
+// stays whole.
+func inPieces(text []byte) (pieces [][]byte) {
+	const size = 128 << 10
+	if len(text) > 2*size && !bytes.Contains(text, []byte(begin4716)) {
+		for len(text) > size {
+			i := bytes.IndexByte(text[size:], '\n')
+			if i < 0 {
+				break
 			}
-			pieces, text = append(pieces, text[:end]), text[end:]
+			pieces, text = append(pieces, text[:size+i+1]), text[size+i+1:]
 		}
 	}
 	return append(pieces, text)
 }
 
-// readLines reads lines of which the first is the nth.
-func readLines(rest string, n int) ([]Public, error) {
-	keys := make([]Public, 0, len(rest)/80) // no key is shorter
-	for ; rest != ""; n++ {
+// A reader reads the keys of a text, as far as it goes.
+type reader struct {
+	text  string
+	found int32
+	err   error // why it does not go on, with the line
+}
+
+func (r *reader) keys(yield func(Public) bool) {
+	if mayHoldPrivateKey(r.text) {
+		n := 0
+		for line := range strings.SplitSeq(r.text, "\n") {
+			if n++; holdsPrivateKey(line) {
+				r.err = &PublicError{n, ErrPrivateKey, hintPublic}
+				return
+			}
+		}
+	}
+	rest := r.text
+	for n := 1; rest != ""; n++ {
 		var line string
 		line, rest, _ = strings.Cut(rest, "\n")
 		line = strings.Trim(strings.TrimSuffix(line, "\r"), " \t")
@@ -173,35 +198,37 @@ func readLines(rest string, n int) ([]Public, error) {
 			err = atLine(err, n)
 		}
 		if err != nil {
-			return nil, err
+			r.err = err
+			return
 		}
-		keys = append(keys, key)
+		if r.found++; !yield(key) {
+			return
+		}
 	}
-	return keys, nil
 }
 
 // decodeText takes a byte order mark away, and UTF-16, which PowerShell's ">"
 // writes, apart.
-func decodeText(data []byte) (string, error) {
+func decodeText(data []byte) ([]byte, error) {
 	var order binary.ByteOrder
 	switch {
 	case bytes.HasPrefix(data, []byte("\xef\xbb\xbf")):
-		return string(data[3:]), nil
+		return data[3:], nil
 	case bytes.HasPrefix(data, []byte("\xff\xfe")):
 		order = binary.LittleEndian
 	case bytes.HasPrefix(data, []byte("\xfe\xff")):
 		order = binary.BigEndian
 	default:
-		return string(data), nil
+		return data, nil
 	}
 	if len(data)%2 != 0 {
-		return "", refuse(hintTorn, "UTF-16 with half a character at its end")
+		return nil, refuse(hintTorn, "UTF-16 with half a character at its end")
 	}
 	units := make([]uint16, 0, len(data)/2)
 	for i := 2; i < len(data); i += 2 {
 		units = append(units, order.Uint16(data[i:]))
 	}
-	return string(utf16.Decode(units)), nil
+	return []byte(string(utf16.Decode(units))), nil
 }
 
 // holdsPrivateKey knows OpenSSH's, OpenSSL's, ssh.com's, PuTTY's and SSH-1's
@@ -235,10 +262,10 @@ func parseLine(line string) (Public, error) {
 	if holdsPrivateKey(line) {
 		return Public{}, &PublicError{0, ErrPrivateKey, hintPublic}
 	}
-	return parsePublic(line)
+	return parsePublic(strings.Trim(line, " \t"))
 }
 
-// parsePublic reads a line that holds no private key.
+// parsePublic reads a line that holds no private key, and no blanks at its ends.
 func parsePublic(line string) (Public, error) {
 	if len(line) > maxLine {
 		return Public{}, refuse(hintSource, "a line of more than %d KiB", maxLine>>10)
@@ -249,7 +276,6 @@ func parsePublic(line string) (Public, error) {
 				"the control byte 0x%02x", c)
 		}
 	}
-	line = strings.Trim(line, " \t")
 	typ, rest := cutBlank(line)
 	b64, comment := cutBlank(rest)
 	blob, errBase64 := strict64.DecodeString(b64)
@@ -338,11 +364,14 @@ func typeInside(word string) string {
 
 // cutBlank returns the first word and what follows it, without blanks between.
 func cutBlank(s string) (word, rest string) {
-	i := strings.IndexAny(s, " \t")
-	if i < 0 {
-		return s, ""
+	word = s
+	if i := strings.IndexByte(word, ' '); i >= 0 {
+		word = word[:i]
 	}
-	return s[:i], strings.TrimLeft(s[i:], " \t")
+	if i := strings.IndexByte(word, '\t'); i >= 0 {
+		word = word[:i]
+	}
+	return word, strings.TrimLeft(s[len(word):], " \t")
 }
 
 // The marks of RFC 4716 section 3.2.

@@ -288,6 +288,10 @@ func TestReadPublicLong(t *testing.T) {
 		}
 		lines[at] = saved
 	}
+	lines[0], lines[n-1] = "torn", "-----BEGIN PRIVATE KEY-----"
+	if _, err := ReadPublic([]byte(strings.Join(lines, "\n"))); !errors.Is(err, ErrPrivateKey) || !strings.HasPrefix(err.Error(), "line "+strconv.Itoa(n)+": ") {
+		t.Errorf("with a private key at the end: %v", err)
+	}
 	block := begin4716 + "\n" + ed25519Blob + "\n" + end4716 + "\n"
 	if keys, err := ReadPublic([]byte(strings.Repeat(block, 4000))); err != nil || len(keys) != 4000 {
 		t.Errorf("RFC 4716: %d keys, %v", len(keys), err)

@@ -32,7 +32,7 @@ func (p Public) Line() string {
 // and sshd have it.
 func (p Public) Fingerprint() string {
 	sum := p.digest()
-	return "SHA256:" + base64.RawStdEncoding.EncodeToString(sum[:])
+	return string(base64.RawStdEncoding.AppendEncode([]byte("SHA256:"), sum[:]))
 }
 
 // Name returns the type as ssh-keygen -l shows it, such as "ED25519",
