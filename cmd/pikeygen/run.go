@@ -40,12 +40,14 @@ type command struct {
 func run(ctx context.Context, env *cli.Env) error {
 	// With -s, -n names users, as in ssh-keygen.
 	dryRun, principals := "n", ""
-	_, fs := define(env, "", "n")
-	if err := fs.Parse(env.Args); fs.Changed("sign") {
-		dryRun, principals = principals, dryRun
-		if err == nil && fs.Changed("help") {
-			return cli.WithHint(errors.New("-h is for help, and -s signs the keys of users: the certificate of a host is for ssh-keygen to make"),
-				"ssh-keygen -s CA -I ID -h -n HOSTS FILE; and -h alone lists the options here")
+	if slices.ContainsFunc(env.Args, mayBeSign) {
+		_, fs := define(env, "", "n")
+		if err := fs.Parse(env.Args); fs.Changed("sign") {
+			dryRun, principals = principals, dryRun
+			if err == nil && fs.Changed("help") {
+				return cli.WithHint(errors.New("-h is for help, and -s signs the keys of users: the certificate of a host is for ssh-keygen to make"),
+					"ssh-keygen -s CA -I ID -h -n HOSTS FILE; and -h alone lists the options here")
+			}
 		}
 	}
 	c, fs := define(env, dryRun, principals)
@@ -72,6 +74,9 @@ func run(ctx context.Context, env *cli.Env) error {
 	}
 	return c.findOrMake(ctx)
 }
+
+// mayBeSign reports whether an argument may be, or hold, -s or --sign.
+func mayBeSign(arg string) bool { return strings.HasPrefix(arg, "-") && strings.Contains(arg, "s") }
 
 // define makes the options anew. -n can be that of --dry-run or of --principals.
 func define(env *cli.Env, dryRun, principals string) (*command, *pflag.FlagSet) {
@@ -189,7 +194,7 @@ func (c *command) check(fs *pflag.FlagSet, mode string) error {
 	if c.anyType {
 		c.spec.Type = "ed25519"
 	}
-	if !fs.Changed("comment") {
+	if mode == "" && !fs.Changed("comment") {
 		c.spec.Comment = defaultComment()
 	}
 	if err := cmp.Or(c.spec.Check(), c.format.check()); err != nil {
