@@ -1,6 +1,7 @@
 package sshkey
 
 import (
+	"crypto/ed25519"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -195,6 +196,27 @@ func TestOpenEnvelopeAgreesWithSSHKeygen(t *testing.T) {
 				t.Error("no letter of the secret was changed, or nothing signs: this showed too little")
 			}
 		})
+	}
+}
+
+// A point is taken for the one of a seed where crypto/ed25519 makes it of it, and
+// no other.
+func TestOfSeed(t *testing.T) {
+	for i := range 100 {
+		seed := make([]byte, ed25519.SeedSize)
+		seed[i%len(seed)] = byte(i + 1)
+		point := ed25519.NewKeyFromSeed(seed)[ed25519.SeedSize:]
+		if !ofSeed(seed, point) {
+			t.Fatalf("%x is not of %x", point, seed)
+		}
+		point[i%len(point)] ^= 1 << (i % 7)
+		if ofSeed(seed, point) {
+			t.Errorf("%x is of %x", point, seed)
+		}
+	}
+	one := append([]byte{1}, make([]byte, 31)...) // which X25519's curve has no place for
+	if ofSeed(make([]byte, ed25519.SeedSize), one) {
+		t.Error("the neutral point is of a seed")
 	}
 }
 
