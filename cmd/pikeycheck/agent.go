@@ -41,14 +41,14 @@ type agentJob struct {
 func (j *agentJob) flags(fs *pflag.FlagSet) {
 	fs.BoolVarP(&j.add, "add", "a", false, "add keys to the agent: the files named, or ssh's default ones")
 	fs.StringVarP(&j.life, "life", "t", "", "with -a: the agent forgets the keys after this `time`, such as 8h")
-	fs.BoolVarP(&j.confirm, "confirm", "c", false, "with -a: each use of the keys has to be confirmed")
-	fs.BoolVarP(&j.remove, "delete", "d", false, "remove keys from the agent; -: the public keys of standard input")
+	fs.BoolVarP(&j.confirm, "confirm", "c", false, "with -a: each use of the keys must be confirmed")
+	fs.BoolVarP(&j.remove, "delete", "d", false, "remove keys from the agent; -: the public keys on standard input")
 	fs.BoolVarP(&j.removeAll, "delete-all", "D", false, "remove every key from the agent")
-	fs.BoolVar(&j.list, "list", false, "list the keys of the agent, as -l without a user does")
+	fs.BoolVar(&j.list, "list", false, "list the keys of the agent, as -l does if no user follows")
 	fs.BoolVarP(&j.public, "list-public", "L", false, "print the public keys that the agent holds")
 	fs.BoolVarP(&j.lock, "lock", "x", false, "lock the agent with a password")
 	fs.BoolVarP(&j.unlock, "unlock", "X", false, "unlock the agent")
-	fs.BoolVarP(&j.keychain, "keychain", "K", false, "add keys, and their passphrases to the keychain of macOS")
+	fs.BoolVarP(&j.keychain, "keychain", "K", false, "add keys, and their passphrases to the macOS keychain")
 }
 
 // lone turns an -l that no user follows into --list: it is ssh-add's letter

@@ -30,11 +30,11 @@ func run(ctx context.Context, env *cli.Env) error {
 	opt.Flags(fs)
 	job := agentJob{Env: env, opt: &opt}
 	job.flags(fs)
-	shell := fs.Bool("shell", false, "see too whether the account runs commands for this key")
-	sftp := fs.Bool("sftp", false, "see too whether sftp and scp work")
+	shell := fs.Bool("shell", false, "also test whether the account runs commands for this key")
+	sftp := fs.Bool("sftp", false, "also test whether sftp and scp work")
 	var look diagnose.Look
-	fs.StringArrayVarP(&look.Files, "identity", "i", nil, "private key in `file` to look inside with, where ssh's own keys are refused; repeatable")
-	fs.BoolVar(&look.Password, "inside", false, "log in by password to look inside, where the keys are refused; --password-file means it too")
+	fs.StringArrayVarP(&look.Files, "identity", "i", nil, "private key in `file` to look inside with, if ssh's own keys are refused; repeatable")
+	fs.BoolVar(&look.Password, "inside", false, "log in by password to look inside, if the keys are refused; implied by --password-file")
 	word := fs.String("explain", "", "say what the cause `word` of a record means, how it is known and what cures it")
 	env.Args = lone(env.Args)
 	operands, err := env.Parse(fs)

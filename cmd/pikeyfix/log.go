@@ -31,7 +31,7 @@ const ownLog = "system"
 
 // logFlags registers what is about the log.
 func (m *mode) logFlags(fs *pflag.FlagSet) {
-	fs.StringVar(&m.log, "log", "", "say why logins were refused, by the log in `file` (-: standard input) or by the machine's own")
+	fs.StringVar(&m.log, "log", "", "say why logins were refused, from the log in `file` (-: standard input) or the machine's own")
 	fs.Lookup("log").NoOptDefVal = ownLog
 	fs.BoolVar(&m.apply, "apply", false, "with --log, judge and repair the files of the accounts that it is about")
 }

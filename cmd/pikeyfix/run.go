@@ -43,8 +43,8 @@ func run(ctx context.Context, env *cli.Env) error {
 	fs.BoolVarP(&m.all, "all", "a", false, "repair the files of everybody who has keys")
 	fs.StringVar(&m.root, "root", "", "work on the root file system mounted at `dir`, without a network")
 	fs.StringVar(&m.undo, "undo", "", "write a shell script to the new `file` that undoes what is done")
-	fs.BoolVar(&m.rewrite, "rewrite", false, "cure lines of authorized_keys too, where that takes no guessing; the old file is kept")
-	kind := fs.String("server", "", "judge as this `kind` of server does: openssh, debian, dropbear or all (default: found out)")
+	fs.BoolVar(&m.rewrite, "rewrite", false, "repair lines of authorized_keys too, if that takes no guessing; the old file is kept")
+	kind := fs.String("server", "", "judge as this `kind` of server does: openssh, debian, dropbear or all (default: detected)")
 	m.logFlags(fs)
 	opt.Flags(fs)
 	env.Args = logOperand(env.Args)
@@ -93,9 +93,9 @@ func (m *mode) check(fs *pflag.FlagSet, job *repair.Job, list []targets.Target, 
 	case m.script && !job.DryRun:
 		return cli.Usagef("--sh prints what would be done, and needs -n")
 	case m.script && m.rewrite:
-		return cli.Usagef("--sh is a script for owners, modes and names, and not for --rewrite")
+		return cli.Usagef("--sh prints changes of owners, modes and names only, and cannot go with --rewrite")
 	case m.undo != "" && job.DryRun:
-		return cli.Usagef("-n changes nothing, so that there is nothing for --undo")
+		return cli.Usagef("-n changes nothing, so there is nothing for --undo")
 	case (m.script || m.undo != "") && !here && (len(list) != 1 || hosts != ""):
 		return cli.Usagef("--sh and --undo are for one target: its paths are not those of another")
 	}

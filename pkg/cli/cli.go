@@ -157,8 +157,8 @@ func (env *Env) Flags(synopsis string) *pflag.FlagSet {
 	fs.BoolP("help", "h", false, "print this help and exit")
 	fs.Bool("version", false, "print the version and exit")
 	fs.CountVarP(&env.Verbose, "verbose", "v", "say why each step is taken; repeat for more``")
-	fs.BoolVarP(&env.Quiet, "quiet", "q", false, "no notes on standard error; errors stay")
-	fs.BoolVar(&env.JSON, "json", false, "records as JSON, one object a line")
+	fs.BoolVarP(&env.Quiet, "quiet", "q", false, "no notes on standard error, only errors")
+	fs.BoolVar(&env.JSON, "json", false, "records as JSON, one object per line")
 	fs.SetAnnotation("help", "synopsis", strings.Split(synopsis, "\n"))
 	return fs
 }

@@ -47,7 +47,7 @@ type Options struct {
 // Flags registers the options.
 func (o *Options) Flags(fs *pflag.FlagSet) {
 	o.flags = fs
-	fs.Func("hosts", "read targets from `file`, one a line (-: standard input)", func(file string) error {
+	fs.Func("hosts", "read targets from `file`, one per line (-: standard input)", func(file string) error {
 		switch {
 		case file == "": // of an unset variable; without a list this machine would be meant
 			return errors.New("it names no file")
@@ -58,15 +58,15 @@ func (o *Options) Flags(fs *pflag.FlagSet) {
 		return nil
 	})
 	fs.StringVarP(&o.Connect.ConfigFile, "config", "F", "", "ssh_config `file`, instead of the user's and the system's")
-	fs.StringVarP(&o.Connect.Jump, "jump", "J", "", "go through the jump host `destination`, or several with commas")
-	fs.StringVarP(&o.Connect.User, "login", "l", "", "log in as `user`, where the target names none")
-	fs.IntVarP(&o.Connect.Port, "port", "p", 0, "connect to `port`, where the target names none")
+	fs.StringVarP(&o.Connect.Jump, "jump", "J", "", "go through the jump host `destination`, or several separated by commas")
+	fs.StringVarP(&o.Connect.User, "login", "l", "", "log in as `user` if the target names none")
+	fs.IntVarP(&o.Connect.Port, "port", "p", 0, "connect to `port` if the target names none")
 	fs.StringArrayVarP(&o.Connect.Options, "option", "o", nil, "`KEY=VALUE` of ssh_config(5)")
 	fs.StringVar(&o.Connect.HostKey, "host-key", "", "trust exactly the host key with this `fingerprint` (SHA256:...)")
 	fs.StringVar(&o.Connect.PasswordFile, "password-file", "", "first line of `file` is the password")
 	fs.StringVar(&o.Passwords, "passwords", "", "each line of `file` is a target, a TAB and its password")
 	fs.StringVar(&o.Connect.PassphraseFile, "passphrase-file", "", "first line of `file` is the passphrase of the private keys")
-	fs.DurationVar(&o.Connect.Timeout, "timeout", 30*time.Second, "at most this long for one target")
+	fs.DurationVar(&o.Connect.Timeout, "timeout", 30*time.Second, "take at most this long for one target")
 	fs.DurationVar(&o.Wait, "wait", 0, "wait up to this long for a target to be up, such as 5m for a first boot")
 	fs.IntVarP(&o.Jobs, "jobs", "j", 256, "work on `n` targets at once")
 	fs.BoolVar(&o.KeepOrder, "keep-order", false, "records in the order of the targets")
