@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"pi-key-tools/pkg/authorizedkeys"
+	"pi-key-tools/pkg/record"
 	"pi-key-tools/pkg/sshkey"
 )
 
@@ -71,6 +72,22 @@ type Answer struct {
 	// Unsynced is why the change, which was made and read back, is not known to
 	// be on the disk; "" where it is.
 	Unsynced string
+}
+
+// onOverlay is an Unsynced: what is on an overlay may be in the memory alone, as
+// with that of raspi-config.
+const onOverlay = "it is on an overlay"
+
+// mayBeUndone tells of what was done that it may not last.
+func mayBeUndone(r *record.Record, unsynced string) {
+	switch unsynced {
+	case "":
+	case onOverlay:
+		r.Detail += "; " + onOverlay + ", which may forget it at a reboot"
+		r.Hint = "an overlay may forget this at a reboot; to have it kept, switch the overlay off and run this again; there: sudo raspi-config nonint do_overlayfs 1 && sudo reboot"
+	default:
+		r.Detail += "; a power cut may still undo it: " + unsynced
+	}
 }
 
 // A PutError is why the file could not be changed.

@@ -235,9 +235,7 @@ func (j Job) places(path string, placed []placement) []record.Record {
 			if p.Beside != nil {
 				r.Detail += ", beside " + describe(p.Beside)
 			}
-			if p.Unsynced != "" {
-				r.Detail += "; a power cut may still undo it: " + p.Unsynced
-			}
+			mayBeUndone(&r, p.Unsynced)
 		case p.Entry != nil && j.Options != "" && !sameOptions(*p.Entry, (Line{p.Key, j.Options}).entry()):
 			r.Verdict, r.Cause = record.Fail, "options-differ"
 			r.Detail = path + " " + describe(p.Entry) + "; asked for is " + j.Options

@@ -15,7 +15,7 @@
 #          of 1,000,000 bytes
 #   mark   starts every line of the answer, since start-up files print too
 # The answer is lines of: file PATH; add BLOB; have BLOB NUMBER:LINE; kept COPY;
-# done.
+# overlay, where what was written is on one; done.
 # Or, in the end: fail CAUSE PATH, the file is as it was; unsure CAUSE PATH, the
 # new one may be in its place, but that it is on the disk is not known.
 # shellcheck disable=SC2154 # these
@@ -627,4 +627,7 @@ while :; do
 	[ "$tries" -lt 5 ] || fail busy "$file"
 	say file "$file"
 done
+if [ -n "$add$drop" ] && [ "$(stat -f -c %t "$dir" 2>/dev/null)" = 794c7630 ]; then
+	say overlay # statfs(2) OVERLAYFS_SUPER_MAGIC
+fi
 say "done"

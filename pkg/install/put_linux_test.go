@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"pi-key-tools/pkg/hostfs"
+	"pi-key-tools/pkg/record"
 	"pi-key-tools/pkg/sshkey"
 	"pi-key-tools/pkg/sshtest"
 )
@@ -371,6 +372,49 @@ func TestPutBelievesNoBareStatus(t *testing.T) {
 	run := func(context.Context, string) ([]byte, []byte, int, error) { return nil, nil, 0, nil }
 	if _, _, err := putLines(t.Context(), Shell(run, ""), lines(newKey(t)), false, false); err == nil {
 		t.Error("believed")
+	}
+}
+
+// What is written on an overlay, as raspi-config puts one over the card, is told
+// of: it is gone at the next boot, and what was taken out is back.
+func TestOnAnOverlay(t *testing.T) {
+	sshtest.NeedRoot(t)
+	for name, connect := range map[string]func(t *testing.T, home string) Engine{
+		"dash":        func(t *testing.T, home string) Engine { return Shell(account(t, "dash", home), "") },
+		"busybox ash": func(t *testing.T, home string) Engine { return Shell(account(t, "busybox ash", home), "") },
+		"sftp-server": func(t *testing.T, home string) Engine { return SFTP(overPipe(t, home), sshtest.Bookworm, "") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			home := sftpHome(t)
+			job := Job{Keys: []sshkey.Public{newKey(t)}, Force: true} // the last key may go
+			says := func(records []record.Record, cause string, told bool) {
+				t.Helper()
+				if len(records) != 1 || records[0].Cause != cause || strings.Contains(records[0].Detail, "overlay") != told || strings.Contains(records[0].Hint, "do_overlayfs 1") != told {
+					t.Errorf("%+v, want %s, and told %v", records, cause, told)
+				}
+			}
+			says(job.PutHere(t.Context(), connect(t, home)), "key-added", false)
+			layers := t.TempDir()
+			for _, dir := range []string{"up", "work"} {
+				must(t, os.Mkdir(filepath.Join(layers, dir), 0o755))
+			}
+			options := "lowerdir=" + home + ",upperdir=" + layers + "/up,workdir=" + layers + "/work"
+			if err := syscall.Mount("overlay", home, "overlay", 0, options); err != nil {
+				t.Skipf("an overlay cannot be mounted here: %v", err)
+			}
+			t.Cleanup(func() { must(t, syscall.Unmount(home, syscall.MNT_DETACH)) })
+			engine := connect(t, home)
+			says(job.RemoveHere(t.Context(), engine), "key-removed", true)
+			says(job.RemoveHere(t.Context(), engine), "key-absent", false)
+			says(job.PutHere(t.Context(), engine), "key-added", true)
+		})
+	}
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
 	}
 }
 

@@ -67,8 +67,14 @@ func (j Job) removeFrom(ctx context.Context, engine Engine, used *sshkey.Public)
 	if j.DryRun || len(change.Drop) == 0 {
 		return records, nil
 	}
-	if _, err := engine.Edit(ctx, change); err != nil {
+	a, err := engine.Edit(ctx, change)
+	if err != nil {
 		return nil, err
+	}
+	for i := range records {
+		if records[i].Verdict == record.Done {
+			mayBeUndone(&records[i], a.Unsynced)
+		}
 	}
 	return records, nil
 }

@@ -64,9 +64,7 @@ func rewrite(ctx context.Context, engine Engine, dryRun bool) ([]record.Record, 
 		}
 		for i := range cured {
 			cured[i].Detail += "; the old file is " + a.Backup
-			if a.Unsynced != "" {
-				cured[i].Detail += "; a power cut may still undo it: " + a.Unsynced
-			}
+			mayBeUndone(&cured[i], a.Unsynced)
 		}
 	}
 	return append(cured, shown(path, faults, func(f authorizedkeys.Fault) bool { return f.Cure == nil })...), nil

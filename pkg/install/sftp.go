@@ -205,6 +205,9 @@ func (e overSFTP) edit(ctx context.Context, at place, c Change, deadline time.Ti
 	defer w.release()
 	unsynced := a.Unsynced
 	a, err = w.edit(at, c)
+	if on, _ := hostfs.SFTP(e.client, "").Attributes(ctx, at.dir); on.FS == "overlay" {
+		a.Unsynced = onOverlay
+	}
 	a.Unsynced = cmp.Or(a.Unsynced, unsynced)
 	return a, err
 }

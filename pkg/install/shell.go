@@ -2,6 +2,7 @@ package install
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/rand"
 	_ "embed"
@@ -135,7 +136,7 @@ func (s shell) Edit(ctx context.Context, c Change) (Answer, error) {
 			add = add[1:]
 		}
 		a, err := s.edit(ctx, p)
-		all.Path = a.Path
+		all.Path, all.Unsynced = a.Path, cmp.Or(all.Unsynced, a.Unsynced)
 		if first {
 			all.Backup = a.Backup
 		}
@@ -248,7 +249,7 @@ func readAnswer(mark string, stdout, stderr []byte) (said, error) {
 		word, operand, _ := strings.Cut(text, " ")
 		switch word {
 		case "file": // also when it starts anew
-			a.Path, a.Added, a.Backup = operand, nil, ""
+			a.Path, a.Added, a.Backup, a.Unsynced = operand, nil, "", ""
 			clear(a.Have)
 		case "add":
 			a.Added = append(a.Added, operand)
@@ -259,6 +260,8 @@ func readAnswer(mark string, stdout, stderr []byte) (said, error) {
 			a.Have[blob] = append(a.Have[blob], Numbered{n, line})
 		case "kept":
 			a.Backup = operand
+		case "overlay":
+			a.Unsynced = onOverlay
 		case "data":
 			length, was, _ := strings.Cut(operand, " ")
 			n, err := strconv.Atoi(length)
