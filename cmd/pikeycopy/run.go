@@ -98,7 +98,7 @@ func run(ctx context.Context, env *cli.Env) error {
 			var input install.Input
 			if err := input.Default(host.Keys(ctx)); err != nil {
 				return []record.Record{{Verdict: record.Fail, Cause: "key-missing", Detail: err.Error(),
-					Hint: "make one: pikeygen | " + host.Again("pikeycopy -i -")}}
+					Hint: "make one: pikeygen | " + host.AgainByPassword("pikeycopy -i -", nil)}}
 			}
 			job.Keys = input.Keys
 		}

@@ -6,9 +6,11 @@ package connect
 import (
 	"context"
 	"errors"
+	"maps"
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -159,7 +161,39 @@ func (h *Host) ConfigFile() string {
 // Again is the command line that runs a program on this target with what this
 // run was told about reaching it: a hint that can be pasted. What the run was
 // told is not said of a jump host.
-func (h *Host) Again(program string) string {
+func (h *Host) Again(program string) string { return h.again(program, nil) }
+
+// AgainByPassword is Again for a program that may have to log in by password,
+// for which the server has these methods; nil if that is not known. What keeps
+// this run from giving one is taken back: an option is left out, and a line of
+// ssh_config gets one against it.
+func (h *Host) AgainByPassword(program string, methods []string) string {
+	takes := func(method string) bool { return methods == nil || slices.Contains(methods, method) }
+	may, preferred := slices.ContainsFunc(h.passwordMethods(), takes), h.Config.PreferredAuthentications
+	back := map[string]string{}
+	for _, o := range []struct {
+		forbids    bool
+		key, value string
+	}{
+		{!may && !h.Config.PasswordAuthentication && takes("password"), "PasswordAuthentication", "yes"},
+		{!may && !h.Config.KbdInteractive && takes("keyboard-interactive"), "KbdInteractiveAuthentication", "yes"},
+		{!may && preferred != nil && !slices.ContainsFunc(preferred, isPasswordMethod), "PreferredAuthentications", "publickey,keyboard-interactive,password"},
+		{h.Config.BatchMode && !h.PasswordGiven(), "BatchMode", "no"},
+	} {
+		if o.forbids {
+			back[strings.ToLower(o.key)] = o.key + "=" + o.value
+		}
+	}
+	return h.again(program, back)
+}
+
+func isPasswordMethod(method string) bool {
+	return method == "password" || method == "keyboard-interactive"
+}
+
+// again leaves out the options that set a keyword of back. Where none does, it
+// has the one that back has for it.
+func (h *Host) again(program string, back map[string]string) string {
 	words := []string{program}
 	add := func(option, value string) {
 		if value != "" {
@@ -177,7 +211,14 @@ func (h *Host) Again(program string) string {
 		add("-p", strconv.Itoa(o.Port))
 	}
 	for _, option := range o.Options {
-		add("-o", option)
+		if _, out := back[sshconfig.OptionKeyword(option)]; !out {
+			add("-o", option)
+		}
+	}
+	for _, keyword := range slices.Sorted(maps.Keys(back)) {
+		if !slices.ContainsFunc(o.Options, func(option string) bool { return sshconfig.OptionKeyword(option) == keyword }) {
+			add("-o", back[keyword])
+		}
 	}
 	addFile := func(option, file string) {
 		// What the shell opened for this run is gone in the next.

@@ -38,7 +38,7 @@ func NoCertificates(host *connect.Host, rep *session.Report) (record.Record, boo
 	if !strictmodes.ServerOf(rep.ServerVersion).IsDropbear() {
 		return record.Record{}, false
 	}
-	return failure("cert-refused", "", "install the keys themselves: "+host.Again("pikeycopy"), "%s takes no certificates", cut(rep.ServerVersion)), true
+	return failure("cert-refused", "", "install the keys themselves: "+host.AgainByPassword("pikeycopy", rep.Methods), "%s takes no certificates", cut(rep.ServerVersion)), true
 }
 
 // certificate is the case of a refused certificate that says itself why.

@@ -309,7 +309,7 @@ func authentication(host *connect.Host, keys connect.Keys, rep *session.Report, 
 			"the server takes %s, and no keys, or these only after that (AuthenticationMethods)", methods(rep))
 	}
 	if len(rep.Offers) == 0 {
-		return nothingOffered(host, keys)
+		return nothingOffered(host, keys, rep)
 	}
 	asked := slices.DeleteFunc(slices.Clone(rep.Offers), func(o session.Offer) bool { return o.Answer == session.Unasked })
 	if len(asked) == 0 {
@@ -357,7 +357,7 @@ func tooManyTries(host *connect.Host, keys connect.Keys, rep *session.Report) re
 	switch {
 	case len(rep.Offers) == 1 && len(keys.Candidates) < 2:
 		hint = "the server allows " + tries + " (MaxAuthTries); have the password take it, and prove the key after that: " +
-			host.Again("pikeycopy -o PubkeyAuthentication=no") + "; " + host.Again("pikeycheck")
+			host.AgainByPassword("pikeycopy -o PubkeyAuthentication=no", rep.Methods) + "; " + host.Again("pikeycheck")
 	case host.Config.IdentitiesOnly:
 		hint = fmt.Sprintf("the server allows %s (MaxAuthTries): name fewer files as IdentityFile, the right one first", tries)
 	}
@@ -431,7 +431,7 @@ func password(host *connect.Host, rep *session.Report) (record.Record, bool) {
 	case errors.Is(rep.PasswordErr, connect.ErrRefused):
 		return failure("password-wrong", "", "", "the password of %s was tried once, and %v", who, rep.PasswordErr), true
 	case errors.Is(rep.PasswordErr, secret.ErrNobody):
-		return failure("password-needed", "", "--password-file FILE, or run it where it can ask", "no key lets %s in, and %v", who, rep.PasswordErr), true
+		return failure("password-needed", "", wayToAsk(host), "no key lets %s in, and %v", who, rep.PasswordErr), true
 	case errors.Is(rep.PasswordErr, connect.ErrSpent):
 		return failure("password-unsent", "", "see that it is the right one, then run it again for those that are left", "no key lets %s in, and %v", who, rep.PasswordErr), true
 	case rep.PasswordErr != nil && rep.PasswordSent:
@@ -448,12 +448,20 @@ func password(host *connect.Host, rep *session.Report) (record.Record, bool) {
 	return record.Record{}, false
 }
 
+// wayToAsk is how a run gets a password that had nobody to ask.
+func wayToAsk(host *connect.Host) string {
+	if host.Config.BatchMode {
+		return "--password-file FILE, or run it where it can ask, and without BatchMode"
+	}
+	return "--password-file FILE, or run it where it can ask"
+}
+
 // noPassword says whether the server takes none.
 func noPassword(rep *session.Report) bool {
 	return rep.Methods != nil && !slices.Contains(rep.Methods, "password") && !slices.Contains(rep.Methods, "keyboard-interactive")
 }
 
-func nothingOffered(host *connect.Host, keys connect.Keys) record.Record {
+func nothingOffered(host *connect.Host, keys connect.Keys, rep *session.Report) record.Record {
 	if len(keys.Unaccepted) > 0 {
 		c := keys.Unaccepted[0]
 		keyword := "PubkeyAcceptedAlgorithms"
@@ -489,7 +497,7 @@ func nothingOffered(host *connect.Host, keys connect.Keys) record.Record {
 	case keys.AgentKeys == 0:
 		return failure("agent-empty", "", "make a key: pikeygen; or add one: ssh-add KEY", "no key file is there, and %s", agent)
 	}
-	return failure("key-missing", "", "pikeygen | "+host.Again("pikeycopy -i -"), "no key to offer: none of %s is there, and %s",
+	return failure("key-missing", "", "pikeygen | "+host.AgainByPassword("pikeycopy -i -", rep.Methods), "no key to offer: none of %s is there, and %s",
 		strings.Join(keys.Looked, ", "), agent)
 }
 
@@ -527,7 +535,7 @@ func refused(host *connect.Host, keys connect.Keys, rep *session.Report, asked [
 	if len(offered) == 1 {
 		subject = asked[0].Key.Public.Fingerprint()
 	}
-	hint := "install the key: " + host.Again("pikeycopy") + "\nhint: if it is there already, repair the modes: " + host.Again("pikeyfix")
+	hint := "install the key: " + host.AgainByPassword("pikeycopy", rep.Methods) + "\nhint: if it is there already, repair the modes: " + host.AgainByPassword("pikeyfix", rep.Methods)
 	if noPassword(rep) {
 		hint = "the server takes no password either: install the key from the Pi's own console, or repair there: pikeyfix"
 	}

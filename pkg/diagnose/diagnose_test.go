@@ -398,6 +398,56 @@ func TestLoginWords(t *testing.T) {
 	}
 }
 
+// A hint that a password is needed for takes back what keeps this run from one.
+func TestHintsWithoutAPassword(t *testing.T) {
+	t.Parallel()
+	put := func(text string) string { return put(t, filepath.Join(t.TempDir(), "config"), text) }
+	password := put("secret\n")
+	for _, tt := range []struct {
+		opt     connect.Options
+		methods string
+		want    string // between program and target
+	}{
+		{connect.Options{}, "password", ""},
+		{connect.Options{Options: []string{"PasswordAuthentication=no", "StrictHostKeyChecking=yes"}}, "password", "-o 'StrictHostKeyChecking=yes' "},
+		{connect.Options{Options: []string{"PasswordAuthentication=no"}}, "keyboard-interactive", "-o 'PasswordAuthentication=no' "}, // which is in nobody's way
+		{connect.Options{Options: []string{"passwordauthentication no", "challengeresponseauthentication = no"}}, "keyboard-interactive password", ""},
+		{connect.Options{Options: []string{"PreferredAuthentications=publickey"}}, "password", ""},
+		{connect.Options{Options: []string{"BatchMode=yes"}}, "password", ""},
+		{connect.Options{Options: []string{"BatchMode=yes"}, PasswordFile: password}, "password", "-o 'BatchMode=yes' --password-file " + password + " "},
+		{connect.Options{ConfigFile: put("BatchMode yes\nPasswordAuthentication no\nKbdInteractiveAuthentication no\nPreferredAuthentications publickey\n")}, "password",
+			"-o 'BatchMode=no' -o 'PasswordAuthentication=yes' -o 'PreferredAuthentications=publickey,keyboard-interactive,password' "},
+	} {
+		if tt.opt.ConfigFile == "" {
+			tt.opt.ConfigFile = "none"
+		}
+		host := resolve(t, connector(t, tt.opt), "pi@pi.local")
+		rep := session.Report{Stage: session.Auth, ServerVersion: "SSH-2.0-OpenSSH_9.2p1", Methods: append(strings.Fields(tt.methods), "publickey"),
+			Offers: []session.Offer{offerA(session.Refused, nil)}}
+		for name, r := range map[string]record.Record{
+			"refused":        Login(t.Context(), host, connect.Keys{}, &rep, at(rep, session.ErrDenied)),
+			"no key":         nothingOffered(host, connect.Keys{AgentKeys: -1}, &rep),
+			"too many tries": tooManyTries(host, connect.Keys{}, &rep),
+		} {
+			own := ""
+			if name == "too many tries" {
+				own = "-o PubkeyAuthentication=no "
+			}
+			for _, want := range []string{"pikeycopy " + own, "pikeyfix "} {
+				if name == "no key" {
+					want = "pikeycopy -i - "
+				}
+				if want == "pikeyfix " && name != "refused" {
+					continue
+				}
+				if want += "-F " + tt.opt.ConfigFile + " " + tt.want + "pi@pi.local"; !strings.Contains(r.Hint, want) {
+					t.Errorf("%v, %s: no %q in %s", tt.opt.Options, name, want, r.Hint)
+				}
+			}
+		}
+	}
+}
+
 // The end of a context is told with the step that it ended at.
 func TestEnds(t *testing.T) {
 	t.Parallel()

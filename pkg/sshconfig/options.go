@@ -35,6 +35,16 @@ var harmless = map[string]string{
 	"verifyhostkeydns":        "no",
 }
 
+// OptionKeyword returns the keyword that an -o sets, in lower case and by its
+// current name; "" if there is none.
+func OptionKeyword(option string) string {
+	d := parseOption(option)
+	if d == nil || d.keyword == nil {
+		return ""
+	}
+	return d.keyword.name
+}
+
 // CheckOption says what is wrong with an -o KEY=VALUE (or "KEY VALUE"): a key
 // that ssh does not know, one that these commands do not honour, or a value
 // that ssh would refuse, is an error, not silence.
