@@ -144,8 +144,8 @@ var theRun = []Entry{
 		Cure:     "Write [user@]host[:port], [user@][IPv6]:port, ssh://[user@]host[:port], or a Host alias of ssh_config(5).",
 	}, {
 		Word:     "interrupted",
-		Meaning:  "A signal ended the run before the work on the target was finished.",
-		Evidence: "SIGINT, SIGTERM or SIGHUP was received.",
+		Meaning:  "The run was broken off before the work on the target was finished, or the target's record is lost.",
+		Evidence: "SIGINT, SIGTERM or SIGHUP was received; or, as parallel-controllers says it, none of the machines that a list is spread over has told how it ended.",
 		Example:  "pi@raspberrypi\tfail\tinterrupted\t-\tit was at: key exchange",
 		Cure:     "Run the command again: what is finished is found as it is.",
 	}, {

@@ -42,7 +42,7 @@ func dialCommand(command string) (net.Conn, error) {
 		errOut.Close()
 		return nil, fmt.Errorf("proxy command: %w", err)
 	}
-	c := &commandConn{command: command, cmd: cmd, in: in, out: out, errOut: errOut, told: make(chan struct{})}
+	c := &commandConn{command: command, cmd: cmd, in: in, out: out, errOut: errOut, told: make(chan struct{}), grace: grace}
 	c.end = sync.OnceValue(c.kill)
 	go func() {
 		io.Copy(&c.stderr, errOut)
@@ -61,6 +61,7 @@ type commandConn struct {
 	errOut  *os.File
 	stderr  head
 	told    chan struct{} // closed when no more comes on standard error
+	grace   time.Duration // for its last words
 	end     func() error  // kill, once; its error is how the command ended
 	reading atomic.Bool   // somebody has begun to
 	early   []byte        // that it said before
@@ -136,7 +137,7 @@ func (c *commandConn) overhear() bool {
 func (c *commandConn) why() error {
 	select {
 	case <-c.told:
-	case <-time.After(grace):
+	case <-time.After(c.grace):
 	}
 	err := c.end()
 	return &CommandError{strings.TrimSpace(c.stderr.text()), err}

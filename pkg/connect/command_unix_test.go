@@ -81,7 +81,6 @@ func TestProxyCommand(t *testing.T) {
 		{`true`, CommandError{}, ""},
 		{`/no/such/program %h`, CommandError{}, "exit status 127"},
 		{`sh -c 'kill -9 $$'`, CommandError{}, "signal: killed"},
-		{`sh -c 'exec >&-; sleep 0.1; echo late >&2; exit 4'`, CommandError{Said: "late"}, "exit status 4"},
 		// More than anybody reads: neither side waits for the other.
 		{`sh -c 'yes no | head -c 300000 >&2; exit 5'`, CommandError{Said: strings.TrimSpace(strings.Repeat("no\n", 1365) + "n")}, "exit status 5"},
 		{nc(t, "127.0.0.1:1"), CommandError{Said: "nc: dial tcp 127.0.0.1:1: connect: connection refused"}, "exit status 1"},
@@ -109,6 +108,22 @@ func TestProxyCommand(t *testing.T) {
 		if rep.Stage != session.Versions {
 			t.Errorf("%s: at %s", tt.command, rep.Stage)
 		}
+	}
+}
+
+// What a command says after it has let go of its output is waited for. How long
+// that takes is for the machine to decide.
+func TestProxyCommandLastWords(t *testing.T) {
+	t.Parallel()
+	conn, err := dialCommand(`sh -c 'exec >&-; sleep 0.1; echo late >&2; exit 4'`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	conn.(*commandConn).grace = time.Minute
+	_, err = conn.Read(make([]byte, 1))
+	if got := (*CommandError)(nil); !errors.As(err, &got) || got.Said != "late" || got.Err == nil || got.Err.Error() != "exit status 4" {
+		t.Errorf("%v", err)
 	}
 }
 
