@@ -619,6 +619,10 @@ var provocations = []provocation{
 	{how: "a key, or a password and a key, and home is open", config: []string{"AuthenticationMethods publickey password,publickey"}, provoke: chmod("", 0o777),
 		want: []string{"check fail key-refused", "look fail key-refused", "copy fail more-needed"}},
 	{how: "ten keys in the agent, MaxAuthTries 3", config: []string{"MaxAuthTries 3"}, provoke: agentOf(10), want: []string{"check fail too-many-tries", "look fail too-many-tries", "copy ok key-present; ok login"}, unjudged: true},
+	{how: "ten keys in the agent, MaxAuthTries 3, and home is open", config: []string{"MaxAuthTries 3"}, provoke: both(agentOf(10), chmod("", 0o777)),
+		want: []string{"check fail too-many-tries", "look fail too-many-tries; fail home-writable seen", "cure fail too-many-tries"}, unjudged: true},
+	{how: "ten keys in the agent, MaxAuthTries 3, and not installed", config: []string{"MaxAuthTries 3"}, provoke: both(agentOf(10), lines("# none")),
+		want: []string{"look fail too-many-tries; fail key-not-installed seen"}, unjudged: true},
 	{how: "ten keys in the agent, MaxAuthTries 6", at: "sshd", provoke: agentOf(10), want: []string{"check fail too-many-tries"}, unjudged: true},
 	{how: "MaxAuthTries 1 and the second key", config: []string{"MaxAuthTries 1"}, provoke: func(t *testing.T, s *scene) {
 		sshtest.NewKey(t, filepath.Join(s.home, ".ssh"), "ecdsa")
@@ -805,6 +809,7 @@ var provocations = []provocation{
 	}, want: []string{"look fail entry-expired seen; fail entry-from seen", "cure ok login"}},
 	{how: "a passphrase that nobody knows, and home is open", at: "sshd", provoke: both(passphrase, chmod("", 0o777)), want: []string{"check fail key-refused", "look fail home-writable seen"}},
 	{how: "from= in authorized_keys, expiry-time= in authorized_keys2", at: "sshd", provoke: both(lines(`from="10.0.0.0/8" KEY`), farFile(farKeys+"2", `expiry-time="20200101" KEY`, 0o600)), want: []string{"look fail entry-from seen; fail entry-expired seen", "cure ok login"}},
+	{how: "from= and expiry-time= on one line", at: "sshd", provoke: lines(`expiry-time="20200101",from="10.0.0.0/8" KEY`), want: []string{"look fail entry-expired seen; fail entry-from seen", "cure ok login"}},
 	{how: "from= on one line, expiry-time= on another", at: "sshd", provoke: lines(`from="10.0.0.0/8" KEY`, `expiry-time="20200101" KEY`), want: []string{"look fail entry-from seen; fail entry-expired seen"}},
 	{how: "the type is refused, home is open, and from=", config: []string{"PubkeyAcceptedAlgorithms rsa-sha2-512"}, provoke: both(lines(`from="10.0.0.0/8" KEY`), chmod("", 0o777)),
 		want: []string{"look fail key-type-refused seen; fail home-writable seen; fail entry-from seen"}},

@@ -93,10 +93,13 @@ func (e Entry) has(name string) bool {
 
 // cutOptions finds the end of the options, as sshkey_advance_past_options()
 // does: the first blank that is not between quotes.
-func cutOptions(s string) (options, rest string, closed bool) {
+func cutOptions(s string) (options, rest string, closed bool) { return cutUnquoted(s, " \t") }
+
+// cutUnquoted cuts s before the first of the stops that is not between quotes.
+func cutUnquoted(s, stops string) (before, rest string, closed bool) {
 	quoted := false
 	i := 0
-	for ; i < len(s) && (quoted || s[i] != ' ' && s[i] != '\t'); i++ {
+	for ; i < len(s) && (quoted || strings.IndexByte(stops, s[i]) < 0); i++ {
 		switch {
 		case strings.HasPrefix(s[i:], `\"`):
 			i++

@@ -32,25 +32,28 @@ var valued = map[string]func(string) error{
 // once are those that may not come twice.
 var once = []string{"command", "principals", "from"}
 
-// parseOptions reads the options of an entry as sshauthopt_parse() does. It
-// returns those that it has read also beside an error.
+// parseOptions reads the options of an entry as sshauthopt_parse() does. The
+// error, for which sshd passes the line by, tells all that is wrong with them;
+// those that can be read are returned beside it.
 func parseOptions(s string) ([]Option, error) {
 	var options []Option
+	var wrong []string
 	for s != "" {
 		o, rest, err := parseOption(s)
-		if err != nil {
-			return options, err
+		if err == nil && slices.Contains(once, o.Name) && (Entry{Options: options}).has(o.Name) {
+			err = fmt.Errorf("%s= twice", o.Name)
 		}
-		if o.Name != "" {
-			if slices.Contains(once, o.Name) && (Entry{Options: options}).has(o.Name) {
-				return options, fmt.Errorf("%s= twice", o.Name)
-			}
+		switch {
+		case err != nil:
+			wrong = append(wrong, err.Error())
+			_, rest, _ = cutUnquoted(s, ",")
+		case o.Name != "":
 			options = append(options, o)
 		}
-		if rest == "" {
-			break
-		}
-		s = rest[1:] // a comma
+		s = strings.TrimPrefix(rest, ",")
+	}
+	if wrong != nil {
+		return options, errors.New(strings.Join(wrong, "; and "))
 	}
 	return options, nil
 }

@@ -58,7 +58,7 @@ func check(ctx context.Context, host *connect.Host, look Look) (*session.Client,
 	}
 	client, rep, err := host.Login(ctx, plan)
 	verdict, refusal := judgeKeys(ctx, host, keys, rep, err, along)
-	if verdict.Verdict == record.OK || !looking || !worthLooking(verdict, refusal, len(offers)) {
+	if verdict.Verdict == record.OK || !looking || !worthLooking(verdict, refusal) {
 		if err == nil && verdict.Verdict != record.OK {
 			client.Close()
 			client = nil
@@ -77,7 +77,7 @@ func check(ctx context.Context, host *connect.Host, look Look) (*session.Client,
 	refusal.By = actingRep.By
 	way, _ := actingRep.LoginKey()
 	found := Inside(ctx, acting, host, Refusal{Report: refusal, Keys: refusedKeys(refusal, offers), Here: acting == client, Way: way.Name})
-	return nil, rep, together(verdict, found)
+	return nil, rep, together(verdict, found, len(offers))
 }
 
 // unlooked are the records where nothing let us in to look for the cause: why is
@@ -101,8 +101,14 @@ func unlooked(host *connect.Host, look Look, verdict, why record.Record, rep *se
 	return []record.Record{verdict}
 }
 
-// together adds the verdict to what was found there, where it says more.
-func together(verdict record.Record, found []record.Record) []record.Record {
+// together adds the verdict to what was found there, where it says more. Of keys
+// that were never offered it does: what was found is beside it.
+func together(verdict record.Record, found []record.Record, keys int) []record.Record {
+	if verdict.Cause == "too-many-tries" && keys > 1 {
+		return append([]record.Record{verdict}, slices.DeleteFunc(found, func(r record.Record) bool {
+			return r.Cause == "key-refused" || r.Cause == verdict.Cause
+		})...)
+	}
 	if strings.HasPrefix(verdict.Cause, "cert-") && found[0].Cause == "key-refused" {
 		found[0] = verdict
 	}
@@ -151,15 +157,13 @@ func judgeKeys(ctx context.Context, host *connect.Host, keys connect.Keys, rep *
 	return Login(ctx, host, keys, &alone, err), &alone
 }
 
-// worthLooking reports whether the cause is one that is found there. Of a server
-// that allows a single try nothing is known but that the key was refused; one
-// that lets everybody in refuses none.
-func worthLooking(verdict record.Record, rep *session.Report, keys int) bool {
+// worthLooking reports whether the cause is one that is found there, or one
+// beside which there may be another. A server that lets everybody in refuses
+// none.
+func worthLooking(verdict record.Record, rep *session.Report) bool {
 	switch verdict.Cause {
-	case "key-refused", "key-type-refused", "pubkey-disabled", "more-needed", "cert-expired", "cert-not-yet", "cert-principal", "cert-refused":
+	case "key-refused", "key-type-refused", "too-many-tries", "pubkey-disabled", "more-needed", "cert-expired", "cert-not-yet", "cert-principal", "cert-refused":
 		return rep.By != "none"
-	case "too-many-tries":
-		return keys == 1
 	case "key-mode", "key-damaged", "key-format", "key-unreadable": // of a key that the server refuses too
 		return rep.By != "none" && !slices.ContainsFunc(rep.Offers, func(o session.Offer) bool { return o.Answer == session.SignFailed })
 	}
@@ -167,7 +171,8 @@ func worthLooking(verdict record.Record, rep *session.Report, keys int) bool {
 }
 
 // refusedKeys are those that the server refused, without what certifies them;
-// all of them where it let none be offered.
+// all of them where it let none be offered. Those that it left no try for come
+// first.
 func refusedKeys(rep *session.Report, offers []session.Key) []sshkey.Public {
 	var refused []session.Key
 	for _, o := range rep.Offers {
@@ -178,6 +183,9 @@ func refusedKeys(rep *session.Report, offers []session.Key) []sshkey.Public {
 	}
 	if refused == nil {
 		refused = offers
+	}
+	if tooManyFailures(rep) {
+		refused = slices.Concat(slices.DeleteFunc(slices.Clone(offers), func(k session.Key) bool { return rep.Answer(k.Public) != "" }), refused)
 	}
 	var keys []sshkey.Public
 	for _, k := range refused {

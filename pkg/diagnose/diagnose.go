@@ -280,7 +280,7 @@ func authentication(host *connect.Host, keys connect.Keys, rep *session.Report, 
 		return failure("booting", "", "wait for it: --wait 5m", "the server says: %s", cut(rep.Banner))
 	case strings.Contains(rep.Banner, "account has expired"): // as pam_unix(8) says it
 		return failure("account-expired", "", "as root there: chage -E -1 "+hostfs.Quote(host.Config.User), "the server says: %s", cut(rep.Banner))
-	case strings.Contains(strings.ToLower(rep.Disconnect), "too many authentication failures"):
+	case tooManyFailures(rep):
 		return tooManyTries(host, keys, rep)
 	}
 	if where, off := host.KeysOff(); off && !rep.PasswordSent {
@@ -339,6 +339,10 @@ func hindered(keys connect.Keys, asked []session.Offer) (faults []identity.Fault
 		}
 	}
 	return faults
+}
+
+func tooManyFailures(rep *session.Report) bool {
+	return strings.Contains(strings.ToLower(rep.Disconnect), "too many authentication failures")
 }
 
 // tooManyTries is the case of a server that hung up before all was tried.

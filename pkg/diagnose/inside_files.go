@@ -452,9 +452,10 @@ func (in *inside) entry(file string, n numbered, key sshkey.Public, faults []aut
 	return in.restricted(at, e, func(options string) string { return again("pikeycopy -f -i -" + options) })
 }
 
-// restricted returns how to tell which option of a line keeps us out; nil if
+// restricted returns how to tell which options of a line keep us out; nil if
 // none does. again is the command line that writes the line with other options.
 func (in *inside) restricted(at string, e authorizedkeys.Entry, again func(options string) string) (tell func()) {
+	var tells []func()
 	for _, o := range e.Options {
 		switch o.Name {
 		case "from":
@@ -470,11 +471,11 @@ func (in *inside) restricted(at string, e authorizedkeys.Entry, again func(optio
 			if !sure {
 				unless = "the name that the server finds for this address is in it"
 			}
-			return func() {
+			tells = append(tells, func() {
 				in.find(unless, "entry-from", at,
 					again(" --options "+hostfs.Quote(fmt.Sprintf(`from="%s"`, in.conn.Address))),
 					`from="%s", and the server sees us as %s`, o.Value, in.conn.Address)
-			}
+			})
 		case "expiry-time":
 			now, over := expired(o.Value, in.utc, in.local)
 			if in.utc == "" {
@@ -487,12 +488,19 @@ func (in *inside) restricted(at string, e authorizedkeys.Entry, again func(optio
 			if wrongClock(in.utc, time.Now()) {
 				hint = "set the clock there: sudo timedatectl set-ntp true"
 			}
-			return func() {
+			tells = append(tells, func() {
 				in.find("", "entry-expired", at, hint, `expiry-time="%s" is over: the clock there says %s`, o.Value, now)
-			}
+			})
 		}
 	}
-	return nil
+	if tells == nil {
+		return nil
+	}
+	return func() {
+		for _, tell := range tells {
+			tell()
+		}
+	}
 }
 
 // expired compares an expiry-time, YYYYMMDD[HHMM[SS]] with Z behind it for UTC,
