@@ -32,7 +32,7 @@ func TestCard(t *testing.T) {
 		{name: "good", home: 0o755, out: []string{"done key-added"}},
 		{name: "writable", home: 0o777, status: 1, out: []string{"done key-added", "fail home-writable"}, said: "hint: pikeyfix --root DIR -u pi\n"},
 		{name: "a dry run", home: 0o777, args: []string{"-n"}, status: 1, out: []string{"todo key-added", "fail home-writable"}},
-		{name: "a file elsewhere", home: 0o755, sshd: "AuthorizedKeysFile none\n", out: []string{"done key-added"}, said: "AuthorizedKeysFile none"},
+		{name: "no file", home: 0o755, sshd: "AuthorizedKeysFile none\n", status: 1, out: []string{"done key-added", "fail keys-file-elsewhere"}, said: "AuthorizedKeysFile none"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			dir := t.TempDir()
