@@ -78,7 +78,7 @@ func (e SignalError) Error() string { return "interrupted by signal: " + e.Signa
 // Standard output is closed at the end if it can be, since a file system may
 // tell only then that it did not keep the data.
 //
-// On SIGINT, SIGTERM and SIGHUP the context is cancelled, run tells what is
+// On SIGINT, SIGTERM, SIGHUP and SIGQUIT the context is cancelled, run tells what is
 // finished, and the status is 128+N. A second signal ends the process at once,
 // as does one before Parse has returned. A signal that is ignored stays so:
 // nohup(1) means it.
@@ -102,7 +102,7 @@ func Run(env *Env, run func(context.Context, *Env) error) int {
 // without, and nobody waits for the taking down.
 func listen(ctx context.Context, cancel context.CancelCauseFunc) {
 	signals := make(chan os.Signal, 1)
-	for _, s := range []os.Signal{os.Interrupt, syscall.SIGTERM, syscall.SIGHUP} {
+	for _, s := range []os.Signal{os.Interrupt, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT} {
 		if !signal.Ignored(s) {
 			signal.Notify(signals, s)
 		}
