@@ -1,9 +1,12 @@
 package main
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/pflag"
@@ -11,6 +14,7 @@ import (
 	"pi-key-tools/pkg/cli"
 	"pi-key-tools/pkg/cli/targets"
 	"pi-key-tools/pkg/connect"
+	"pi-key-tools/pkg/firstboot"
 	"pi-key-tools/pkg/hostfs"
 	"pi-key-tools/pkg/install"
 	"pi-key-tools/pkg/record"
@@ -22,12 +26,13 @@ pikeycopy --ca [--principals users] [-fns] [-t path] [-i file | -i -] ... [optio
 pikeycopy -r [--ca [--principals users]] [-fns] [-t path] [-i file | -i -] ... [options] target ...
 pikeycopy -L [-s] [-t path] [options] target ...
 pikeycopy --root dir [-Lfnr] [-t path] [-i file | -i -] ... user
+pikeycopy --boot dir [-n] [-i file | -i -] ... [user]
 pikeycopy --print [-t path] [-i file | -i -] ...`
 
 // A mode is what is to be done with the keys.
 type mode struct {
 	remove, list, print bool
-	root                string
+	root, boot          string
 }
 
 func run(ctx context.Context, env *cli.Env) error {
@@ -49,12 +54,13 @@ func run(ctx context.Context, env *cli.Env) error {
 	principals := fs.String("principals", "", "with --ca: `users` that certificates may name, separated by commas; default: the account itself")
 	fs.BoolVar(&m.print, "print", false, "print the POSIX shell program that adds the keys, and do nothing else")
 	fs.StringVar(&m.root, "root", "", "work on the root file system mounted at `dir`, for the user named, without a network")
+	fs.StringVar(&m.boot, "boot", "", "write to the boot partition mounted at `dir`, which a Raspberry Pi reads at its first start")
 	opt.Flags(fs)
 	operands, err := env.Parse(fs)
 	if err != nil {
 		return err
 	}
-	if err := cli.NotEmpty(fs, "options", "expires", "principals", "root", "target-path"); err != nil {
+	if err := cli.NotEmpty(fs, "options", "expires", "principals", "root", "boot", "target-path"); err != nil {
 		return err
 	}
 	if job.Options, err = install.Options(*options, *expires, job.Authority, *principals, time.Now()); err != nil {
@@ -78,6 +84,8 @@ func run(ctx context.Context, env *cli.Env) error {
 	switch {
 	case m.root != "":
 		return card(ctx, env, &opt, m, job, operands[0])
+	case m.boot != "":
+		return boot(ctx, env, &opt, m.boot, job, operands)
 	case m.print:
 		if err := defaultKeys(ctx, env, &opt, &job); err != nil {
 			return err
@@ -126,6 +134,10 @@ func (m mode) check(fs *pflag.FlagSet, names, operands []string, hosts string) e
 	switch {
 	case m.remove && m.list, m.remove && m.print, m.list && m.print, m.root != "" && m.print:
 		return cli.Usagef("-r, -L, --print and --root DIR --print exclude one another")
+	case m.boot != "" && (m.remove || m.list || m.print || m.root != "" || given("force", "target-path", "sftp", "ca") != ""):
+		return cli.Usagef("--boot DIR adds keys, with --options or --expires, and does nothing else")
+	case m.boot != "" && (len(operands) > 1 || hosts != ""):
+		return cli.Usagef("--boot DIR takes one user, or none")
 	case (m.remove || m.list) && adding != "":
 		return cli.Usagef("--%s is for adding keys", adding)
 	case m.list && len(names) > 0:
@@ -140,7 +152,7 @@ func (m mode) check(fs *pflag.FlagSet, names, operands []string, hosts string) e
 		return cli.Usagef("--print takes no target")
 	case m.root != "" && (len(operands) != 1 || hosts != ""):
 		return cli.Usagef("--root DIR takes one user")
-	case m.root == "" && !m.print && len(operands) == 0 && hosts == "":
+	case m.root == "" && m.boot == "" && !m.print && len(operands) == 0 && hosts == "":
 		return cli.Usagef("no target given")
 	}
 	return nil
@@ -187,6 +199,32 @@ func card(ctx context.Context, env *cli.Env, opt *targets.Options, m mode, job i
 	}
 	for _, r := range records {
 		r.Target = m.root
+		env.Emit(r)
+	}
+	return nil
+}
+
+// boot lets the keys in by the boot partition of a card.
+func boot(ctx context.Context, env *cli.Env, opt *targets.Options, dir string, job install.Job, users []string) error {
+	if err := defaultKeys(ctx, env, opt, &job); err != nil {
+		return err
+	}
+	user := strings.Join(users, "")
+	records, switched, err := job.Boot(dir, user)
+	switch {
+	case errors.Is(err, firstboot.ErrNoUser):
+		return cli.WithHint(err, "pikeycopy --boot %s USER", hostfs.Quote(dir))
+	case errors.Is(err, install.ErrStarted):
+		return cli.WithHint(err, "mount its root file system: pikeycopy --root DIR %s", hostfs.Quote(cmp.Or(user, "USER")))
+	case err != nil:
+		return err
+	case switched != "" && job.DryRun:
+		env.Notef(dir, "would make %s, which switches SSH on", switched)
+	case switched != "":
+		env.Notef(dir, "made %s, which switches SSH on", switched)
+	}
+	for _, r := range records {
+		r.Target = dir
 		env.Emit(r)
 	}
 	return nil

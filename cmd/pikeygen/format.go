@@ -1,13 +1,13 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
 	"strings"
 
 	"pi-key-tools/pkg/authorizedkeys"
+	"pi-key-tools/pkg/firstboot"
 	"pi-key-tools/pkg/identity"
 	"pi-key-tools/pkg/sshkey"
 )
@@ -49,14 +49,10 @@ func (c *command) print(key sshkey.Public) error {
 			return err
 		}
 		text = string(block)
-	case "cloud-init": // a YAML string, in which only the quote means something
-		text = "#cloud-config\nssh_authorized_keys:\n  - '" + strings.ReplaceAll(strings.ToValidUTF8(line, "?"), "'", "''") + "'\n"
-	case "imager": // a TOML string is one of JSON
-		quoted, err := json.Marshal(strings.ToValidUTF8(line, "?"))
-		if err != nil {
-			return err
-		}
-		text = "config_version = 1\n\n[ssh]\nenabled = true\npassword_authentication = false\nauthorized_keys = [ " + string(quoted) + " ]\n"
+	case "cloud-init":
+		text = "#cloud-config\nssh_authorized_keys:\n  - " + firstboot.YAML(line) + "\n"
+	case "imager":
+		text = "config_version = 1\n\n[ssh]\nenabled = true\npassword_authentication = false\nauthorized_keys = [ " + firstboot.TOML(line) + " ]\n"
 	}
 	c.Print([]byte(text))
 	return nil

@@ -1,0 +1,91 @@
+// Package firstboot edits the files of a boot partition that a Raspberry Pi
+// reads when it starts for the first time, so that keys let a user in: user-data
+// of cloud-init, which Raspberry Pi OS has since Trixie, and custom.toml of
+// Bookworm. What is not ours stays byte for byte; where it would take more of
+// YAML or TOML than is read here to say what a file means, it is refused.
+// Source: cloud-init's cc_users_groups and cc_ssh; init_config of
+// raspberrypi-sys-mods.
+package firstboot
+
+import (
+	"encoding/json"
+	"errors"
+	"regexp"
+	"strings"
+)
+
+// A Key is a key to let in.
+type Key struct {
+	Line string // of authorized_keys, without a newline
+	Blob string // the key in it, in base64
+}
+
+// An Edit is what becomes of a file.
+type Edit struct {
+	Text  string
+	User  string // whom the keys let in; "" for the user that the system has by default
+	Added []bool // of each key: it was not there
+	// SSH means that the file has sshd(8) switched on.
+	SSH bool
+}
+
+// ErrNoUser means that the file names no user, and neither does the caller.
+var ErrNoUser = errors.New("it makes no user: name the one that the keys are to let in")
+
+// CheckUser says whether useradd(8) of Debian would take a name.
+func CheckUser(name string) error {
+	if !regexp.MustCompile(`^[a-z_][a-z0-9_-]{0,31}$`).MatchString(name) {
+		return errors.New("a user's name is of small letters, digits, '_' and '-', and begins with a letter")
+	}
+	return nil
+}
+
+// YAML quotes a line as a YAML string, in which only the quote means something.
+func YAML(line string) string {
+	return "'" + strings.ReplaceAll(strings.ToValidUTF8(line, "?"), "'", "''") + "'"
+}
+
+// TOML quotes a line as a TOML string, which one of JSON is too.
+func TOML(line string) string {
+	quoted, _ := json.Marshal(strings.ToValidUTF8(line, "?")) // of a string it does not fail
+	return string(quoted)
+}
+
+// missing says which keys a text does not hold, outside its comments.
+func missing(text string, keys []Key) (added []bool, lines []string) {
+	var live strings.Builder
+	for row := range strings.Lines(text) {
+		if isActive(row) {
+			live.WriteString(row)
+		}
+	}
+	for _, k := range keys {
+		add := !strings.Contains(live.String(), k.Blob)
+		if added = append(added, add); add {
+			lines = append(lines, k.Line)
+		}
+	}
+	return added, lines
+}
+
+// isActive reports whether a row is neither blank nor a comment, in YAML and TOML.
+func isActive(row string) bool {
+	row = strings.TrimSpace(row)
+	return row != "" && row[0] != '#'
+}
+
+// newline is how the rows of a text end.
+func newline(text string) string {
+	if first, _, ok := strings.Cut(text, "\n"); ok && strings.HasSuffix(first, "\r") {
+		return "\r\n"
+	}
+	return "\n"
+}
+
+// ended is a text whose last row has its newline.
+func ended(text string) string {
+	if text != "" && !strings.HasSuffix(text, "\n") {
+		text += newline(text)
+	}
+	return text
+}

@@ -1,0 +1,273 @@
+package firstboot
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// groups are those that Raspberry Pi Imager puts a user into.
+const groups = "users,adm,dialout,audio,netdev,video,plugdev,cdrom,games,input,gpio,spi,i2c,render,sudo"
+
+// UserData has user-data of cloud-init let the keys in: "" is no file. With a
+// user it is that one, who is made if the file makes none; else the one whom the file makes.
+func UserData(text, user string, keys []Key) (Edit, error) {
+	d := document{rows: slices.Collect(strings.Lines(ended(text))), eol: newline(text)}
+	switch {
+	case len(d.rows) > 0 && strings.TrimSpace(d.rows[0]) == "#cloud-config":
+	case slices.ContainsFunc(d.rows, isActive):
+		return Edit{}, errors.New("its first line is not #cloud-config")
+	default:
+		d.rows = slices.Insert(d.rows, 0, "#cloud-config"+d.eol)
+	}
+	if err := d.check(); err != nil {
+		return Edit{}, err
+	}
+	people, err := d.people()
+	if err != nil {
+		return Edit{}, err
+	}
+	place, err := d.place(people, user)
+	if err != nil {
+		return Edit{}, err
+	}
+	e := Edit{User: place.name, SSH: d.value(d.find("enable_ssh", 0, len(d.rows), 0)) == "true"}
+	var lines []string
+	e.Added, lines = missing(strings.Join(d.rows[place.from:place.to], ""), keys)
+	if len(lines) == 0 {
+		e.Text = text
+		return e, nil
+	}
+	if err := d.insert(place, lines); err != nil {
+		return Edit{}, err
+	}
+	e.Text = strings.Join(d.rows, "")
+	return e, nil
+}
+
+// A document is the rows of a YAML mapping in block style.
+type document struct {
+	rows []string // with their newlines
+	eol  string
+}
+
+// A person is a mapping that describes a user, or all of the document.
+type person struct {
+	name     string
+	from, to int // its rows
+	column   int // of its keys
+	at       int // the row after which a key can be added to it
+	anew     int // the column of the dash of a user who is not there yet, and is made at the end of the rows; -1 for one who is
+}
+
+// check refuses what is not to be read row by row.
+func (d *document) check() error {
+	first := true
+	for i, row := range d.rows {
+		if !isActive(row) {
+			continue
+		}
+		white := row[:len(row)-len(strings.TrimLeft(row, " \t"))]
+		marker := strings.HasPrefix(row, "---") || strings.HasPrefix(row, "...") || row[0] == '%'
+		switch {
+		case strings.Contains(white, "\t"):
+			return fmt.Errorf("line %d: a TAB before its first word", i+1)
+		case marker && (!first || strings.TrimSpace(row) != "---"):
+			return fmt.Errorf("line %d: more than one document", i+1)
+		case first && (row[0] == '{' || row[0] == '['):
+			return fmt.Errorf("line %d: it is in braces", i+1)
+		}
+		first = false
+	}
+	return nil
+}
+
+// column is where the first word of a row begins.
+func column(row string) int { return len(row) - len(strings.TrimLeft(row, " ")) }
+
+func isItem(row string) bool {
+	row = strings.TrimSpace(row)
+	return row == "-" || strings.HasPrefix(row, "- ")
+}
+
+// inner is where what follows the dash of an item begins; false if nothing does.
+func inner(row string) (int, bool) {
+	c := column(row) + 1
+	rest := strings.TrimRight(row[c:], "\r\n ")
+	return c + column(rest), rest != "" && isActive(rest)
+}
+
+// block returns the row after the last one that belongs to the key in row i.
+func (d *document) block(i, column_, limit int) int {
+	end := i + 1
+	for j := i + 1; j < limit; j++ {
+		row := d.rows[j]
+		if !isActive(row) {
+			continue
+		}
+		if c := column(row); c < column_ || c == column_ && !isItem(row) {
+			break
+		}
+		end = j + 1
+	}
+	return end
+}
+
+// find returns the row of a key at a column, or -1. A key may follow a dash.
+func (d *document) find(key string, from, to, at int) int {
+	for i := from; i < to; i++ {
+		row := d.rows[i]
+		if !isActive(row) || len(row) <= at {
+			continue
+		}
+		c := column(row)
+		if isItem(row) && c < at {
+			c, _ = inner(row)
+		}
+		if c == at && (strings.HasPrefix(row[at:], key+":") || strings.HasPrefix(row[at:], strings.ReplaceAll(key, "_", "-")+":")) {
+			return i
+		}
+	}
+	return -1
+}
+
+// value is what follows the key in a row, without quotes and comments; "" for
+// row -1.
+func (d *document) value(i int) string {
+	if i < 0 {
+		return ""
+	}
+	_, v, _ := strings.Cut(d.rows[i], ":")
+	v = strings.TrimSpace(v)
+	if strings.HasPrefix(v, "#") {
+		return ""
+	}
+	v, _, _ = strings.Cut(v, " #")
+	return strings.Trim(strings.TrimSpace(v), `"'`)
+}
+
+// people are the users that the document makes.
+func (d *document) people() ([]person, error) {
+	var all []person
+	if i := d.find("user", 0, len(d.rows), 0); i >= 0 {
+		end := d.block(i, 0, len(d.rows))
+		first := slices.IndexFunc(d.rows[i+1:end], isActive)
+		if d.value(i) != "" || first < 0 {
+			return nil, fmt.Errorf("line %d: a user without lines of its own", i+1)
+		}
+		p := d.person(i+1, end, column(d.rows[i+1+first]))
+		p.at = max(p.at, i) // without a name it is the user by default
+		all = append(all, p)
+	}
+	i := d.find("users", 0, len(d.rows), 0)
+	if i < 0 {
+		return all, nil
+	}
+	end := d.block(i, 0, len(d.rows))
+	if d.value(i) != "" {
+		return nil, fmt.Errorf("line %d: users in one line", i+1)
+	}
+	dash, from := -1, i+1
+	for j := i + 1; j <= end; j++ {
+		if j < end && (!isActive(d.rows[j]) || dash >= 0 && column(d.rows[j]) > dash) {
+			continue
+		}
+		if dash >= 0 {
+			c, follows := inner(d.rows[from])
+			if !follows {
+				if next := slices.IndexFunc(d.rows[from+1:j], isActive); next >= 0 {
+					c = column(d.rows[from+1+next])
+				}
+			}
+			if c < len(d.rows[from]) && d.rows[from][c] == '{' {
+				return nil, fmt.Errorf("line %d: a user in braces", from+1)
+			}
+			if p := d.person(from, j, c); p.name != "" { // else "- default"
+				all = append(all, p)
+			}
+		}
+		if j < end {
+			if !isItem(d.rows[j]) {
+				return nil, fmt.Errorf("line %d: users that are no list", j+1)
+			}
+			dash, from = column(d.rows[j]), j
+		}
+	}
+	return all, nil
+}
+
+func (d *document) person(from, to, at int) person {
+	p := person{from: from, to: to, column: at, anew: -1}
+	if p.at = d.find("name", from, to, at); p.at >= 0 {
+		p.name = d.value(p.at)
+	}
+	return p
+}
+
+// place says whose the keys are to be.
+func (d *document) place(people []person, user string) (person, error) {
+	var names []string
+	for _, p := range people {
+		if p.name == user || user == "" && len(people) == 1 {
+			return p, nil
+		}
+		names = append(names, p.name)
+	}
+	top := d.find("ssh_authorized_keys", 0, len(d.rows), 0)
+	users := d.find("users", 0, len(d.rows), 0)
+	switch {
+	case len(names) > 0 && user == "":
+		return person{}, fmt.Errorf("it makes the users %s: name the one that the keys are to let in", strings.Join(names, ", "))
+	case len(names) > 0:
+		return person{}, fmt.Errorf("it makes %s, and not %s", strings.Join(names, ", "), user)
+	case user == "" && top >= 0:
+		return person{to: len(d.rows), anew: -1}, nil
+	case user == "":
+		return person{}, ErrNoUser
+	case users >= 0: // - default, alone
+		end := d.block(users, 0, len(d.rows))
+		first := slices.IndexFunc(d.rows[users+1:end], isActive)
+		return person{name: user, from: end, to: end, anew: column(d.rows[users+1+max(first, 0)])}, nil
+	}
+	d.rows = append(d.rows, "users:"+d.eol)
+	return person{name: user, from: len(d.rows), to: len(d.rows)}, nil
+}
+
+// insert writes the lines where they belong.
+func (d *document) insert(p person, lines []string) error {
+	var rows []string
+	add := func(column int, text string) { rows = append(rows, strings.Repeat(" ", column)+text+d.eol) }
+	items := func(column int) {
+		for _, line := range lines {
+			add(column, "- "+YAML(line))
+		}
+	}
+	if p.anew >= 0 {
+		add(p.anew, "- name: "+p.name)
+		for _, key := range []string{"groups: " + groups, "shell: /bin/bash", "lock_passwd: true", "sudo: ALL=(ALL) NOPASSWD:ALL", "ssh_authorized_keys:"} {
+			add(p.anew+2, key)
+		}
+		items(p.anew + 2)
+		d.rows = slices.Insert(d.rows, p.to, rows...)
+		return nil
+	}
+	i := d.find("ssh_authorized_keys", p.from, p.to, p.column)
+	if i < 0 {
+		add(p.column, "ssh_authorized_keys:")
+		items(p.column + 2)
+		d.rows = slices.Insert(d.rows, p.at+1, rows...)
+		return nil
+	}
+	if d.value(i) != "" {
+		return fmt.Errorf("line %d: keys in one line", i+1)
+	}
+	end := d.block(i, p.column, p.to)
+	at := p.column + 2
+	if first := slices.IndexFunc(d.rows[i+1:end], isActive); first >= 0 {
+		at = column(d.rows[i+1+first])
+	}
+	items(at)
+	d.rows = slices.Insert(d.rows, end, rows...)
+	return nil
+}

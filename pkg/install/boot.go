@@ -1,0 +1,128 @@
+package install
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"pi-key-tools/pkg/firstboot"
+	"pi-key-tools/pkg/hostfs"
+	"pi-key-tools/pkg/record"
+)
+
+// ErrStarted means that a system has been started, and reads no more keys from
+// its boot partition.
+var ErrStarted = errors.New("the system has been started before, and reads no keys from its boot partition any more")
+
+// Boot has the boot partition of a Raspberry Pi that is mounted at dir let the
+// keys in at the first start of its system: for a user, who is made there, or,
+// with none, for the one whom the partition names already. switched is the file
+// that switches sshd on, if there was need of one. What the system has made of
+// all that at its start nobody knows before.
+func (j Job) Boot(dir, user string) (records []record.Record, switched string, err error) {
+	if user != "" {
+		if err := firstboot.CheckUser(user); err != nil {
+			return nil, "", fmt.Errorf("%q: %w", user, err)
+		}
+	}
+	cmdline, mode, err := regular(dir, "cmdline.txt")
+	if err != nil {
+		return nil, "", fmt.Errorf("%s is no boot partition of a Raspberry Pi: %w", dir, err)
+	}
+	edit, quote, name := firstboot.UserData, firstboot.YAML, "user-data"
+	if _, _, err := regular(dir, name); errors.Is(err, fs.ErrNotExist) {
+		switch {
+		case !strings.Contains(cmdline, "raspberrypi-sys-mods/firstboot"):
+			return nil, "", fmt.Errorf("%s: %w", dir, ErrStarted)
+		case exists(dir, "firstrun.sh"):
+			return nil, "", fmt.Errorf("%s: Raspberry Pi Imager has left a firstrun.sh there, which sets up user and keys by itself: choose the key in Imager", dir)
+		}
+		edit, quote, name = firstboot.CustomTOML, firstboot.TOML, "custom.toml"
+		_, _, err = regular(dir, name)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, "", err
+		}
+	} else if err != nil {
+		return nil, "", err
+	}
+	file := filepath.Join(dir, name)
+	var keys []firstboot.Key
+	for _, l := range j.Lines() {
+		keys = append(keys, firstboot.Key{Line: l.Text(), Blob: blob(l.Key)})
+	}
+	var done firstboot.Edit
+	change := func(old []byte) ([]byte, error) {
+		var err error
+		if done, err = edit(string(old), user, keys); err != nil {
+			return nil, fmt.Errorf("%s is unchanged: %w", file, err)
+		}
+		if done.Text == string(old) {
+			return nil, nil
+		}
+		return []byte(done.Text), nil
+	}
+	if j.DryRun {
+		var old []byte
+		if old, err = os.ReadFile(file); err == nil || errors.Is(err, fs.ErrNotExist) {
+			_, err = change(old)
+		}
+	} else {
+		err = hostfs.Replace(file, mode, change)
+	}
+	if err != nil {
+		return nil, "", err
+	}
+	if !done.SSH && !exists(dir, "ssh") && !exists(dir, "ssh.txt") {
+		switched = filepath.Join(dir, "ssh")
+		if !j.DryRun {
+			if err := hostfs.CreateNew(switched, nil, mode); err != nil {
+				return nil, "", err
+			}
+		}
+	}
+	whom := "the user of the system"
+	if done.User != "" {
+		whom = done.User
+	}
+	for i, k := range j.Keys {
+		r := record.Record{Verdict: record.OK, Cause: "key-present", Subject: k.Fingerprint(), Detail: fmt.Sprintf("%s, for %s", file, whom)}
+		switch {
+		case !done.Added[i] && j.Options != "" && !strings.Contains(done.Text, quote(keys[i].Line)):
+			r.Verdict, r.Cause = record.Fail, "options-differ"
+			r.Detail, r.Hint = fmt.Sprintf("%s has the key without %s", file, j.Options), "take its line out there, and run it again"
+		case !done.Added[i]:
+		case j.DryRun:
+			r.Verdict, r.Cause, r.Detail = record.Todo, "key-added", fmt.Sprintf("would add to %s for %s: %s", file, whom, keys[i].Line)
+		default:
+			r.Verdict, r.Cause, r.Detail = record.Done, "key-added", r.Detail+", at the first start; not proved by a login"
+		}
+		records = append(records, r)
+	}
+	return records, switched, nil
+}
+
+func exists(dir, name string) bool {
+	_, err := os.Lstat(filepath.Join(dir, name))
+	return err == nil
+}
+
+// regular reads a file of a partition, which may be anybody's: what is no
+// regular file, such as a link that leads out, is refused.
+func regular(dir, name string) (string, fs.FileMode, error) {
+	file := filepath.Join(dir, name)
+	st, err := os.Lstat(file)
+	if err != nil {
+		return "", 0, err
+	}
+	if !st.Mode().IsRegular() {
+		return "", 0, fmt.Errorf("%s: %w", file, hostfs.ErrNotRegular)
+	}
+	if st.Size() > maxInput {
+		return "", 0, fmt.Errorf("%s: %w", file, hostfs.ErrTooLarge)
+	}
+	data, err := os.ReadFile(file)
+	return string(data), st.Mode().Perm(), err
+}
