@@ -8,6 +8,7 @@ import (
 	"errors"
 	"strings"
 	"sync"
+	"time"
 
 	"pi-key-tools/pkg/record"
 )
@@ -94,6 +95,16 @@ func (s *Source) ask(ctx context.Context, prompt string) ([]byte, error) {
 		return nil, ErrNobody
 	}
 	return askpass(ctx, s.Getenv("SSH_ASKPASS"), prompt, err == nil)
+}
+
+// Settle has nobody asked any more, so that the terminal is as it was: for whoever
+// ends the process in the middle of its work, and has called off the contexts of
+// Get. It waits for a second at most.
+func Settle() {
+	select {
+	case asking <- struct{}{}: // and keeps it
+	case <-time.After(time.Second):
+	}
 }
 
 // Forget wipes what was read of the file, once nobody calls Get any more.

@@ -35,6 +35,17 @@ func TestMain(m *testing.M) {
 		ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt)
 		defer cancel()
 		answer(ctx, "prompt: ")
+	case "settles": // whatever ends it
+		ctx, cancel := context.WithCancel(context.Background())
+		now := make(chan os.Signal, 1)
+		signal.Notify(now, syscall.SIGUSR1)
+		go answer(ctx, "prompt: ")
+		<-now
+		cancel()
+		Settle()
+		go answer(context.Background(), "again: ")
+		time.Sleep(2 * pause)
+		syscall.Kill(os.Getpid(), syscall.SIGKILL)
 	case "escapes":
 		answer(context.Background(), "pi\x1b[2J\n\u009b: ")
 	case "together":
@@ -225,6 +236,20 @@ func TestTerminalQuit(t *testing.T) {
 		if err := s.cmd.Wait(); err == nil || !s.echo() {
 			t.Errorf("typed %v: it ended with %v, echo %v", typed, err, s.echo())
 		}
+	}
+}
+
+// What ends the process in another way has echo on before.
+func TestTerminalSettles(t *testing.T) {
+	s := start(t, "settles", true)
+	s.Sees("prompt: ", 1)
+	s.Types("half")
+	if err := s.cmd.Process.Signal(syscall.SIGUSR1); err != nil {
+		t.Fatal(err)
+	}
+	_, _ = io.Copy(io.Discard, s.out) // until it has ended
+	if err := s.cmd.Wait(); err == nil || !s.echo() || strings.Contains(s.Seen(), "again") {
+		t.Errorf("it ended with %v, echo %v: %q", err, s.echo(), s.Seen())
 	}
 }
 

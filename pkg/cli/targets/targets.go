@@ -168,9 +168,20 @@ func (o *Options) Run(ctx context.Context, env *cli.Env, operands []Target, work
 			env.Emit(r)
 		}
 	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
 	p := o.progress(env, len(operands), list)
 	lines := p.counted(o.once(env, p, all(ctx, operands, list, &readErr)))
 	fleet.Run(lines, o.jobs(env), o.KeepOrder, func(line destination.Line) []outcome {
+		// A mistake of ours ends all of it, loudly, with status 2: what we know
+		// is wrong. What is written of other targets stays, and so does echo.
+		defer func() {
+			if mistake := recover(); mistake != nil {
+				cancel()
+				secret.Settle()
+				panic(mistake)
+			}
+		}()
 		end := p.begin(line.Text)
 		records := o.records(ctx, env, connector, line, work)
 		end(records)

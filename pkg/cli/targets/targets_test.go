@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"runtime"
@@ -448,6 +449,33 @@ func TestReaderLeaves(t *testing.T) {
 		}
 	case <-time.After(10 * time.Second):
 		t.Fatal("it does not end")
+	}
+}
+
+// A mistake in the work on one target ends the process with status 2, and loses no
+// record of those before it.
+func TestMistake(t *testing.T) {
+	t.Parallel()
+	if os.Getenv("TARGETS_TEST") != "" {
+		c := newCommand(t, strings.NewReader("a\nb\nc\nd\n"), "--hosts", "-", "-j", "1")
+		c.Stdout, c.Stderr = os.Stdout, os.Stderr
+		c.run(func(_ context.Context, host *connect.Host) []record.Record {
+			if host.Target == "c" {
+				panic("our mistake")
+			}
+			return in()
+		})
+	}
+	cmd := exec.Command(os.Args[0], "-test.run=^TestMistake$")
+	cmd.Env = append(os.Environ(), "TARGETS_TEST=panic")
+	var errOut strings.Builder
+	cmd.Stderr = &errOut
+	out, err := cmd.Output()
+	if cmd.ProcessState.ExitCode() != 2 || !strings.Contains(errOut.String(), "panic: our mistake") {
+		t.Errorf("%v: %s", err, &errOut)
+	}
+	if got := strings.Count(string(out), "\tok\tlogin\t"); got != 2 || !strings.HasSuffix(string(out), "\n") {
+		t.Errorf("%q", out)
 	}
 }
 
