@@ -1,6 +1,6 @@
 // Barefleet does no more than the network's part of working on one target or
-// many with golang.org/x/crypto/ssh: what scripts/bench and scripts/fleetbench
-// hold the programs against. It judges nothing and keeps nothing safe.
+// many with golang.org/x/crypto/ssh: what scripts/bench holds the programs
+// against. It judges nothing and keeps nothing safe.
 //
 //	barefleet [-copy] [-j N] USER PASSWORD-FILE KEY HOST-KEY <ADDRESSES
 //

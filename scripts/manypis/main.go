@@ -225,7 +225,7 @@ func (s *server) wait() error {
 			s.mu.Lock()
 			clear(s.keys)
 			s.mu.Unlock()
-			fmt.Println(s.connections.Swap(0))
+			fmt.Println(s.connections.Load())
 		}
 	}
 }

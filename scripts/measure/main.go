@@ -1,15 +1,25 @@
 // Measure runs commands in turns and prints what each took.
 //
-//	measure [-n ROUNDS] [-m] [-before COMMAND] NAME=COMMAND ...
+//	measure [-n ROUNDS] [-t TIME] [-m] [-before COMMAND] [-count COMMAND] NAME=COMMAND ...
 //
 // The commands are for sh. Each round runs every one of them once, A B A B, so
 // that what else the machine does falls on all alike; COMMAND of -before runs
-// ahead of each and is not counted. For each it prints, on a line of its own
-// and separated by TABs, NAME, the median of the milliseconds that passed, and
-// the median of those that its process and all that it waited for kept a
-// processor busy. With -m a further round, which is not timed, adds the most MB
-// that its processes together had in memory (Linux; pages that they share count
-// for each). A command that fails ends it with status 1 and its output.
+// ahead of each and is not counted. No further round begins that would not be
+// over within TIME, by how long those before it took; one always does. For each it
+// prints, on a line of its own and separated by TABs,
+//
+//	NAME
+//	the median of the milliseconds that passed
+//	the median of those that its process and all that it waited for kept a
+//	processor busy
+//	how many rounds there were
+//	with -m, the most MB that its processes together had in memory (Linux; pages
+//	that they share count for each)
+//	with -count, by how much the number grew that COMMAND prints
+//
+// To look at the memory takes a hundredth of a processor at most, but at the
+// start, and so is done seldom where there are many processes. A command that fails
+// ends it with status 1 and the end of its output.
 package main
 
 import (
@@ -26,59 +36,85 @@ import (
 
 func main() {
 	rounds := flag.Int("n", 11, "how many `rounds`")
+	limit := flag.Duration("t", time.Hour, "the `time` that the rounds may take")
 	memory := flag.Bool("m", false, "measure the memory too")
 	before := flag.String("before", "", "the `command` that runs ahead of each")
+	count := flag.String("count", "", "the `command` that prints a number")
 	flag.Parse()
 	if flag.NArg() == 0 || *rounds < 1 {
 		flag.Usage()
 		os.Exit(2)
 	}
-	if err := measure(*rounds, *memory, *before, flag.Args()); err != nil {
+	if err := measure(*rounds, *limit, *memory, *before, *count, flag.Args()); err != nil {
 		fmt.Fprintln(os.Stderr, "measure:", err)
 		os.Exit(1)
 	}
 }
 
-func measure(rounds int, memory bool, before string, commands []string) error {
-	wall, busy := make([][]time.Duration, len(commands)), make([][]time.Duration, len(commands))
-	peak := make([]int, len(commands))
-	last := rounds
-	if memory {
-		last++
+func measure(rounds int, limit time.Duration, memory bool, before, count string, commands []string) error {
+	type one struct {
+		name, command string
+		wall, busy    []time.Duration
+		peak, seen    int
 	}
-	for round := range last {
-		for i, c := range commands {
+	all := make([]one, len(commands))
+	for i, c := range commands {
+		var ok bool
+		if all[i].name, all[i].command, ok = strings.Cut(c, "="); !ok {
+			return fmt.Errorf("%q is not NAME=COMMAND", c)
+		}
+	}
+	done := 0
+	for start := time.Now(); done < rounds && (done == 0 || time.Since(start)/time.Duration(done)*time.Duration(done+1) <= limit); done++ {
+		for i := range all {
+			c := &all[i]
 			if before != "" {
 				if _, _, err := run(before, nil); err != nil {
 					return err
 				}
 			}
-			_, command, ok := strings.Cut(c, "=")
-			if !ok {
-				return fmt.Errorf("%q is not NAME=COMMAND", c)
-			}
-			var most *int
-			if round == rounds {
-				most = &peak[i]
-			}
-			w, b, err := run(command, most)
+			had, err := number(count)
 			if err != nil {
 				return err
 			}
-			if most == nil {
-				wall[i], busy[i] = append(wall[i], w), append(busy[i], b)
+			var peak *int
+			if memory {
+				peak = &c.peak
 			}
+			w, b, err := run(c.command, peak)
+			if err != nil {
+				return err
+			}
+			has, err := number(count)
+			if err != nil {
+				return err
+			}
+			c.wall, c.busy, c.seen = append(c.wall, w), append(c.busy, b), has-had
 		}
 	}
-	for i, c := range commands {
-		name, _, _ := strings.Cut(c, "=")
-		fmt.Printf("%s\t%.2f\t%.2f", name, median(wall[i]), median(busy[i]))
+	for _, c := range all {
+		fmt.Printf("%s\t%.2f\t%.2f\t%d", c.name, median(c.wall), median(c.busy), done)
 		if memory {
-			fmt.Printf("\t%.1f", float64(peak[i])/1e6)
+			fmt.Printf("\t%.1f", float64(c.peak)/1e6)
+		}
+		if count != "" {
+			fmt.Printf("\t%d", c.seen)
 		}
 		fmt.Println()
 	}
 	return nil
+}
+
+// number is what a command prints; 0 if there is none.
+func number(command string) (int, error) {
+	if command == "" {
+		return 0, nil
+	}
+	out, err := exec.Command("sh", "-c", command).Output()
+	if err != nil {
+		return 0, fmt.Errorf("%s: %w", command, err)
+	}
+	return strconv.Atoi(strings.TrimSpace(string(out)))
 }
 
 // run runs a command, and looks at its memory if that is asked for.
@@ -95,11 +131,12 @@ func run(command string, most *int) (wall, busy time.Duration, err error) {
 		go func() {
 			defer close(stopped)
 			for {
+				looked := time.Now()
 				*most = max(*most, inMemory(cmd.Process.Pid))
 				select {
 				case <-stop:
 					return
-				case <-time.After(2 * time.Millisecond):
+				case <-time.After(max(2*time.Millisecond, min(100*time.Since(looked), time.Since(start)/10))):
 				}
 			}
 		}()
@@ -108,7 +145,7 @@ func run(command string, most *int) (wall, busy time.Duration, err error) {
 	err = cmd.Wait()
 	wall = time.Since(start)
 	if err != nil {
-		return 0, 0, fmt.Errorf("%s: %w\n%s", command, err, out.String())
+		return 0, 0, fmt.Errorf("%s: %w\n%s", command, err, out.String()[max(0, out.Len()-1000):])
 	}
 	return wall, cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime(), nil
 }
