@@ -102,48 +102,52 @@ func (m *mode) there(ctx context.Context, env *cli.Env, opt *targets.Options, li
 		opt.Emit = emit
 	}
 	err = opt.Run(ctx, env, list, func(ctx context.Context, host *connect.Host) []record.Record {
-		keys := host.Keys(ctx)
-		client, rep, failed := diagnose.Enter(ctx, host, keys, keys.Offers())
-		if failed != nil {
-			return []record.Record{*failed}
-		}
-		defer client.Close()
-		var log *told // nil unless it is asked for
-		if m.log != "" {
-			if log, failed = farLog(ctx, env, host, client); failed != nil {
-				return []record.Record{*failed}
-			}
-			if !m.apply {
-				return log.records(env, nil)
-			}
-		}
-		server := m.server
-		if !m.known {
-			server = strictmodes.ServerOf(rep.ServerVersion)
-		}
-		job := job
-		job.Trace = func(format string, args ...any) { env.Tracef(1, host.Target, format, args...) }
-		fsys, content, end, err := reach(ctx, client, host, rep.ServerVersion)
-		if err != nil {
-			return []record.Record{diagnose.Ended(ctx, "looking for a way to the files", err)}
-		}
-		defer end()
-		job.Content = func(ctx context.Context, _ strictmodes.Account, file string) []record.Record {
-			records := m.lines(ctx, content(file), job.DryRun)
-			for i, r := range records {
-				records[i].Hint = strings.Replace(r.Hint, "pikeyfix --rewrite", host.Again("pikeyfix --rewrite"), 1)
-			}
-			return records
-		}
-		if log != nil {
-			if who, err := fsys.Account(ctx); err == nil && !log.Concerns(who) {
-				env.Notef(host.Target, "the log is about no files of %s", who.Name)
-				return log.records(env, nil)
-			}
-		}
-		return log.records(env, job.Login(ctx, fsys, server))
+		return m.target(ctx, env, host, job)
 	})
 	return errors.Join(err, end())
+}
+
+// target works on one of them.
+func (m *mode) target(ctx context.Context, env *cli.Env, host *connect.Host, job repair.Job) []record.Record {
+	keys := host.Keys(ctx)
+	client, rep, failed := diagnose.Enter(ctx, host, keys, keys.Offers())
+	if failed != nil {
+		return []record.Record{*failed}
+	}
+	defer client.Close()
+	var log *told // nil unless it is asked for
+	if m.log != "" {
+		if log, failed = farLog(ctx, env, host, client); failed != nil {
+			return []record.Record{*failed}
+		}
+		if !m.apply {
+			return log.records(env, nil)
+		}
+	}
+	server := m.server
+	if !m.known {
+		server = strictmodes.ServerOf(rep.ServerVersion)
+	}
+	job.Trace = func(format string, args ...any) { env.Tracef(1, host.Target, format, args...) }
+	fsys, content, end, err := reach(ctx, client, host, rep.ServerVersion)
+	if err != nil {
+		return []record.Record{diagnose.Ended(ctx, "looking for a way to the files", err)}
+	}
+	defer end()
+	job.Content = func(ctx context.Context, _ strictmodes.Account, file string) []record.Record {
+		records := m.lines(ctx, content(file), job.DryRun)
+		for i, r := range records {
+			records[i].Hint = strings.Replace(r.Hint, "pikeyfix --rewrite", host.Again("pikeyfix --rewrite"), 1)
+		}
+		return records
+	}
+	if log != nil {
+		if who, err := fsys.Account(ctx); err == nil && !log.Concerns(who) {
+			env.Notef(host.Target, "the log is about no files of %s", who.Name)
+			return log.records(env, nil)
+		}
+	}
+	return log.records(env, job.Login(ctx, fsys, server))
 }
 
 // lines says what is wrong in the lines of a keys file, or cures it.

@@ -68,11 +68,6 @@ func query(ctx context.Context, name string, to netip.AddrPort, on []net.Interfa
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, total, ErrNobody)
 	defer cancel()
-	type packet struct {
-		from netip.Addr
-		zone string
-		data []byte
-	}
 	packets := make(chan packet)
 	sent := 0
 	for _, i := range on {
@@ -93,24 +88,39 @@ func query(ctx context.Context, name string, to netip.AddrPort, on []net.Interfa
 			again := time.AfterFunc(later, func() { _, _ = conn.WriteToUDPAddrPort(question, to) })
 			defer again.Stop()
 		}
-		go func() {
-			buf := make([]byte, 9000) // section 17
-			for {
-				n, from, err := conn.ReadFromUDPAddrPort(buf)
-				if err != nil {
-					return // closed
-				}
-				select {
-				case packets <- packet{from.Addr().Unmap(), i.Name, slices.Clone(buf[:n])}:
-				case <-ctx.Done():
-					return
-				}
-			}
-		}()
+		go receive(ctx, conn, i.Name, packets)
 	}
 	if sent == 0 {
 		return nil, errors.New("no interface to ask on")
 	}
+	return collect(ctx, name, packets)
+}
+
+// A packet is what came by an interface.
+type packet struct {
+	from netip.Addr
+	zone string // the interface
+	data []byte
+}
+
+// receive passes on what comes, until the connection is closed or ctx ends.
+func receive(ctx context.Context, conn *net.UDPConn, zone string, packets chan<- packet) {
+	buf := make([]byte, 9000) // section 17
+	for {
+		n, from, err := conn.ReadFromUDPAddrPort(buf)
+		if err != nil {
+			return // closed
+		}
+		select {
+		case packets <- packet{from.Addr().Unmap(), zone, slices.Clone(buf[:n])}:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// collect waits for the machines that answer for a name.
+func collect(ctx context.Context, name string, packets <-chan packet) ([]Machine, error) {
 	var machines []Machine
 	var enough <-chan time.Time
 	for {
