@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"path"
 	"slices"
 	"strings"
 	"syscall"
@@ -85,10 +84,7 @@ func (j *Job) content(ctx context.Context, fsys hostfs.FS, who strictmodes.Accou
 		return nil
 	}
 	if keysFiles == nil {
-		keysFiles = []string{path.Join(who.Home, ".ssh/authorized_keys")}
-		if !server.IsDropbear() {
-			keysFiles = append(keysFiles, keysFiles[0]+"2")
-		}
+		keysFiles = strictmodes.DefaultFiles(who.Home, server)
 	}
 	var records []record.Record
 	for _, file := range keysFiles {

@@ -88,10 +88,14 @@ func Permissions(mode fs.FileMode) fs.FileMode { return mode & modeBits }
 // "1777".
 func Octal(mode fs.FileMode) string {
 	n := mode.Perm()
-	for bit, value := range map[fs.FileMode]fs.FileMode{fs.ModeSetuid: 04000, fs.ModeSetgid: 02000, fs.ModeSticky: 01000} {
-		if mode&bit != 0 {
-			n |= value
-		}
+	if mode&fs.ModeSetuid != 0 {
+		n |= 04000
+	}
+	if mode&fs.ModeSetgid != 0 {
+		n |= 02000
+	}
+	if mode&fs.ModeSticky != 0 {
+		n |= 01000
 	}
 	return fmt.Sprintf("%04o", uint32(n))
 }
@@ -128,7 +132,7 @@ func Judge(ctx context.Context, tree Tree, who Account, keysFiles []string, serv
 	j := judge{ctx: ctx, tree: tree, walker: newWalker(ctx, tree), who: who, server: server}
 	byDefault := keysFiles == nil
 	if byDefault {
-		keysFiles = defaultFiles(home, server)
+		keysFiles = DefaultFiles(home, server)
 	}
 	if j.sound(home, keysFiles) {
 		return nil, nil
@@ -136,9 +140,9 @@ func Judge(ctx context.Context, tree Tree, who Account, keysFiles []string, serv
 	return j.judge(home, keysFiles, byDefault)
 }
 
-// defaultFiles are the keys files of a server that nobody has configured.
-func defaultFiles(home string, server Server) []string {
-	first := strings.TrimSuffix(home, "/") + "/.ssh/authorized_keys"
+// DefaultFiles are the keys files of a server that nobody has configured.
+func DefaultFiles(home string, server Server) []string {
+	first := strings.TrimSuffix(path.Clean(home), "/") + "/.ssh/authorized_keys"
 	if server.IsDropbear() {
 		return []string{first}
 	}
@@ -148,78 +152,110 @@ func defaultFiles(home string, server Server) []string {
 // judge is Judge for what may have findings. By default, only the first file
 // counts unless the others are there.
 func (j *judge) judge(homeName string, keysFiles []string, byDefault bool) ([]Finding, error) {
-	w := j.walker
-	home, err := w.walk(homeName)
+	home, err := j.walker.walk(homeName)
 	if err != nil {
 		return nil, err
 	}
 	j.home = home.real
 	if byDefault && len(keysFiles) > 1 {
-		switch keys, err := w.walk(keysFiles[1]); {
+		switch keys, err := j.walker.walk(keysFiles[1]); {
 		case err != nil:
 			return nil, err
 		case keys.end != found:
 			keysFiles = keysFiles[:1]
 		}
 	}
-	homeMissing := home.end == missing || home.end == stuck || home.end == found && !home.last.Mode.IsDir()
 	var findings []Finding
+	homeless := home.end == missing || home.end == stuck || home.end == found && !home.last.Mode.IsDir()
+	if homeless {
+		all := len(keysFiles)
+		keysFiles = slices.DeleteFunc(slices.Clone(keysFiles), func(name string) bool { return within(homeName, path.Clean(name)) })
+		if len(keysFiles) < all {
+			f, err := j.homeless(home)
+			if err != nil {
+				return nil, err
+			}
+			findings = append(findings, f)
+		}
+	}
+	ways, err := j.locate(homeName, keysFiles)
+	if err != nil {
+		return nil, err
+	}
+	more, err := j.passable(ways)
+	if err != nil {
+		return nil, err
+	}
+	findings = append(findings, more...)
+	there := func(keys way) bool { return keys.end != missing }
+	if !homeless && len(ways) > 0 && !slices.ContainsFunc(ways, there) {
+		why, err := j.absent()
+		if err != nil {
+			return nil, err
+		}
+		findings = append(findings, why...)
+	}
+	j.examine(findings)
+	return findings, nil
+}
+
+// locate finds out where the keys files are, and returns the way to each.
+func (j *judge) locate(homeName string, keysFiles []string) ([]way, error) {
 	var ways []way
 	for _, name := range keysFiles {
 		if !path.IsAbs(name) {
 			return nil, fmt.Errorf("the keys file %q is not an absolute path", name)
 		}
 		name = path.Clean(name)
-		if homeMissing && within(homeName, name) {
-			if len(findings) == 0 {
-				f, err := j.homeless(home)
-				if err != nil {
-					return nil, err
-				}
-				findings = append(findings, f)
-			}
-			continue
-		}
-		dir, err := w.walk(path.Dir(name))
+		dir, err := j.walker.walk(path.Dir(name))
 		if err != nil {
 			return nil, err
 		}
-		keys, err := w.walk(name)
+		keys, err := j.walker.walk(name)
 		if err != nil {
 			return nil, err
 		}
+		keys.passed = slices.Clone(keys.passed)
 		f := keysFile{name: name, dir: dir.real, real: keys.real}
 		switch j.server {
 		case Dropbear, All:
-			f.named, err = w.named(name, homeName)
+			f.named, err = j.walker.named(name, homeName)
 		case Dropbear2025:
-			f.named, err = w.named(path.Dir(name), homeName)
+			f.named, err = j.walker.named(path.Dir(name), homeName)
 		}
 		if err != nil {
 			return nil, err
 		}
 		j.files, ways = append(j.files, f), append(ways, keys)
 	}
+	return ways, nil
+}
 
-	seen := make(map[string]bool, 16) // of which few homes need more
-	gone := len(ways) > 0
+// passable judges everything on the ways, once.
+func (j *judge) passable(ways []way) ([]Finding, error) {
+	var findings []Finding
+	var seen []string
+	again := func(p string) bool {
+		if slices.Contains(seen, p) {
+			return true
+		}
+		seen = append(seen, p)
+		return false
+	}
 	for _, keys := range ways {
-		gone = gone && keys.end == missing
 		for _, n := range keys.passed {
-			if seen[n.path] {
+			if again(n.path) {
 				continue
 			}
-			seen[n.path] = true
 			f, err := j.node(n, false)
 			if err != nil {
 				return nil, err
 			}
 			findings = append(findings, f...)
 		}
-		if seen[keys.real] {
+		if again(keys.real) {
 			continue
 		}
-		seen[keys.real] = true
 		switch keys.end {
 		case found:
 			f, err := j.node(keys.last, true)
@@ -242,14 +278,6 @@ func (j *judge) judge(homeName string, keysFiles []string, byDefault bool) ([]Fi
 			}
 		}
 	}
-	if gone && !homeMissing {
-		f, err := j.absent()
-		if err != nil {
-			return nil, err
-		}
-		findings = append(findings, f...)
-	}
-	j.examine(findings)
 	return findings, nil
 }
 
@@ -257,7 +285,7 @@ func (j *judge) judge(homeName string, keysFiles []string, byDefault bool) ([]Fi
 type judge struct {
 	ctx    context.Context
 	tree   Tree
-	walker *walker
+	walker walker
 	who    Account
 	server Server
 	home   string // real path

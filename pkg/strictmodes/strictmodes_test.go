@@ -542,7 +542,7 @@ func TestStraight(t *testing.T) {
 		"/home/pi/.ssh/loop", "-> loop", "/home/pip", "d0755 7 7")
 	names := []string{"/", "/home", home, keys, dir, keys + "2", keys + "/x", "/home/pip", "/home/pip/.ssh", "/l", "/l/.ssh/authorized_keys",
 		"/home/pi/up/pi", "/home/pi/shut/in", "/home/pi/.ssh/loop", "/none/at/all", "/home/pi/../pi", home + "/", dir}
-	look := func(list []string, walk func(*walker, string) (way, error)) (ways []way, looks int) {
+	look := func(list []string, walk func(walker, string) (way, error)) (ways []way, looks int) {
 		counted := &countedTree{tree: all}
 		w := newWalker(t.Context(), counted)
 		for _, name := range list {
@@ -550,19 +550,19 @@ func TestStraight(t *testing.T) {
 			if err != nil {
 				t.Fatal(name, err)
 			}
+			r.passed = slices.Clone(r.passed)
 			ways = append(ways, r)
 		}
 		return ways, counted.looks
 	}
 	for i := range names {
 		list := slices.Concat(names[i:], names[:i])
-		straight, looks := look(list, (*walker).walk)
-		followed, most := look(list, (*walker).follow)
+		straight, looks := look(list, walker.walk)
+		followed, most := look(list, walker.follow)
 		if looks != most {
 			t.Errorf("from %s: %d looks, %d by following", names[i], looks, most)
 		}
 		for k, name := range list {
-			// A way is compared when all are walked: none may be written over.
 			a, b := straight[k], followed[k]
 			if !slices.Equal(a.passed, b.passed) || a.last != b.last || a.real != b.real || a.end != b.end {
 				t.Errorf("%s after %q: %+v, by following %+v", name, list[:k], a, b)
@@ -658,9 +658,9 @@ func TestSoundLooks(t *testing.T) {
 			}
 			return c.looks
 		}
-		whole := func(j *judge) error { _, err := j.judge(home, defaultFiles(home, OpenSSH), true); return err }
+		whole := func(j *judge) error { _, err := j.judge(home, DefaultFiles(home, OpenSSH), true); return err }
 		got := looks(func(j *judge) error {
-			if j.sound(home, defaultFiles(home, OpenSSH)) {
+			if j.sound(home, DefaultFiles(home, OpenSSH)) {
 				return nil
 			}
 			return whole(j)

@@ -36,11 +36,11 @@ type walker struct {
 	*Memory
 }
 
-func newWalker(ctx context.Context, tree Tree) *walker {
+func newWalker(ctx context.Context, tree Tree) walker {
 	if t, ok := tree.(interface{ Memory() *Memory }); ok {
-		return &walker{ctx, t.Memory()}
+		return walker{ctx, t.Memory()}
 	}
-	return &walker{ctx, NewMemory(tree)}
+	return walker{ctx, NewMemory(tree)}
 }
 
 type node struct {
@@ -60,7 +60,7 @@ const (
 
 // A way is how a path was resolved.
 type way struct {
-	passed []node // every real folder that was searched, each before what is in it
+	passed []node // every real folder that was searched, each before what is in it; to be read before the next walk
 	last   node   // what is at the end, if found; what is in the way, if stuck in a file
 	real   string // the real path as far as it is there
 	end    end
@@ -79,10 +79,9 @@ func (w way) describe(otherwise string) string {
 // maxLinks is how many links Linux follows, path_resolution(7).
 const maxLinks = 40
 
-func (w *walker) walk(name string) (way, error) {
+func (w walker) walk(name string) (way, error) {
 	if path.Clean(name) == name {
 		if r, ok := w.straight(name); ok {
-			r.passed = slices.Clone(r.passed)
 			return r, nil
 		}
 	}
@@ -91,9 +90,8 @@ func (w *walker) walk(name string) (way, error) {
 
 // straight walks a clean path that is its own real path, as most are, from
 // where the last such way parted from it. It is false if that cannot be said: a
-// link is on the way, or something that follow has more to say of. What it has
-// passed is to be read before the next walk.
-func (w *walker) straight(name string) (way, bool) {
+// link is on the way, or something that follow has more to say of.
+func (w walker) straight(name string) (way, bool) {
 	known, end := 0, 0
 	for known < len(w.trail) && within(w.trail[known].path, name) {
 		end = len(w.trail[known].path)
@@ -142,7 +140,7 @@ func next(name string, end int) int {
 }
 
 // follow walks any path, from the root on.
-func (w *walker) follow(name string) (way, error) {
+func (w walker) follow(name string) (way, error) {
 	root, err := w.Lstat(w.ctx, "/")
 	if err != nil {
 		return way{}, fmt.Errorf("looking at /: %w", err)
@@ -197,7 +195,7 @@ func (w *walker) follow(name string) (way, error) {
 
 // named returns the real paths of name and of the folders above it by name, up
 // to the home, or to the root if the home is not among them.
-func (w *walker) named(name, home string) ([]string, error) {
+func (w walker) named(name, home string) ([]string, error) {
 	var reals []string
 	for ; ; name = path.Dir(name) {
 		r, err := w.walk(name)
