@@ -29,6 +29,7 @@ type accounts struct {
 type passwdLine struct {
 	name, home, shell string // home is clean and absolute, or ""
 	uid, gid          int
+	again             bool // an earlier one has the name, and is whom it means
 }
 
 // owned is who is in which group, by numbers.
@@ -41,9 +42,10 @@ type owned struct {
 type group struct{ name, members string }
 
 func readAccounts(passwd, groups string) *accounts {
-	const shortLine = 32 // so that what is filled need not grow much
-	a := &accounts{users: make([]passwdLine, 0, len(passwd)/shortLine), named: make(map[string]int, len(passwd)/shortLine),
-		member: make(map[string][]int), broken: make(map[string]error)}
+	many := strings.Count(passwd, "\n") + 1
+	a := &accounts{users: make([]passwdLine, 0, many), named: make(map[string]int, many), broken: make(map[string]error)}
+	var reading sync.WaitGroup
+	reading.Go(func() { a.member = membersOf(groups) })
 	for line := range strings.Lines(passwd) {
 		f, n := fields(line)
 		if n < 4 || f[0] == "" || strings.ContainsAny(f[0][:1], "+-") { // those of NIS
@@ -59,23 +61,14 @@ func readAccounts(passwd, groups string) *accounts {
 		if path.IsAbs(f[5]) {
 			who.home = path.Clean(f[5])
 		}
-		if _, ok := a.named[who.name]; !ok {
+		if _, who.again = a.named[who.name]; !who.again {
 			a.named[who.name] = len(a.users)
 		}
 		a.users = append(a.users, who)
 	}
-	for gid, g := range groupsOf(groups) {
-		if g.members == "" {
-			continue
-		}
-		for name := range strings.SplitSeq(g.members, ",") {
-			if name != "" {
-				a.member[name] = append(a.member[name], gid)
-			}
-		}
-	}
+	reading.Wait()
 	a.owned = sync.OnceValue(func() owned {
-		o := owned{make(map[int]group, len(groups)/shortLine), make(map[int][]int, len(a.users)), make(map[int][]string, len(a.users))}
+		o := owned{make(map[int]group, strings.Count(groups, "\n")+1), make(map[int][]int, len(a.users)), make(map[int][]string, len(a.users))}
 		for gid, g := range groupsOf(groups) {
 			if _, ok := o.group[gid]; !ok {
 				o.group[gid] = g
@@ -113,6 +106,19 @@ func groupsOf(groups string) iter.Seq2[int, group] {
 			}
 		}
 	}
+}
+
+// membersOf returns the gids of the groups that name somebody.
+func membersOf(groups string) map[string][]int {
+	member := make(map[string][]int)
+	for gid, g := range groupsOf(groups) {
+		for name := range strings.SplitSeq(g.members, ",") {
+			if name != "" {
+				member[name] = append(member[name], gid)
+			}
+		}
+	}
+	return member
 }
 
 // id reads a uid or gid. The highest is none: chown(2) takes it for "as it is".
@@ -170,7 +176,7 @@ func (a *accounts) sensible() []strictmodes.Account {
 		case "nologin", "false", "true", "sync", "halt", "shutdown":
 			continue
 		}
-		if u.home != "" && u.home != "/nonexistent" && a.named[u.name] == i {
+		if u.home != "" && u.home != "/nonexistent" && !u.again {
 			list = append(list, a.filled(i, room[i:i:i+1]))
 		}
 	}

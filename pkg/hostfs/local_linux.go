@@ -105,10 +105,6 @@ func renameNew(dir int, from, to string) error {
 // attributes tells what is known. A kernel or a file system that has no such
 // thing does not fail.
 func (h handle) attributes() (a strictmodes.Attributes, err error) {
-	st, err := h.stat()
-	if err != nil {
-		return a, err
-	}
 	var sys unix.Statfs_t
 	if err := unix.Fstatfs(int(h), &sys); err != nil {
 		return a, err
@@ -126,7 +122,10 @@ func (h handle) attributes() (a strictmodes.Attributes, err error) {
 	}
 	switch err {
 	case nil:
-		a.ACL, err = moreWrite(b[:n], st)
+		var st strictmodes.Stat
+		if st, err = h.stat(); err == nil {
+			a.ACL, err = moreWrite(b[:n], st)
+		}
 	case unix.ENODATA, unix.EOPNOTSUPP, unix.ENOENT:
 		err = nil
 	}
