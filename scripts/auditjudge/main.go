@@ -17,7 +17,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"path"
+	"path/filepath"
 	"runtime"
 	"slices"
 
@@ -55,11 +55,9 @@ func judge(ctx context.Context, dir string, local bool) error {
 		return err
 	}
 	var machine hostfs.FS = card
+	above := ""
 	if local {
-		machine = hostfs.Local()
-		for i := range accounts {
-			accounts[i].Home = path.Join(dir, accounts[i].Home)
-		}
+		machine, above = hostfs.Local(), filepath.Clean(dir)
 	}
 	found := 0
 	var failed error
@@ -70,7 +68,8 @@ func judge(ctx context.Context, dir string, local bool) error {
 		defer back()
 		var r result
 		for _, who := range some {
-			findings, err := strictmodes.Judge(ctx, tree, who, []string{path.Join(who.Home, ".ssh/authorized_keys")}, strictmodes.OpenSSH)
+			who.Home = above + who.Home
+			findings, err := strictmodes.Judge(ctx, tree, who, []string{who.Home + "/.ssh/authorized_keys"}, strictmodes.OpenSSH)
 			r.found, r.err = r.found+len(findings), errors.Join(r.err, err)
 		}
 		return []result{r}
