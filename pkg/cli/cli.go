@@ -366,7 +366,7 @@ func Usagef(format string, args ...any) error {
 // in silence.
 func NotEmpty(fs *pflag.FlagSet, names ...string) error {
 	for _, name := range names {
-		if fs.Changed(name) && fs.Lookup(name).Value.String() == "" {
+		if fs.Changed(name) && strings.TrimSpace(fs.Lookup(name).Value.String()) == "" {
 			return Usagef("--%s is empty", name)
 		}
 	}

@@ -133,8 +133,8 @@ func (j Job) failure(ctx context.Context, host *connect.Host, client *session.Cl
 // wayOn is the hint for a file that stands as it was.
 func wayOn(e *PutError, host *connect.Host) string {
 	switch e.Cause {
-	case "wrong-owner":
-		return fmt.Sprintf("there: sudo chown %s %s", hostfs.Quote(host.Config.User), hostfs.Quote(e.Path))
+	case "wrong-owner": // it may be anything that -t, or a link in the home, leads to: nothing to give away unseen
+		return fmt.Sprintf("there: namei -l %s shows whose it is; in the home, %s repairs it", hostfs.Quote(e.Path), host.Again("pikeyfix"))
 	case "keys-unreadable":
 		return host.Again("pikeyfix")
 	case "keys-not-a-file":

@@ -58,6 +58,8 @@ func Options(options, expires string, ca bool, principals string, now time.Time)
 func lifetime(s string) (time.Duration, error) {
 	seconds, err := confline.Seconds(s)
 	switch {
+	case err == nil && len(s) >= len("20060102") && strings.Trim(s, "0123456789") == "":
+		return 0, fmt.Errorf("%s is so many seconds; a date goes into --options, as expiry-time=\"%[1]s\"", s)
 	case err != nil:
 		return 0, fmt.Errorf("%q is no time such as 90d, 1w or 12h", s)
 	case seconds == 0:

@@ -34,6 +34,7 @@ func TestOptions(t *testing.T) {
 		{"", "", true, "pi\nroot", ""},
 		{"", "soon", false, "", ""},
 		{"", "0d", false, "", ""},
+		{"", "20300101", false, "", ""}, // is no number of seconds
 		{"", "9999999w", false, "", ""},
 	} {
 		got, err := Options(c.options, c.expires, c.ca, c.principals, now)
