@@ -16,7 +16,7 @@ func TestFragile(t *testing.T) {
 	sshtest.Need(t, "sshd", "dropbear", "ssh-keygen")
 	ca := sshtest.NewKey(t, t.TempDir(), "ed25519")
 	sshd := sshtest.StartSSHD(t, sshtest.SSHDConfig{Config: []string{"TrustedUserCAKeys " + publicFile(t, ca)}})
-	dropbear := sshtest.StartDropbear(t)
+	dropbear, pam := sshtest.StartDropbear(t), sshtest.StartSSHD(t, sshtest.SSHDConfig{UsePAM: true})
 	configOf(t, sshd)
 	user := sshtest.AddUser(t, sshtest.UserConfig{})
 	for _, tt := range []struct {
@@ -32,6 +32,7 @@ func TestFragile(t *testing.T) {
 		{"an address and an open home", sshd, `from="127.0.0.1" `, 0o775, false, []string{`authorized_keys:1 has from="127.0.0.1"`, "only the sshd of Debian lets " + user.Home + " pass"}},
 		{"a certificate", sshd, "", 0o755, true, []string{"the certificate is over on "}},
 		{"dropbear", dropbear, "", 0o755, false, nil},
+		{"an expired password", pam, "", 0o755, false, []string{"the password has expired, and nothing is run there before it is changed: ssh "}},
 	} {
 		me := newTraveller(t, tt.server.Endpoint)
 		public, _ := me.run(0, "", "pikeygen")
@@ -45,6 +46,11 @@ func TestFragile(t *testing.T) {
 			}
 		}
 		must(t, os.Chmod(user.Home, tt.home))
+		if tt.server == pam {
+			if out, err := sshtest.Command(t, "/", "chage", "-d", "0", user.Name).CombinedOutput(); err != nil {
+				t.Fatalf("chage: %v: %s", err, out)
+			}
+		}
 		target := user.Name + "@" + tt.server.Addr
 		_, quiet := me.run(0, "", "pikeycheck", target)
 		_, stderr := me.run(0, "", "pikeycheck", "-v", target)

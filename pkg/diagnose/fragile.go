@@ -23,7 +23,10 @@ func Fragile(ctx context.Context, s Session, host *connect.Host, rep *session.Re
 	}
 	in := &inside{host: host, rep: rep, here: true, keys: []sshkey.Public{key.Public.Plain()}, server: strictmodes.ServerOf(rep.ServerVersion)}
 	in.fsys = hostfs.Far(s.Run)
-	if in.gather(ctx, s.Run) != nil {
+	if err := in.gather(ctx, s.Run); err != nil {
+		if noShell(err) && NoCommand(err.Error()) == "password-expired" {
+			note("the password has expired, and nothing is run there before it is changed: ssh %s", hostfs.Quote(host.Target))
+		}
 		return notes
 	}
 	names, _ := in.reads()
