@@ -322,7 +322,7 @@ func (s *scene) paste() {
 	s.t.Helper()
 	bin := s.t.TempDir()
 	script := func(name, text string) {
-		must(s.t, os.WriteFile(filepath.Join(bin, name), []byte("#!/bin/sh\n"+text+"\n"), 0o755))
+		must(s.t, sshtest.WriteFile(filepath.Join(bin, name), []byte("#!/bin/sh\n"+text+"\n"), 0o755))
 	}
 	script("sudo", `exec "$@"`)
 	if slices.ContainsFunc(s.hints, func(h string) bool { return strings.Contains(h, "systemctl") }) {
@@ -1055,7 +1055,7 @@ func ownServer(t *testing.T, config []string) *sshtest.Daemon {
 	}
 	words, _ := commandLine(t, d)
 	log := words[slices.Index(words, "-E")+1]
-	must(t, os.WriteFile(filepath.Join(dir, "journalctl"), []byte(strings.Replace(journal, "LOG", log, 1)), 0o755))
+	must(t, sshtest.WriteFile(filepath.Join(dir, "journalctl"), []byte(strings.Replace(journal, "LOG", log, 1)), 0o755))
 	return d
 }
 

@@ -161,7 +161,7 @@ say 7 "Accepted password for $LOGNAME from $1 port $2 ssh2"
 				t.Fatal(err)
 			}
 			text := strings.NewReplacer("LINE", strings.ReplaceAll(line, "KEY", strings.Fields(string(fingerprint))[1]), "KEY", strings.Fields(string(fingerprint))[1]).Replace(program)
-			if err := os.WriteFile(filepath.Join(dir, "journalctl"), []byte(text), 0o755); err != nil {
+			if err := sshtest.WriteFile(filepath.Join(dir, "journalctl"), []byte(text), 0o755); err != nil {
 				t.Fatal(err)
 			}
 			records, stderr := me.run(1, "", "pikeycheck", "--password-file", me.file("password", user.Password+"\n"), user.Name+"@"+server.Addr)

@@ -131,7 +131,7 @@ func TestLogThere(t *testing.T) {
 		t.Fatal(err)
 	}
 	journalctl := func(script string) {
-		if err := os.WriteFile(programs+"/journalctl", []byte("#!/bin/sh\n"+script), 0o755); err != nil {
+		if err := sshtest.WriteFile(programs+"/journalctl", []byte("#!/bin/sh\n"+script), 0o755); err != nil {
 			t.Fatal(err)
 		}
 	}

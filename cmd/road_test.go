@@ -43,7 +43,7 @@ func newTraveller(t *testing.T, server sshtest.Endpoint) *traveller {
 func (w *traveller) file(name, content string) string {
 	w.t.Helper()
 	path := filepath.Join(w.home, name)
-	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+	if err := sshtest.WriteFile(path, []byte(content), 0o600); err != nil {
 		w.t.Fatal(err)
 	}
 	return path

@@ -50,7 +50,7 @@ func newSide(t *testing.T) *side {
 func (s *side) file(name, content string) string {
 	s.t.Helper()
 	path := filepath.Join(s.home, name)
-	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+	if err := sshtest.WriteFile(path, []byte(content), 0o600); err != nil {
 		s.t.Fatal(err)
 	}
 	return path

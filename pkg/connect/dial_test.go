@@ -129,7 +129,7 @@ func TestLocalNames(t *testing.T) {
 	bin := t.TempDir()
 	getent := func(script string) {
 		t.Helper()
-		if err := os.WriteFile(filepath.Join(bin, "getent"), []byte("#!/bin/sh\n"+script+"\n"), 0o700); err != nil {
+		if err := sshtest.WriteFile(filepath.Join(bin, "getent"), []byte("#!/bin/sh\n"+script+"\n"), 0o700); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -188,7 +188,7 @@ func open(t *testing.T, d *sshtest.Daemon) string {
 
 func write(t *testing.T, path, text string, mode os.FileMode) string {
 	t.Helper()
-	if err := os.WriteFile(path, []byte(text), mode); err != nil {
+	if err := sshtest.WriteFile(path, []byte(text), mode); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.Chmod(path, mode); err != nil {

@@ -18,6 +18,7 @@ import (
 
 	"pi-key-tools/pkg/hostfs"
 	"pi-key-tools/pkg/sshdlog"
+	"pi-key-tools/pkg/sshtest"
 )
 
 // A keeper is a machine with logs: a folder for the files of its syslogd, and
@@ -39,7 +40,7 @@ func newKeeper(t *testing.T, journalctl string) keeper {
 func (k keeper) write(t *testing.T, name, text string, mode os.FileMode) {
 	t.Helper()
 	path := filepath.Join(k.dir, name)
-	if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte(text), mode)); err != nil {
+	if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), sshtest.WriteFile(path, []byte(text), mode)); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -15,6 +16,15 @@ import (
 type process struct {
 	cmd  *exec.Cmd
 	done chan struct{} // closed when it has ended
+}
+
+// WriteFile is os.WriteFile for what is going to be run. Another test may start a
+// process meanwhile, which has all open files of ours until it is the program that
+// it is to be; and the kernel runs nothing that is open for writing (ETXTBSY).
+func WriteFile(name string, data []byte, mode os.FileMode) error {
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
+	return os.WriteFile(name, data, mode)
 }
 
 // startProcess starts cmd in a process group of its own and has it stopped,

@@ -290,7 +290,7 @@ func TestTimeout(t *testing.T) {
 		t.Skip("there is no getent")
 	}
 	bin := t.TempDir()
-	if err := os.WriteFile(filepath.Join(bin, "getent"), []byte("#!/bin/sh\nexec sleep 60\n"), 0o700); err != nil {
+	if err := sshtest.WriteFile(filepath.Join(bin, "getent"), []byte("#!/bin/sh\nexec sleep 60\n"), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	t.Setenv("PATH", bin+string(filepath.ListSeparator)+os.Getenv("PATH"))
