@@ -612,6 +612,7 @@ var provocations = []provocation{
 	{how: "RequiredRSASize above the key's", config: []string{"RequiredRSASize 3072"}, provoke: another("-t", "rsa", "-b", "2048"), want: []string{"check fail key-refused", "look fail key-type-refused seen"}},
 	{how: "RevokedKeys that is not there", config: []string{"RevokedKeys /no/such/list"}, want: []string{"check fail key-refused", "look fail key-revoked seen", "copy ok key-present; fail key-revoked seen"}},
 	{how: "AuthenticationMethods publickey,password", config: []string{"AuthenticationMethods publickey,password"}, want: []string{"check fail more-needed", "look fail more-needed seen", "copy ok key-present; fail more-needed"}},
+	{how: "dropbear that wants both", at: "dropbear -t", want: []string{"check fail more-needed", "look fail more-needed seen", "copy ok key-present; fail more-needed"}},
 	{how: "AuthenticationMethods with two keys", config: []string{"AuthenticationMethods publickey,publickey"}, want: []string{"check fail more-needed", "look fail more-needed"}},
 	{how: "AuthenticationMethods with several lists", config: []string{"AuthenticationMethods password,publickey publickey,password"}, want: []string{"check fail more-needed", "look fail more-needed seen"}},
 	{how: "AuthenticationMethods password,publickey", config: []string{"AuthenticationMethods password,publickey"}, want: []string{"check fail pubkey-disabled", "look fail more-needed seen"}},
@@ -912,13 +913,14 @@ func TestCauses(t *testing.T) {
 	binaries(t)
 	authority = sshtest.NewKey(t, t.TempDir(), "ed25519")
 	servers := map[string]*sshtest.Daemon{
-		"sshd":     sshtest.StartSSHD(t, sshtest.SSHDConfig{}),
-		"PAM":      sshtest.StartSSHD(t, sshtest.SSHDConfig{UsePAM: true}),
-		"CA":       sshtest.StartSSHD(t, sshtest.SSHDConfig{Config: []string{"TrustedUserCAKeys " + publicFile(t, authority)}}),
-		"dropbear": sshtest.StartDropbear(t),
+		"sshd":        sshtest.StartSSHD(t, sshtest.SSHDConfig{}),
+		"PAM":         sshtest.StartSSHD(t, sshtest.SSHDConfig{UsePAM: true}),
+		"CA":          sshtest.StartSSHD(t, sshtest.SSHDConfig{Config: []string{"TrustedUserCAKeys " + publicFile(t, authority)}}),
+		"dropbear":    sshtest.StartDropbear(t),
+		"dropbear -t": sshtest.StartDropbear(t, "-t"),
 	}
 	for name, d := range servers {
-		if name != "dropbear" {
+		if !strings.HasPrefix(name, "dropbear") {
 			configOf(t, d)
 		}
 	}

@@ -438,7 +438,7 @@ var theAccount = []Entry{
 		Meaning:  "The server took the key and asks for another method as well.",
 		Evidence: "The server reported partial success and named the methods that can continue (RFC 4252, section 5.1), or AuthenticationMethods at the FILE:LINE that the record names says so.",
 		Example:  "pi@raspberrypi\tfail\tmore-needed\tSHA256:lqzen1zTn2xkzQfM8+h0YVruvrinbr89x0uwpggzD8c\tthe key counts, but the server wants password too",
-		Cure:     "Set AuthenticationMethods on the server to publickey or any, if the key alone is to do.",
+		Cure:     "Set AuthenticationMethods on the server to publickey or any, if the key alone is to do; start dropbear without -t.",
 	}, {
 		Word:     "key-type-refused",
 		Meaning:  "The server takes no keys of this type, or none so short.",

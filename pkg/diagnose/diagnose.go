@@ -302,7 +302,7 @@ func authentication(host *connect.Host, keys connect.Keys, rep *session.Report, 
 		return failure("more-needed", "", "", "the password counts, but the server wants %s too", methods(rep))
 	}
 	if i := slices.IndexFunc(rep.Offers, func(o session.Offer) bool { return o.Answer == session.Partial }); i >= 0 {
-		return failure("more-needed", rep.Offers[i].Key.Public.Fingerprint(), Effective(host.Config.User, "authenticationmethods"), "the key counts, but the server wants %s too", methods(rep))
+		return failure("more-needed", rep.Offers[i].Key.Public.Fingerprint(), wantsMore(rep, host.Config.User), "the key counts, but the server wants %s too", methods(rep))
 	}
 	if rep.Methods != nil && !slices.Contains(rep.Methods, "publickey") {
 		return failure("pubkey-disabled", "", "there: PubkeyAuthentication yes in /etc/ssh/sshd_config (or a file of sshd_config.d, where the first value wins)",

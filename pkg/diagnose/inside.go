@@ -177,6 +177,8 @@ func (in *inside) configure(ctx context.Context, run hostfs.Runner, q *question)
 func (in *inside) judge(ctx context.Context) error {
 	names, unless := in.reads()
 	switch {
+	case in.partly():
+		return nil
 	case in.server.IsDropbear():
 		if r, none := NoCertificates(in.host, in.rep); none && len(in.certs) > 0 {
 			in.seen, in.certs = append(in.seen, r), nil // the key itself may still do
@@ -184,8 +186,6 @@ func (in *inside) judge(ctx context.Context) error {
 		return in.keysFiles(ctx, names, unless)
 	case !in.openSSH():
 		return in.keysFiles(ctx, names, cut(in.rep.ServerVersion)+" goes by other rules than OpenSSH and dropbear")
-	case in.partly():
-		return nil
 	}
 	in.noKeys()
 	if in.rep.By == "" {
@@ -276,13 +276,23 @@ func (in *inside) partly() bool {
 		return false
 	}
 	fp := in.rep.Offers[i].Key.Public.Fingerprint()
-	if list, set := in.config.Get("AuthenticationMethods"); set {
-		in.find(in.unless("AuthenticationMethods"), "more-needed", fp, withoutLine(list),
-			"the key counts, and AuthenticationMethods at %s is %s", list.At(), strings.Join(list.Args, " "))
-		return true
+	if in.openSSH() {
+		if list, set := in.config.Get("AuthenticationMethods"); set {
+			in.find(in.unless("AuthenticationMethods"), "more-needed", fp, withoutLine(list),
+				"the key counts, and AuthenticationMethods at %s is %s", list.At(), strings.Join(list.Args, " "))
+			return true
+		}
 	}
-	in.find("", "more-needed", fp, Effective(in.account.Name, "authenticationmethods"), "the key counts, but the server wants more than a key")
+	in.find("", "more-needed", fp, wantsMore(in.rep, in.account.Name), "the key counts, but the server wants more than a key")
 	return true
+}
+
+// wantsMore is how an administrator sees, or changes, that a key is not enough.
+func wantsMore(rep *session.Report, user string) string {
+	if strictmodes.ServerOf(rep.ServerVersion).IsDropbear() { // dropbear(8)
+		return "there: take -t out of what starts dropbear (DROPBEAR_EXTRA_ARGS in /etc/default/dropbear), and restart it: sudo systemctl restart dropbear"
+	}
+	return Effective(user, "authenticationmethods")
 }
 
 // Effective is how an administrator sees what holds for an account.
