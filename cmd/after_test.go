@@ -18,11 +18,14 @@ func TestAfterLogin(t *testing.T) {
 		user    sshtest.UserConfig
 		options string // of the key
 		want    []string
+		hint    string // with USER
 	}{
-		"everything":            {want: []string{"ok login", "ok shell", "ok sftp"}},
-		"sftp alone":            {config: []string{"ForceCommand internal-sftp"}, want: []string{"ok login", "fail command-forced", "ok sftp"}},
-		"one command":           {options: `command="uptime" `, want: []string{"ok login", "fail command-forced", "fail no-sftp"}},
-		"no shell":              {config: []string{program}, user: sshtest.UserConfig{Shell: "/usr/sbin/nologin"}, want: []string{"ok login", "fail no-shell", "fail no-sftp"}},
+		"everything": {want: []string{"ok login", "ok shell", "ok sftp"}},
+		"sftp alone": {config: []string{"ForceCommand internal-sftp"}, want: []string{"ok login", "fail command-forced", "ok sftp"}},
+		"one command": {options: `command="uptime" `, want: []string{"ok login", "fail command-forced", "fail no-sftp"},
+			hint: "there: sudo sshd -T -C user=USER | grep -i -e forcecommand; sudo grep -n command= ~USER/.ssh/authorized_keys"},
+		"one that is silent":    {options: `command="true" `, want: []string{"ok login", "fail no-shell", "fail no-sftp"}, hint: "see the login shell there: getent passwd USER"},
+		"no shell":              {config: []string{program}, user: sshtest.UserConfig{Shell: "/usr/sbin/nologin"}, want: []string{"ok login", "fail no-shell", "fail no-sftp"}, hint: "there: sudo chsh -s /bin/sh USER"},
 		"a shell that is false": {user: sshtest.UserConfig{Shell: "/bin/false"}, want: []string{"ok login", "fail no-shell", "ok sftp"}},
 		"no sftp":               {config: []string{"Subsystem sftp /nosuch"}, want: []string{"ok login", "ok shell", "fail no-sftp"}},
 		"fish":                  {user: sshtest.UserConfig{Shell: "/usr/bin/fish"}, want: []string{"ok login", "ok shell", "ok sftp"}},
@@ -39,8 +42,11 @@ func TestAfterLogin(t *testing.T) {
 			if strings.Contains(strings.Join(tt.want, ""), "fail") {
 				status = 1
 			}
-			records, _ := me.run(status, "", "pikeycheck", "--shell", "--sftp", user.Name+"@"+server.Addr)
+			records, stderr := me.run(status, "", "pikeycheck", "--shell", "--sftp", user.Name+"@"+server.Addr)
 			wantOutcomes(t, records, tt.want...)
+			if hint := strings.ReplaceAll(tt.hint, "USER", user.Name); !strings.Contains(stderr, hint) {
+				t.Errorf("no %q in %s", hint, stderr)
+			}
 		})
 	}
 }

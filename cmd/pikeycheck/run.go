@@ -96,7 +96,7 @@ func check(ctx context.Context, env *cli.Env, host *connect.Host, look diagnose.
 		}
 	}
 	if shell {
-		records = append(records, diagnose.Shell(ctx, client, rep))
+		records = append(records, diagnose.Shell(ctx, client, host, rep))
 	}
 	if sftp {
 		records = append(records, diagnose.SFTP(ctx, client))

@@ -3,11 +3,13 @@ package main
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/spf13/pflag"
 
 	"pi-key-tools/pkg/cli"
 	"pi-key-tools/pkg/cli/targets"
+	"pi-key-tools/pkg/destination"
 	"pi-key-tools/pkg/hostfs"
 	"pi-key-tools/pkg/record"
 	"pi-key-tools/pkg/repair"
@@ -130,5 +132,10 @@ func howTo(target, file string) string {
 	if target == "" {
 		return "Run it as the same user: sh " + hostfs.Quote(file)
 	}
-	return "Run it as the same user there: ssh " + hostfs.Quote(target) + " sh <" + hostfs.Quote(file)
+	words := []string{"Run it as the same user there: ssh"}
+	d, _ := destination.Parse(target) // which it is one of
+	for _, word := range d.SSH() {
+		words = append(words, hostfs.Quote(word))
+	}
+	return strings.Join(words, " ") + " sh <" + hostfs.Quote(file)
 }

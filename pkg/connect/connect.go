@@ -168,6 +168,25 @@ func (h *Host) Again(program string) string { return h.again(program, nil) }
 // this run from giving one is taken back: an option is left out, and a line of
 // ssh_config gets one against it.
 func (h *Host) AgainByPassword(program string, methods []string) string {
+	return h.again(program, h.back(methods))
+}
+
+// SSH is the command line of ssh for this target, for a person at a terminal.
+func (h *Host) SSH() string {
+	back := h.back(nil)
+	if h.Config.BatchMode { // whatever file there is for us
+		back["batchmode"] = "BatchMode=no"
+	}
+	words := h.reach("ssh", back)
+	for _, word := range h.named.SSH() {
+		words = append(words, hostfs.Quote(word))
+	}
+	return strings.Join(words, " ")
+}
+
+// back are the options, by their keywords, that let a person give a password for
+// which the server has these methods, where this run may not.
+func (h *Host) back(methods []string) map[string]string {
 	takes := func(method string) bool { return methods == nil || slices.Contains(methods, method) }
 	may, preferred := slices.ContainsFunc(h.passwordMethods(), takes), h.Config.PreferredAuthentications
 	back := map[string]string{}
@@ -184,30 +203,53 @@ func (h *Host) AgainByPassword(program string, methods []string) string {
 			back[strings.ToLower(o.key)] = o.key + "=" + o.value
 		}
 	}
-	return h.again(program, back)
+	return back
 }
 
 func isPasswordMethod(method string) bool {
 	return method == "password" || method == "keyboard-interactive"
 }
 
-// again leaves out the options that set a keyword of back. Where none does, it
-// has the one that back has for it.
 func (h *Host) again(program string, back map[string]string) string {
-	words := []string{program}
+	words, o := h.reach(program, back), h.told()
+	addFile := func(option, file string) {
+		// What the shell opened for this run is gone in the next.
+		if file != "" && !strings.HasPrefix(file, "/dev/fd/") && !strings.HasPrefix(file, "/proc/self/fd/") {
+			words = append(words, option, hostfs.Quote(file))
+		}
+	}
+	if o.Passwords != nil {
+		addFile("--passwords", o.Passwords.Path)
+	}
+	addFile("--password-file", o.PasswordFile)
+	addFile("--passphrase-file", o.PassphraseFile)
+	return strings.Join(append(words, hostfs.Quote(h.Target)), " ")
+}
+
+// told is what the run was told about this host.
+func (h *Host) told() Options {
+	if h.alone != nil {
+		return *h.alone
+	}
+	return h.c.opt
+}
+
+// reach are the words of a command line that ours and ssh read alike. The options
+// that set a keyword of back are left out. Where none does, there is the one that
+// back has for it.
+func (h *Host) reach(program string, back map[string]string) []string {
+	words, o := []string{program}, h.told()
 	add := func(option, value string) {
 		if value != "" {
 			words = append(words, option, hostfs.Quote(value))
 		}
 	}
-	o := h.c.opt
-	if h.alone != nil {
-		o = *h.alone
-	}
 	add("-F", o.ConfigFile)
 	add("-J", o.Jump)
-	add("-l", o.User)
-	if o.Port != 0 {
+	if h.named.User == "" { // else that is who it is
+		add("-l", o.User)
+	}
+	if h.named.Port == 0 && o.Port != 0 {
 		add("-p", strconv.Itoa(o.Port))
 	}
 	for _, option := range o.Options {
@@ -220,18 +262,7 @@ func (h *Host) again(program string, back map[string]string) string {
 			add("-o", back[keyword])
 		}
 	}
-	addFile := func(option, file string) {
-		// What the shell opened for this run is gone in the next.
-		if !strings.HasPrefix(file, "/dev/fd/") && !strings.HasPrefix(file, "/proc/self/fd/") {
-			add(option, file)
-		}
-	}
-	if o.Passwords != nil {
-		addFile("--passwords", o.Passwords.Path)
-	}
-	addFile("--password-file", o.PasswordFile)
-	addFile("--passphrase-file", o.PassphraseFile)
-	return strings.Join(append(words, hostfs.Quote(h.Target)), " ")
+	return words
 }
 
 // Deadline returns a context that ends after the time for one target. A person

@@ -274,6 +274,14 @@ func TestAgain(t *testing.T) {
 	if got := h.Again("pikeycopy"); got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
+	want = "ssh -F " + filepath.Join(s.home, ".ssh", "config") + " -J a,b -l me -p 2222 -o 'UserKnownHostsFile=/a /b' pi.local"
+	if got := h.SSH(); got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+	want = "ssh -F " + filepath.Join(s.home, ".ssh", "config") + " -J a,b -o 'UserKnownHostsFile=/a /b' -p 22 'you@fe80::1%eth0'"
+	if got := s.resolve(c, "you@[fe80::1%eth0]:22").SSH(); got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
 	jump, err := c.jumpHost(t.Context(), "you@b:22", "a")
 	if err != nil {
 		t.Fatal(err)

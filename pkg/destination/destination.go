@@ -39,6 +39,17 @@ func (d Destination) String() string {
 	return s
 }
 
+// SSH returns the arguments that name the destination to ssh(1), which reads no
+// host:port.
+func (d Destination) SSH() []string {
+	var args []string
+	if d.Port != 0 {
+		args = []string{"-p", strconv.Itoa(d.Port)}
+	}
+	d.Port = 0
+	return append(args, d.String())
+}
+
 // Parse takes a target apart. Its error says what is wrong with it, and
 // carries no control byte that a terminal would obey, nor a password.
 //

@@ -3,18 +3,21 @@ package diagnose
 import (
 	"context"
 	"errors"
+	"fmt"
 	"regexp"
 	"strings"
 	"sync"
 
+	"pi-key-tools/pkg/connect"
 	"pi-key-tools/pkg/hostfs"
 	"pi-key-tools/pkg/record"
 	"pi-key-tools/pkg/session"
+	"pi-key-tools/pkg/strictmodes"
 )
 
 // Shell tells whether the account runs commands for whoever logs in by the key
 // of the report, by having a POSIX shell say two words.
-func Shell(ctx context.Context, client *session.Client, rep *session.Report) record.Record {
+func Shell(ctx context.Context, client *session.Client, host *connect.Host, rep *session.Report) record.Record {
 	// The words are not in the command as they are in the answer, so that an
 	// echo is none.
 	stdout, stderr, status, err := client.Run(ctx, hostfs.ShellCommand(`printf '%s-%s\n' commands work`))
@@ -32,13 +35,49 @@ func Shell(ctx context.Context, client *session.Client, rep *session.Report) rec
 	}
 	said := strings.TrimSpace(string(stdout) + "\n" + string(stderr))
 	word, instead := NoCommand(said), "in place of the command it"
-	if command := forced(rep); command != "" && (said == "" || word == "command-forced") {
+	command := forced(rep)
+	if command != "" && (said == "" || word == "command-forced") {
 		word, instead = "command-forced", "in place of the command runs "+command+", which"
 	}
-	if said == "" {
-		return failure(word, "", "", "%s said no word, with status %d", instead, status)
+	r := failure(word, "", insteadHint(word, host, rep), "%s said: %s", instead, cut(said))
+	if command != "" && word == "command-forced" {
+		r.Hint = "if that is not intended, " + signAnew
 	}
-	return failure(word, "", "", "%s said: %s", instead, cut(said))
+	switch {
+	case said != "":
+	case word == "no-shell":
+		r.Detail = fmt.Sprintf("%s said no word, with status %d; it can be the login shell, command= of the line, ForceCommand, or an exit in a start-up file", instead, status)
+	default:
+		r.Detail = fmt.Sprintf("%s said no word, with status %d", instead, status)
+	}
+	return r
+}
+
+// insteadHint is the way on where something else runs than the command.
+func insteadHint(word string, host *connect.Host, rep *session.Report) string {
+	user := hostfs.Quote(host.Config.User)
+	switch word {
+	case "password-expired":
+		return changePassword(host)
+	case "no-shell":
+		return "see the login shell there: getent passwd " + user + "\nhint: if " + user + " is to run commands, there: sudo chsh -s /bin/sh " + user
+	case "shell-missing":
+		return "if " + user + " is to run commands, there: sudo chsh -s /bin/sh " + user
+	}
+	home := "~"
+	if user == host.Config.User { // which a shell reads behind a ~ as it is
+		home += user
+	}
+	see := "sudo grep -n command= " + home + "/.ssh/authorized_keys"
+	if strictmodes.ServerOf(rep.ServerVersion).IsDropbear() {
+		return "if that is not intended, see what forces it, there: " + see
+	}
+	return "if that is not intended, see what forces it, " + Effective(host.Config.User, "forcecommand") + "; " + see
+}
+
+// changePassword is how a person gets a password changed that has expired.
+func changePassword(host *connect.Host) string {
+	return "log in with ssh on a terminal and change it: " + host.SSH()
 }
 
 // forced is the command that the certificate runs by which we are in, if it was

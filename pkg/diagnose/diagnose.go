@@ -427,10 +427,10 @@ func password(host *connect.Host, rep *session.Report) (record.Record, bool) {
 	var prompt *session.PromptError
 	switch {
 	case errors.As(rep.PasswordErr, &prompt) && prompt.New:
-		return failure("password-expired", "", "log in with ssh on a terminal and change it: ssh "+hostfs.Quote(host.Target),
+		return failure("password-expired", "", changePassword(host),
 			"after the password of %s %s", who, cut(prompt.Error())), true
 	case prompt != nil && !rep.PasswordSent:
-		return failure("prompt-unknown", "", "log in with ssh on a terminal to see what it wants: ssh "+hostfs.Quote(host.Target),
+		return failure("prompt-unknown", "", "log in with ssh on a terminal to see what it wants: "+host.SSH(),
 			"no key lets %s in, and %s", who, cut(prompt.Error())), true
 	case errors.Is(rep.PasswordErr, connect.ErrRefused):
 		return failure("password-wrong", "", "", "the password of %s was tried once, and %v", who, rep.PasswordErr), true
@@ -494,7 +494,7 @@ func nothingOffered(host *connect.Host, keys connect.Keys, rep *session.Report) 
 	}
 	switch {
 	case keys.AgentErr != nil && keys.AgentErr.Socket != "":
-		return failure("agent-absent", keys.AgentErr.Socket, `eval "$(ssh-agent)" and ssh-add, or unset SSH_AUTH_SOCK; or make a key: pikeygen`,
+		return failure("agent-absent", keys.AgentErr.Socket, `make a key: pikeygen; or start an agent, and add one to it: eval "$(ssh-agent)" && ssh-add KEY`,
 			"no key file is there, and %s", agent)
 	case keys.AgentKeys > 0:
 		return failure("key-not-offered", "", "name the key: -o IdentityFile=KEY", "no key file is there, and %s", agent)

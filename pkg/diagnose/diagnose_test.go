@@ -320,10 +320,10 @@ func TestLoginWords(t *testing.T) {
 		{name: "a new password", rep: auth(func(r *session.Report) {
 			r.PasswordSent, r.PasswordErr = true, &session.PromptError{Questions: []string{"New password: "}, New: true}
 		}), err: session.ErrDenied, want: record.Record{Cause: "password-expired", Detail: "after the password of pi@pi.local the server asks: New password:",
-			Hint: "log in with ssh on a terminal and change it: ssh pi@pi.local"}},
+			Hint: "log in with ssh on a terminal and change it: ssh -F none pi@pi.local"}},
 		{name: "another question", rep: auth(func(r *session.Report) { r.PasswordErr = &session.PromptError{Questions: []string{"Code: "}} }), err: session.ErrDenied,
 			want: record.Record{Cause: "prompt-unknown", Detail: "no key lets pi@pi.local in, and the server asks: Code:",
-				Hint: "log in with ssh on a terminal to see what it wants: ssh pi@pi.local"}},
+				Hint: "log in with ssh on a terminal to see what it wants: ssh -F none pi@pi.local"}},
 		{name: "a password that failed elsewhere", rep: auth(func(r *session.Report) { r.PasswordErr = connect.ErrSpent }), err: session.ErrDenied,
 			want: record.Record{Cause: "password-unsent", Detail: "no key lets pi@pi.local in, and the password was not sent: it failed on three targets in a row",
 				Hint: "see that it is the right one, then run it again for those that are left"}},
@@ -352,7 +352,7 @@ func TestLoginWords(t *testing.T) {
 			want: record.Record{Cause: "agent-empty", Detail: "no key file is there, and the agent holds none", Hint: "make a key: pikeygen; or add one: ssh-add KEY"}},
 		{name: "an agent that is gone", keys: connect.Keys{AgentKeys: -1, AgentErr: &identity.AgentError{Socket: "/s", Err: os.ErrNotExist}}, rep: auth(nothing), err: session.ErrDenied,
 			want: record.Record{Cause: "agent-absent", Subject: "/s", Detail: "no key file is there, and no agent at /s: there is no such socket",
-				Hint: `eval "$(ssh-agent)" and ssh-add, or unset SSH_AUTH_SOCK; or make a key: pikeygen`}},
+				Hint: `make a key: pikeygen; or start an agent, and add one to it: eval "$(ssh-agent)" && ssh-add KEY`}},
 		{name: "an agent that is not asked", keys: connect.Keys{AgentKeys: 3}, rep: auth(nothing), err: session.ErrDenied,
 			want: record.Record{Cause: "key-not-offered", Detail: "no key file is there, and the agent's 3 are not offered (IdentitiesOnly)", Hint: "name the key: -o IdentityFile=KEY"}},
 		{name: "a broken key alone", keys: connect.Keys{AgentKeys: -1, Broken: []*identity.Pair{{Path: "/h/id", Faults: []identity.Fault{{Cause: "key-damaged", Path: "/h/id", Detail: "it is empty", Hint: "pikeygen"}}}}},

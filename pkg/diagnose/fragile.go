@@ -25,7 +25,7 @@ func Fragile(ctx context.Context, s Session, host *connect.Host, rep *session.Re
 	in.fsys = hostfs.Far(s.Run)
 	if err := in.gather(ctx, s.Run); err != nil {
 		if noShell(err) && NoCommand(err.Error()) == "password-expired" {
-			note("the password has expired, and nothing is run there before it is changed: ssh %s", hostfs.Quote(host.Target))
+			note("the password has expired, and nothing is run there before it is changed: %s", host.SSH())
 		}
 		return notes
 	}

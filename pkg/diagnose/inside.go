@@ -61,7 +61,7 @@ func Inside(ctx context.Context, s Session, host *connect.Host, r Refusal) []rec
 	}
 	switch {
 	case noShell(err) && NoCommand(err.Error()) == "password-expired":
-		return []record.Record{failure("password-expired", "", "log in with ssh on a terminal and change it: ssh "+hostfs.Quote(host.Target),
+		return []record.Record{failure("password-expired", "", changePassword(host),
 			"seen: in place of a command the server says: Password change required; then look for the cause that the keys are refused")}
 	case len(in.seen)+len(in.likely) > 0:
 		return append(in.seen, in.likely...)

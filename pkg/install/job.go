@@ -142,7 +142,7 @@ func wayOn(e *PutError, host *connect.Host) string {
 	case "keys-linked":
 		return fmt.Sprintf("there: cp -p %[1]s %[2]s && mv %[2]s %[1]s", hostfs.Quote(e.Path), hostfs.Quote(e.Path+".new"))
 	case "password-expired":
-		return "log in once by hand and change the password: ssh " + hostfs.Quote(host.Target)
+		return "log in once by hand and change the password: " + host.SSH()
 	}
 	return wayOnFrom(e.Cause)
 }
