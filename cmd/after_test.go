@@ -29,7 +29,7 @@ func TestAfterLogin(t *testing.T) {
 		"a shell that is false": {user: sshtest.UserConfig{Shell: "/bin/false"}, want: []string{"ok login", "fail no-shell", "ok sftp"}},
 		"no sftp":               {config: []string{"Subsystem sftp /nosuch"}, want: []string{"ok login", "ok shell", "fail no-sftp"}},
 		"fish":                  {user: sshtest.UserConfig{Shell: "/usr/bin/fish"}, want: []string{"ok login", "ok shell", "ok sftp"}},
-		"no session":            {config: []string{"MaxSessions 0"}, want: []string{"ok login", "fail no-shell", "fail no-sftp"}},
+		"no session":            {config: []string{"MaxSessions 0"}, want: []string{"ok login", "fail no-shell", "fail no-sftp"}, hint: "there: MaxSessions in sshd_config"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

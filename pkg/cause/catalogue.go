@@ -528,7 +528,7 @@ var theAccount = []Entry{
 		Meaning:  "The folder that the session is to be locked in, or one above it, is not there, is not root's, or others may write it.",
 		Evidence: "The log of the server says so, after the login (ChrootDirectory).",
 		Example:  "-\tfail\tchroot-modes\t/srv/sftp\tNov 22 07:24:31: bad ownership or modes for chroot directory \"/srv/sftp\"",
-		Cure:     "As root there: chown root and chmod go-w on that folder and on every one above it.",
+		Cure:     "As root there: chown root and chmod go-w on that folder and on every one above it; where others must write to one of these, as to /tmp, choose another folder.",
 	}, {
 		Word:     "host-key-unusable",
 		Meaning:  "The server cannot use its host keys, so it does not start, or lacks some of them.",

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"sync"
 
+	"golang.org/x/crypto/ssh"
+
 	"pi-key-tools/pkg/connect"
 	"pi-key-tools/pkg/hostfs"
 	"pi-key-tools/pkg/record"
@@ -21,8 +23,9 @@ func Shell(ctx context.Context, client *session.Client, host *connect.Host, rep 
 	// The words are not in the command as they are in the answer, so that an
 	// echo is none.
 	stdout, stderr, status, err := client.Run(ctx, hostfs.ShellCommand(`printf '%s-%s\n' commands work`))
+	var closed *ssh.OpenChannelError
 	switch {
-	case err != nil && errors.Is(err, session.ErrNoCommand):
+	case err != nil && errors.Is(err, session.ErrNoCommand) && !errors.As(err, &closed): // of which Ended knows the reason
 		return failure("no-shell", "", "", "the server starts no command: %s", cut(err.Error()))
 	case err != nil:
 		r := Ended(ctx, "running a command", err)

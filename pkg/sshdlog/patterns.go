@@ -273,7 +273,7 @@ var patterns = []pattern{
 
 	// The server itself.
 	{"listening", sshd, Context, "", "", "Server listening on {-} port {#}. | Server listening on {-} port {#}"},
-	{"akc-unsafe", sshd, Refusal, "keys-command-failed", "As root there: chown root and chmod go-w on the program and every folder above it.", `Unsafe AuthorizedKeysCommand "{path}": {reason} | Unsafe AuthorizedPrincipalsCommand "{path}": {reason}`},
+	{"akc-unsafe", sshd, Refusal, "keys-command-failed", "As root there: chown root and chmod go-w on the program and every folder above it; or put it where that is so, such as /usr/local/sbin.", `Unsafe AuthorizedKeysCommand "{path}": {reason} | Unsafe AuthorizedPrincipalsCommand "{path}": {reason}`},
 	{"akc-failed", sshd, Refusal, "keys-command-failed", "", "AuthorizedKeysCommand {path} failed, status {#} | AuthorizedPrincipalsCommand {path} failed, status {#}"},
 	{"akc-signal", sshd, Refusal, "keys-command-failed", "", "AuthorizedKeysCommand {path} exited on signal {#} | AuthorizedPrincipalsCommand {path} exited on signal {#}"},
 	{"akc-stat", sshd, Refusal, "keys-command-failed", "", `Could not stat AuthorizedKeysCommand "{path}": {reason} | Could not stat AuthorizedPrincipalsCommand "{path}": {reason}`},
