@@ -43,7 +43,7 @@ func examples(t *testing.T) []example {
 		if err != nil {
 			t.Fatal(err)
 		}
-		all = append(all, example{f[0], Event{Name: f[1], Severity: Severity(severity), Cause: f[3], User: f[4], Addr: f[5], Port: f[6], Path: f[7],
+		all = append(all, example{f[0], Event{Name: f[1], Client: strings.HasPrefix(f[1], "c-"), Severity: Severity(severity), Cause: f[3], User: f[4], Addr: f[5], Port: f[6], Path: f[7],
 			Line: number, KeyType: f[9], Key: f[10], Reason: f[11]}})
 	}
 	if len(all) < 90 {
@@ -129,7 +129,7 @@ func TestPatterns(t *testing.T) {
 				if e.Severity == Refusal && (e.Cause == "" || e.Cause == byPath || e.Cure == "") {
 					t.Errorf("%s: %q: cause %q, cure %q", p.name, message, e.Cause, e.Cure)
 				}
-				want.Name, want.Severity, want.Cause = p.name, p.severity, e.Cause
+				want.Name, want.Severity, want.Cause, want.Client = p.name, p.severity, e.Cause, p.program == client
 				if bare(e) != want {
 					t.Errorf("%q\n got %+v\nwant %+v", message, bare(e), want)
 				}
