@@ -161,7 +161,11 @@ func Append(data []byte, lines ...string) []byte {
 	if len(lines) == 0 {
 		return data
 	}
-	data = slices.Clip(data)
+	size := 1
+	for _, line := range lines {
+		size += len(line) + 1
+	}
+	data = append(make([]byte, 0, len(data)+size), data...)
 	if len(data) > 0 && data[len(data)-1] != '\n' {
 		data = append(data, '\n')
 	}

@@ -179,24 +179,32 @@ func (c *Card) Glob(ctx context.Context, pattern string) ([]string, error) {
 // ReadKeys reads a file of an account, as Replace would see it, and also one of
 // its own that Replace would refuse for further hard links; nil if there is none.
 func (c *Card) ReadKeys(ctx context.Context, who strictmodes.Account, name string) (string, []byte, error) {
+	s, f, err := c.openKeys(ctx, who, name)
+	if f == nil || err != nil {
+		return s.path, nil, err
+	}
+	defer f.Close()
+	data, err := s.contents(f)
+	return s.path, data, err
+}
+
+// openKeys opens a file of an account for ReadKeys; nil if there is none.
+func (c *Card) openKeys(ctx context.Context, who strictmodes.Account, name string) (spot, *os.File, error) {
 	s, err := c.find(ctx, who, name)
 	if err != nil {
-		return s.path, nil, err
+		return s, nil, err
 	}
 	defer s.base.close()
 	if s.noDir {
-		return s.path, nil, nil
+		return s, nil, nil
 	}
 	dir, err := s.open(s.dir)
 	if err != nil {
-		return s.path, nil, err
+		return s, nil, err
 	}
 	defer dir.Close()
-	old, data, err := s.read(dir, true)
-	if old != nil {
-		old.Close()
-	}
-	return s.path, data, err
+	f, err := s.file(dir, true)
+	return s, f, err
 }
 
 // Replace writes a file of an account durably: the complete old or the complete
@@ -240,7 +248,8 @@ func (c *Card) Replace(ctx context.Context, who strictmodes.Account, name string
 			f.Close()
 		}
 	}
-	if data, err := edit(s.path, old); data == nil || err != nil {
+	data, err := edit(s.path, old)
+	if data == nil || err != nil {
 		return "", err
 	}
 	if s.noDir {
@@ -254,16 +263,28 @@ func (c *Card) Replace(ctx context.Context, who strictmodes.Account, name string
 		return "", err
 	}
 	defer t.end()
-	f, old, err := s.read(dir, false) // as it is in our turn
+	f, err := s.file(dir, false) // as it is in our turn
 	if err != nil {
 		return "", err
 	}
+	same := old == nil
 	if f != nil {
 		defer f.Close()
+		if same, err = holds(f, old); err != nil {
+			return "", s.failed(err)
+		}
+		same = same && old != nil
 	}
-	data, err := edit(s.path, old)
-	if data == nil || err != nil {
-		return "", err
+	if !same {
+		old = nil
+		if f != nil {
+			if old, err = s.contents(f); err != nil {
+				return "", err
+			}
+		}
+		if data, err = edit(s.path, old); data == nil || err != nil {
+			return "", err
+		}
 	}
 	if keep != nil && f != nil {
 		if kept, err = s.preserve(t, f, old, keep); err != nil {
@@ -277,9 +298,17 @@ func (c *Card) Replace(ctx context.Context, who strictmodes.Account, name string
 		return "", err
 	}
 	// By its name, once more: the folder may be another by now.
-	if _, now, err := c.ReadKeys(ctx, who, name); err != nil {
+	if _, now, err := c.openKeys(ctx, who, name); err != nil {
 		return "", fmt.Errorf("%w: reading it back: %w", ErrUnsure, err)
-	} else if !bytes.Equal(now, data) {
+	} else if now != nil {
+		defer now.Close()
+		if same, err = holds(now, data); err != nil {
+			return "", fmt.Errorf("%w: reading it back: %w", ErrUnsure, err)
+		}
+	} else {
+		same = false
+	}
+	if !same {
 		return "", fmt.Errorf("%w: something else was read back", ErrUnsure)
 	}
 	return kept, nil
@@ -339,23 +368,54 @@ func (s spot) mine(uid uint32) bool {
 	return int(uid) == s.who.UID || uid == 0 && !s.linked
 }
 
-// read opens and reads the file in dir; all nil if there is none. One with
-// further hard links, which may be somebody else's, is not written, and only
-// looked at if it is the account's own.
+// read opens and reads the file in dir; all nil if there is none.
 func (s spot) read(dir *os.File, look bool) (*os.File, []byte, error) {
-	fail := func(err error) (*os.File, []byte, error) {
-		return nil, nil, &fs.PathError{Op: "opening", Path: s.path, Err: err}
+	f, err := s.file(dir, look)
+	if f == nil || err != nil {
+		return nil, nil, err
+	}
+	data, err := s.contents(f)
+	if err != nil {
+		f.Close()
+		return nil, nil, err
+	}
+	return f, data, nil
+}
+
+// contents reads the whole file.
+func (s spot) contents(f *os.File) ([]byte, error) {
+	_, err := f.Seek(0, io.SeekStart)
+	var data []byte
+	if err == nil {
+		data, err = readAtMost(f, maxKeys)
+	}
+	if err != nil {
+		return nil, s.failed(err)
+	}
+	return data, nil
+}
+
+func (s spot) failed(err error) error {
+	return &fs.PathError{Op: "opening", Path: s.path, Err: plain(err)}
+}
+
+// file opens the file in dir; nil if there is none. One with further hard links,
+// which may be somebody else's, is not written, and only looked at if it is the
+// account's own.
+func (s spot) file(dir *os.File, look bool) (*os.File, error) {
+	fail := func(err error) (*os.File, error) {
+		return nil, &fs.PathError{Op: "opening", Path: s.path, Err: err}
 	}
 	var st unix.Stat_t
 	if err := unix.Fstat(int(dir.Fd()), &st); err != nil {
 		return fail(err)
 	}
 	if !s.mine(st.Uid) {
-		return nil, nil, &fs.PathError{Op: "using", Path: path.Dir(s.path), Err: fmt.Errorf("%w, uid %d", ErrOwner, st.Uid)}
+		return nil, &fs.PathError{Op: "using", Path: path.Dir(s.path), Err: fmt.Errorf("%w, uid %d", ErrOwner, st.Uid)}
 	}
 	fd, err := openat(int(dir.Fd()), s.name, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 	if err == unix.ENOENT {
-		return nil, nil, nil
+		return nil, nil
 	}
 	if err != nil {
 		return fail(err)
@@ -379,12 +439,25 @@ func (s spot) read(dir *os.File, look bool) (*os.File, []byte, error) {
 	if err != nil {
 		return fail(err)
 	}
-	data, err := readAtMost(f, maxKeys)
-	if err != nil {
-		f.Close()
-		return fail(plain(err))
+	return f, nil
+}
+
+// holds reports whether what is left to read of a file is this.
+func holds(f io.Reader, content []byte) (bool, error) {
+	b := make([]byte, 64<<10)
+	for {
+		n, err := f.Read(b)
+		if !bytes.HasPrefix(content, b[:n]) {
+			return false, nil
+		}
+		content = content[n:]
+		if err == io.EOF {
+			return len(content) == 0, nil
+		}
+		if err != nil {
+			return false, err
+		}
 	}
-	return f, data, nil
 }
 
 // makeDir makes the folder of the file and gives it to the account.
@@ -556,11 +629,11 @@ func (s spot) unchanged(dir int, old *os.File, content []byte) error {
 	if _, err := old.Seek(0, io.SeekStart); err != nil {
 		return err
 	}
-	again, err := readAtMost(old, maxKeys)
+	same, err := holds(old, content)
 	switch {
 	case err != nil:
 		return err
-	case now.Dev != was.Dev || now.Ino != was.Ino || was.Nlink > 1 || !bytes.Equal(again, content):
+	case now.Dev != was.Dev || now.Ino != was.Ino || was.Nlink > 1 || !same:
 		return ErrChanged
 	}
 	return nil

@@ -140,7 +140,7 @@ func (c Change) apply(path string, old []byte) (edited []byte, a Answer, err err
 		a.Added = append(a.Added, b)
 		lines = append(lines, l.Text())
 	}
-	edited = slices.Clone(old)
+	edited = old
 	if len(c.Drop) > 0 {
 		if edited, err = without(old, c.Drop, c.With); err != nil {
 			return nil, a, &PutError{Cause: "busy", Path: path, Said: err.Error()}
@@ -151,6 +151,11 @@ func (c Change) apply(path string, old []byte) (edited []byte, a Answer, err err
 
 // holding returns the lines that hold a blob.
 func holding(data []byte, blob string) []Numbered {
+	// For its end alone, first, in all of the file at once: that is as fast as
+	// grep, and with all of it much slower (bytes.Index).
+	if !bytes.Contains(data, []byte(blob[max(0, len(blob)-16):])) {
+		return nil
+	}
 	var found []Numbered
 	n := 0
 	for line := range bytes.Lines(data) {
