@@ -108,8 +108,9 @@ esac
 # Some sudo leave HOME as it was.
 case $path in
 "$home"/*)
-	set -- $(ls -ldn "$home/.")
-	if [ "$(id -u)" -eq 0 ] && [ "${3:-0}" != 0 ]; then
+	set --
+	[ "$(id -u)" -ne 0 ] || set -- $(ls -ldn "$home/.")
+	if [ "${3:-0}" != 0 ]; then
 		because "it belongs to uid $3, and root must not write where another may move things: log in as the owner"
 		fail wrong-owner "$home"
 	fi
