@@ -8,8 +8,6 @@ import (
 	"errors"
 	"maps"
 	"net"
-	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -388,12 +386,4 @@ func (h *Host) login(ctx context.Context, plan Plan) (*session.Client, *session.
 func (h *Host) Forget() {
 	secret.Wipe(h.password)
 	h.depart()
-}
-
-// Home returns the user's home for ~/.ssh: $HOME, as every shell's ~.
-func Home(getenv func(string) string) (string, error) {
-	if home := getenv("HOME"); filepath.IsAbs(home) {
-		return filepath.Clean(home), nil
-	}
-	return os.UserHomeDir()
 }

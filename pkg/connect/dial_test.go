@@ -362,19 +362,6 @@ func TestSecrets(t *testing.T) {
 	}
 }
 
-func TestHome(t *testing.T) {
-	t.Parallel()
-	for home, want := range map[string]string{"/home/pi": "/home/pi", "/home//pi/": "/home/pi"} {
-		got, err := Home(func(string) string { return home })
-		if runtime.GOOS != "windows" && (got != want || err != nil) {
-			t.Errorf("%q: %q, %v", home, got, err)
-		}
-	}
-	if got, err := Home(func(string) string { return "relative" }); err == nil && !filepath.IsAbs(got) {
-		t.Errorf("%q", got)
-	}
-}
-
 // A server that changes its mind about who it is gets nothing.
 func TestNothingIsSentBeforeTheHostKey(t *testing.T) {
 	t.Parallel()

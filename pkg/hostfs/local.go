@@ -117,17 +117,30 @@ func database(ctx context.Context, name string) (string, error) {
 	return string(data), err
 }
 
-func (l *local) Account(context.Context) (strictmodes.Account, error) {
-	who := strictmodes.Account{UID: os.Getuid(), Home: os.Getenv("HOME")}
+// Home is where the ~/.ssh of who runs this is: $HOME, as every shell's ~, or, as
+// in many a timer that has none, what passwd(5) says, by which ssh goes always.
+func Home(getenv func(string) string) (string, error) {
+	if home := getenv("HOME"); filepath.IsAbs(home) {
+		return filepath.Clean(home), nil
+	}
 	u, err := user.Current()
-	if err == nil {
+	if err == nil && !filepath.IsAbs(u.HomeDir) {
+		err = errors.New("there is none")
+	}
+	if err != nil {
+		return "", fmt.Errorf("looking up the home of uid %d: %w", os.Getuid(), err)
+	}
+	return u.HomeDir, nil
+}
+
+func (l *local) Account(context.Context) (strictmodes.Account, error) {
+	who := strictmodes.Account{UID: os.Getuid()}
+	if u, err := user.Current(); err == nil {
 		who.Name = u.Username
 	}
-	if !filepath.IsAbs(who.Home) {
-		if err != nil {
-			return who, fmt.Errorf("looking up the home of uid %d: %w", who.UID, err)
-		}
-		who.Home = u.HomeDir
+	var err error
+	if who.Home, err = Home(os.Getenv); err != nil {
+		return who, err
 	}
 	if groups, err := os.Getgroups(); err == nil {
 		who.Groups = append([]int{os.Getgid()}, groups...)

@@ -21,6 +21,7 @@ import (
 	"pi-key-tools/pkg/destination"
 	"pi-key-tools/pkg/diagnose"
 	"pi-key-tools/pkg/fleet"
+	"pi-key-tools/pkg/hostfs"
 	"pi-key-tools/pkg/record"
 	"pi-key-tools/pkg/secret"
 	"pi-key-tools/pkg/sshconfig"
@@ -334,7 +335,7 @@ const notBegun = "not begun"
 func unbegun(r record.Record) bool { return r.Cause == "interrupted" && r.Detail == notBegun }
 
 func (o *Options) connector(env *cli.Env) (*connect.Connector, error) {
-	home, err := connect.Home(env.Getenv)
+	home, err := hostfs.Home(env.Getenv)
 	if err != nil {
 		return nil, err
 	}
