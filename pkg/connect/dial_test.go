@@ -323,12 +323,12 @@ func TestSecrets(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		return
 	}
-	askpass := s.file("askpass", "#!/bin/sh\nsleep 1.2; echo "+pi.Password+"\n")
+	askpass := s.file("askpass", "#!/bin/sh\nsleep 3.2; echo "+pi.Password+"\n")
 	if err := os.Chmod(askpass, 0o700); err != nil {
 		t.Fatal(err)
 	}
 	s.env["SSH_ASKPASS"], s.env["SSH_ASKPASS_REQUIRE"] = askpass, "force"
-	c = s.connector(Options{Timeout: time.Second})
+	c = s.connector(Options{Timeout: 3 * time.Second}) // which the login alone does not take
 	ctx, cancel := c.Deadline(t.Context())
 	defer cancel()
 	client, _, err := s.resolve(c, pi.Addr).Login(ctx, Plan{Password: true})
