@@ -14,7 +14,6 @@ import (
 	"pi-key-tools/pkg/hostfs"
 	"pi-key-tools/pkg/record"
 	"pi-key-tools/pkg/session"
-	"pi-key-tools/pkg/strictmodes"
 )
 
 // Shell tells whether the account runs commands for whoever logs in by the key
@@ -30,7 +29,7 @@ func Shell(ctx context.Context, client *session.Client, host *connect.Host, rep 
 	case err != nil:
 		r := Ended(ctx, "running a command", err)
 		if r.Cause == "connection-dropped" {
-			r.Hint = "it can be: chroot-modes (ChrootDirectory) or session-failed (PAM, a limit); " + sshdLog
+			r.Hint = "it can be: chroot-modes (ChrootDirectory) or session-failed (PAM, a limit); " + inLog(rep)
 		}
 		return r
 	case strings.Contains(string(stdout), "commands-work"):
@@ -72,8 +71,8 @@ func insteadHint(word string, host *connect.Host, rep *session.Report) string {
 		home += user
 	}
 	see := "sudo grep -n command= " + home + "/.ssh/authorized_keys"
-	if strictmodes.ServerOf(rep.ServerVersion).IsDropbear() {
-		return "if that is not intended, see what forces it, there: " + see
+	if isDropbear(rep) {
+		return "if that is not intended, see what forces it, -c in /etc/default/dropbear or a line, there: " + see
 	}
 	return "if that is not intended, see what forces it, " + Effective(host.Config.User, "forcecommand") + "; " + see
 }

@@ -10,7 +10,6 @@ import (
 	"pi-key-tools/pkg/record"
 	"pi-key-tools/pkg/session"
 	"pi-key-tools/pkg/sshkey"
-	"pi-key-tools/pkg/strictmodes"
 )
 
 const signAnew = identity.SignAnew
@@ -35,7 +34,7 @@ func ends(key sshkey.Public) (when string, ok bool) {
 
 // NoCertificates is the case of a server that knows none.
 func NoCertificates(host *connect.Host, rep *session.Report) (record.Record, bool) {
-	if !strictmodes.ServerOf(rep.ServerVersion).IsDropbear() {
+	if !isDropbear(rep) {
 		return record.Record{}, false
 	}
 	return failure("cert-refused", "", "install the keys themselves: "+host.AgainByPassword("pikeycopy", rep.Methods), "%s takes no certificates", cut(rep.ServerVersion)), true

@@ -90,7 +90,7 @@ func unlooked(host *connect.Host, look Look, verdict, why record.Record, rep *se
 	case rep.Password == session.Partial:
 		verdict.Detail += "; the password alone does not let us in to look for the cause there"
 	case rep.Password == session.Refused:
-		return []record.Record{bothRefused(host, verdict), why}
+		return []record.Record{bothRefused(host, verdict, rep), why}
 	case !asked(rep) && noPassword(rep):
 		verdict.Detail += "; the server takes no password to look for the cause there"
 	case !asked(rep) && errors.Is(err, session.ErrDenied):
@@ -120,13 +120,17 @@ func together(verdict record.Record, found []record.Record, keys int) []record.R
 }
 
 // bothRefused lists what remains where the password is refused like the keys.
-func bothRefused(host *connect.Host, verdict record.Record) record.Record {
+func bothRefused(host *connect.Host, verdict record.Record, rep *session.Report) record.Record {
 	if verdict.Cause != "key-refused" {
 		return verdict
 	}
-	return failure(verdict.Cause, verdict.Subject, sshdLog,
-		"the server refuses the keys of user %s, and the password; it can be: no such user; one who may not log in (AllowUsers, DenyUsers, AllowGroups, DenyGroups, "+
-			"PermitRootLogin; an account that is locked or expired; a shell that is not there); or a wrong password, and then any fault of the keys", host.Config.User)
+	where := "AllowUsers, DenyUsers, AllowGroups, DenyGroups, PermitRootLogin"
+	if isDropbear(rep) {
+		where = "-G or -w of what starts dropbear" // dropbear(8)
+	}
+	return failure(verdict.Cause, verdict.Subject, inLog(rep),
+		"the server refuses the keys of user %s, and the password; it can be: no such user; one who may not log in (%s; "+
+			"an account that is locked or expired; a shell that is not there); or a wrong password, and then any fault of the keys", host.Config.User, where)
 }
 
 // asked reports whether the password had its turn.

@@ -293,7 +293,11 @@ func authentication(host *connect.Host, keys connect.Keys, rep *session.Report, 
 		return r
 	}
 	if rep.Methods == nil || (!errors.Is(err, session.ErrDenied) && rep.Disconnect == "") {
-		return failure("connection-dropped", "", "", "the connection ended during authentication: %s", cut(err.Error()))
+		hint := ""
+		if isDropbear(rep) && len(rep.Offers)+len(rep.Password) > 0 { // svr-auth.c send_msg_userauth_failure()
+			hint = "dropbear hangs up like this after too many tries (-T), and at a shell that is not in /etc/shells; " + inLog(rep)
+		}
+		return failure("connection-dropped", "", hint, "the connection ended during authentication: %s", cut(err.Error()))
 	}
 	if rep.Disconnect != "" {
 		return failure("connection-dropped", "", "", "the server hung up during authentication: %s", cut(rep.Disconnect))
@@ -559,8 +563,8 @@ func refused(host *connect.Host, keys connect.Keys, rep *session.Report, asked [
 	}
 	return failure("key-refused", subject, hint, signed+
 		"%s refused for user %s (%s); it can be: key-not-installed, home-writable, dir-writable, keys-writable, wrong-owner, keys-unreadable, keys-file-elsewhere, "+
-		"an option of its line, no such user, or a user who may not log in%s; the server's log says which: journalctl -u ssh",
-		plural(len(offered), "key"), user, strings.Join(offered, ", "), ofCertificate)
+		"an option of its line, no such user, or a user who may not log in%s; the server's log says which: %s",
+		plural(len(offered), "key"), user, strings.Join(offered, ", "), ofCertificate, journalOf(rep))
 }
 
 func plural(n int, what string) string {

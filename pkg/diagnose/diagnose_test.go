@@ -370,6 +370,14 @@ func TestLoginWords(t *testing.T) {
 			want: record.Record{Cause: "key-refused", Subject: printA, Detail: "the server would take " + printA + ", and refuses its signature, which is right; 1 key refused for user pi (ED25519 " + printA + "); " + couldBe, Hint: inHint}},
 		{name: "two keys refused", rep: auth(func(r *session.Report) { r.Offers = append(r.Offers, offerB(session.Refused)) }), err: session.ErrDenied,
 			want: record.Record{Cause: "key-refused", Detail: "2 keys refused for user pi (ED25519 " + printA + ", ECDSA " + printB + "); " + couldBe, Hint: inHint}},
+		{name: "a key refused, by dropbear", rep: auth(func(r *session.Report) {
+			r.ServerVersion, r.Methods = "SSH-2.0-dropbear_2022.83", []string{"publickey"}
+		}), err: session.ErrDenied,
+			want: record.Record{Cause: "key-refused", Subject: printA, Detail: "1 key refused for user pi (ED25519 " + printA + "); " + strings.Replace(couldBe, "-u ssh", "-t dropbear", 1),
+				Hint: "the server takes no password either: install the key from the Pi's own console, or repair there: pikeyfix"}},
+		{name: "a key refused, and dropbear hangs up", rep: auth(func(r *session.Report) { r.ServerVersion = "SSH-2.0-dropbear_2022.83" }), err: io.EOF,
+			want: record.Record{Cause: "connection-dropped", Detail: "the connection ended during authentication: authentication: EOF",
+				Hint: "dropbear hangs up like this after too many tries (-T), and at a shell that is not in /etc/shells; look in the log there: logread | grep dropbear, or sudo journalctl -t dropbear --since -10min"}},
 		{name: "a key refused, and no password", rep: auth(func(r *session.Report) { r.Methods = []string{"publickey"} }), err: session.ErrDenied,
 			want: record.Record{Cause: "key-refused", Subject: printA, Detail: "1 key refused for user pi (ED25519 " + printA + "); " + couldBe,
 				Hint: "the server takes no password either: install the key from the Pi's own console, or repair there: pikeyfix"}},

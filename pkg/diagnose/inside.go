@@ -48,7 +48,7 @@ func Inside(ctx context.Context, s Session, host *connect.Host, r Refusal) []rec
 	err := in.gather(ctx, s.Run)
 	hint := ""
 	if noShell(err) {
-		hint = sshdLog
+		hint = inLog(rep)
 		if in.fsys, err = overSFTP(ctx, s, host.Config.User, err); err == nil {
 			err = in.gatherFiles(ctx)
 		}
@@ -289,7 +289,7 @@ func (in *inside) partly() bool {
 
 // wantsMore is how an administrator sees, or changes, that a key is not enough.
 func wantsMore(rep *session.Report, user string) string {
-	if strictmodes.ServerOf(rep.ServerVersion).IsDropbear() { // dropbear(8)
+	if isDropbear(rep) { // dropbear(8)
 		return "there: take -t out of what starts dropbear (DROPBEAR_EXTRA_ARGS in /etc/default/dropbear), and restart it: sudo systemctl restart dropbear"
 	}
 	return Effective(user, "authenticationmethods")
@@ -463,28 +463,41 @@ func refusedBySELinux(mode, label string) bool {
 	return mode == "Enforcing" && len(w) >= 3 && w[2] != "ssh_home_t"
 }
 
-// sshdLog is where sshd says what nobody else is told.
-const sshdLog = "look in the log there: sudo journalctl -u ssh --since -10min"
+// inLog is where a server says what nobody else is told.
+func inLog(rep *session.Report) string {
+	orElse := ""
+	if isDropbear(rep) { // which may be on OpenWrt
+		orElse = "logread | grep dropbear, or "
+	}
+	return "look in the log there: " + orElse + "sudo " + journalOf(rep) + " --since -10min"
+}
+
+func journalOf(rep *session.Report) string {
+	if isDropbear(rep) {
+		return "journalctl -t dropbear"
+	}
+	return "journalctl -u ssh"
+}
 
 // unexplained is the record of a key that nothing found speaks against.
 func (in *inside) unexplained() record.Record {
 	fp := in.spokenOf()[0].Fingerprint()
 	where := strings.Join(in.installed, " and ")
 	if where == "" && len(in.certs) == 0 {
-		return failure("key-refused", fp, sshdLog, "likely: no file that could be read holds the key; what remains: %s", strings.Join(in.remains, "; "))
+		return failure("key-refused", fp, inLog(in.rep), "likely: no file that could be read holds the key; what remains: %s", strings.Join(in.remains, "; "))
 	}
 	detail := "the key is in " + where + ", and its line, owners and modes are good"
 	if len(in.certs) > 0 {
 		detail = "the certificate holds, its authority is trusted, and owners and modes are good"
 	}
 	if in.server.IsDropbear() {
-		return failure("key-refused", fp, "look in the log there: logread | grep dropbear, or journalctl -t dropbear", "%s", detail)
+		return failure("key-refused", fp, inLog(in.rep), "%s", detail)
 	}
 	if !in.openSSH() {
 		return failure("key-refused", fp, "look in the log of the server there",
 			"the key is in %s, with owners and modes that OpenSSH and dropbear take; where %s reads keys is not known here", where, cut(in.rep.ServerVersion))
 	}
-	hint := sshdLog
+	hint := inLog(in.rep)
 	if in.config != nil && len(in.config.Unread) > 0 {
 		in.remains = append(in.remains, "AuthorizedKeysFile, AllowUsers or the like in "+in.unread())
 		hint = fmt.Sprintf("there: sudo sshd -T -C %s | grep -E '^(authorized|pubkey|revoked|allow|deny|authentication)'",

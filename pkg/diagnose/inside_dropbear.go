@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"pi-key-tools/pkg/authorizedkeys"
+	"pi-key-tools/pkg/session"
+	"pi-key-tools/pkg/strictmodes"
 )
 
 // dropbearFile returns the file that dropbear reads, as far as its arguments
@@ -24,6 +26,10 @@ func (in *inside) dropbearFile() (name, unless string) {
 		return "/etc/dropbear/authorized_keys", "this OpenWrt reads both"
 	}
 	return in.account.Home + "/.ssh/authorized_keys", ""
+}
+
+func isDropbear(rep *session.Report) bool {
+	return strictmodes.ServerOf(rep.ServerVersion).IsDropbear()
 }
 
 // dropbearOptions are those that dropbear knows (svr-authpubkeyoptions.c).

@@ -433,7 +433,7 @@ func TestAllow(t *testing.T) {
 // What a server calls the account ends no quoting of a hint.
 func TestUnexplainedQuotes(t *testing.T) {
 	const name = "pi;reboot"
-	in := &inside{server: strictmodes.OpenSSH, installed: []string{"/home/pi/.ssh/authorized_keys"}, keys: []sshkey.Public{{Type: "ssh-ed25519", Blob: []byte("key")}}}
+	in := &inside{rep: new(session.Report), server: strictmodes.OpenSSH, installed: []string{"/home/pi/.ssh/authorized_keys"}, keys: []sshkey.Public{{Type: "ssh-ed25519", Blob: []byte("key")}}}
 	in.account.Name = name
 	in.config = sshdconfig.Evaluate(nil, sshdconfig.DefaultFile,
 		sshdconfig.Files{sshdconfig.DefaultFile: {{Path: sshdconfig.DefaultFile, Unread: true}}}, in.conn)
