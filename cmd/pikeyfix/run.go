@@ -89,9 +89,9 @@ func (m *mode) check(fs *pflag.FlagSet, job *repair.Job, list []targets.Target, 
 	case m.all && fs.Changed("user"):
 		return cli.Usagef("-a and -u USER exclude each other")
 	case !here && (m.all || fs.Changed("user") || m.root != ""):
-		return cli.Usagef("-u, -a and --root are for this machine: log in to a target as the user that is meant")
+		return cli.Usagef("-u, -a and --root are for this machine: log in to a target as the user in question")
 	case m.root != "" && !m.all && m.user == "":
-		return cli.Usagef("--root DIR takes -u USER or -a")
+		return cli.Usagef("--root DIR requires -u USER or -a")
 	case m.script && !job.DryRun:
 		return cli.Usagef("--sh prints what would be done, and needs -n")
 	case m.script && m.rewrite:

@@ -126,7 +126,7 @@ func (c *command) objection(pair *identity.Pair) string {
 
 // inTheWay is the error of a file that cannot be used and is not overwritten.
 func (c *command) inTheWay(pair *identity.Pair) error {
-	err := fmt.Errorf("%s is there and cannot be used: %s", pair.Path, c.objection(pair))
+	err := fmt.Errorf("%s exists but cannot be used: %s", pair.Path, c.objection(pair))
 	hint := "make a pair under another name: pikeygen -f FILE"
 	if len(pair.Faults) > 0 {
 		hint = pair.Faults[0].Hint + "; or " + hint
@@ -166,7 +166,7 @@ func (c *command) make(ctx context.Context) (*identity.Pair, error) {
 		spec.Passphrase = passphrase
 	}
 	if c.spec.Rounds > 0 && spec.Passphrase == nil {
-		c.Notef("", "-a is for a passphrase, and the key gets none: --passphrase-file FILE")
+		c.Notef("", "-a has no effect without a passphrase: --passphrase-file FILE")
 	}
 	c.Tracef(1, "", "making an %s key", spec.Type)
 	return identity.Make(ctx, c.target(), spec)

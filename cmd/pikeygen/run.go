@@ -45,7 +45,7 @@ func run(ctx context.Context, env *cli.Env) error {
 		if err := fs.Parse(env.Args); fs.Changed("sign") {
 			dryRun, principals = principals, dryRun
 			if err == nil && fs.Changed("help") {
-				return cli.WithHint(errors.New("-h is for help, and -s signs the keys of users: the certificate of a host is for ssh-keygen to make"),
+				return cli.WithHint(errors.New("-h is for help, and -s signs user keys only: host certificates are made by ssh-keygen"),
 					"ssh-keygen -s CA -I ID -h -n HOSTS FILE; and -h alone lists the options here")
 			}
 		}
@@ -136,7 +136,7 @@ func modeOf(fs *pflag.FlagSet) (mode string, err error) {
 		switch {
 		case err != nil:
 		case slices.Contains(modes[mode], f.Name):
-			err = cli.Usagef("--%s says nothing with -%s", f.Name, fs.Lookup(mode).Shorthand)
+			err = cli.Usagef("--%s has no effect with -%s", f.Name, fs.Lookup(mode).Shorthand)
 		case only[f.Name] != "" && only[f.Name] != mode:
 			err = cli.Usagef("--%s is for %s", f.Name, map[string]string{"sign": "certificates: -s CA", "change-passphrase": "-p"}[only[f.Name]])
 		}
@@ -160,7 +160,7 @@ func (c *command) check(fs *pflag.FlagSet, mode string) error {
 	list, sign := mode == "list", mode == "sign"
 	switch {
 	case len(c.operands) > 0 && !list && !sign:
-		return cli.Usagef("no operand is taken, but there is %q: the file goes after -f", c.operands[0])
+		return cli.Usagef("no operand is expected, but there is %q: the file goes after -f", c.operands[0])
 	case len(c.operands) > 0 && c.file != "":
 		return cli.Usagef("-l takes -f or operands, not both")
 	case fs.Changed("file") && c.file == "":

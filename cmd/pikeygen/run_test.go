@@ -325,7 +325,7 @@ func TestFaults(t *testing.T) {
 			os.Remove(filepath.Join(ssh, "id_ed25519.pub"))
 
 			for _, args := range [][]string{{"-f", path}, {"-t", "ecdsa"}, {"-f", path, "-n"}} {
-				pikeygen(dir, "", args...).check(t, 2, append(c.words, path+" is there and cannot be used", "pikeygen -f FILE")...)
+				pikeygen(dir, "", args...).check(t, 2, append(c.words, path+" exists but cannot be used", "pikeygen -f FILE")...)
 			}
 			r = pikeygen(dir, "", "-y", "-f", path)
 			if c.public {

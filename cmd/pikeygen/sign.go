@@ -34,9 +34,9 @@ type signing struct {
 func (s *signing) check(operands []string) (err error) {
 	switch {
 	case s.authority == "" || s.authority == "-":
-		return errors.New("-s names no file of a certification authority")
+		return errors.New("-s needs the key file of a certification authority")
 	case len(operands) == 0:
-		return errors.New("-s signs the keys of the files that are named, or with - those of standard input")
+		return errors.New("-s needs the files of the keys to sign, or - for standard input")
 	}
 	if s.cert, err = s.says.Certificate(time.Now()); err != nil {
 		return err
@@ -44,7 +44,7 @@ func (s *signing) check(operands []string) (err error) {
 	number, next := strings.CutPrefix(s.serial, "+")
 	s.next = next
 	if s.cert.Serial, err = strconv.ParseUint(number, 10, 64); err != nil {
-		return fmt.Errorf("-z %q is no serial number", s.serial)
+		return fmt.Errorf("-z %q is not a serial number", s.serial)
 	}
 	return nil
 }
@@ -65,7 +65,7 @@ func (c *command) sign(ctx context.Context) error {
 		subjects, errs = append(subjects, found...), append(errs, err)
 	}
 	if s := &c.signing; s.next && s.cert.Serial > math.MaxUint64-uint64(len(subjects)) {
-		return fmt.Errorf("-z %s: there are not as many serial numbers", s.serial)
+		return fmt.Errorf("-z %s: there are not that many serial numbers", s.serial)
 	}
 	if len(subjects) == 0 {
 		return errors.Join(errs...)
@@ -148,7 +148,7 @@ func (c *command) subjects(name string) ([]subject, error) {
 	keys, err := readPublic(readFile(name))
 	switch {
 	case err == nil && len(keys) > 1:
-		return nil, cli.WithHint(fmt.Errorf("%s holds %d keys, and a certificate is of one", name, len(keys)), "have those of standard input signed: pikeygen -s CA ... - <%s", hostfs.Quote(name))
+		return nil, cli.WithHint(fmt.Errorf("%s holds %d keys, and a certificate is for one", name, len(keys)), "sign keys from standard input: pikeygen -s CA ... - <%s", hostfs.Quote(name))
 	case err == nil:
 		s.key = keys[0]
 	default:
@@ -177,7 +177,7 @@ func (c *command) certifier(ctx context.Context) (authority ssh.Signer, done fun
 	}
 	if c.signing.agent {
 		if pair.Public.Blob == nil {
-			return nil, done, fmt.Errorf("-s %s: its public half cannot be told, by which the agent knows it", pair.Path)
+			return nil, done, fmt.Errorf("-s %s: its public half, by which the agent knows it, cannot be read", pair.Path)
 		}
 		agent, err := identity.DialAgent(ctx, c.Getenv("SSH_AUTH_SOCK"))
 		if err != nil {

@@ -206,12 +206,12 @@ func TestSignAgain(t *testing.T) {
 	pair(t, key+"2", "-t", "ed25519")
 	keygen(t, "-q", "-s", ca, "-I", "id", "-n", "pi", key+"2.pub")
 	for what, content := range map[string]string{
-		"the certificate of a host":       host,
-		"is no certificate of this key":   read(t, key+"2-cert.pub"),
-		"something else than one":         "a letter\n",
-		"something else than one ":        "",
-		"is no certificate of this key, ": read(t, key+".pub"),
-		"something else than one certif":  read(t, key),
+		"a host certificate":                 host,
+		"is not a certificate of this key":   read(t, key+"2-cert.pub"),
+		"something other than one":           "a letter\n",
+		"something other than one ":          "",
+		"is not a certificate of this key, ": read(t, key+".pub"),
+		"something other than one certif":    read(t, key),
 	} {
 		write(t, place, content)
 		pikeygen(dir, "", sign...).check(t, 2, what)
@@ -239,7 +239,7 @@ func TestSignUsage(t *testing.T) {
 	for _, c := range []struct{ args, says string }{
 		{"-s CA -n pi KEY", "-I"},
 		{"-s CA -I id KEY", "name the users"},
-		{"-s CA -I id -n pi", "files that are named"},
+		{"-s CA -I id -n pi", "files of the keys"},
 		{"-I id -n pi KEY", "-s"},
 		{"-s CA -I id -h -n pi KEY", "ssh-keygen -s CA -I ID -h"},
 		{"-s CA -I id -n pi -t rsa KEY", "--type"},

@@ -23,7 +23,7 @@ type Loading struct {
 // 0 is for ever.
 func (l Loading) check() error {
 	if l.Life < 0 || l.Life > math.MaxUint32*time.Second || l.Life%time.Second != 0 {
-		return fmt.Errorf("%v is no time that an agent can keep a key for", l.Life)
+		return fmt.Errorf("%v is not a time that an agent can keep a key for", l.Life)
 	}
 	return nil
 }

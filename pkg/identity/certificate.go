@@ -28,7 +28,7 @@ func (p *Pair) Certificate() (*ssh.Certificate, error) {
 	path := p.CertificatePath()
 	cert, err := LoadCertificate(path)
 	if err == nil && !PublicOf(cert.Key).Equal(p.Public) {
-		return nil, fmt.Errorf("%s: it certifies %s, and the key beside it is %s", path, PublicOf(cert.Key).Fingerprint(), p.Public.Fingerprint())
+		return nil, fmt.Errorf("%s: it certifies %s, but the key beside it is %s", path, PublicOf(cert.Key).Fingerprint(), p.Public.Fingerprint())
 	}
 	return cert, err
 }
@@ -49,7 +49,7 @@ func LoadCertificate(path string) (*ssh.Certificate, error) {
 	}
 	cert, ok := public.(*ssh.Certificate)
 	if !ok {
-		return nil, fmt.Errorf("%s: it holds a key and no certificate", path)
+		return nil, fmt.Errorf("%s: it holds a key, not a certificate", path)
 	}
 	return cert, nil
 }
@@ -84,12 +84,12 @@ func renews(path string, old []byte, key sshkey.Public) error {
 	keys, err := sshkey.ReadPublic(old)
 	switch {
 	case err != nil || len(keys) != 1:
-		return fmt.Errorf("%s is there, holds something else than one certificate, and stays", path)
+		return fmt.Errorf("%s exists, holds something other than one certificate, and is left alone", path)
 	case !sshkey.IsCertificate(keys[0].Type) || !keys[0].Plain().Equal(key):
-		return fmt.Errorf("%s is there, is no certificate of this key, and stays", path)
+		return fmt.Errorf("%s exists, is not a certificate of this key, and is left alone", path)
 	}
 	if was, _, err := keys[0].Certificate(); err != nil || !was.User {
-		return fmt.Errorf("%s is there, is the certificate of a host, and stays", path)
+		return fmt.Errorf("%s exists, is a host certificate, and is left alone", path)
 	}
 	return nil
 }

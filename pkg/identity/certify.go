@@ -38,13 +38,13 @@ func (c Certification) Certificate(now time.Time) (sshkey.Certificate, error) {
 	cert := sshkey.Certificate{User: true, ID: c.ID, Principals: strings.Split(c.Principals, ","), Before: sshkey.Forever}
 	switch {
 	case c.ID == "":
-		return cert, errors.New("-I: the certificate needs a name, under which servers log it")
+		return cert, errors.New("-I: the certificate needs a key identity, which servers log")
 	case c.Principals == "":
-		return cert, errors.New("-n: a certificate for no user in particular lets in as anybody, or as nobody: name the users")
+		return cert, errors.New("-n: a certificate without principals is valid for every user, or for none: name the users")
 	case slices.Contains(cert.Principals, ""):
 		return cert, fmt.Errorf("-n: an empty name in %q", c.Principals)
 	case len(cert.Principals) > maxPrincipals:
-		return cert, fmt.Errorf("-n: %d names are more than the %d of a certificate", len(cert.Principals), maxPrincipals)
+		return cert, fmt.Errorf("-n: %d names are more than the %d that a certificate can have", len(cert.Principals), maxPrincipals)
 	case strings.ContainsFunc(c.ID+c.Principals, unicode.IsControl):
 		return cert, errors.New("-I and -n: there is a control character")
 	}
@@ -72,7 +72,7 @@ func validity(s string, now time.Time) (after, before uint64, err error) {
 		return uint64(now.Unix()-59) / 60 * 60, uint64(now.Unix() + life), nil
 	}
 	if from == "" || to == "" {
-		return 0, 0, fmt.Errorf("%q is no interval such as +52w, 20260101:20270101 or -1d:forever", s)
+		return 0, 0, fmt.Errorf("%q is not an interval such as +52w, 20260101:20270101 or -1d:forever", s)
 	}
 	if after, err = certTime(from, "always", 0, now); err != nil {
 		return 0, 0, err
@@ -103,7 +103,7 @@ func certTime(s, word string, is uint64, now time.Time) (uint64, error) {
 	case strings.HasPrefix(s, "0x"):
 		n, err := strconv.ParseUint(s[2:], 16, 64)
 		if err != nil {
-			err = fmt.Errorf("%q is no number", s)
+			err = fmt.Errorf("%q is not a number", s)
 		}
 		return n, err
 	}
@@ -122,7 +122,7 @@ func certTime(s, word string, is uint64, now time.Time) (uint64, error) {
 			return uint64(t.Unix()), nil
 		}
 	}
-	return 0, fmt.Errorf("%q is no time such as 20260131, 202601311200, 20260131120000Z, +52w, -1d or %s", s, word)
+	return 0, fmt.Errorf("%q is not a time such as 20260131, 202601311200, 20260131120000Z, +52w, -1d or %s", s, word)
 }
 
 // The extensions that -O switches by their names, and whether they are in a
@@ -175,7 +175,7 @@ func certOptions(words []string) (critical, more []sshkey.CertOption, err error)
 			verify = strings.EqualFold(word, "verify-required")
 		case hasValue && (name == "force-command" || name == "source-address"):
 			if _, again := value[name]; again || v == "" {
-				return nil, nil, fmt.Errorf("%s= is there twice, or empty", name)
+				return nil, nil, fmt.Errorf("%s= is given twice, or is empty", name)
 			}
 			if name == "source-address" {
 				if err := checkSources(v); err != nil {
@@ -197,7 +197,7 @@ func certOptions(words []string) (critical, more []sshkey.CertOption, err error)
 				more = append(more, o)
 			}
 		default:
-			return nil, nil, fmt.Errorf("%q is no option of a certificate", word)
+			return nil, nil, fmt.Errorf("%q is not a certificate option", word)
 		}
 	}
 	for name, v := range value {
@@ -228,7 +228,7 @@ func checkSources(list string) error {
 		}
 		network, err := netip.ParsePrefix(element)
 		if err != nil {
-			return fmt.Errorf("source-address=: %q is no address and no network such as 192.168.1.0/24", element)
+			return fmt.Errorf("source-address=: %q is neither an address nor a network such as 192.168.1.0/24", element)
 		}
 		if network != network.Masked() {
 			return fmt.Errorf("source-address=: %q has bits set behind its mask; the network is %s", element, network.Masked())

@@ -56,7 +56,7 @@ func (s Spec) Check() error {
 		return fmt.Errorf("unknown key type %q: ed25519, rsa or ecdsa", s.Type)
 	}
 	if s.Rounds < 0 || s.Rounds > math.MaxInt32 {
-		return fmt.Errorf("%d is no number of rounds: 1 to %d", s.Rounds, math.MaxInt32)
+		return fmt.Errorf("%d is not a number of rounds from 1 to %d", s.Rounds, math.MaxInt32)
 	}
 	if strings.ContainsFunc(s.Comment, unicode.IsControl) {
 		return fmt.Errorf("the comment %q holds a control character", s.Comment)
@@ -176,7 +176,7 @@ func PublicPEM(key sshkey.Public, form string) ([]byte, error) {
 	public, err := ssh.ParsePublicKey(key.Blob)
 	inner, ok := public.(ssh.CryptoPublicKey)
 	if err != nil || !ok || sshkey.IsCertificate(key.Type) || strings.HasPrefix(key.Type, "sk-") {
-		return nil, fmt.Errorf("a key of type %s has no form in PEM", key.Type)
+		return nil, fmt.Errorf("a key of type %s has no PEM form", key.Type)
 	}
 	plain := inner.CryptoPublicKey()
 	if of, ok := plain.(*rsa.PublicKey); ok && form == "pem" {

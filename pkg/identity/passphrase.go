@@ -23,7 +23,7 @@ func (p *Pair) Protect(ctx context.Context, old, fresh func(context.Context) ([]
 		return err
 	}
 	if n := p.names; n > 1 {
-		return fmt.Errorf("%s has %d names (hard links), and by the others it would stay as it is", p.Path, n)
+		return fmt.Errorf("%s has %d names (hard links), and under the others it would keep the old passphrase", p.Path, n)
 	}
 	file, err := p.plain(ctx, old)
 	if err != nil {
@@ -45,7 +45,7 @@ func (p *Pair) Protect(ctx context.Context, old, fresh func(context.Context) ([]
 	}
 	return hostfs.Replace(p.Path, 0o600, func(old []byte) ([]byte, error) {
 		if !bytes.Equal(old, p.contents) {
-			return nil, fmt.Errorf("%s has changed meanwhile, and stays as it is", p.Path)
+			return nil, fmt.Errorf("%s has changed in the meantime, and is left as it is", p.Path)
 		}
 		return file, nil
 	})

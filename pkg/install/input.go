@@ -96,7 +96,7 @@ func (n *Input) add(keys ...sshkey.Public) {
 func (n *Input) WithoutCertificates() error {
 	for _, k := range n.Keys {
 		if sshkey.IsCertificate(k.Type) && !slices.ContainsFunc(n.Keys, k.Plain().Equal) {
-			return fmt.Errorf("%s %s is a certificate, which is in no authorized_keys", k.Name(), k.Fingerprint())
+			return fmt.Errorf("%s %s is a certificate, which does not belong in authorized_keys", k.Name(), k.Fingerprint())
 		}
 	}
 	n.Keys = slices.DeleteFunc(n.Keys, func(k sshkey.Public) bool { return sshkey.IsCertificate(k.Type) })
@@ -135,7 +135,7 @@ func readFile(name string) ([]byte, error) {
 		return nil, fmt.Errorf("%s: a folder, not a public key file", name)
 	}
 	if st.Mode().IsRegular() && st.Size() > maxInput {
-		return nil, fmt.Errorf("%s: %d bytes are no list of public keys", name, st.Size())
+		return nil, fmt.Errorf("%s: %d bytes are too many for a list of public keys", name, st.Size())
 	}
 	f, err := os.Open(name)
 	if err != nil {
@@ -152,7 +152,7 @@ func readFile(name string) ([]byte, error) {
 func read(r io.Reader) ([]byte, error) {
 	data, err := io.ReadAll(io.LimitReader(r, maxInput+1))
 	if err == nil && len(data) > maxInput {
-		err = fmt.Errorf("more than %d MiB are no list of public keys", maxInput>>20)
+		err = fmt.Errorf("more than %d MiB are too many for a list of public keys", maxInput>>20)
 	}
 	return data, err
 }

@@ -23,12 +23,12 @@ func Options(options, expires string, ca bool, principals string, now time.Time)
 	}
 	if principals != "" {
 		if !ca {
-			return "", errors.New("--principals: they are those of certificates, which an authority has signed: --ca")
+			return "", errors.New("--principals is for certificates of an authority: --ca")
 		}
 		// sshd ends its list at an empty name, and takes no backslash before the
 		// quote that closes it.
 		if slices.Contains(strings.Split(principals, ","), "") || strings.HasSuffix(principals, `\`) || strings.ContainsFunc(principals, unicode.IsControl) {
-			return "", fmt.Errorf("--principals: %q is no list of names, separated by commas, that sshd can read", principals)
+			return "", fmt.Errorf("--principals: %q is not a list of names, separated by commas, that sshd can read", principals)
 		}
 		words = append(words, `principals="`+strings.ReplaceAll(principals, `"`, `\"`)+`"`)
 	}
@@ -61,9 +61,9 @@ func lifetime(s string) (time.Duration, error) {
 	case err == nil && len(s) >= len("20060102") && strings.Trim(s, "0123456789") == "":
 		return 0, fmt.Errorf("%s is so many seconds; a date goes into --options, as expiry-time=\"%[1]s\"", s)
 	case err != nil:
-		return 0, fmt.Errorf("%q is no time such as 90d, 1w or 12h", s)
+		return 0, fmt.Errorf("%q is not a time such as 90d, 1w or 12h", s)
 	case seconds == 0:
-		return 0, errors.New("0 is no time")
+		return 0, errors.New("0 is not a lifetime")
 	}
 	return time.Duration(seconds) * time.Second, nil
 }

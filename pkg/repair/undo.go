@@ -75,7 +75,7 @@ func (u *Undo) note(step Step) error {
 		}
 	}
 	if u.err != nil {
-		return fmt.Errorf("%s is left as it is, since how to undo it could not be written: %w", step.Path, u.err)
+		return fmt.Errorf("%s is left as it is, since the step to undo it could not be written: %w", step.Path, u.err)
 	}
 	return nil
 }

@@ -242,7 +242,7 @@ func number(w *wire) (int, error) {
 		b = b[1:]
 	}
 	if len(b) > 16384/8 {
-		return 0, errors.New("the key has a number of more than 16384 bits, which OpenSSH does not take")
+		return 0, errors.New("the key has a number of more than 16384 bits, which OpenSSH does not accept")
 	}
 	if len(b) == 0 {
 		return 0, nil
@@ -256,7 +256,7 @@ func readRSA(w *wire) (int, error) {
 	}
 	n, err := number(w)
 	if err == nil && n < 1024 && !w.torn { // SSH_RSA_MINIMUM_MODULUS_SIZE
-		err = fmt.Errorf("RSA with %d bits, and OpenSSH takes 1024 at the least", n)
+		err = fmt.Errorf("RSA with %d bits, and OpenSSH requires at least 1024", n)
 	}
 	return n, err
 }

@@ -110,7 +110,7 @@ func (c Certificate) Sign(nonce []byte, sign func(data []byte) ([]byte, error)) 
 	case d.cert != nil:
 		return Public{}, errors.New("it is a certificate already: give the key that it is for")
 	case d.kind == nil:
-		return Public{}, fmt.Errorf("how a key of type %s is certified is not known", d.typ)
+		return Public{}, fmt.Errorf("it is not known how to certify a key of type %s", d.typ)
 	}
 	w := &wire{rest: c.Key.Blob}
 	w.string() // the type word, which is another in a certificate

@@ -336,9 +336,9 @@ func instead(data []byte) error {
 	case strings.HasPrefix(text, "PuTTY-User-Key-File-"):
 		return foreign("a PuTTY .ppk file", "puttygen FILE -O private-openssh-new -o NEW writes it as OpenSSH has it")
 	case strings.HasPrefix(text, "SSH PRIVATE KEY FILE FORMAT 1."):
-		return foreign("a key of SSH 1, which no server takes any more", "make a new pair with pikeygen")
+		return foreign("an SSH 1 key, which no server accepts any more", "make a new pair with pikeygen")
 	case strings.HasPrefix(text, "---- BEGIN SSH2 ENCRYPTED PRIVATE KEY ----"):
-		return foreign("a private key of ssh.com's", "ssh-keygen -i -f FILE converts one without a passphrase")
+		return foreign("a private key in ssh.com's format", "ssh-keygen -i -f FILE converts one without a passphrase")
 	case strings.HasPrefix(text, begin4716):
 		return foreign("a public key, as RFC 4716 has it", hintPrivate)
 	}

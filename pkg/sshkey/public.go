@@ -321,7 +321,7 @@ func misplaced(line string) error {
 		case namesType(words[0]):
 			return refuse(hintOneLine, "a torn key, and another one in the same line")
 		default:
-			return refuse("give the key alone; --options takes what shall stand before it",
+			return refuse("give the key alone; options to put before it go to --options",
 				"options or other words before the key")
 		}
 	}
