@@ -155,11 +155,11 @@ func TestAuthority(t *testing.T) {
 	admin := []string{"--principals", "admin,robot"}
 	copyCA(0, "; not proven: no certificate of this authority is here", admin, "done key-added")
 	sign("-n", user.Name)
-	copyCA(0, "; not proven: the certificate "+key+" is for "+user.Name, admin, "ok key-present")
+	copyCA(0, "; not proven: the certificate "+key+"-cert.pub is for "+user.Name, admin, "ok key-present")
 	sign("-n", "robot", "-V", "-2d:-1d")
-	copyCA(0, "; not proven: seen: the certificate "+key+" expired on ", admin, "ok key-present")
+	copyCA(0, "; not proven: seen: the certificate "+key+"-cert.pub expired on ", admin, "ok key-present")
 	sign("-n", "robot", "-V", "+1d")
-	copyCA(0, "on a fresh connection, by the certificate "+key, admin, "ok key-present", "ok login")
+	copyCA(0, "on a fresh connection, by the certificate "+key+"-cert.pub", admin, "ok key-present", "ok login")
 	if in, stderr := sshtest.SSH(t, server.Endpoint, user.Name, key); !in {
 		t.Errorf("proven, and ssh says: %s", stderr)
 	}

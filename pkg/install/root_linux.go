@@ -207,7 +207,7 @@ func (m *Mounted) Refusals() []record.Record {
 		return nil
 	}
 	var records []record.Record
-	refuse := func(cause string, s sshdconfig.Setting, detail string) {
+	against := func(cause string, s sshdconfig.Setting, detail string) {
 		if len(m.config.Possible(s.Keyword)) == 0 {
 			records = append(records, record.Record{Verdict: record.Fail, Cause: cause, Subject: s.At(),
 				Detail: fmt.Sprintf("%s is %s%s", s.Keyword, strings.Join(s.Args, " "), detail),
@@ -215,13 +215,13 @@ func (m *Mounted) Refusals() []record.Record {
 		}
 	}
 	if s, ok := m.config.Get("PubkeyAuthentication"); ok && s.Args[0] == "no" {
-		refuse("pubkey-disabled", s, ": no key lets in")
+		against("pubkey-disabled", s, ": no key lets in")
 	}
 	if s, ok := m.config.Get("PermitRootLogin"); ok && s.Args[0] == "no" && m.who.UID == 0 {
-		refuse("root-refused", s, "")
+		against("root-refused", s, "")
 	}
 	if s, refused := m.config.Refuses(); refused {
-		refuse("user-not-allowed", s, "")
+		against("user-not-allowed", s, "")
 	}
 	file := m.file
 	if !path.IsAbs(file) {
@@ -234,7 +234,7 @@ func (m *Mounted) Refusals() []record.Record {
 		return matches || pattern == file
 	}
 	if s.Line > 0 && !slices.ContainsFunc(named, reads) && !(ok && command.Args[0] != "none") {
-		refuse("keys-file-elsewhere", s, ", and the key is in "+m.file)
+		against("keys-file-elsewhere", s, ", and the key is in "+m.file)
 	}
 	return records
 }
