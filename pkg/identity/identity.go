@@ -3,6 +3,7 @@
 package identity
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -140,7 +141,9 @@ func (p *Pair) loadPrivate() (sshkey.Public, error) {
 		p.unread(p.Path, err)
 		return none, nil
 	}
-	if f, refused := strictmodes.JudgePrivateKey(p.Path, st, os.Getuid()); refused {
+	// What was never a key is not to be closed to others: it may be /etc/passwd.
+	if f, refused := strictmodes.JudgePrivateKey(p.Path, st, os.Getuid()); refused &&
+		(bytes.Contains(data, []byte("-----BEGIN")) || bytes.HasPrefix(data, []byte("PuTTY"))) {
 		p.fault(f.Cause, p.Path, "chmod go= "+hostfs.Quote(p.Path), "%s", f.Detail) // pikeyfix knows those in ~/.ssh alone
 	}
 	envelope, err := sshkey.OpenEnvelope(data)

@@ -176,6 +176,14 @@ func TestLoadFaults(t *testing.T) {
 		{"PuTTY", nil, func(t *testing.T, path string) {
 			write(t, path, "PuTTY-User-Key-File-3: ssh-ed25519\nEncryption: none\n", 0o600)
 		}, []string{"key-format"}},
+		{"never a key", nil, func(t *testing.T, path string) {
+			remove(t, path)
+			write(t, path, "root:x:0:0:root:/root:/bin/sh\n", 0o644)
+		}, []string{"key-format"}},
+		{"PuTTY, open", nil, func(t *testing.T, path string) {
+			remove(t, path)
+			write(t, path, "PuTTY-User-Key-File-3: ssh-ed25519\nEncryption: none\n", 0o644)
+		}, []string{"key-format", "key-mode"}},
 		{"too large", nil, func(t *testing.T, path string) {
 			write(t, path, read(t, path)+strings.Repeat("x", 1<<20), 0o600)
 		}, []string{"key-damaged"}},
