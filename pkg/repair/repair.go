@@ -184,6 +184,10 @@ func (r *repairer) undone(f strictmodes.Finding) bool {
 
 // one carries out one finding. The error is in the record too.
 func (r *repairer) one(f strictmodes.Finding) (record.Record, error) {
+	if r.ofTheHomesOwner(f) {
+		f.Repair = strictmodes.None
+		f.Detail += "; so does the home, which two accounts may share: whether to give it away is for you to decide"
+	}
 	rec := record.Record{Verdict: record.Fail, Cause: f.Cause, Subject: f.Path, Detail: f.Detail}
 	p, err := r.plan(f)
 	if err != nil {
@@ -229,6 +233,21 @@ func (r *repairer) one(f strictmodes.Finding) (record.Record, error) {
 	}
 	rec.Detail = err.Error()
 	return rec, err
+}
+
+// ofTheHomesOwner reports whether a thing is to be given away that belongs to
+// whom the home does, who is neither the user nor root: it lets that one in, and
+// as long as the home is his, giving it away lets in nobody.
+func (r *repairer) ofTheHomesOwner(f strictmodes.Finding) bool {
+	if f.Repair != strictmodes.Chown || f.Stat.UID == 0 {
+		return false
+	}
+	home, _, err := strictmodes.RealPath(r.ctx, r.fsys, r.who.Home)
+	if err != nil || home == f.Path {
+		return false
+	}
+	st, err := r.fsys.Lstat(r.ctx, home)
+	return err == nil && st.UID == f.Stat.UID && st.UID != r.who.UID
 }
 
 // carryOut takes the steps. Where the last one fails to fill the place that the

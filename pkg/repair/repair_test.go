@@ -227,6 +227,25 @@ func TestHomeOwnerThenMode(t *testing.T) {
 	}
 }
 
+// What belongs to whom the home does stays his: of two accounts with one home,
+// a run for the other one would lock him out, and a run for all would do it by
+// turns.
+func TestHomeShared(t *testing.T) {
+	for _, me := range []int{0, 1000} {
+		m := newMachine(0o755, 0o700, 0o600, 7)
+		m.me = strictmodes.Account{Name: "x", UID: me, Home: "/home/pi"}
+		for _, path := range []string{"/home/pi", "/home/pi/.ssh/authorized_keys"} {
+			st := m.files[path]
+			st.UID = 7
+			m.files[path] = st
+		}
+		records, err := new(Job).home(t.Context(), m, pi, strictmodes.All, nil)
+		if err != nil || m.writes != 0 || strings.Contains(text(records), "done") || !strings.Contains(text(records), "/home/pi/.ssh\t") {
+			t.Errorf("uid %d: %v, %d writes: %s", me, err, m.writes, text(records))
+		}
+	}
+}
+
 // Whoever is not in the group of a folder loses its setgid with any chmod(2),
 // which is no word of a file system that keeps no modes.
 func TestHomeSetgid(t *testing.T) {
