@@ -41,8 +41,10 @@ func EncodedCommand(start, rest string) string {
 }
 
 // encoded is how each byte is written in a format of printf(1). It is made when
-// it is first needed, since most runs reach no far shell.
-var encoded = sync.OnceValue(func() (table [256]string) {
+// it is first needed, since most runs reach no far shell, and never copied: on
+// the stack of everybody who encodes, it would be 4 KiB.
+var encoded = sync.OnceValue(func() *[256]string {
+	table := new([256]string)
 	for i := range table {
 		switch c := byte(i); {
 		case strings.IndexByte(letters+quoted, c) >= 0:
