@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/crypto/ssh"
+
 	"pi-key-tools/pkg/sshtest"
 )
 
@@ -148,43 +150,51 @@ func TestWrongPasswordOfARealServer(t *testing.T) {
 	}
 }
 
-// One connection to act and one to prove, whatever there is to do.
+// One connection to act and one to prove, whatever there is to do. Only one on
+// which no password may be sent has the key exchange that is cheap; where that is
+// the proof, and shows that the key does not log in, no login ends it.
 func TestConnectionsOfACopy(t *testing.T) {
-	const connections = 2
+	const (
+		connections = 2
+		safe        = ssh.KeyExchangeMLKEM768X25519
+		cheap       = ssh.KeyExchangeECDHP256
+	)
 	tests := []struct {
-		name  string
-		setup func(t *testing.T, me *traveller, pi *sshtest.Pi) (keys string, args []string)
-		want  []string
+		name      string
+		setup     func(t *testing.T, me *traveller, pi *sshtest.Pi) (keys string, args []string)
+		want      []string
+		passwords int
+		exchanges []string // of the connections that end in a login
 	}{
 		{"fresh", func(*testing.T, *traveller, *sshtest.Pi) (string, []string) { return "", nil },
-			[]string{"done key-added", "ok login"}},
+			[]string{"done key-added", "ok login"}, 1, []string{safe, cheap}},
 		{"present", func(t *testing.T, me *traveller, pi *sshtest.Pi) (string, []string) {
 			public, _ := me.run(0, "", "pikeygen")
 			pi.Authorize(t, strings.TrimSpace(public))
 			return "", nil
-		}, []string{"ok key-present", "ok login"}},
+		}, []string{"ok key-present", "ok login"}, 0, []string{safe, cheap}},
 		{"present and restricted", func(t *testing.T, me *traveller, pi *sshtest.Pi) (string, []string) {
 			public, _ := me.run(0, "", "pikeygen")
 			other := sshtest.NewKey(t, me.home, "ecdsa")
 			pi.Authorize(t, "restrict "+strings.TrimSpace(public), other.Line)
 			return "", []string{"-o", "IdentityFile=" + other.File, "-o", "IdentityFile=" + filepath.Join(me.home, ".ssh", "id_ed25519")}
-		}, []string{"ok key-present", "ok login"}},
+		}, []string{"ok key-present", "ok login"}, 0, []string{safe, cheap}},
 		{"twenty keys", func(t *testing.T, me *traveller, pi *sshtest.Pi) (string, []string) {
 			var lines strings.Builder
 			for range 20 {
 				lines.WriteString(sshtest.NewKey(t, t.TempDir(), "ed25519").Line + "\n")
 			}
 			return lines.String(), nil
-		}, append(slices.Repeat([]string{"done key-added"}, 20), slices.Repeat([]string{"ok accepted"}, 20)...)},
+		}, append(slices.Repeat([]string{"done key-added"}, 20), slices.Repeat([]string{"ok accepted"}, 20)...), 2, []string{safe, safe}},
 		{"no private half", func(t *testing.T, me *traveller, pi *sshtest.Pi) (string, []string) {
 			return sshtest.NewKey(t, t.TempDir(), "ed25519").Line + "\n", nil
-		}, []string{"done key-added", "ok accepted"}},
+		}, []string{"done key-added", "ok accepted"}, 2, []string{safe, safe}},
 		{"home writable", func(t *testing.T, me *traveller, pi *sshtest.Pi) (string, []string) {
 			if err := os.Chmod(pi.Home, 0o777); err != nil {
 				t.Fatal(err)
 			}
 			return "", nil
-		}, []string{"done key-added", "fail home-writable"}},
+		}, []string{"done key-added", "fail home-writable"}, 1, []string{safe}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -204,7 +214,7 @@ func TestConnectionsOfACopy(t *testing.T) {
 			wantOutcomes(t, records, tt.want...)
 			c := pi.Counts()
 			for range 100 { // the last login may be counted after the program has ended
-				if c.Logins == c.Connections {
+				if c.Logins == len(tt.exchanges) {
 					break
 				}
 				time.Sleep(10 * time.Millisecond)
@@ -213,10 +223,70 @@ func TestConnectionsOfACopy(t *testing.T) {
 			if c.Connections != connections {
 				t.Errorf("%d connections, want %d", c.Connections, connections)
 			}
-			if c.Logins != c.Connections {
-				t.Errorf("%d of %d connections ended in a login", c.Logins, c.Connections)
+			if !slices.Equal(c.Exchanges, tt.exchanges) || c.Passwords != tt.passwords {
+				t.Errorf("the connections that ended in a login were by %q, want %q; %d passwords, want %d", c.Exchanges, tt.exchanges, c.Passwords, tt.passwords)
 			}
 		})
+	}
+}
+
+// Of several targets at one address no more than the first leaves a connection
+// without a login, so that no server shuts us out.
+func TestProofsThatFailAtOneAddress(t *testing.T) {
+	t.Parallel()
+	pi := sshtest.StartPi(t, sshtest.PiConfig{})
+	if err := os.Chmod(pi.Home, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	me := newTraveller(t, pi.Endpoint)
+	public, _ := me.run(0, "", "pikeygen")
+	var config strings.Builder
+	var targets []string
+	for i := range 4 {
+		name := "name" + strconv.Itoa(i)
+		host, port, _ := strings.Cut(pi.Addr, ":")
+		fmt.Fprintf(&config, "Host %s\nHostName %s\nPort %s\nUser pi\n", name, host, port)
+		targets = append(targets, name)
+	}
+	me.file(".ssh/config", config.String())
+	records, _ := me.run(1, public, "pikeycopy", append([]string{"-i", "-", "-j1", "--password-file", me.file("password", pi.Password+"\n")}, targets...)...)
+	if n := strings.Count(records, "\tfail\thome-writable\t"); n != len(targets) {
+		t.Errorf("%d failed for the home, want %d\n%s", n, len(targets), records)
+	}
+	if c := pi.Counts(); c.Connections != 2*len(targets) || c.Logins != c.Connections-1 || slices.Contains(c.Exchanges, ssh.KeyExchangeECDHP256) {
+		t.Errorf("%d connections, %d logins, by %q", c.Connections, c.Logins, c.Exchanges)
+	}
+}
+
+// A check that is nothing but a login by key has the key exchange that is cheap;
+// one on which a password or a command may follow has ssh's.
+func TestExchangesOfACheck(t *testing.T) {
+	t.Parallel()
+	pi := sshtest.StartPi(t, sshtest.PiConfig{})
+	me := newTraveller(t, pi.Endpoint)
+	public, _ := me.run(0, "", "pikeygen")
+	pi.Authorize(t, strings.TrimSpace(public))
+	password := me.file("password", pi.Password+"\n")
+	for i, tt := range []struct {
+		args []string
+		want string
+	}{
+		{nil, ssh.KeyExchangeECDHP256},
+		{[]string{"-v"}, ssh.KeyExchangeMLKEM768X25519},
+		{[]string{"--shell"}, ssh.KeyExchangeMLKEM768X25519},
+		{[]string{"--sftp"}, ssh.KeyExchangeMLKEM768X25519},
+		{[]string{"--password-file", password}, ssh.KeyExchangeMLKEM768X25519},
+		{[]string{"-i", sshtest.NewKey(t, t.TempDir(), "ed25519").File}, ssh.KeyExchangeMLKEM768X25519},
+	} {
+		me.run(0, "", "pikeycheck", append(tt.args, "pi@"+pi.Addr)...)
+		c := pi.Counts()
+		for n := 0; n < 100 && len(c.Exchanges) <= i; n++ { // it may be counted after the program has ended
+			time.Sleep(10 * time.Millisecond)
+			c = pi.Counts()
+		}
+		if len(c.Exchanges) != i+1 || c.Exchanges[i] != tt.want {
+			t.Fatalf("pikeycheck %q: by %q, want %s", tt.args, c.Exchanges, tt.want)
+		}
 	}
 }
 

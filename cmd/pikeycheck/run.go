@@ -82,6 +82,7 @@ func run(ctx context.Context, env *cli.Env) error {
 // check logs in by key, and where that does not work looks for the cause.
 func check(ctx context.Context, env *cli.Env, host *connect.Host, look diagnose.Look, shell, sftp bool) []record.Record {
 	look.Password = look.Password || host.PasswordGiven()
+	look.Stay = env.Verbose > 0 || shell || sftp
 	client, rep, records := diagnose.Check(ctx, host, look)
 	if client == nil {
 		return records

@@ -114,6 +114,7 @@ type Host struct {
 	trying   *tries                  // that have let it be sent; nil if it is not
 	seat     *seat                   // its place at its address; nil if it has none
 	known    *[]knownhosts.Line      // of its host key; nil when they are to be looked up
+	first    bool                    // at its address; see First
 }
 
 // Host resolves a target.
@@ -289,6 +290,9 @@ type Plan struct {
 	MaxRefused int             // see session.Config
 	Password   bool            // may one be asked for
 	Hold       <-chan struct{} // see session.Config
+	// Proof says that the login is all: no password is sent, and there is no
+	// client in the end. See session.Prove.
+	Proof bool
 }
 
 // Login makes a connection to the host. Where the server turns it away, since it
@@ -345,7 +349,7 @@ func (h *Host) login(ctx context.Context, plan Plan) (*session.Client, *session.
 	if _, off := h.KeysOff(); !off {
 		cfg.Keys = plan.Keys[:min(len(plan.Keys), MaxOffers)]
 	}
-	if methods := h.passwordMethods(); plan.Password && len(methods) > 0 {
+	if methods := h.passwordMethods(); plan.Password && !plan.Proof && len(methods) > 0 {
 		cfg.Password, cfg.PasswordMethods = h.askPassword, methods
 	}
 	// A context that ends takes the place of every other error; at which jump
@@ -358,7 +362,13 @@ func (h *Host) login(ctx context.Context, plan Plan) (*session.Client, *session.
 		through, _ = conn.(*jumpConn)
 		return conn, err
 	}
-	client, rep, err := session.Login(ctx, cfg)
+	var client *session.Client
+	var rep *session.Report
+	if plan.Proof {
+		rep, err = session.Prove(ctx, cfg)
+	} else {
+		client, rep, err = session.Login(ctx, cfg)
+	}
 	if err != nil && through != nil && ctx.Err() == nil {
 		errors.As(through.why(), &jump)
 	}

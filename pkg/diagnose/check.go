@@ -19,6 +19,7 @@ import (
 type Look struct {
 	Files    []string // private keys; one of them that logs in makes no ok
 	Password bool
+	Stay     bool // there is more to do on a connection that the keys have made
 }
 
 // maxTries is how many keys sshd refuses on one connection, and then still
@@ -26,11 +27,11 @@ type Look struct {
 const maxTries = 5
 
 // Check logs in to a host as ssh would do it, by key. The client is nil unless
-// that worked; else the records name the causes, and what must be cured first
-// comes first. Where the server refuses the keys and look has something to log in
-// with, that is done, on the same connection if it takes so many tries, and
-// Inside looks for the causes there. It changes nothing. The first record has
-// what was seen of the connection as its Login.
+// that worked, and look is to stay; if it did not work, the records name the
+// causes, and what must be cured first comes first. Where the server refuses the
+// keys and look has something to log in with, that is done, on the same connection
+// if it takes so many tries, and Inside looks for the causes there. It changes
+// nothing. The first record has what was seen of the connection as its Login.
 func Check(ctx context.Context, host *connect.Host, look Look) (*session.Client, *session.Report, []record.Record) {
 	client, rep, records := check(ctx, host, look)
 	records[0].Login = seen(rep)
@@ -51,7 +52,7 @@ func check(ctx context.Context, host *connect.Host, look Look) (*session.Client,
 	if _, off := host.KeysOff(); off || len(offers) == 0 { // the cause is here
 		looking = false
 	}
-	plan := connect.Plan{Keys: offers}
+	plan := connect.Plan{Keys: offers, Proof: !looking && !look.Stay}
 	along := looking && len(offers)+len(others) <= maxTries
 	if along {
 		plan = connect.Plan{Keys: slices.Concat(offers, others), Password: look.Password}
@@ -59,7 +60,7 @@ func check(ctx context.Context, host *connect.Host, look Look) (*session.Client,
 	client, rep, err := host.Login(ctx, plan)
 	verdict, refusal := judgeKeys(ctx, host, keys, rep, err, along)
 	if verdict.Verdict == record.OK || !looking || !worthLooking(verdict, refusal) {
-		if err == nil && verdict.Verdict != record.OK {
+		if client != nil && verdict.Verdict != record.OK {
 			client.Close()
 			client = nil
 		}

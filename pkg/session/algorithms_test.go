@@ -108,3 +108,32 @@ func TestAlgorithmsAreThoseOfSSH(t *testing.T) {
 		}
 	}
 }
+
+// What proves a login has the same, in another order, and never sends a password.
+func TestProve(t *testing.T) {
+	t.Parallel()
+	ours, proof := slices.Sorted(slices.Values(session.Algorithms.KeyExchanges)), slices.Sorted(slices.Values(session.ProofAlgorithms.KeyExchanges))
+	if !slices.Equal(ours, proof) {
+		t.Errorf("it offers %q, want %q", proof, ours)
+	}
+	pi := sshtest.StartPi(t, sshtest.PiConfig{})
+	key := sshtest.NewKey(t, t.TempDir(), "ed25519")
+	cfg := config(pi.Addr, trusts(pi.Endpoint))
+	cfg.Keys = []session.Key{offer(t, key)}
+	cfg.Password = password(pi.Password)
+	if rep, err := session.Prove(timeLimit(t, 10*time.Second), cfg); !errors.Is(err, session.ErrDenied) || rep.PasswordSent {
+		t.Errorf("%v, password sent: %v", err, rep.PasswordSent)
+	}
+	pi.Authorize(t, key.Line)
+	if rep, err := session.Prove(timeLimit(t, 10*time.Second), cfg); err != nil || rep.By != "publickey" {
+		t.Errorf("%v, by %s", err, rep.By)
+	}
+	c := pi.Counts()
+	for i := 0; i < 100 && c.Logins == 0; i++ { // it may be counted after we are in
+		time.Sleep(10 * time.Millisecond)
+		c = pi.Counts()
+	}
+	if c.Passwords != 0 || !slices.Equal(c.Exchanges, []string{ssh.KeyExchangeECDHP256}) {
+		t.Errorf("%+v", c)
+	}
+}

@@ -1,4 +1,4 @@
 package session
 
-// Algorithms shows the tests what is offered.
-var Algorithms = algorithms
+// Algorithms and ProofAlgorithms show the tests what is offered.
+var Algorithms, ProofAlgorithms = algorithms, proofAlgorithms

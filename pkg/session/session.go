@@ -204,11 +204,27 @@ var errProbe = errors.New("asked only")
 // Login makes the connection. The report is never nil. The connection lives
 // no longer than ctx, whose deadline bounds every read and write of it.
 func Login(ctx context.Context, cfg Config) (*Client, *Report, error) {
+	return connect(ctx, cfg, algorithms)
+}
+
+// Prove is Login by a key where that is all: whatever Config says, no password
+// is sent, and the connection ends once the login has come about. What it is
+// protected by may be what costs least; see proofAlgorithms.
+func Prove(ctx context.Context, cfg Config) (*Report, error) {
+	cfg.Password = nil
+	client, rep, err := connect(ctx, cfg, proofAlgorithms)
+	if err == nil {
+		client.Close()
+	}
+	return rep, err
+}
+
+func connect(ctx context.Context, cfg Config, offered ssh.Config) (*Client, *Report, error) {
 	l := &login{ctx: ctx, cfg: cfg, rep: &Report{Stage: Dialling, Began: time.Now()}, attempt: "none"}
 	if cfg.Trace == nil {
 		l.cfg.Trace = func(string, ...any) {}
 	}
-	client, err := l.run()
+	client, err := l.run(offered)
 	if err != nil {
 		// A dead context is why the connection ended, not what it said last.
 		if cause := context.Cause(ctx); cause != nil {
@@ -234,7 +250,7 @@ type login struct {
 	attempt string // the method under way
 }
 
-func (l *login) run() (*Client, error) {
+func (l *login) run(offered ssh.Config) (*Client, error) {
 	began := l.rep.Began
 	raw, err := l.cfg.Dial(l.ctx)
 	if err != nil {
@@ -262,7 +278,7 @@ func (l *login) run() (*Client, error) {
 	var trusted []byte
 	turned := make(chan struct{})
 	sshConn, chans, reqs, err := ssh.NewClientConn(l.conn, "", &ssh.ClientConfig{
-		Config:            algorithms,
+		Config:            offered,
 		User:              l.cfg.User,
 		HostKeyAlgorithms: l.cfg.HostKeyAlgorithms,
 		ClientVersion:     "SSH-2.0-pi-key-tools",
@@ -348,6 +364,9 @@ func (l *login) authenticate(ctx *ssh.ClientAuthContext) (ssh.AuthMethod, error)
 	if l.exchange == nil {
 		hostKey := l.rep.HostKey.Marshal()
 		l.exchange = &Exchange{hostKey, ctx.Metadata.SessionID(), hostSignature(l.conn.clear(), hostKey)}
+		if agreed, ok := ctx.Metadata.(ssh.AlgorithmsConnMetadata); ok {
+			l.cfg.Trace("key exchange %s", agreed.Algorithms().KeyExchange)
+		}
 	}
 	l.rep.Methods = ctx.AllowedMethods
 	if n := len(ctx.PartialSuccessMethods); n > l.partial {

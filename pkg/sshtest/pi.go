@@ -89,6 +89,7 @@ type Counts struct {
 	Keys        int      // offered by publickey, whether then signed or not
 	Passwords   int      // by password, or as answer to keyboard-interactive
 	Logins      int      // connections that were let in
+	Exchanges   []string // the key exchange of each, in order; of a Pi only
 	Commands    []string // of exec, in order; "" for a shell
 	SFTP        int      // sessions of the subsystem
 	Intrusions  int      // channels and requests of a hostile server's that the client granted
@@ -193,7 +194,7 @@ func (p *Pi) Counts() Counts {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	c := p.counts
-	c.Commands = slices.Clone(c.Commands)
+	c.Commands, c.Exchanges = slices.Clone(c.Commands), slices.Clone(c.Exchanges)
 	return c
 }
 
@@ -304,7 +305,10 @@ func (p *Pi) serve(conn net.Conn) {
 	if err != nil {
 		return
 	}
-	p.count(func(c *Counts) { c.Logins++ })
+	p.count(func(c *Counts) {
+		c.Logins++
+		c.Exchanges = append(c.Exchanges, server.Conn.(ssh.AlgorithmsConnMetadata).Algorithms().KeyExchange)
+	})
 	go ssh.DiscardRequests(requests)
 	for c := range channels {
 		if c.ChannelType() != "session" {
