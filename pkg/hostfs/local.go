@@ -159,7 +159,7 @@ func (l *local) ReadFile(_ context.Context, path string) ([]byte, error) {
 
 func (l *local) Glob(ctx context.Context, pattern string) ([]string, error) {
 	return glob(ctx, l, pattern, func(dir string) ([]string, error) {
-		d, err := os.Open(dir + "/.") // so that a pipe is no folder, and not waited for
+		d, err := openDir(dir)
 		if err != nil {
 			return nil, err
 		}

@@ -5,6 +5,7 @@ package hostfs
 import (
 	"fmt"
 	"io/fs"
+	"os"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -55,6 +56,16 @@ func openat(dir int, name string, flags int, mode uint32) (fd int, err error) {
 			return fd, err
 		}
 	}
+}
+
+// openDir opens a folder, through links, to list it. A pipe is none, and not
+// waited for.
+func openDir(path string) (*os.File, error) {
+	fd, err := openat(unix.AT_FDCWD, path, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, &fs.PathError{Op: "opening", Path: path, Err: err}
+	}
+	return os.NewFile(uintptr(fd), path), nil
 }
 
 // A handle is a file or a folder that is open, whatever its name leads to by

@@ -33,6 +33,8 @@ func openRegular(path string) (*os.File, error) {
 	return os.Open(path)
 }
 
+func openDir(path string) (*os.File, error) { return os.Open(path) }
+
 // files has nothing here: modes are not how Windows guards its files.
 type files struct{}
 

@@ -61,9 +61,10 @@ func (f *openFolder) lstat(name, whole string) (strictmodes.Stat, error) {
 	}
 }
 
-// descend calls look with where each component ends in p that begins behind the
-// first from bytes, until one is no folder.
-func (n *nearFolders) descend(p string, from int, into []strictmodes.Stat, open func(string) (handle, error), look func(end int) (strictmodes.Stat, error)) ([]strictmodes.Stat, error) {
+// descend calls look with each component of p that begins behind the first from
+// bytes, until one is no folder.
+func (n *nearFolders) descend(ctx context.Context, p string, from int, into []strictmodes.Stat, open func(string) (handle, error),
+	look func(context.Context, string) (strictmodes.Stat, error)) ([]strictmodes.Stat, error) {
 	if from == 0 {
 		return into, nil
 	}
@@ -78,7 +79,7 @@ func (n *nearFolders) descend(p string, from int, into []strictmodes.Stat, open 
 		} else {
 			end = len(p)
 		}
-		st, err := look(end)
+		st, err := look(ctx, p[:end])
 		if err != nil {
 			return into, err
 		}
@@ -99,19 +100,22 @@ func (l *local) near() nearby { return &nearLocal{local: l} }
 
 func (n *nearLocal) forget() { n.base.forget() }
 
+// Lstat is strictmodes.Tree's.
+func (n *nearLocal) Lstat(ctx context.Context, p string) (strictmodes.Stat, error) {
+	if name, ok := n.base.holds(p); ok {
+		return n.base.lstat(name, p)
+	}
+	return n.local.Lstat(ctx, p)
+}
+
 // Descend is strictmodes.Descender's.
 func (n *nearLocal) Descend(ctx context.Context, p string, from int, into []strictmodes.Stat) ([]strictmodes.Stat, error) {
-	return n.descend(p, from, into, n.open, func(end int) (strictmodes.Stat, error) {
-		if name, ok := n.base.holds(p[:end]); ok {
-			return n.base.lstat(name, p[:end])
-		}
-		return n.Lstat(ctx, p[:end])
-	})
+	return n.descend(ctx, p, from, into, n.open, n.Lstat)
 }
 
 // A nearCard is a card. So that no link leads out of it, whoever swaps
 // folders meanwhile, it looks only at what is in a folder that is open: the base,
-// or that of the last descent.
+// or the one below it that it looked at last.
 type nearCard struct {
 	*Card
 	nearFolders
@@ -131,7 +135,15 @@ func (n *nearCard) Lstat(ctx context.Context, p string) (strictmodes.Stat, error
 	if f := n.opened(path.Clean(dir)); f != nil && name != "" && name != "." && name != ".." { // which would lead out of a folder
 		return f.lstat(name, p)
 	}
-	return n.Card.Lstat(ctx, p)
+	if n.last.path != p {
+		name, ok := n.base.holds(p)
+		if !ok || n.last.replace(p, func(string) (handle, error) {
+			return resolve(n.base.handle, name, unix.O_PATH|unix.O_DIRECTORY|unix.O_NOFOLLOW, unix.RESOLVE_BENEATH|unix.RESOLVE_NO_SYMLINKS)
+		}) != nil {
+			return n.Card.Lstat(ctx, p)
+		}
+	}
+	return n.last.stat()
 }
 
 func (n *nearCard) opened(dir string) *openFolder {
@@ -145,20 +157,5 @@ func (n *nearCard) opened(dir string) *openFolder {
 
 // Descend is strictmodes.Descender's.
 func (n *nearCard) Descend(ctx context.Context, p string, from int, into []strictmodes.Stat) ([]strictmodes.Stat, error) {
-	return n.descend(p, from, into, n.Card.open, func(end int) (strictmodes.Stat, error) {
-		if end == len(p) || n.opened(path.Dir(p[:end])) != nil {
-			return n.Lstat(ctx, p[:end])
-		}
-		name, ok := n.base.holds(p[:end])
-		if !ok {
-			return n.Lstat(ctx, p[:end])
-		}
-		err := n.last.replace(p[:end], func(string) (handle, error) {
-			return resolve(n.base.handle, name, unix.O_PATH|unix.O_NOFOLLOW, unix.RESOLVE_BENEATH|unix.RESOLVE_NO_SYMLINKS)
-		})
-		if err != nil {
-			return n.Lstat(ctx, p[:end])
-		}
-		return n.last.stat()
-	})
+	return n.descend(ctx, p, from, into, n.Card.open, n.Lstat)
 }

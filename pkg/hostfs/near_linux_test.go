@@ -23,11 +23,25 @@ func TestSteadyCard(t *testing.T) {
 	ok(t, os.Symlink(outside, dir+"/out"))
 	ok(t, os.Symlink("/home/pi", dir+"/in"))
 	ok(t, os.Symlink("../../../../../../..", dir+"/up"))
+	ok(t, os.Symlink(outside, dir+"/home/out"))
+	ok(t, os.Symlink("pi", dir+"/home/in"))
+	ok(t, os.Symlink("../../../../../../..", dir+"/home/pi/up"))
 	before := descriptors(t)
 	steady, end := Steady(card)
-	for range 2 {
+	memory := steady.(interface{ Memory() *strictmodes.Memory }).Memory()
+	for n := range 3 {
+		if n == 2 { // from /home, which is kept open for the second home
+			memory.Forget()
+			strictmodes.RealPath(t.Context(), steady, "/home/none/.ssh/keys")
+			strictmodes.RealPath(t.Context(), steady, "/home/pi/.ssh/keys")
+		}
 		for _, p := range []string{"/", "/home", "/home/pi", "/home/pi/.ssh", "/home/pi/.ssh/keys", "/home/pi/.ssh/keys2", "/home/pi/.ssh/keys/x",
-			"/home/", "/home/.", "/home/..", "/..", "/out", "/out/file", "/in", "/in/.ssh/keys", "/up/etc/passwd", "/up/tmp", "/none/x", "/etc/passwd"} {
+			"/home/", "/home/.", "/home/..", "/..", "/out", "/out/file", "/in", "/in/.ssh/keys", "/up/etc/passwd", "/up/tmp", "/none/x", "/etc/passwd",
+			"/home/out", "/home/out/file", "/home/in/.ssh", "/home/in/.ssh/keys", "/home/pi/up", "/home/pi/up/tmp", "/home/pi/up/etc/passwd",
+			"/home/pi/.ssh/../../..", "/home/../etc/passwd", "/home/pi/../../..", "/home/pi/", "/home/pi/.ssh/."} {
+			if n == 2 { // or it is remembered
+				memory.Forget()
+			}
 			want, werr := card.Lstat(t.Context(), p)
 			st, err := steady.Lstat(t.Context(), p)
 			if st != want || fmt.Sprint(err) != fmt.Sprint(werr) {
