@@ -8,7 +8,6 @@ type Counter struct {
 	index   map[countKey]int
 	kept    map[string]int // by group
 	leftOut map[string]int
-	full    int // groups of which no more is kept
 }
 
 // A Count is an event as it was met first. Its Times are those of all.
@@ -43,9 +42,7 @@ func (c *Counter) Add(e Event) {
 		c.leftOut[e.Cause] += e.Times
 		return
 	}
-	if c.kept[group]++; c.kept[group] == perCause {
-		c.full++
-	}
+	c.kept[group]++
 	c.index[k] = len(c.counts)
 	c.counts = append(c.counts, Count{e, e.Time})
 }
@@ -62,21 +59,18 @@ func (c *Counter) again(i, times int, last string) {
 	c.counts[i].Last = last
 }
 
-// fullGroups returns them as they are.
-func (c *Counter) fullGroups() full {
-	f := make(full)
+// tallies returns its groups as they are.
+func (c *Counter) tallies() tallies {
+	all := make(tallies)
+	for group, n := range c.kept {
+		all[group] = tally{make(map[string]int), n == perCause}
+	}
 	for k, i := range c.index {
-		if c.kept[k.group] < perCause {
-			continue
-		}
-		if f[k.group] == nil {
-			f[k.group] = make(map[string]int)
-		}
 		if k.path == "" && k.key == "" && k.line == 0 {
-			f[k.group][k.user] = i
+			all[k.group].users[k.user] = i
 		}
 	}
-	return f
+	return all
 }
 
 // All returns what was counted, in the order in which it was met first.

@@ -16,7 +16,7 @@ import "bytes"
 // Anything else is a bare line, as of sshd -e, ssh -v and journalctl -o cat.
 // ours is false for a line of another program, whatever it says.
 func (t *text) parse(line []byte) (ours bool) {
-	line = bytes.TrimSuffix(line, []byte{'\r'})
+	line = withoutCR(line)
 	rest := line
 	if len(rest) > 2 && rest[0] == '<' && isDigit(rest[1]) {
 		if at := bytes.IndexByte(rest[:min(len(rest), 6)], '>'); at > 0 {
@@ -111,9 +111,17 @@ func (t *text) syslog() {
 	}
 	if bytes.IndexByte(t.msg, '#') >= 0 { // control characters of those that do not encode them: #011
 		t.msg = decodeHash(t.msg)
-		t.msg = bytes.TrimSuffix(t.msg, []byte{'\r'})
+		t.msg = withoutCR(t.msg)
 	}
 	t.cut = t.cut || len(t.msg) >= syslogMax
+}
+
+// withoutCR takes a CR off the end.
+func withoutCR(b []byte) []byte {
+	if n := len(b); n > 0 && b[n-1] == '\r' {
+		return b[:n-1]
+	}
+	return b
 }
 
 func decodeHash(b []byte) []byte {

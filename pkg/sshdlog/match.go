@@ -30,6 +30,7 @@ type param struct {
 	field field
 	class class
 	after []byte // the literal that follows
+	apart bool   // no byte of the class ends the literal before
 }
 
 // A field is where a parameter goes in an Event.
@@ -88,6 +89,7 @@ type spans [nFields]span
 func compile(p *pattern, s string) *form {
 	f := &form{pattern: p}
 	f.prefix, s, _ = strings.Cut(s, "{")
+	before := f.prefix
 	for s != "" {
 		name, rest, ok := strings.Cut(s, "}")
 		kind, known := kinds[name]
@@ -96,6 +98,8 @@ func compile(p *pattern, s string) *form {
 		}
 		rest, s, _ = strings.Cut(rest, "{")
 		kind.after = []byte(rest)
+		kind.apart = before != "" && kind.class.run([]byte(before)) == len(before)
+		before = rest
 		if s != "" && rest == "" {
 			panic("sshdlog: " + p.name + ": two parameters without a literal between them")
 		}
@@ -125,21 +129,31 @@ func (f *form) match(m []byte, found *spans) bool {
 		return hi == lo
 	}
 	for i := len(f.params) - 1; i > f.last; i-- {
-		before := f.params[i-1].after
-		at := lastIndex(m[lo:hi], before)
-		if at < 0 || !found.set(f.params[i], m, lo+at+len(before), hi) {
+		p, before := &f.params[i], f.params[i-1].after
+		var at int
+		if p.apart { // the literal cannot stand anywhere else
+			at = lo + p.class.run(m[lo:hi])
+			if at == hi || !bytes.HasSuffix(m[lo:at], before) {
+				return false
+			}
+			found.put(p, m, at, hi)
+			hi = at - len(before)
+			continue
+		}
+		if at = lastIndex(m[lo:hi], before); at < 0 || !found.set(p, m, lo+at+len(before), hi) {
 			return false
 		}
 		hi = lo + at
 	}
-	for _, p := range f.params[:f.last] {
+	for i := range f.params[:f.last] {
+		p := &f.params[i]
 		at := index(m[lo:hi], p.after)
 		if at < 0 || !found.set(p, m, lo, lo+at) {
 			return false
 		}
 		lo += at + len(p.after)
 	}
-	return found.set(f.params[f.last], m, lo, hi)
+	return found.set(&f.params[f.last], m, lo, hi)
 }
 
 // matchCut is match for a message whose end is missing: the parameter in which
@@ -149,7 +163,8 @@ func (f *form) matchCut(m []byte, found *spans) int {
 	if lo == 0 || len(m) < lo || string(m[:lo]) != f.prefix {
 		return 0
 	}
-	for i, p := range f.params {
+	for i := range f.params {
+		p := &f.params[i]
 		at := -1
 		if len(p.after) > 0 {
 			at = index(m[lo:], p.after)
@@ -169,58 +184,60 @@ func (f *form) matchCut(m []byte, found *spans) int {
 }
 
 // set notes a parameter if it is of its class.
-func (found *spans) set(p param, m []byte, from, to int) bool {
-	s := span{from, to}
+func (found *spans) set(p *param, m []byte, from, to int) bool {
 	switch p.class {
-	case some:
+	case some, place:
 		if from == to {
 			return false
 		}
-	case word:
-		if !isWord(m[from:to]) {
+	case word, peer, digits:
+		if from == to || p.class.run(m[from:to]) > 0 {
 			return false
 		}
-	case digits:
-		if !isDigits(m[from:to]) {
-			return false
-		}
-	case place:
+	}
+	return found.put(p, m, from, to)
+}
+
+// put notes a parameter of which all bytes are of its class. It reports whether
+// they are in the right order.
+func (found *spans) put(p *param, m []byte, from, to int) bool {
+	s := span{from, to}
+	if p.class == place || p.class == peer {
 		at := bytes.LastIndexByte(m[from:to], ':')
-		if at <= 0 || !isDigits(m[from+at+1:to]) {
-			return false
-		}
-		s.to = from + at
-		found[line] = span{from + at + 1, to}
-	case peer:
-		if !isWord(m[from:to]) {
-			return false
-		}
-		if at := bytes.LastIndexByte(m[from:to], ':'); at > 0 && isDigits(m[from+at+1:to]) {
+		switch {
+		case at > 0 && isDigits(m[from+at+1:to]):
 			s.to = from + at
-			found[port] = span{from + at + 1, to}
+			after := span{from + at + 1, to}
+			if p.class == place {
+				found[line] = after
+			} else {
+				found[port] = after
+			}
+		case p.class == place:
+			return false
 		}
 	}
 	found[p.field] = s
 	return true
 }
 
-func isWord(b []byte) bool {
-	for _, c := range b {
-		if c <= ' ' || c == 0x7f {
-			return false
+// run returns where the last bytes start that are all of a class, which is one of
+// word, peer and digits.
+func (c class) run(b []byte) int {
+	i := len(b)
+	if c == digits {
+		for i > 0 && isDigit(b[i-1]) {
+			i--
 		}
+		return i
 	}
-	return len(b) > 0
+	for i > 0 && b[i-1] > ' ' && b[i-1] != 0x7f {
+		i--
+	}
+	return i
 }
 
-func isDigits(b []byte) bool {
-	for _, c := range b {
-		if c < '0' || c > '9' {
-			return false
-		}
-	}
-	return len(b) > 0
-}
+func isDigits(b []byte) bool { return len(b) > 0 && digits.run(b) == 0 }
 
 // index is bytes.Index, quick for a literal of one byte.
 func index(b, literal []byte) int {
@@ -259,6 +276,7 @@ type node struct {
 	forms []*form              // whose prefix ends here, and then those of the nodes above
 	most  [client + 1]Severity // of the forms, for a text of each program
 	any   [client + 1]Severity // of the forms here and in the nodes below
+	last  bool                 // there are none below
 }
 
 // prepare fills them from the table, before the first text is matched: most
@@ -327,11 +345,12 @@ func (n *node) finish(above []*form) {
 			}
 		}
 	}
-	n.any = n.most
+	n.any, n.last = n.most, true
 	for _, next := range n.below {
 		if next == nil {
 			continue
 		}
+		n.last = false
 		next.finish(n.forms)
 		for w, s := range next.any {
 			n.any[w] = max(n.any[w], s)
@@ -361,6 +380,11 @@ var unwanted pattern
 // of a severity below want do is taken for known, and not looked at further.
 func (t *text) match(want Severity, found *spans) *pattern {
 	n, _ := byPrefix.find(t.msg, t.program, want)
+	return t.matchAt(n, want, found)
+}
+
+// matchAt is match for a text of which the node is found.
+func (t *text) matchAt(n *node, want Severity, found *spans) *pattern {
 	if len(n.forms) > 0 && n.most[t.program] < want {
 		return &unwanted
 	}

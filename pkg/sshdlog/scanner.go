@@ -369,7 +369,7 @@ func (r *record) text(t *text) (ours bool) {
 	}
 	t.cut = r.cut
 	t.time, t.host, t.pid = r.stamp, r.host, r.pid
-	t.msg = bytes.TrimSuffix(r.message, []byte{'\r'})
+	t.msg = withoutCR(r.message)
 	t.syslog()
 	return true
 }

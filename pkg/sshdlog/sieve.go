@@ -19,7 +19,7 @@ func (c *Counter) AddLog(r io.Reader, want Severity) (Stats, error) {
 	workers := runtime.GOMAXPROCS(0)
 	c.init()
 	m := merger{counter: c, scanner: Scanner{want: want}}
-	m.full.Store(&full{})
+	m.tallies.Store(&tallies{})
 	l := cutter{r: r, queue: make(chan *piece, 2*workers)}
 	free := make(chan *piece, cap(l.queue))
 	for range cap(free) {
@@ -33,7 +33,7 @@ func (c *Counter) AddLog(r io.Reader, want Severity) (Stats, error) {
 				if !l.next(p) {
 					return
 				}
-				v.full = *m.full.Load()
+				v.tallies, v.last = *m.tallies.Load(), nil
 				v.sift(p)
 				p.sifted <- struct{}{}
 			}
@@ -106,11 +106,11 @@ type miss struct {
 }
 
 // line returns the line at a place, as Scanner.line does, and where the next
-// one is. There is no newline in its first bytes, as many as are sure.
-func (p *piece) line(at, sure int) (line []byte, cut bool, next int) {
+// one is.
+func (p *piece) line(at int) (line []byte, cut bool, next int) {
 	line, next = p.buf[at:p.to], p.to
-	if end := bytes.IndexByte(line[sure:], '\n'); end >= 0 {
-		line, next = line[:sure+end], at+sure+end+1
+	if end := bytes.IndexByte(line, '\n'); end >= 0 {
+		line, next = line[:end], at+end+1
 	}
 	if len(line) >= bufferSize {
 		return line[:keptOfLong], true, next
@@ -183,14 +183,16 @@ func (l *cutter) Read(b []byte) (int, error) {
 }
 
 // A sieve looks at each line of a piece by itself, and keeps those that matter.
-// Most lines start as the one before, and go on as many do that nobody wants: it
-// compares them eight bytes at a time, and understands only the others.
+// Most lines start as the one before, and go on as many do: it compares them
+// eight bytes at a time, and understands only the others.
 type sieve struct {
-	want  Severity
-	full  full
-	found spans
-	head  head
-	known [64][4]beginning // by a hash of their first bytes, the latest first
+	want    Severity
+	tallies tallies
+	last    *pattern // that was wanted, and its tally
+	tally   tally
+	found   spans
+	head    head
+	known   beginnings
 }
 
 // sift fills in what a piece says about its lines.
@@ -198,38 +200,116 @@ func (v *sieve) sift(p *piece) {
 	p.stats, p.marks, p.wanted, p.misses, p.export = Stats{}, p.marks[:0], p.wanted[:0], p.misses[:0], -1
 	at := 0
 	if p.inside {
-		_, _, at = p.line(0, 0)
+		_, _, at = p.line(0)
 	}
 	for at < p.to {
-		pid, id, message, ours := v.head.skim(p.buf[at:], p.to-at)
-		line, cut, next := p.line(at, message)
+		var l spots
+		if at, l = v.pass(p, at); l.message > 0 {
+			line := p.buf[at : at+l.size]
+			t := text{times: 1, program: sshd}
+			t.time, t.pid, t.msg = line[:v.head.time], line[l.pid:l.message-len("]: ")], withoutCR(line[l.message:])
+			t.syslog()
+			p.stats.Lines++
+			v.look(&t, l.forms, p, mark{at, l.process})
+			at += l.size + 1
+			continue
+		}
+		if at == p.to {
+			return
+		}
+		line, cut, next := p.line(at)
 		if startsExport(line) {
 			p.export = at
 			return
 		}
+		t := text{times: 1, cut: cut}
+		ours := t.read(line)
+		v.head.learn(line, &t)
 		p.stats.Lines++
-		switch {
-		case message > 0 && v.passes(line[message:], p.buf[at+message:]):
-			p.stats.Known++
-			p.marks = append(p.marks, mark{at, id})
-		case message > 0:
-			t := text{times: 1, cut: cut, time: line[:v.head.time], pid: line[pid : message-len("]: ")], msg: bytes.TrimSuffix(line[message:], []byte{'\r'}), program: sshd}
-			t.syslog()
-			v.look(&t, p, mark{at, id})
-		case !ours:
+		if ours {
+			v.look(&t, nil, p, mark{at, processOf(t.pid)})
+		} else {
 			p.stats.Foreign++
-		default:
-			t := text{times: 1, cut: cut}
-			ours := t.read(line)
-			v.head.learn(line, &t)
-			if !ours {
-				p.stats.Foreign++
-				break
-			}
-			v.look(&t, p, mark{at, processOf(t.pid)})
 		}
 		at = next
 	}
+}
+
+// spots are where a line of sshd has what, from its start.
+type spots struct {
+	pid, message, size int // the message is 0 where it is in doubt
+	process            process
+	forms              *node // of the message, if they are known
+}
+
+// pass goes over lines that start as the head and go on as nobody wants, or are
+// of other programs, and returns where the first other line starts.
+func (v *sieve) pass(p *piece, at int) (to int, l spots) {
+	const older, newer = "sshd[", "sshd-session["
+	h := &v.head
+	for at+h.tag < p.to && h.tag > 0 {
+		b := p.buf[at : at+slack]
+		if h.differ(b, 0)|h.differ(b, 1)|h.differ(b, 2)|h.differ(b, 3)|h.differ(b, 4)|h.differ(b, 5)|h.differ(b, 6)|h.differ(b, 7) != 0 {
+			break
+		}
+		size := bytes.IndexByte(p.buf[at+h.tag:p.to], '\n') + h.tag
+		if size < h.tag || size >= bufferSize {
+			break
+		}
+		pid := h.tag
+		switch tag := b[h.tag : h.tag+len(newer)]; {
+		case string(tag[:len(older)]) == older:
+			pid += len(older)
+		case string(tag) == newer:
+			pid += len(newer)
+		case ofOther(p.buf[at+h.tag : at+size]):
+			p.stats.Lines++
+			p.stats.Foreign++
+			at += size + 1
+			continue
+		default:
+			return at, spots{}
+		}
+		// The first bracket, and nothing but digits before it.
+		w := load(b[pid:])
+		bracket := w ^ each*']'
+		bracket = (bracket - each) &^ bracket & (each * 0x80)
+		bracket &= -bracket
+		before := bracket>>7 - 1
+		digits := (w ^ each*'0') & before
+		message := pid + bits.TrailingZeros64(bracket)/8 + len("]: ")
+		if bracket <= 0x80 || (digits|(digits+each*6))&(each*0xf0) != 0 || message > size || b[message-2] != ':' || b[message-1] != ' ' {
+			break
+		}
+		l = spots{pid: pid, message: message, size: size, process: process(w & before)}
+		m := b[message : message+6*wordSize]
+		var known *beginning
+		of := v.known.place(m)
+		for i := range of {
+			k := &of[i]
+			if k.differ(m, 0)|k.differ(m, 1)|k.differ(m, 2)|k.differ(m, 3)|k.differ(m, 4)|k.differ(m, 5) == 0 && k.size > 0 {
+				known = k
+				break
+			}
+		}
+		if known == nil {
+			return at, l
+		}
+		if size < message+known.size+longestEnd {
+			if end := p.buf[at+size-1]; size < message+known.size || end == ']' || end == '\r' || end == '5' {
+				return at, l
+			}
+		}
+		if known.forms != nil {
+			l.forms = known.forms
+			return at, l
+		}
+		p.stats.Lines++
+		p.stats.Known++
+		p.marks = append(p.marks, mark{at, l.process})
+		at += size + 1
+	}
+	return at, spots{}
 }
 
 // Words of eight bytes, the first one lowest.
@@ -240,23 +320,14 @@ const (
 
 func load(b []byte) uint64 { return binary.LittleEndian.Uint64(b) }
 
-// firstBytes is the word that keeps the first n bytes of another.
-func firstBytes(n int) uint64 {
-	if n >= wordSize {
-		return ^uint64(0)
-	}
-	return 1<<(8*max(n, 0)) - 1
-}
-
 // A head is how lines start, up to their tag: that of a line of sshd, but for
 // the digits.
 type head struct {
-	words  [8]uint64
-	exact  [8]uint64 // the bits that are the same
-	digits [8]uint64 // the lower bits of the digits
-	n      int       // how many words there are, 0 if no head is known
-	time   int       // where it ends; it comes first
-	tag    int       // where it starts
+	words [8]uint64 // with 0 for the digits
+	six   [8]uint64 // where they stand
+	exact [8]uint64 // the bits that are the same
+	time  int       // where it ends; it comes first
+	tag   int       // where it starts, 0 if no head is known
 }
 
 // learn takes the head of a line that was read.
@@ -264,67 +335,41 @@ func (h *head) learn(line []byte, t *text) {
 	if t.program != sshd || t.tagAt == 0 || t.tagAt > len(h.words)*wordSize || !bytes.HasPrefix(line, t.time) || !bytes.HasPrefix(line[t.tagAt:], []byte("sshd")) {
 		return
 	}
-	*h = head{n: (t.tagAt + wordSize - 1) / wordSize, time: len(t.time), tag: t.tagAt}
+	*h = head{time: len(t.time), tag: t.tagAt}
 	for i, c := range line[:h.tag] {
+		exact, six := uint64(0xff), uint64(0)
+		if isDigit(c) {
+			c, exact, six = '0', 0xf0, 6
+		}
 		shift := i % wordSize * 8
 		h.words[i/wordSize] |= uint64(c) << shift
-		if isDigit(c) {
-			h.exact[i/wordSize] |= 0xf0 << shift
-			h.digits[i/wordSize] |= 0x0f << shift
-		} else {
-			h.exact[i/wordSize] |= 0xff << shift
-		}
+		h.exact[i/wordSize] |= exact << shift
+		h.six[i/wordSize] |= six << shift
 	}
 }
 
-// skim finds the PID and the message of a line of sshd that starts with the
-// head. The line is the first of so many bytes; more can be read. message is 0
-// where it is in doubt, and ours is false where the line is surely of another
-// program.
-func (h *head) skim(b []byte, size int) (pid int, id process, message int, ours bool) {
-	if h.n == 0 || size < h.tag {
-		return 0, 0, 0, true
-	}
-	b = b[:longestHead]
-	differ := uint64(0)
-	for i := range h.n {
-		w := load(b[i*wordSize:])
-		differ |= (w^h.words[i])&h.exact[i] | (w&h.digits[i]+h.digits[i]&(each*6))&(each*0x10)
-	}
-	if differ != 0 {
-		return 0, 0, 0, true
-	}
-	const older, newer = "sshd[", "sshd-session["
-	switch tag := b[h.tag:]; {
-	case string(tag[:len(older)]) == older:
-		pid = h.tag + len(older)
-	case string(tag[:len(newer)]) == newer:
-		pid = h.tag + len(newer)
-	default: // all of our names begin with ss or dr, in brackets or not
-		tag = tag[:min(size-h.tag, len(tag))]
-		end := bytes.IndexByte(tag, ' ')
-		other := end > 1 && tag[end-1] == ':' && tag[0] != '(' && tag[0] != '[' && string(tag[:2]) != "ss" && string(tag[:2]) != "dr"
-		return 0, 0, 0, !other || bytes.IndexByte(tag[:end], '\n') >= 0
-	}
-	// The first bracket, and nothing but digits before it.
-	w := load(b[pid:])
-	brackets := w ^ each*']'
-	n := bits.TrailingZeros64((brackets-each)&^brackets&(each*0x80)) / 8
-	w &= firstBytes(n)
-	digits := w ^ each*'0'&firstBytes(n)
-	message = pid + n + len("]: ")
-	if n == 0 || n == wordSize || (digits|(digits+each*(0x7f-9)))&(each*0x80) != 0 || message > size || b[message-2] != ':' || b[message-1] != ' ' {
-		return 0, 0, 0, true
-	}
-	return pid, process(w), message, true
+// differ returns bits that are not those of a word of the head. What differs
+// from 0 by less than ten is a digit: six more have no higher bit.
+func (h *head) differ(b []byte, i int) uint64 {
+	w := load(b[i*wordSize:]) ^ h.words[i]
+	return (w | (w + h.six[i])) & h.exact[i]
 }
 
-// A beginning is that of messages of sshd that are known and not wanted,
-// whatever follows.
+// ofOther reports whether a line is surely of a program that we do not know, by
+// what stands in it from its tag on: all of our names begin with ss or dr, in
+// brackets or not.
+func ofOther(tag []byte) bool {
+	end := bytes.IndexByte(tag[:min(len(tag), longestHead/2)], ' ')
+	return end > 1 && tag[end-1] == ':' && tag[0] != '(' && tag[0] != '[' && string(tag[:2]) != "ss" && string(tag[:2]) != "dr"
+}
+
+// A beginning is that of messages of sshd of which this is known, whatever
+// follows.
 type beginning struct {
 	words [6]uint64
 	exact [6]uint64 // the bits that are of it
 	size  int       // in bytes, 0 if there is none
+	forms *node     // that they may have, nil if nobody wants any
 }
 
 // What may be read from a line on: a head with a tag and a PID, and a beginning.
@@ -337,68 +382,62 @@ const (
 // ends in one of "]5\r".
 const longestEnd = len(" [postauth]#015\r")
 
-// beginnings returns where those of a message are kept.
-func (v *sieve) beginnings(first, second uint64) *[4]beginning {
-	hi, lo := bits.Mul64(first^0x9e3779b97f4a7c15, second^0xbf58476d1ce4e5b9)
-	return &v.known[(hi^lo)%64]
+func (b *beginning) differ(m []byte, i int) uint64 {
+	return (load(m[i*wordSize:]) ^ b.words[i]) & b.exact[i]
 }
 
-// passes reports whether a message of sshd has one of the beginnings; all is
-// what stands in memory from its start.
-func (v *sieve) passes(m, all []byte) bool {
-	all = all[:6*wordSize]
-	of := v.beginnings(load(all), load(all[wordSize:]))
-	for i := range of {
-		b := &of[i]
-		differ := uint64(0)
-		for j := range b.words {
-			differ |= (load(all[j*wordSize:]) ^ b.words[j]) & b.exact[j]
-		}
-		if differ == 0 && b.size > 0 && len(m) >= b.size {
-			end := m[len(m)-1]
-			return len(m) >= b.size+longestEnd || end != ']' && end != '\r' && end != '5'
-		}
-	}
-	return false
+// beginnings are those met of late, by bytes that tell most of them apart. The
+// latest come first.
+type beginnings [64][4]beginning
+
+func (k *beginnings) place(m []byte) *[4]beginning {
+	return &k[load(m[5:])*0x9e3779b97f4a7c15>>58]
 }
 
-// learn notes the beginning of a message that is not wanted, if nothing that
-// may follow on it is.
-func (v *sieve) learn(m []byte) {
-	t := text{msg: m, program: sshd}
-	t.clean()
+// learn notes the beginning of a message of which p is the pattern, if nobody
+// wants what begins so, whatever follows, or else if the same forms tell of it.
+func (v *sieve) learn(m []byte, t *text, p *pattern) {
 	n, size := byPrefix.find(t.msg, sshd, v.want)
 	size += bytes.Index(m, t.msg) // its level
-	if n.any[sshd] >= v.want || size > len(beginning{}.words)*wordSize || len(m) < 2*wordSize {
+	b := beginning{size: size}
+	switch {
+	case p == &unwanted && n.any[sshd] < v.want:
+	case n.last:
+		b.forms = n
+	default:
 		return
 	}
-	b := beginning{size: size}
+	if size > len(b.words)*wordSize || len(m) < 2*wordSize || bytes.IndexByte(m[:size], '#') >= 0 {
+		return
+	}
 	for i, c := range m[:size] {
 		b.words[i/wordSize] |= uint64(c) << (i % wordSize * 8)
 		b.exact[i/wordSize] |= 0xff << (i % wordSize * 8)
 	}
-	of := v.beginnings(load(m), load(m[wordSize:]))
+	of := v.known.place(m)
 	copy(of[1:], of[:])
 	of[0] = b
 }
 
-// look takes a line of ours.
-func (v *sieve) look(t *text, in *piece, m mark) {
+// look takes a line of ours. of has the forms of its message, if they are known.
+func (v *sieve) look(t *text, of *node, in *piece, m mark) {
 	raw := t.msg
 	t.clean()
-	p := t.match(v.want, &v.found)
+	forms := of
+	if forms == nil {
+		forms, _ = byPrefix.find(t.msg, t.program, v.want)
+	}
+	p := t.matchAt(forms, v.want, &v.found)
 	if p == nil {
 		in.stats.Unknown++
 		return
 	}
 	in.stats.Known++
 	in.marks = append(in.marks, m)
-	switch {
-	case p == &unwanted:
-		if t.program == sshd { // as are all that passes looks at
-			v.learn(raw)
-		}
-	case p.severity >= v.want:
+	if of == nil && t.program == sshd { // as are all that find is asked for
+		v.learn(raw, t, p)
+	}
+	if p != &unwanted && p.severity >= v.want {
 		v.keep(t, p, in)
 	}
 }
@@ -406,13 +445,17 @@ func (v *sieve) look(t *text, in *piece, m mark) {
 // keep notes that the last mark is of a line that is wanted, or counts it.
 func (v *sieve) keep(t *text, p *pattern, in *piece) {
 	w := wanted{mark: len(in.marks) - 1, count: -1}
-	if users, ok := v.full[p.group()]; ok && t.isOfUser(p, &v.found) {
+	if p != v.last {
+		v.last, v.tally = p, v.tallies[p.group()]
+	}
+	if v.tally.users != nil && t.isOfUser(p, &v.found) {
 		name := v.found[user]
-		if w.count, ok = users[string(t.msg[name.from:name.to])]; !ok {
+		if count, ok := v.tally.users[string(t.msg[name.from:name.to])]; ok {
+			w.count, w.times, w.time = count, t.times, t.time
+		} else if v.tally.full {
 			in.miss(p.cause, t.times)
 			return
 		}
-		w.times, w.time = t.times, t.time
 	}
 	in.wanted = append(in.wanted, w)
 }
@@ -440,16 +483,22 @@ func (p *piece) miss(cause string, times int) {
 	p.misses = append(p.misses, miss{cause, times})
 }
 
-// full are the groups of which a Counter keeps no more, and of each the users
-// that it counts events of which name no file and no key. An event of such a
-// group and of another user is left out.
-type full map[string]map[string]int
+// tallies are the groups of a Counter, as it was at some time.
+type tallies map[string]tally
+
+// A tally has the users whom a group counts events of that name no file and no
+// key. When it is full, such an event of another user is left out.
+type tally struct {
+	users map[string]int
+	full  bool
+}
 
 // A merger puts together what the pieces say, in their order.
 type merger struct {
 	counter *Counter
 	scanner Scanner
-	full    atomic.Pointer[full] // as the sieves may read it
+	tallies atomic.Pointer[tallies] // as the sieves may read them
+	slow    int                     // events since, that they did not help with
 }
 
 // merge takes the next piece.
@@ -471,6 +520,7 @@ func (m *merger) merge(p *piece) {
 				s.understood(&t, pattern)
 				m.flush()
 			}
+			m.slow++
 		} else {
 			m.tell(p, p.marks[next:w.mark+1])
 			m.counter.again(w.count, w.times, string(w.time))
@@ -478,9 +528,10 @@ func (m *merger) merge(p *piece) {
 		next = w.mark + 1
 	}
 	m.tell(p, p.marks[next:])
-	if len(*m.full.Load()) < m.counter.full {
-		f := m.counter.fullGroups()
-		m.full.Store(&f)
+	if m.slow > len(m.counter.counts) {
+		t := m.counter.tallies()
+		m.tallies.Store(&t)
+		m.slow = 0
 	}
 }
 
@@ -501,7 +552,7 @@ func (m *merger) tell(p *piece, marks []mark) {
 
 // text returns the text of a line.
 func (m *merger) text(p *piece, k mark) text {
-	line, cut, _ := p.line(k.at, 0)
+	line, cut, _ := p.line(k.at)
 	t := text{times: 1, cut: cut}
 	t.read(line)
 	t.clean()

@@ -111,6 +111,64 @@ func TestAddLog(t *testing.T) {
 	}
 }
 
+// A log of many pieces, of which the later ones are counted with what is known
+// of the first ones.
+func TestAddLogTallies(t *testing.T) {
+	part := mixed(messagesOf(t), rand.New(rand.NewPCG(7, 8)), 5000)
+	if n := same(t, bytes.Repeat(part, 5*pieceSize/len(part)), Refusal); n < 4000 {
+		t.Errorf("only %d events", n)
+	}
+}
+
+// Any byte may stand anywhere in a line that is else like those before and
+// behind it.
+func TestAddLogBytes(t *testing.T) {
+	for _, f := range formats[1:3] {
+		for _, line := range []string{
+			f.line("sshd", "1234", "Invalid user u from 192.0.2.7 port 4242") + "\n",
+			f.line("sshd-session", "99", "Connection closed by 192.0.2.7 port 4242 [preauth]") + "\n",
+			f.line("sudo", "7", "pam_unix(sudo:session): session closed for user root") + "\n",
+		} {
+			var log []byte
+			for at := range len(line) - 1 {
+				for c := at % 5; c < 256; c += 5 {
+					log = append(log, line...)
+					log = append(append(append(log, line[:at]...), byte(c)), line[at+1:]...)
+				}
+			}
+			if same(t, log, Refusal); t.Failed() {
+				t.Fatalf("like %q", line)
+			}
+		}
+	}
+}
+
+// What begins like a line that is known may go on as it likes: as one that is
+// told by its end alone, or with less than it seems to have.
+func TestAddLogBeginnings(t *testing.T) {
+	var log []byte
+	for range 2 {
+		for _, p := range patterns {
+			for form := range strings.SplitSeq(p.forms, " | ") {
+				log = append(log, formats[0].line("sshd", "1", form)+"\n"...)
+			}
+		}
+	}
+	for _, m := range messagesOf(t) {
+		for i := range len(m) + 1 {
+			for j, end := range []string{": terminating, 3 bad configuration options", "[preauth]", "[preauth]\r", "[postauth]#015", "#012", ""} {
+				level := ""
+				if (i+j)%5 == 0 {
+					level = "error: "
+				}
+				line := formats[0].line("sshd", strconv.Itoa(i), level+m[:i]+end) + "\n"
+				log = append(append(log, line...), line...)
+			}
+		}
+	}
+	same(t, log, Refusal)
+}
+
 // Pieces end where they like; lines may be longer than they are.
 func TestAddLogPieces(t *testing.T) {
 	messages := messagesOf(t)

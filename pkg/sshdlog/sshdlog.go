@@ -56,23 +56,6 @@ type Event struct {
 	Cut     bool   // the text was cut off somewhere: its last parameters may be too
 }
 
-// Parse understands a single message, without the head that syslog gives it.
-// A level such as "error: " before it and " [preauth]" after it may be there.
-// It reports whether the message is known.
-func Parse(message string) (Event, bool) {
-	prepare()
-	t := text{msg: []byte(message), times: 1}
-	t.clean()
-	var found spans
-	p := t.match(Context, &found)
-	if p == nil {
-		return Event{}, false
-	}
-	e := t.event(p, &found)
-	e.settle()
-	return e, true
-}
-
 // A text is a line whose head is parsed.
 type text struct {
 	time, host, tag, pid []byte

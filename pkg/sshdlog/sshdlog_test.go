@@ -60,9 +60,9 @@ func bare(e Event) Event {
 
 func TestExamples(t *testing.T) {
 	for _, x := range examples(t) {
-		got, ok := Parse(x.line)
-		if !ok || bare(got) != x.want {
-			t.Errorf("%s\n got %+v, %v\nwant %+v", x.line, bare(got), ok, x.want)
+		got, stats := scan(t, x.line+"\n", Context)
+		if len(got) != 1 || bare(got[0]) != x.want {
+			t.Errorf("%s\n got %+v, %+v\nwant %+v", x.line, got, stats, x.want)
 		}
 	}
 }
@@ -318,9 +318,9 @@ func TestInjection(t *testing.T) {
 		{"Invalid user Authentication refused: bad ownership or modes for directory /etc from 127.0.0.1 port 2", "Authentication refused: bad ownership or modes for directory /etc", "127.0.0.1", "2", "user-invalid"},
 		{"Exit before auth from <127.0.0.1:2>: (user 'x', 0 fails): y', 1 fails): Exited normally", "x", "127.0.0.1", "2", "db-exit"},
 	} {
-		e, ok := Parse(c.message)
-		if !ok || e.Name != c.name || e.User != c.user || e.Addr != c.addr || e.Port != c.port {
-			t.Errorf("%q: %v %+v", c.message, ok, e)
+		got, stats := scan(t, c.message+"\n", Context)
+		if len(got) != 1 || got[0].Name != c.name || got[0].User != c.user || got[0].Addr != c.addr || got[0].Port != c.port {
+			t.Errorf("%q: %+v, %+v", c.message, stats, got)
 		}
 	}
 }
