@@ -230,6 +230,23 @@ func (p *patient) Read(b []byte) (int, error) {
 	if err := context.Cause(p.ctx); err != nil {
 		return 0, err
 	}
+	if u, ok := p.r.(*unopened); ok && u.f != nil {
+		p.r = u.f
+	}
+	if f, ok := p.r.(*os.File); ok {
+		for {
+			yes, known := ready(f)
+			if yes {
+				return f.Read(b)
+			}
+			if !known {
+				break
+			}
+			if err := context.Cause(p.ctx); err != nil {
+				return 0, err
+			}
+		}
+	}
 	if len(p.own) < len(b) {
 		p.own = make([]byte, len(b))
 	}

@@ -1,0 +1,8 @@
+//go:build !linux
+
+package main
+
+import "os"
+
+// ready does not know.
+func ready(*os.File) (yes, known bool) { return false, false }
