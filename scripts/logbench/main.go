@@ -1,7 +1,7 @@
 // Command logbench makes a log like that of a host that stands in the internet,
 // and reads one with pkg/sshdlog, for scripts/logbench/run.
 //
-//	logbench make BYTES [json]   to standard output, as rsyslog or as journalctl -o json writes it
+//	logbench make BYTES [json | machine]   to standard output, as rsyslog or as journalctl -o json writes it, or one of all programs of a machine
 //	logbench read [FILE]         the refusals, counted; from standard input without FILE
 package main
 
@@ -26,7 +26,7 @@ func main() {
 	case len(args) >= 2 && args[0] == "make":
 		var size int
 		if size, err = strconv.Atoi(args[1]); err == nil {
-			err = makeLog(os.Stdout, size, len(args) > 2 && args[2] == "json")
+			err = makeLog(os.Stdout, size, append(args, "")[2])
 		}
 	case len(args) == 1 && args[0] == "read":
 		err = readLog(os.Stdin)
@@ -36,7 +36,7 @@ func main() {
 			err = readLog(f)
 		}
 	default:
-		fmt.Fprintln(os.Stderr, "usage: logbench make BYTES [json] | read [FILE]")
+		fmt.Fprintln(os.Stderr, "usage: logbench make BYTES [json | machine] | read [FILE]")
 		os.Exit(2)
 	}
 	if err != nil {
@@ -66,13 +66,15 @@ func readLog(r io.Reader) error {
 	return nil
 }
 
-// shares are the lines of such a log, and how many of a thousand they are. U
-// is replaced by a user's name, A by an address, P by a port.
-var shares = []struct {
+// A share is a line of a log, and how many of a thousand are such lines. U is
+// replaced by a user's name, A by an address, P by a port.
+type share struct {
 	n       int
 	program string
 	message string
-}{
+}
+
+var attacked = []share{
 	{120, "sshd", "Invalid user U from A port P"},
 	{60, "sshd", "pam_unix(sshd:auth): check pass; user unknown"},
 	{130, "sshd", "pam_unix(sshd:auth): authentication failure; logname= uid=0 euid=0 tty=ssh ruser= rhost=A "},
@@ -94,7 +96,36 @@ var shares = []struct {
 	{1, "sshd", "Authentication refused: bad ownership or modes for directory /home/pi"}, // and its end
 }
 
-func makeLog(w io.Writer, size int, journal bool) error {
+// machine is what journalctl -o short shows of one that is at home, and of whose
+// lines few are of sshd.
+var machine = []share{
+	{150, "kernel", "brcmfmac: brcmf_cfg80211_set_power_mgmt: power save enabled"},
+	{100, "kernel", "usb 1-1.4: new high-speed USB device number P using dwc_otg"},
+	{150, "systemd", "Started apt-daily.service - Daily apt download activities."},
+	{100, "systemd", "run-docker-runtimeP.mount: Deactivated successfully."},
+	{80, "dhcpcd", "wlan0: Router Advertisement from fe80::1"},
+	{80, "wpa_supplicant", "wlan0: WPA: Group rekeying completed with 00:11:22:33:44:55 [GTK=CCMP]"},
+	{70, "CRON", "pam_unix(cron:session): session opened for user root(uid=0) by (uid=0)"},
+	{70, "CRON", "(root) CMD (cd / && run-parts --report /etc/cron.hourly)"},
+	{60, "systemd-logind", "New session P of user pi."},
+	{50, "dockerd", "time=\"2026-11-01T00:00:00Z\" level=info msg=\"ignoring event\" topic=/tasks/delete"},
+	{30, "rsyslogd", "action 'action-8-builtin:omfile' suspended, next retry is Sun Nov  1 00:00:00 2026"},
+	{20, "sshd-session", "Accepted publickey for pi from A port P ssh2: ED25519 SHA256:7T7PiS317baOCIoN0G8sHTytDTFJG4iiWRz09JBJWFY"},
+	{20, "sshd-session", "pam_unix(sshd:session): session opened for user pi(uid=1000) by (uid=0)"},
+	{15, "sshd-session", "pam_unix(sshd:session): session closed for user pi"},
+	{4, "sshd-session", "Invalid user U from A port P"},
+	{1, "sshd-session", "Authentication refused: bad ownership or modes for directory /home/pi"},
+}
+
+// names are those that most attackers try.
+var names = strings.Fields("admin test user ubuntu oracle postgres git ftpuser mysql guest debian pi hadoop jenkins deploy dev centos support nagios ftp " +
+	"tomcat backup minecraft steam www-data ec2-user odoo ansible elastic sol solana validator node zabbix server es vagrant teamspeak ubnt docker")
+
+func makeLog(w io.Writer, size int, kind string) error {
+	shares, journal, stamp := attacked, kind == "json", "2006-01-02T15:04:05.000000-07:00"
+	if kind == "machine" {
+		shares, stamp = machine, time.Stamp
+	}
 	out := bufio.NewWriterSize(w, 1<<20)
 	rnd := rand.New(rand.NewPCG(1, 2))
 	var deck []int
@@ -120,6 +151,10 @@ func makeLog(w io.Writer, size int, journal bool) error {
 			alone := (i == 0 || s.message[i-1] == ' ' || s.message[i-1] == '=') && (i+1 == len(s.message) || s.message[i+1] == ' ' || s.message[i+1] == ':')
 			switch {
 			case alone && c == 'U':
+				if rnd.IntN(3) > 0 {
+					message = append(message, names[rnd.IntN(len(names))]...)
+					break
+				}
 				message = append(message, "user"...)
 				message = strconv.AppendInt(message, rnd.Int64N(1_000_000), 36)
 			case alone && c == 'A':
@@ -138,7 +173,7 @@ func makeLog(w io.Writer, size int, journal bool) error {
 			}
 			line = append(line, entry...)
 		} else {
-			line = now.AppendFormat(line, "2006-01-02T15:04:05.000000-07:00")
+			line = now.AppendFormat(line, stamp)
 			line = fmt.Appendf(line, " raspberrypi %s[%d]: %s", s.program, pid, message)
 		}
 		line = append(line, '\n')
