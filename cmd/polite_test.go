@@ -151,8 +151,7 @@ func TestWrongPasswordOfARealServer(t *testing.T) {
 }
 
 // One connection to act and one to prove, whatever there is to do. Only one on
-// which no password may be sent has the key exchange that is cheap; where that is
-// the proof, and shows that the key does not log in, no login ends it.
+// which no password may be sent has the key exchange that is cheap.
 func TestConnectionsOfACopy(t *testing.T) {
 	const (
 		connections = 2
@@ -164,10 +163,10 @@ func TestConnectionsOfACopy(t *testing.T) {
 		setup     func(t *testing.T, me *traveller, pi *sshtest.Pi) (keys string, args []string)
 		want      []string
 		passwords int
-		exchanges []string // of the connections that end in a login
+		exchanges []string
 	}{
 		{"fresh", func(*testing.T, *traveller, *sshtest.Pi) (string, []string) { return "", nil },
-			[]string{"done key-added", "ok login"}, 1, []string{safe, cheap}},
+			[]string{"done key-added", "ok login"}, 1, []string{safe, safe}},
 		{"present", func(t *testing.T, me *traveller, pi *sshtest.Pi) (string, []string) {
 			public, _ := me.run(0, "", "pikeygen")
 			pi.Authorize(t, strings.TrimSpace(public))
@@ -194,7 +193,7 @@ func TestConnectionsOfACopy(t *testing.T) {
 				t.Fatal(err)
 			}
 			return "", nil
-		}, []string{"done key-added", "fail home-writable"}, 1, []string{safe}},
+		}, []string{"done key-added", "fail home-writable"}, 2, []string{safe, safe}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -227,34 +226,6 @@ func TestConnectionsOfACopy(t *testing.T) {
 				t.Errorf("the connections that ended in a login were by %q, want %q; %d passwords, want %d", c.Exchanges, tt.exchanges, c.Passwords, tt.passwords)
 			}
 		})
-	}
-}
-
-// Of several targets at one address no more than the first leaves a connection
-// without a login, so that no server shuts us out.
-func TestProofsThatFailAtOneAddress(t *testing.T) {
-	t.Parallel()
-	pi := sshtest.StartPi(t, sshtest.PiConfig{})
-	if err := os.Chmod(pi.Home, 0o777); err != nil {
-		t.Fatal(err)
-	}
-	me := newTraveller(t, pi.Endpoint)
-	public, _ := me.run(0, "", "pikeygen")
-	var config strings.Builder
-	var targets []string
-	for i := range 4 {
-		name := "name" + strconv.Itoa(i)
-		host, port, _ := strings.Cut(pi.Addr, ":")
-		fmt.Fprintf(&config, "Host %s\nHostName %s\nPort %s\nUser pi\n", name, host, port)
-		targets = append(targets, name)
-	}
-	me.file(".ssh/config", config.String())
-	records, _ := me.run(1, public, "pikeycopy", append([]string{"-i", "-", "-j1", "--password-file", me.file("password", pi.Password+"\n")}, targets...)...)
-	if n := strings.Count(records, "\tfail\thome-writable\t"); n != len(targets) {
-		t.Errorf("%d failed for the home, want %d\n%s", n, len(targets), records)
-	}
-	if c := pi.Counts(); c.Connections != 2*len(targets) || c.Logins != c.Connections-1 || slices.Contains(c.Exchanges, ssh.KeyExchangeECDHP256) {
-		t.Errorf("%d connections, %d logins, by %q", c.Connections, c.Logins, c.Exchanges)
 	}
 }
 

@@ -114,7 +114,6 @@ type Host struct {
 	trying   *tries                  // that have let it be sent; nil if it is not
 	seat     *seat                   // its place at its address; nil if it has none
 	known    *[]knownhosts.Line      // of its host key; nil when they are to be looked up
-	first    bool                    // at its address; see First
 }
 
 // Host resolves a target.
@@ -349,7 +348,7 @@ func (h *Host) login(ctx context.Context, plan Plan) (*session.Client, *session.
 	if _, off := h.KeysOff(); !off {
 		cfg.Keys = plan.Keys[:min(len(plan.Keys), MaxOffers)]
 	}
-	if methods := h.passwordMethods(); plan.Password && !plan.Proof && len(methods) > 0 {
+	if methods := h.passwordMethods(); plan.Password && len(methods) > 0 {
 		cfg.Password, cfg.PasswordMethods = h.askPassword, methods
 	}
 	// A context that ends takes the place of every other error; at which jump

@@ -15,12 +15,10 @@ import (
 // machines are those of a run, by half a SHA-256 of their host keys: to notice a
 // card that was copied, whose machines answer at different addresses with the
 // same key, and one account that is named in several ways. Both get a note, and
-// each target is worked on as it was given. And to know whether others have been
-// where a target is. The zero value is ready.
+// each target is worked on as it was given. The zero value is ready.
 type machines struct {
 	mu   sync.Mutex
 	seen map[[16]byte]*shown
-	been map[string]bool // by where a target was dialled, and through what
 }
 
 // A shown is the first that showed a key.
@@ -47,15 +45,8 @@ func (m *machines) meet(h *Host, rep *session.Report) {
 		now.port, _ = strconv.Atoi(port)
 	}
 	sum := sha256.Sum256(rep.HostKey.Marshal())
-	at := now.way + " " + net.JoinHostPort(now.address, strconv.Itoa(now.port))
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if !m.been[at] {
-		if m.been == nil {
-			m.been = make(map[string]bool)
-		}
-		m.been[at], h.first = true, true
-	}
 	first, known := m.seen[[16]byte(sum[:])]
 	if !known {
 		if m.seen == nil {
@@ -78,10 +69,6 @@ func (m *machines) meet(h *Host, rep *session.Report) {
 		h.c.opt.Note(now.target, "it is %s too, by its host key, address and user", first.target)
 	}
 }
-
-// First reports whether no other target of the run has been at the host's address
-// before it, as far as the host has been reached.
-func (h *Host) First() bool { return h.first }
 
 // where is the address; of this machine the port too, since other ports may lead
 // to other machines.

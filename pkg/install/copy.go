@@ -155,9 +155,7 @@ func rank(keys []sshkey.Public, k session.Key) int {
 // A proof is the second connection. Every key but one is asked about, and one
 // logs in: a key that can sign if there is any. Where none can, the connection
 // still ends in a login, by whatever let us in before, since servers punish
-// addresses that only ever knock (PerSourcePenalties). It does not need to where
-// a key is as good as sure to log in, and is the first one at its address that
-// may not: one such connection alone is never punished.
+// addresses that only ever knock (PerSourcePenalties).
 type proof struct {
 	offers  []session.Key // those to be proven, and one more perhaps
 	asked   int           // how many are to be proven
@@ -176,11 +174,7 @@ func prepare(ctx context.Context, host *connect.Host, mine connect.Keys, keys []
 	if in, ok := before.LoginKey(); ok && !slices.ContainsFunc(p.offers, func(k session.Key) bool { return k.Public.Equal(in.Public) }) {
 		p.offers = append(p.offers, in)
 	}
-	plan := connect.Plan{Keys: p.offers, MaxRefused: diagnose.MaxRefused, Password: before.PasswordSent, Hold: p.written}
-	if host.First() && p.expected(mine, before) {
-		plan.Password = false
-	}
-	plan.Proof = !plan.Password
+	plan := connect.Plan{Keys: p.offers, MaxRefused: diagnose.MaxRefused, Password: before.PasswordSent, Proof: !before.PasswordSent, Hold: p.written}
 	ctx, cancel := context.WithCancel(ctx)
 	p.abandon = func() {
 		cancel()
@@ -198,18 +192,6 @@ func prepare(ctx context.Context, host *connect.Host, mine connect.Keys, keys []
 		}
 	}()
 	return p
-}
-
-// expected reports whether the login will come about unless the server has
-// something against the key: it is the only one, its private half is in order, and
-// the password by itself was enough for the server.
-func (p *proof) expected(mine connect.Keys, before *session.Report) bool {
-	if len(p.offers) != 1 || before.Password != session.LogsIn {
-		return false
-	}
-	c, here := mine.Find(p.offers[0].Public)
-	return here && c.HasPrivate() && len(c.Faults) == 0 &&
-		!slices.ContainsFunc(before.Offers, func(o session.Offer) bool { return o.Answer == session.Partial })
 }
 
 // finish has the keys offered.
