@@ -29,10 +29,10 @@ const byPath = "?"
 
 // Cures that differ from the one in pi-key-causes(7).
 const (
-	asBefore      = "See the line before of the same process; the entry-from and entry-expired of pi-key-causes(7) are what it can be."
-	newerClient   = "Bring the client up to date, or use an ed25519 key; the last resort is PubkeyAcceptedAlgorithms +ssh-rsa on the server."
-	brokenMount   = "Look at the file system there with dmesg and findmnt: a failing card, or a mount that is gone; modes do not matter here."
-	moduleMissing = "Install the module that the line names, or take its line out of /etc/pam.d there."
+	asBefore      = "See the preceding line of the same process; pi-key-causes(7) describes the candidates, entry-from and entry-expired."
+	newerClient   = "Update the client, or use an ed25519 key; the last resort is PubkeyAcceptedAlgorithms +ssh-rsa on the server."
+	brokenMount   = "Look at the file system there with dmesg and findmnt: a failing card, or a missing mount; modes do not matter here."
+	moduleMissing = "Install the module that the line names, or remove its line from /etc/pam.d there."
 )
 
 // patterns are all that is known, in the order in which they are tried. The
@@ -177,7 +177,7 @@ var patterns = []pattern{
 	// PAM: the account and the session.
 	{"pam-acct-denied", sshd, Refusal, "pam-refused", "", "Access denied for user {user} by PAM account configuration"},
 	{"pam-pw-expired", sshd, Refusal, "password-expired", "", "Password expired | Password expired (unable to change with privsep)"},
-	{"pam-user", sshd, Refusal, "pam-refused", "See which module of /etc/pam.d/sshd changes the name of the user.", `PAM user "{*}" does not match expected "{user}" | PAM user "{*}" does not match previous "{user}"`},
+	{"pam-user", sshd, Refusal, "pam-refused", "Check which module in /etc/pam.d/sshd changes the user name.", `PAM user "{*}" does not match expected "{user}" | PAM user "{*}" does not match previous "{user}"`},
 	{"pam-session", sshd, Refusal, "session-failed", "", "PAM: pam_open_session(): {reason}"},
 	{"pam-setcred", sshd, Context, "", "", "PAM: pam_setcred(): {reason}"},
 	{"pam-error", sshd, Symptom, "", "", "PAM: {reason} for illegal user {user} from {addr} | PAM: {reason} for {user} from {addr}"},
@@ -199,7 +199,7 @@ var patterns = []pattern{
 	{"pam-listfile", pam, Refusal, "pam-refused", "Edit the list that pam_listfile.so names in /etc/pam.d there.", "pam_listfile({-}): Refused user {user} for service {-}"},
 	{"pam-faillock", pam, Refusal, "pam-refused", "Wait, or as root there: faillock --user USER --reset.", "pam_faillock({-}): Consecutive login failures for user {user} account temporarily locked"},
 	{"pam-tally2", pam, Refusal, "pam-refused", "As root there: pam_tally2 -u USER -r.", "pam_tally2({-}): user {user} ({#}) tally {#}, deny {#}"},
-	{"pam-succeedif", pam, Refusal, "pam-refused", "See pam_succeed_if.so in /etc/pam.d there.", `pam_succeed_if({-}): requirement "{reason}" not met by user "{user}"`},
+	{"pam-succeedif", pam, Refusal, "pam-refused", "Check the lines with pam_succeed_if.so in /etc/pam.d there.", `pam_succeed_if({-}): requirement "{reason}" not met by user "{user}"`},
 	{"pam-time", pam, Refusal, "pam-refused", "See /etc/security/time.conf there, and the clock.", "pam_time({-}): user {user} rejected"},
 	{"pam-shells", pam, Refusal, "pam-refused", "As root there: chmod 644 /etc/shells.", "pam_shells({-}): {path} is either world writable or not a normal file"},
 	{"pam-limits-logins", pam, Refusal, "session-failed", "End other sessions of the user, or raise maxlogins in /etc/security/limits.conf there.", "pam_limits({-}): Too many logins (max {#}) for {user} | " +
@@ -273,7 +273,7 @@ var patterns = []pattern{
 
 	// The server itself.
 	{"listening", sshd, Context, "", "", "Server listening on {-} port {#}. | Server listening on {-} port {#}"},
-	{"akc-unsafe", sshd, Refusal, "keys-command-failed", "As root there: chown root and chmod go-w on the program and every folder above it; or put it where that is so, such as /usr/local/sbin.", `Unsafe AuthorizedKeysCommand "{path}": {reason} | Unsafe AuthorizedPrincipalsCommand "{path}": {reason}`},
+	{"akc-unsafe", sshd, Refusal, "keys-command-failed", "As root there: chown root and chmod go-w on the program and every directory above it; or move it to where that already holds, such as /usr/local/sbin.", `Unsafe AuthorizedKeysCommand "{path}": {reason} | Unsafe AuthorizedPrincipalsCommand "{path}": {reason}`},
 	{"akc-failed", sshd, Refusal, "keys-command-failed", "", "AuthorizedKeysCommand {path} failed, status {#} | AuthorizedPrincipalsCommand {path} failed, status {#}"},
 	{"akc-signal", sshd, Refusal, "keys-command-failed", "", "AuthorizedKeysCommand {path} exited on signal {#} | AuthorizedPrincipalsCommand {path} exited on signal {#}"},
 	{"akc-stat", sshd, Refusal, "keys-command-failed", "", `Could not stat AuthorizedKeysCommand "{path}": {reason} | Could not stat AuthorizedPrincipalsCommand "{path}": {reason}`},
