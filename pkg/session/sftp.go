@@ -28,16 +28,10 @@ func (c *Client) SFTP(ctx context.Context) (*sftp.Client, error) {
 	defer stop()
 	if cause := context.Cause(ctx); cause != nil {
 		err = cause
-	} else if c.alive() {
+	} else if c.Alive(ctx) {
 		// It can be refused; or a program that is missing has ended at once, or
 		// another runs in its place and says something else.
 		err = fmt.Errorf("%w: %w", ErrNoSFTP, err)
 	}
 	return nil, fmt.Errorf("starting sftp there: %w", err)
-}
-
-// alive asks for an answer, of whatever kind (OpenSSH's PROTOCOL, 2.8).
-func (c *Client) alive() bool {
-	_, _, err := c.ssh.SendRequest("keepalive@openssh.com", true, nil)
-	return err == nil
 }

@@ -1,0 +1,90 @@
+package session
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+
+	"golang.org/x/crypto/ssh"
+
+	"pi-key-tools/pkg/sshkey"
+)
+
+// errProbe ends the attempt of a key that was only asked about.
+var errProbe = errors.New("asked only")
+
+// An offer is the signer of one key. x/crypto asks the server about the key
+// first and calls it only when the answer was yes.
+type offer struct {
+	ctx       context.Context
+	key       Key
+	exchange  Exchange
+	answer    Answer
+	writes    int // of the connection before it was offered
+	late      bool
+	signed    bool
+	data      []byte // that was signed
+	signature *ssh.Signature
+	err       error
+}
+
+func (o *offer) PublicKey() ssh.PublicKey { return opaqueKey{o.key.Public} }
+
+func (o *offer) Algorithms() []string {
+	// A certificate signs as the key in it does.
+	switch t := sshkey.PlainType(o.key.Public.Type); t {
+	case ssh.KeyAlgoRSA:
+		return []string{ssh.KeyAlgoRSASHA512, ssh.KeyAlgoRSASHA256}
+	default:
+		return []string{t}
+	}
+}
+
+func (o *offer) Sign(rand io.Reader, data []byte) (*ssh.Signature, error) {
+	return o.SignWithAlgorithm(rand, data, "")
+}
+
+func (o *offer) SignWithAlgorithm(rand io.Reader, data []byte, algorithm string) (*ssh.Signature, error) {
+	if o.key.Signer == nil {
+		o.answer = Accepted
+		return nil, errProbe
+	}
+	sig, err := o.sign(rand, data, algorithm)
+	if err != nil {
+		o.answer, o.err = SignFailed, err
+		return nil, err
+	}
+	o.signed, o.data, o.signature = true, bytes.Clone(data), sig
+	return sig, nil
+}
+
+// verify returns what is wrong with the signature; nil if it cannot be told.
+func (o *offer) verify() error {
+	public, err := ssh.ParsePublicKey(o.key.Public.Plain().Blob)
+	if err != nil {
+		return nil // a type that x/crypto does not know
+	}
+	return public.Verify(o.data, o.signature)
+}
+
+func (o *offer) sign(rand io.Reader, data []byte, algorithm string) (*ssh.Signature, error) {
+	signer, err := o.key.Signer(o.ctx, o.exchange)
+	if err != nil {
+		return nil, err
+	}
+	if as, ok := signer.(ssh.AlgorithmSigner); ok {
+		return as.SignWithAlgorithm(rand, data, algorithm)
+	}
+	return signer.Sign(rand, data)
+}
+
+// opaqueKey offers a key by its blob alone, so that one of a type that
+// x/crypto does not know can be asked about too.
+type opaqueKey struct{ public sshkey.Public }
+
+func (k opaqueKey) Type() string    { return k.public.Type }
+func (k opaqueKey) Marshal() []byte { return k.public.Blob }
+func (k opaqueKey) Verify([]byte, *ssh.Signature) error {
+	return errors.New("session: an opaque key verifies nothing")
+}

@@ -1,0 +1,104 @@
+package session
+
+import (
+	"net"
+	"strings"
+	"time"
+
+	"golang.org/x/crypto/ssh"
+
+	"pi-key-tools/pkg/sshkey"
+)
+
+// A Stage is how far a connection came.
+type Stage string
+
+// The stages, in order. The words go into messages: "the server closed the
+// connection during STAGE".
+const (
+	Dialling    Stage = "connect"
+	Versions    Stage = "version exchange"
+	KeyExchange Stage = "key exchange"
+	HostKey     Stage = "host key check"
+	Auth        Stage = "authentication"
+	LoggedIn    Stage = "session"
+)
+
+// An Answer is what the server said to a key, or what became of signing.
+type Answer string
+
+// The answers to an offered key, or to a password. A password is not asked
+// about, and not signed with.
+const (
+	Refused          Answer = "refused"
+	Accepted         Answer = "accepted"          // to the question; nothing was signed
+	SignFailed       Answer = "sign-failed"       // accepted, and then our side could not sign, or signed wrongly
+	SignatureRefused Answer = "signature-refused" // accepted, and then the server refused the signature, which is right
+	Partial          Answer = "partial"           // it counted, but the server wants more
+	LogsIn           Answer = "logs-in"
+	Unanswered       Answer = "unanswered" // the connection ended first
+	Unasked          Answer = "unasked"    // the server takes no signature algorithm that the key has
+)
+
+// An Offer is a key that was offered and what became of it.
+type Offer struct {
+	Key    Key
+	Answer Answer
+	Err    error // of SignFailed
+	Late   bool  // the password came before it
+}
+
+// A Report is what was seen of a connection, also of one that failed.
+//
+// Two things that a server tells are not in it. Its server-sig-algs (RFC 8308)
+// come encrypted, and x/crypto keeps them in a variable of its own
+// (client_auth.go clientAuthenticate()): that none of them is for a key shows as
+// Unasked. What sshd says in SSH_MSG_DEBUG after a login, such as "Ignored
+// authorized keys: bad ownership or modes", x/crypto reads and drops
+// (handshake.go readLoop()): the log there has the same words.
+type Report struct {
+	Stage         Stage
+	Began         time.Time // when the connection was begun
+	Remote        net.Addr  // nil before it was connected
+	Start         []byte    // the first bytes that the server sent, at most 4 KiB
+	ServerVersion string    // "SSH-2.0-…"; "" before it came
+	HostKey       ssh.PublicKey
+	Banner        string   // at most 4 KiB
+	Methods       []string // that the server last said can continue
+	Offers        []Offer  // in order
+	NotOffered    int      // keys left unoffered because of MaxRefused
+	PasswordSent  bool
+	Password      Answer // to the password; "" if none was sent
+	PasswordErr   error  // why no password could be had; a *PromptError for a question that was not answered
+	By            string // the method that let us in: "publickey", "password", …
+	Disconnect    string // the server's own words at the end of authentication
+
+	// How long it took to connect, from there until the host key was accepted,
+	// and from there to the end of authentication; 0 for what was not reached.
+	Connect, Handshake, Auth time.Duration
+}
+
+// Booting reports whether the server lets nobody in because the machine is not
+// up yet: pam_nologin(8) shows what systemd-user-sessions(8) writes meanwhile. A
+// right password is refused as well then.
+func (r *Report) Booting() bool { return strings.Contains(r.Banner, "System is booting up") }
+
+// LoginKey returns the key that let us in.
+func (r *Report) LoginKey() (Key, bool) {
+	for _, o := range r.Offers {
+		if o.Answer == LogsIn {
+			return o.Key, true
+		}
+	}
+	return Key{}, false
+}
+
+// Answer returns what became of a key; "" if it was not offered.
+func (r *Report) Answer(key sshkey.Public) Answer {
+	for _, o := range r.Offers {
+		if o.Key.Public.Equal(key) {
+			return o.Answer
+		}
+	}
+	return ""
+}
