@@ -13,6 +13,9 @@ func CustomTOML(text, user string, keys []Key) (Edit, error) {
 	if strings.Contains(text, `"""`) || strings.Contains(text, "'''") {
 		return Edit{}, errors.New("a string of several lines")
 	}
+	if at := unread.FindStringIndex(text); at != nil {
+		return Edit{}, fmt.Errorf("line %d: a key or a table in quotes, with dots, in braces or in a list", 1+strings.Count(text[:at[0]], "\n"))
+	}
 	e := Edit{Text: text, User: user, SSH: true}
 	switch name, err := stringOf(text, "user", "name"); {
 	case err != nil:
@@ -32,14 +35,14 @@ func CustomTOML(text, user string, keys []Key) (Edit, error) {
 		return Edit{}, fmt.Errorf("it has ssh enabled = %s", v)
 	}
 	var lines []string
-	if e.Added, lines = missing(text, keys); len(lines) == 0 {
+	from, to, ok := valueOf(e.Text, "ssh", "authorized_keys")
+	if e.Added, lines = missing(e.Text[from:to], keys); len(lines) == 0 {
 		return e, nil
 	}
 	for i := range lines {
 		lines[i] = TOML(lines[i])
 	}
 	added := strings.Join(lines, ", ")
-	from, to, ok := valueOf(e.Text, "ssh", "authorized_keys")
 	if !ok {
 		if _, _, ok := valueOf(e.Text, "ssh", "password_authentication"); !ok {
 			e.Text = set(e.Text, "ssh", "password_authentication", "false")
@@ -59,6 +62,10 @@ func CustomTOML(text, user string, keys []Key) (Edit, error) {
 	}
 	return e, nil
 }
+
+// unread are the other ways to write what is looked for here: to write it once
+// more would make the whole file one that no program reads.
+var unread = regexp.MustCompile(`(?m)^[ \t]*(?:\[\[|\[[ \t]*["']|"[^"\n]*"[ \t]*[.=]|'[^'\n]*'[ \t]*[.=]|(?:user|ssh)[ \t]*[.=])`)
 
 var header = regexp.MustCompile(`^\s*\[\[?\s*([\w.-]+)\s*\]\]?\s*(?:#.*)?$`)
 

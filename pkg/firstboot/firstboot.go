@@ -37,6 +37,9 @@ func CheckUser(name string) error {
 	if !regexp.MustCompile(`^[a-z_][a-z0-9_-]{0,31}$`).MatchString(name) {
 		return errors.New("a user's name is of small letters, digits, '_' and '-', and begins with a letter")
 	}
+	if name == "root" {
+		return errors.New("root is there already, and the first start makes nobody else of him")
+	}
 	return nil
 }
 

@@ -48,10 +48,16 @@ func TestUserData(t *testing.T) {
 		{c + "# users:\n#- name: pi\n", "ann", c + "# users:\n#- name: pi\n" + made, "ann", ""},
 		{c + "# BLOB", "ann", c + "# BLOB\n" + made, "ann", ""},
 		{"#cloud-config\r\n", "ann", "#cloud-config\r\n" + strings.ReplaceAll(made, "\n", "\r\n"), "ann", ""},
+		{c + "users:\n", "ann", c + made, "ann", ""},
+		{c + "users:\n#- name: pi\n", "ann", c + "users:\n" + strings.TrimPrefix(made, "users:\n") + "#- name: pi\n", "ann", ""},
+		{c + "packages: [\n  a\n]\n", "ann", c + "packages: [\n  a\n]\n" + made, "ann", ""},
 		{c + "---\nhostname: x\n", "ann", c + "---\nhostname: x\n" + made, "ann", ""},
 		{c + "users:\n  - default\nx: y\n", "ann", c + "users:\n  - default\n  " + strings.TrimSuffix(strings.ReplaceAll(strings.TrimPrefix(made, "users:\n"), "\n", "\n  "), "  ") + "x: y\n", "ann", ""},
 		// what a scalar holds is no key
 		{c + "write_files:\n- content: |\n    users:\n    - name: ann\n", "ann", c + "write_files:\n- content: |\n    users:\n    - name: ann\n" + made, "ann", ""},
+
+		{c + "ssh_authorized_keys:\n- a\nwrite_files:\n- content: BLOB\n", "", c + "ssh_authorized_keys:\n- a\n" + item + "write_files:\n- content: BLOB\n", "", ""},
+		{c + "users:\n- name: ann\n  gecos: BLOB\n", "", c + "users:\n- name: ann\n  ssh_authorized_keys:\n    " + item + "  gecos: BLOB\n", "ann", ""},
 
 		// of Raspberry Pi Imager, with a password and with keys
 		{c + "users:\n- name: ann\n  shell: /bin/sh\nx: y\n", "", c + "users:\n- name: ann\n  ssh_authorized_keys:\n    " + item + "  shell: /bin/sh\nx: y\n", "ann", ""},
@@ -80,6 +86,19 @@ func TestUserData(t *testing.T) {
 		{c + "users:\n  ann: x\n", "ann", "", "", "no list"},
 		{c + "users:\n- name: ann\n  ssh_authorized_keys: [ a ]\n", "ann", "", "", "one line"},
 		{c + "user: ann\n", "ann", "", "", "line 2"},
+		{c + "user:\n  shell: x\n", "ann", "", "", "the user of the system"},
+		// what would be there twice, or without its meaning
+		{c + "\"users\":\n- name: bob\n", "ann", "", "", "line 2"},
+		{c + "users :\n- name: bob\n", "ann", "", "", "line 2"},
+		{c + "  hostname: x\n", "ann", "", "", "line 2"},
+		{c + "- hostname: x\n", "ann", "", "", "line 2"},
+		{c + "---\n  hostname: x\n", "ann", "", "", "line 3"},
+		{c + "---\n---\n", "ann", "", "", "document"},
+		{c + "users:\n- default\nusers:\n- name: ann\n", "ann", "", "", "line 4"},
+		{c + "users:\n- \"name\": ann\n", "ann", "", "", "plain name"},
+		{c + "users:\n- name: >-\n    ann\n", "", "", "", "plain name"},
+		{c + "ssh_authorized_keys:\n- other\n", "ann", "", "", "by default"},
+		{c + "enable_ssh: false\n", "ann", "", "", "enable_ssh: false"},
 	} {
 		check(t, UserData, x.text, x.user, x.want, x.whom, x.word)
 	}
@@ -102,7 +121,13 @@ func TestCustomTOML(t *testing.T) {
 		{v + "[user]\nname = \"ann\"\n[ssh]\nenabled = true\nauthorized_keys = [ \"a\\\"]\" ]\n", "ann",
 			v + "[user]\nname = \"ann\"\n[ssh]\nenabled = true\nauthorized_keys = [ \"a\\\"]\", " + quoted + " ]\n", "ann", ""},
 		{v + "[user]\nname = \"ann\"\n[ssh]\nauthorized_keys = []\n", "ann", v + "[user]\nname = \"ann\"\n[ssh]\nauthorized_keys = [ " + quoted + "]\nenabled = true\n", "ann", ""},
+		{v + "[user]\nname = \"ann\"\n[wlan]\nssid = \"BLOB\"\n", "ann", v + "[user]\nname = \"ann\"\n[wlan]\nssid = \"BLOB\"\n\n" + ssh, "ann", ""},
 
+		{v + "[user]\n\"name\" = \"bob\"\n", "ann", "", "", "line 3"},
+		{v + "user.name = \"bob\"\n", "ann", "", "", "line 2"},
+		{v + "ssh = { enabled = true }\n", "ann", "", "", "line 2"},
+		{v + "[[ssh]]\n", "ann", "", "", "line 2"},
+		{v + "[ 'ssh' ]\n", "ann", "", "", "line 2"},
 		{v, "", "", "", ErrNoUser.Error()},
 		{v + "[user]\nname = \"ann\"\n", "bob", "", "", "makes ann, and not bob"},
 		{v + "[user]\nname = \"a\\u006en\"\n", "ann", "", "", "not to be read"},
@@ -116,7 +141,7 @@ func TestCustomTOML(t *testing.T) {
 }
 
 func TestCheckUser(t *testing.T) {
-	for name, ok := range map[string]bool{"pi": true, "_x-1": true, "": false, "Pi": false, "-n": false, "a b": false, "a\nb": false, "a'": false} {
+	for name, ok := range map[string]bool{"pi": true, "_x-1": true, "": false, "root": false, "Pi": false, "-n": false, "a b": false, "a\nb": false, "a'": false} {
 		if err := CheckUser(name); (err == nil) != ok {
 			t.Errorf("%q: %v", name, err)
 		}

@@ -1,8 +1,10 @@
 package firstboot
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -32,9 +34,14 @@ func UserData(text, user string, keys []Key) (Edit, error) {
 	if err != nil {
 		return Edit{}, err
 	}
-	e := Edit{User: place.name, SSH: d.value(d.find("enable_ssh", 0, len(d.rows), 0)) == "true"}
+	e := Edit{User: place.name}
+	if i := d.find("enable_ssh", 0, len(d.rows), 0); i >= 0 {
+		if e.SSH = d.value(i) == "true"; !e.SSH {
+			return Edit{}, fmt.Errorf("it has enable_ssh: %s", d.value(i))
+		}
+	}
 	var lines []string
-	e.Added, lines = missing(strings.Join(d.rows[place.from:place.to], ""), keys)
+	e.Added, lines = missing(d.keys(place), keys)
 	if len(lines) == 0 {
 		e.Text = text
 		return e, nil
@@ -61,24 +68,41 @@ type person struct {
 	anew     int // the column of the dash of a user who is not there yet, and is made at the end of the rows; -1 for one who is
 }
 
-// check refuses what is not to be read row by row.
+// A plain key is one that find finds, and a plain name one that value returns as
+// YAML has it.
+var (
+	plainKey  = regexp.MustCompile(`^[A-Za-z_][\w.-]*:(\s|$)`)
+	plainName = regexp.MustCompile(`^[\w.-]+$`)
+)
+
+// check refuses what is not to be read row by row: a key that is not found would
+// be written once more, and the last one is all that counts.
 func (d *document) check() error {
-	first := true
+	first, marked := true, false
+	seen := make(map[string]bool)
 	for i, row := range d.rows {
 		if !isActive(row) {
 			continue
 		}
 		white := row[:len(row)-len(strings.TrimLeft(row, " \t"))]
 		marker := strings.HasPrefix(row, "---") || strings.HasPrefix(row, "...") || row[0] == '%'
+		key := plainKey.FindString(row)
 		switch {
 		case strings.Contains(white, "\t"):
 			return fmt.Errorf("line %d: a TAB before its first word", i+1)
-		case marker && (!first || strings.TrimSpace(row) != "---"):
+		case marker && (!first || marked || strings.TrimSpace(row) != "---"):
 			return fmt.Errorf("line %d: more than one document", i+1)
+		case marker:
+			marked = true
+			continue
 		case first && (row[0] == '{' || row[0] == '['):
 			return fmt.Errorf("line %d: it is in braces", i+1)
+		case key == "" && (first || white == "" && !isItem(row) && !strings.ContainsRune("]}", rune(row[0]))):
+			return fmt.Errorf("line %d: not a plain key at the beginning of the line", i+1)
+		case key != "" && seen[key]:
+			return fmt.Errorf("line %d: the same key once more", i+1)
 		}
-		first = false
+		first, seen[key] = false, true
 	}
 	return nil
 }
@@ -183,8 +207,11 @@ func (d *document) people() ([]person, error) {
 			if c < len(d.rows[from]) && d.rows[from][c] == '{' {
 				return nil, fmt.Errorf("line %d: a user in braces", from+1)
 			}
-			if p := d.person(from, j, c); p.name != "" { // else "- default"
+			switch p := d.person(from, j, c); {
+			case plainName.MatchString(p.name):
 				all = append(all, p)
+			case p.name != "" || strings.Contains(strings.Join(d.rows[from:j], ""), ":"): // not "- default"
+				return nil, fmt.Errorf("line %d: a user without a plain name", from+1)
 			}
 		}
 		if j < end {
@@ -212,7 +239,7 @@ func (d *document) place(people []person, user string) (person, error) {
 		if p.name == user || user == "" && len(people) == 1 {
 			return p, nil
 		}
-		names = append(names, p.name)
+		names = append(names, cmp.Or(p.name, "the user of the system"))
 	}
 	top := d.find("ssh_authorized_keys", 0, len(d.rows), 0)
 	users := d.find("users", 0, len(d.rows), 0)
@@ -227,11 +254,28 @@ func (d *document) place(people []person, user string) (person, error) {
 		return person{}, ErrNoUser
 	case users >= 0: // - default, alone
 		end := d.block(users, 0, len(d.rows))
-		first := slices.IndexFunc(d.rows[users+1:end], isActive)
-		return person{name: user, from: end, to: end, anew: column(d.rows[users+1+max(first, 0)])}, nil
+		p := person{name: user, from: end, to: end}
+		if first := slices.IndexFunc(d.rows[users+1:end], isActive); first >= 0 {
+			p.anew = column(d.rows[users+1+first])
+		}
+		return p, nil
+	}
+	for _, key := range []string{"ssh_authorized_keys", "ssh_import_id", "password"} {
+		if d.find(key, 0, len(d.rows), 0) >= 0 { // of cc_ssh, cc_ssh_import_id, cc_set_passwords
+			return person{}, fmt.Errorf("it has %s for the user that the system has by default, who is not made beside %s: name nobody, or that user as well in a list of users", key, user)
+		}
 	}
 	d.rows = append(d.rows, "users:"+d.eol)
 	return person{name: user, from: len(d.rows), to: len(d.rows)}, nil
+}
+
+// keys are the rows that let keys in to a person.
+func (d *document) keys(p person) string {
+	i := d.find("ssh_authorized_keys", p.from, p.to, p.column)
+	if i < 0 {
+		return ""
+	}
+	return strings.Join(d.rows[i:d.block(i, p.column, p.to)], "")
 }
 
 // insert writes the lines where they belong.
