@@ -199,6 +199,10 @@ func TestParseLineKeepsWhatItReads(t *testing.T) {
 	if !slices.Equal(e.Options, []Option{{"restrict", ""}}) || e.Dead == "" || e.Key.Blob == nil {
 		t.Errorf("%+v: the key and the options before the fault belong to a dead entry too", e)
 	}
+	e, _ = ParseLine([]byte(strings.Repeat("a,", 10_000) + "restrict " + key(1)))
+	if n := len(e.Dead); n > 1000 || !strings.HasSuffix(e.Dead, "more") || len(e.Options) != 1 {
+		t.Errorf("%d bytes say what is wrong with ten thousand options, and %v is read", n, e.Options)
+	}
 }
 
 // What a newer sshd may know is not dead.

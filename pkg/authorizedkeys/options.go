@@ -32,9 +32,12 @@ var valued = map[string]func(string) error{
 // once are those that may not come twice.
 var once = []string{"command", "principals", "from"}
 
+// maxWrong bounds what is told of a line, which may have more than anybody reads.
+const maxWrong = 5
+
 // parseOptions reads the options of an entry as sshauthopt_parse() does. The
-// error, for which sshd passes the line by, tells all that is wrong with them;
-// those that can be read are returned beside it.
+// error, for which sshd passes the line by, tells all that is wrong with them, as
+// far as anybody reads on; those that can be read are returned beside it.
 func parseOptions(s string) ([]Option, error) {
 	var options []Option
 	var wrong []string
@@ -45,7 +48,9 @@ func parseOptions(s string) ([]Option, error) {
 		}
 		switch {
 		case err != nil:
-			wrong = append(wrong, err.Error())
+			if wrong = append(wrong, err.Error()); len(wrong) > maxWrong {
+				wrong = append(wrong[:maxWrong], "more")
+			}
 			_, rest, _ = cutUnquoted(s, ",")
 		case o.Name != "":
 			options = append(options, o)
