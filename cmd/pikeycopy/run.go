@@ -216,8 +216,7 @@ func boot(ctx context.Context, env *cli.Env, opt *targets.Options, dir string, j
 		return cli.WithHint(err, "pikeycopy --boot %s USER", hostfs.Quote(dir))
 	case errors.Is(err, install.ErrStarted):
 		return cli.WithHint(err, "mount its root file system: pikeycopy --root DIR %s", hostfs.Quote(cmp.Or(user, "USER")))
-	case err != nil:
-		return err
+	case err != nil: // of records, what is done stays
 	case switched != "" && job.DryRun:
 		env.Notef(dir, "would make %s, which switches SSH on", switched)
 	case switched != "":
@@ -227,7 +226,7 @@ func boot(ctx context.Context, env *cli.Env, opt *targets.Options, dir string, j
 		r.Target = dir
 		env.Emit(r)
 	}
-	return nil
+	return err
 }
 
 // refusals are what is known, in the place of a proof, to keep out whoever has

@@ -20,8 +20,9 @@ var ErrStarted = errors.New("the system has been started before, and reads no ke
 // Boot has the boot partition of a Raspberry Pi that is mounted at dir let the
 // keys in at the first start of its system: for a user, who is made there, or,
 // with none, for the one whom the partition names already. switched is the file
-// that switches sshd on, if there was need of one. What the system has made of
-// all that at its start nobody knows before.
+// that switches sshd on, if there was need of one: an error beside records is why
+// it could not be made. What the system has made of all that at its start nobody
+// knows before.
 func (j Job) Boot(dir, user string) (records []record.Record, switched string, err error) {
 	if user != "" {
 		if err := firstboot.CheckUser(user); err != nil {
@@ -78,9 +79,7 @@ func (j Job) Boot(dir, user string) (records []record.Record, switched string, e
 	if !done.SSH && !exists(dir, "ssh") && !exists(dir, "ssh.txt") {
 		switched = filepath.Join(dir, "ssh")
 		if !j.DryRun {
-			if err := hostfs.CreateNew(switched, nil, mode); err != nil {
-				return nil, "", err
-			}
+			err = hostfs.CreateNew(switched, nil, mode)
 		}
 	}
 	whom := "the user of the system"
@@ -90,7 +89,7 @@ func (j Job) Boot(dir, user string) (records []record.Record, switched string, e
 	for i, k := range j.Keys {
 		r := record.Record{Verdict: record.OK, Cause: "key-present", Subject: k.Fingerprint(), Detail: fmt.Sprintf("%s, for %s", file, whom)}
 		switch {
-		case !done.Added[i] && j.Options != "" && !strings.Contains(done.Text, quote(keys[i].Line)):
+		case !done.Added[i] && j.Options != "" && !holds(done.Text, keys[i], quote):
 			r.Verdict, r.Cause = record.Fail, "options-differ"
 			r.Detail, r.Hint = fmt.Sprintf("%s has the key without %s", file, j.Options), "take its line out there, and run it again"
 		case !done.Added[i]:
@@ -101,7 +100,15 @@ func (j Job) Boot(dir, user string) (records []record.Record, switched string, e
 		}
 		records = append(records, r)
 	}
-	return records, switched, nil
+	return records, switched, err
+}
+
+// holds reports whether a text has a key with the options given, quoted or not,
+// whatever its comment is.
+func holds(text string, k firstboot.Key, quote func(string) string) bool {
+	before, _, _ := strings.Cut(k.Line, k.Blob)
+	quoted := quote(before + k.Blob)
+	return strings.Contains(text, before+k.Blob) || strings.Contains(text, quoted[:len(quoted)-1])
 }
 
 func exists(dir, name string) bool {

@@ -32,6 +32,7 @@ func TestBoot(t *testing.T) {
 		{"Trixie, of Imager", map[string]string{"cmdline.txt": started, "user-data": user}, "", "", "done key-added", "user-data", key.Line(), false, ""},
 		{"Trixie, with ssh", map[string]string{"cmdline.txt": started, "user-data": "#cloud-config\n", "ssh.txt": ""}, "ann", "restrict", "done key-added", "user-data", "'restrict " + key.Line(), false, ""},
 		{"there with other options", map[string]string{"cmdline.txt": started, "user-data": user + "  ssh_authorized_keys:\n  - " + key.Line() + "\n"}, "", "restrict", "fail options-differ", "", "", false, ""},
+		{"there with the options, in plain style", map[string]string{"cmdline.txt": started, "user-data": user + "  ssh_authorized_keys:\n  - restrict " + strings.TrimSuffix(key.Line(), " ann@laptop") + "\n"}, "", "restrict", "ok key-present", "", "", false, ""},
 		{"Bookworm", map[string]string{"cmdline.txt": fresh}, "ann", "", "done key-added", "custom.toml", `authorized_keys = [ "` + key.Line(), false, ""},
 		{"Bookworm, nobody named", map[string]string{"cmdline.txt": fresh}, "", "", "", "", "", false, "name the one"},
 		{"Bookworm, of Imager", map[string]string{"cmdline.txt": fresh, "firstrun.sh": ""}, "ann", "", "", "", "", false, "Imager"},
