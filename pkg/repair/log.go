@@ -139,7 +139,8 @@ func subject(e sshdlog.Event) string {
 // commands are what to run on the server for USER, who was refused for a cause.
 // The line that tells of it may be a lie, or of an account that is not meant to
 // log in, and a stranger has tried it: so they look, ask, or do what USER needs
-// to log in and say that it is that; none loses anything.
+// to log in and say that it is that; none loses anything but a password that is
+// locked, by which nobody logs in.
 var commands = map[string]string{
 	"account-locked":   "if USER is to log in, there: sudo passwd -S USER | grep ' L ' && sudo usermod -p '*' USER",
 	"account-expired":  "if USER is to log in, there: sudo chage -E -1 USER",
