@@ -251,7 +251,7 @@ func (h *Host) checkHostCertificate(cert *ssh.Certificate) error {
 // revoked looks the key, and the authority behind it, up in RevokedHostKeys.
 func (h *Host) revoked(keys ...sshkey.Public) (*knownhosts.Line, error) {
 	for _, path := range h.Config.RevokedHostKeys {
-		data, err := os.ReadFile(path)
+		data, err := hostfs.Read(path)
 		if err != nil {
 			return nil, &RevocationError{err}
 		}

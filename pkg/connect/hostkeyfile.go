@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"errors"
 	"io/fs"
-	"os"
 	"sync"
 
 	"pi-key-tools/pkg/hostfs"
@@ -46,7 +45,7 @@ func (f *hostKeyFiles) file(path string) (*hostKeyFile, error) {
 	if file, ok := f.files[path]; ok {
 		return file, nil
 	}
-	data, err := os.ReadFile(path)
+	data, err := hostfs.Read(path)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}

@@ -129,13 +129,16 @@ func fill(f *os.File, data []byte, mode fs.FileMode, like fs.FileInfo) error {
 	return err
 }
 
-// MakeDir makes a folder that is missing, and its name is on the disk when it
-// returns nil. What is there stays as it is, whatever it is; missing parents
+// MakeDir makes a folder that is missing, of this mode whatever the umask, and its
+// name is on the disk when it returns nil. What is there stays as it is, whatever it is; missing parents
 // are not made.
 func MakeDir(path string, mode fs.FileMode) error {
 	err := os.Mkdir(path, mode)
 	if errors.Is(err, fs.ErrExist) {
 		return nil
+	}
+	if err == nil && runtime.GOOS != "windows" {
+		err = os.Chmod(path, mode)
 	}
 	if err != nil {
 		return err
@@ -192,7 +195,7 @@ func replace(path string, mode fs.FileMode, edit func(old []byte) ([]byte, error
 		return fmt.Errorf("%w: it is %s", ErrNotRegular, st.Mode().Type())
 	default:
 		mode = st.Mode()
-		if old, err = os.ReadFile(path); err != nil {
+		if old, err = Read(path); err != nil {
 			return err
 		}
 	}

@@ -175,10 +175,38 @@ const (
 	maxNames = 10_000 // that a pattern may make us look at: a user's may lead anywhere
 )
 
+// Read is os.ReadFile for ssh's own files, which the user may lead anywhere, to a
+// pipe too: of /dev/zero, and of what is larger than any of their kind, the error
+// is ErrTooLarge.
+func Read(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return ReadAll(f)
+}
+
+// ReadAll is Read of what is open.
+func ReadAll(f *os.File) ([]byte, error) {
+	most := int64(maxKeys)
+	if info, err := f.Stat(); err == nil && info.Mode()&fs.ModeDevice != 0 { // ends at once, as /dev/null, or never
+		most = 64 << 10
+	}
+	data, err := readAtMost(f, most)
+	if errors.Is(err, ErrTooLarge) {
+		return nil, &fs.PathError{Op: "read", Path: f.Name(), Err: err}
+	}
+	return data, err
+}
+
 func readAtMost(f *os.File, most int64) ([]byte, error) {
 	var data bytes.Buffer
 	if info, err := f.Stat(); err == nil { // whose size may be another by now, or none at all
-		data.Grow(int(min(max(info.Size(), 0), most)) + bytes.MinRead)
+		if info.Size() > most {
+			return nil, ErrTooLarge
+		}
+		data.Grow(int(max(info.Size(), 0)) + bytes.MinRead)
 	}
 	n, err := data.ReadFrom(io.LimitReader(f, most+1))
 	if err == nil && n > most {

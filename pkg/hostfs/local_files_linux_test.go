@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -143,6 +144,47 @@ func TestLocalRename(t *testing.T) {
 		ok(t, os.Link(real+"/taken", real+"/taken too"))
 		is(t, "linked", fsys.Rename(ctx, dir+"/taken", lstat(t, fsys, dir+"/taken"), dir+"/x"), ErrLinked)
 	})
+}
+
+// A user's file may lead anywhere. A pipe is read to its end.
+func TestRead(t *testing.T) {
+	dir := t.TempDir()
+	ok(t, os.WriteFile(dir+"/file", []byte("of\nlines"), 0o600))
+	ok(t, os.Symlink("file", dir+"/link"))
+	ok(t, os.Symlink("/dev/zero", dir+"/endless"))
+	ok(t, os.WriteFile(dir+"/sparse", nil, 0o600))
+	ok(t, os.Truncate(dir+"/sparse", 1<<40))
+	r, w, err := os.Pipe()
+	ok(t, err)
+	defer r.Close()
+	go func() { w.WriteString("of\nlines"); w.Close() }()
+	for _, path := range []string{dir + "/link", fmt.Sprintf("/dev/fd/%d", r.Fd())} {
+		if data, err := Read(path); err != nil || string(data) != "of\nlines" {
+			t.Errorf("%s: %q, %v", path, data, err)
+		}
+	}
+	for _, path := range []string{dir + "/endless", dir + "/sparse"} {
+		if data, err := Read(path); !errors.Is(err, ErrTooLarge) || len(data) > 0 || !strings.Contains(err.Error(), path) {
+			t.Errorf("%s: %d bytes, %v", path, len(data), err)
+		}
+	}
+	is(t, "none", func() error { _, err := Read(dir + "/none"); return err }(), fs.ErrNotExist)
+	is(t, "replaced", Replace(dir+"/sparse", 0o600, func([]byte) ([]byte, error) { return []byte{}, nil }), ErrTooLarge)
+}
+
+func TestMakeDir(t *testing.T) {
+	dir := t.TempDir()
+	for _, umask := range []int{0, 0o777} {
+		path := filepath.Join(dir, strconv.Itoa(umask))
+		old := unix.Umask(umask)
+		err := MakeDir(path, 0o700)
+		unix.Umask(old)
+		ok(t, err)
+		modeIs(t, path, fs.ModeDir|0o700)
+	}
+	ok(t, os.Chmod(dir+"/0", 0o750))
+	ok(t, MakeDir(dir+"/0", 0o700))
+	modeIs(t, dir+"/0", fs.ModeDir|0o750)
 }
 
 func TestLocalMkdir(t *testing.T) {

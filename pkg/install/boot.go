@@ -67,7 +67,7 @@ func (j Job) Boot(dir, user string) (records []record.Record, switched string, e
 	}
 	if j.DryRun {
 		var old []byte
-		if old, err = os.ReadFile(file); err == nil || errors.Is(err, fs.ErrNotExist) {
+		if old, err = hostfs.Read(file); err == nil || errors.Is(err, fs.ErrNotExist) {
 			_, err = change(old)
 		}
 	} else {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -190,7 +189,7 @@ func read(path string, checked bool) ([]byte, error) {
 			return nil, err
 		}
 	}
-	data, err := io.ReadAll(f)
+	data, err := hostfs.ReadAll(f)
 	if errors.Is(err, syscall.EISDIR) {
 		return nil, nil
 	}
