@@ -68,14 +68,14 @@ func (s Script) lines(steps []Step) []string {
 func (s Script) line(step Step) string {
 	path, to := s.path(step.Path), s.path(step.To)
 	switch step.Op {
-	case Chmod: // five digits: with four, chmod(1) of GNU leaves setgid on a folder
+	case Chmod: // five digits: with four, GNU leaves setgid on a folder
 		return fmt.Sprintf("change %s %s %s chmod 0%s", path, was(step.Was), was(step.after()), strictmodes.Octal(step.Mode))
 	case Chown:
 		return fmt.Sprintf("change %s %s %s chown -h %d", path, was(step.Was), was(step.after()), step.UID)
 	case Rename:
 		return fmt.Sprintf("move %s %s %s", path, was(step.Was), to)
 	case Mkdir:
-		return fmt.Sprintf("folder %s %s", path, strictmodes.Octal(step.Mode))
+		return fmt.Sprintf("folder %s 0%s", path, strictmodes.Octal(step.Mode))
 	case Copy:
 		return fmt.Sprintf("copy %s %s %s %s", path, was(step.Was), to, strictmodes.Octal(step.Mode))
 	case Unmake:
