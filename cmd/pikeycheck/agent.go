@@ -196,6 +196,9 @@ func (j *agentJob) addKeys(ctx context.Context, how identity.Loading) error {
 		for _, k := range keys {
 			j.Emit(j.added(ctx, p, k, how))
 		}
+		if ctx.Err() != nil { // which says nothing of the key
+			return context.Cause(ctx)
+		}
 		if err != nil {
 			j.Emit(notAdded(p, err))
 		}
