@@ -1,0 +1,188 @@
+package hostfs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+
+	"github.com/pkg/sftp"
+
+	"pi-key-tools/pkg/strictmodes"
+)
+
+// usual are the files that every judgement looks at, relative to the home.
+var usual = []string{".ssh/authorized_keys", ".ssh/authorized_keys2"}
+
+func (s *overSFTP) Lstat(ctx context.Context, p string) (strictmodes.Stat, error) {
+	if !path.IsAbs(p) {
+		return strictmodes.Stat{}, fmt.Errorf("%q is not an absolute path", p)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	l, ok := s.seen[p]
+	if !ok {
+		ways := []string{p}
+		if s.seen == nil {
+			s.seen = make(map[string]looked)
+			if home, err := s.realPath("."); err == nil {
+				for _, name := range usual {
+					ways = append(ways, path.Join(home, name))
+				}
+			}
+		}
+		s.walk(ways)
+		if l, ok = s.seen[p]; !ok {
+			return strictmodes.Stat{}, tell(ctx, "lstat", p, sftp.ErrSSHFxConnectionLost)
+		}
+	}
+	if settled(l.err) {
+		return l.st, tell(ctx, "lstat", p, l.err)
+	}
+	delete(s.seen, p)
+	return strictmodes.Stat{}, tell(ctx, "lstat", p, l.err)
+}
+
+// settled reports whether an error is an answer.
+func settled(err error) bool {
+	return err == nil || errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission)
+}
+
+// walk looks at every component of the paths that was not looked at yet, at
+// once: it takes one round trip.
+func (s *overSFTP) walk(paths []string) {
+	var todo []string
+	for _, p := range paths {
+		for {
+			if _, ok := s.seen[p]; !ok && !slices.Contains(todo, p) {
+				todo = append(todo, p)
+			}
+			if p == "/" {
+				break
+			}
+			p = path.Dir(p)
+		}
+	}
+	found := make([]looked, len(todo))
+	var wait sync.WaitGroup
+	for i, p := range todo {
+		wait.Go(func() {
+			info, err := s.lstat(p)
+			if err == nil {
+				found[i].st = sftpStat(info)
+			}
+			found[i].err = err
+		})
+	}
+	wait.Wait()
+	for i, p := range todo {
+		s.seen[p] = found[i]
+	}
+}
+
+func (s *overSFTP) forget() {
+	s.mu.Lock()
+	s.seen = nil
+	s.mu.Unlock()
+}
+
+func (s *overSFTP) Readlink(ctx context.Context, p string) (string, error) {
+	target, err := s.client.ReadLink(p)
+	return target, tell(ctx, "readlink", p, err)
+}
+
+// database returns /etc/passwd or /etc/group.
+func (s *overSFTP) database(ctx context.Context, name string) (string, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	data, ok := s.text[name]
+	if !ok {
+		var err error
+		if data, err = s.ReadFile(ctx, "/etc/"+name); err != nil {
+			return "", err
+		}
+		if s.text == nil {
+			s.text = make(map[string][]byte)
+		}
+		s.text[name] = data
+	}
+	return string(data), nil
+}
+
+func (s *overSFTP) PrivateGroup(ctx context.Context, gid, owner int) (bool, error) {
+	passwd, err := s.database(ctx, "passwd")
+	if err != nil {
+		return false, err
+	}
+	group, err := s.database(ctx, "group")
+	if err != nil {
+		return false, err
+	}
+	return privateGroup(passwd, group, gid, owner), nil
+}
+
+func (s *overSFTP) Account(ctx context.Context) (strictmodes.Account, error) {
+	who := strictmodes.Account{Name: s.user}
+	start, err := s.realPath(".")
+	if err != nil {
+		return who, fmt.Errorf("asking where sftp starts: %w", tell(ctx, "realpath", ".", err))
+	}
+	passwd, err := s.database(ctx, "passwd")
+	if err != nil && !settled(err) {
+		return who, err
+	}
+	for line := range strings.Lines(passwd) {
+		f := strings.Split(strings.TrimSuffix(line, "\n"), ":")
+		if len(f) != 7 || f[0] != s.user {
+			continue
+		}
+		uid, err1 := strconv.Atoi(f[2])
+		gid, err2 := strconv.Atoi(f[3])
+		if err1 != nil || err2 != nil {
+			continue
+		}
+		who.UID, who.Groups, who.Home = uid, s.groups(ctx, gid), start
+		// sftp-server -d starts elsewhere.
+		if st, err := s.stat(f[5]); err == nil && st.IsDir() && path.IsAbs(f[5]) {
+			who.Home = f[5]
+		} else if start == "/" {
+			return who, fmt.Errorf("%w: %s", ErrNoHome, f[5])
+		}
+		return who, nil
+	}
+	st, err := s.Lstat(ctx, start)
+	switch {
+	case err != nil:
+		return who, err
+	case start == "/":
+		return who, fmt.Errorf("%w: sftp starts in /, so it is missing, or the account is shut into a folder", ErrNoHome)
+	case st.UID == 0 && s.user != "root":
+		return who, fmt.Errorf("%w: %s, where sftp starts, is root's, and /etc/passwd does not tell who we are", ErrOwner, start)
+	}
+	who.UID, who.Home = st.UID, start
+	return who, nil
+}
+
+// groups are those of the user, the primary first; nil if they cannot be read.
+func (s *overSFTP) groups(ctx context.Context, primary int) []int {
+	text, err := s.database(ctx, "group")
+	if err != nil {
+		return nil
+	}
+	groups := []int{primary}
+	for line := range strings.Lines(text) {
+		f := strings.Split(strings.TrimSuffix(line, "\n"), ":")
+		if len(f) != 4 || !slices.Contains(strings.Split(f[3], ","), s.user) {
+			continue
+		}
+		if gid, err := strconv.Atoi(f[2]); err == nil {
+			groups = append(groups, gid)
+		}
+	}
+	return groups
+}
