@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io/fs"
 	"slices"
-	"strconv"
 	"strings"
 
 	"pi-key-tools/pkg/hostfs"
@@ -26,7 +25,12 @@ func (in *inside) gatherFiles(ctx context.Context) error {
 	in.remains = append(in.remains, "what sftp does not tell, and this account runs no shell: "+
 		"how the server was started, the address that it sees us at, whether the account is locked, and SELinux")
 	if group, err := fsys.ReadFile(ctx, "/etc/group"); err == nil {
-		in.conn.Groups = namesOf(string(group), who.Groups)
+		names := hostfs.GroupNames(string(group))
+		for _, gid := range who.Groups {
+			if name, ok := names[gid]; ok {
+				in.conn.Groups = append(in.conn.Groups, name)
+			}
+		}
 	}
 	if !in.openSSH() {
 		return in.readKeys(ctx)
@@ -86,19 +90,6 @@ func (in *inside) readKeys(ctx context.Context) error {
 		}
 	}
 	return nil
-}
-
-// namesOf returns the names of groups, by the lines of group(5).
-func namesOf(group string, gids []int) []string {
-	var names []string
-	for line := range strings.Lines(group) {
-		if f := strings.Split(line, ":"); len(f) == 4 {
-			if gid, err := strconv.Atoi(f[2]); err == nil && slices.Contains(gids, gid) {
-				names = append(names, f[0])
-			}
-		}
-	}
-	return names
 }
 
 // undecided notes an option of a line whose test needs what is not known. It is

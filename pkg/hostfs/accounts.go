@@ -108,6 +108,18 @@ func groupsOf(groups string) iter.Seq2[int, group] {
 	}
 }
 
+// GroupNames returns the name of each gid in the text of a group(5), as
+// getgrgid(3) finds it: that of the first line which has it.
+func GroupNames(groups string) map[int]string {
+	names := make(map[int]string)
+	for gid, g := range groupsOf(groups) {
+		if _, ok := names[gid]; !ok {
+			names[gid] = g.name
+		}
+	}
+	return names
+}
+
 // membersOf returns the gids of the groups that name somebody.
 func membersOf(groups string) map[string][]int {
 	member := make(map[string][]int)

@@ -175,12 +175,8 @@ func (s *overSFTP) groups(ctx context.Context, primary int) []int {
 		return nil
 	}
 	groups := []int{primary}
-	for line := range strings.Lines(text) {
-		f := strings.Split(strings.TrimSuffix(line, "\n"), ":")
-		if len(f) != 4 || !slices.Contains(strings.Split(f[3], ","), s.user) {
-			continue
-		}
-		if gid, err := strconv.Atoi(f[2]); err == nil {
+	for gid, g := range groupsOf(text) {
+		if slices.Contains(strings.Split(g.members, ","), s.user) {
 			groups = append(groups, gid)
 		}
 	}

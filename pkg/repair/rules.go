@@ -6,7 +6,6 @@ import (
 	"io/fs"
 	"path"
 	"regexp"
-	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -70,17 +69,8 @@ func groupNames(ctx context.Context, fsys hostfs.FS) func(strictmodes.Account) [
 			return names
 		}
 	}
-	known := make(map[int]string)
 	data, _ := fsys.ReadFile(ctx, "/etc/group") // without it no name is known
-	for line := range strings.Lines(string(data)) {
-		f := strings.SplitN(line, ":", 4)
-		if len(f) < 4 {
-			continue
-		}
-		if gid, err := strconv.Atoi(f[2]); err == nil {
-			known[gid] = f[0]
-		}
-	}
+	known := hostfs.GroupNames(string(data))
 	return func(who strictmodes.Account) []string {
 		var names []string
 		for _, gid := range who.Groups {
