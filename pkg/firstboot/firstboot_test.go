@@ -56,6 +56,7 @@ func TestUserData(t *testing.T) {
 		// what a scalar holds is no key
 		{c + "write_files:\n- content: |\n    users:\n    - name: ann\n", "ann", c + "write_files:\n- content: |\n    users:\n    - name: ann\n" + made, "ann", ""},
 
+		{c + "ssh_authorized_keys:\n- a\nusers:\n- default # pi\n", "", c + "ssh_authorized_keys:\n- a\n" + item + "users:\n- default # pi\n", "", ""},
 		{c + "ssh_authorized_keys:\n- a\nwrite_files:\n- content: BLOB\n", "", c + "ssh_authorized_keys:\n- a\n" + item + "write_files:\n- content: BLOB\n", "", ""},
 		{c + "users:\n- name: ann\n  gecos: BLOB\n", "", c + "users:\n- name: ann\n  ssh_authorized_keys:\n    " + item + "  gecos: BLOB\n", "ann", ""},
 
@@ -98,6 +99,7 @@ func TestUserData(t *testing.T) {
 		{c + "users:\n- \"name\": ann\n", "ann", "", "", "plain name"},
 		{c + "users:\n- name: >-\n    ann\n", "", "", "", "plain name"},
 		{c + "ssh_authorized_keys:\n- other\n", "ann", "", "", "by default"},
+		{c + "ssh_authorized_keys:\n- a\nusers:\n- bob\n", "", "", "", ErrNoUser.Error()},
 		{c + "enable_ssh: false\n", "ann", "", "", "enable_ssh: false"},
 	} {
 		check(t, UserData, x.text, x.user, x.want, x.whom, x.word)
@@ -123,6 +125,9 @@ func TestCustomTOML(t *testing.T) {
 		{v + "[user]\nname = \"ann\"\n[ssh]\nauthorized_keys = []\n", "ann", v + "[user]\nname = \"ann\"\n[ssh]\nauthorized_keys = [ " + quoted + "]\nenabled = true\n", "ann", ""},
 		{v + "[user]\nname = \"ann\"\n[wlan]\nssid = \"BLOB\"\n", "ann", v + "[user]\nname = \"ann\"\n[wlan]\nssid = \"BLOB\"\n\n" + ssh, "ann", ""},
 
+		// A password is of use still.
+		{v + "[user]\nname = \"ann\"\npassword = \"x\"\n", "", v + "[user]\nname = \"ann\"\npassword = \"x\"\n\n" + strings.Replace(ssh, "password_authentication = false\n", "", 1), "ann", ""},
+
 		{v + "[user]\n\"name\" = \"bob\"\n", "ann", "", "", "line 3"},
 		{v + "user.name = \"bob\"\n", "ann", "", "", "line 2"},
 		{v + "ssh = { enabled = true }\n", "ann", "", "", "line 2"},
@@ -137,6 +142,14 @@ func TestCustomTOML(t *testing.T) {
 		{v + "[user]\nname = \"ann\"\n[ssh]\nenabled = true\nauthorized_keys = [ [] ]\n", "ann", "", "", "arrays"},
 	} {
 		check(t, CustomTOML, x.text, x.user, x.want, x.whom, x.word)
+	}
+}
+
+func TestBackslashesInCustomTOML(t *testing.T) {
+	for line, refused := range map[string]bool{`from="a" K`: false, `command="say \"a\"" K`: false, `command="printf a\nb" K`: true, `command="a\\b" K`: true, `command="a\c" K`: true} {
+		if _, err := CustomTOML("", "ann", []Key{{line, "K"}}); (err != nil) != refused {
+			t.Errorf("%s: %v", line, err)
+		}
 	}
 }
 

@@ -248,7 +248,7 @@ func (d *document) place(people []person, user string) (person, error) {
 		return person{}, fmt.Errorf("it makes the users %s: name the one that the keys are to let in", strings.Join(names, ", "))
 	case len(names) > 0:
 		return person{}, fmt.Errorf("it makes %s, and not %s", strings.Join(names, ", "), user)
-	case user == "" && top >= 0:
+	case user == "" && top >= 0 && (users < 0 || d.isDefault(users)):
 		return person{to: len(d.rows), anew: -1}, nil
 	case user == "":
 		return person{}, ErrNoUser
@@ -267,6 +267,15 @@ func (d *document) place(people []person, user string) (person, error) {
 	}
 	d.rows = append(d.rows, "users:"+d.eol)
 	return person{name: user, from: len(d.rows), to: len(d.rows)}, nil
+}
+
+// isDefault reports whether a list of users has the one that the system has by
+// default.
+func (d *document) isDefault(users int) bool {
+	return slices.ContainsFunc(d.rows[users+1:d.block(users, 0, len(d.rows))], func(row string) bool {
+		word, _, _ := strings.Cut(strings.TrimSpace(row), " #")
+		return strings.Join(strings.Fields(word), " ") == "- default"
+	})
 }
 
 // keys are the rows that let keys in to a person.

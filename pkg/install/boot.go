@@ -34,12 +34,19 @@ func (j Job) Boot(dir, user string) (records []record.Record, switched string, e
 		return nil, "", fmt.Errorf("%s is no boot partition of a Raspberry Pi: %w", dir, err)
 	}
 	edit, quote, name := firstboot.UserData, firstboot.YAML, "user-data"
+	renamed, by := "", "" // what a file makes of the user whom custom.toml has made
 	if _, _, err := regular(dir, name); errors.Is(err, fs.ErrNotExist) {
 		switch {
 		case !strings.Contains(cmdline, "raspberrypi-sys-mods/firstboot"):
 			return nil, "", fmt.Errorf("%s: %w", dir, ErrStarted)
 		case exists(dir, "firstrun.sh"):
 			return nil, "", fmt.Errorf("%s: Raspberry Pi Imager has left a firstrun.sh there, which sets up user and keys by itself: choose the key in Imager", dir)
+		}
+		for _, name := range []string{"userconf.txt", "userconf"} { // the second is looked for first (userconf-service)
+			if text, _, err := regular(dir, name); err == nil {
+				renamed, _, _ = strings.Cut(strings.TrimSpace(text), ":")
+				by = name
+			}
 		}
 		edit, quote, name = firstboot.CustomTOML, firstboot.TOML, "custom.toml"
 		_, _, err = regular(dir, name)
@@ -59,6 +66,9 @@ func (j Job) Boot(dir, user string) (records []record.Record, switched string, e
 		var err error
 		if done, err = edit(string(old), user, keys); err != nil {
 			return nil, fmt.Errorf("%s is unchanged: %w", file, err)
+		}
+		if renamed != "" && renamed != done.User {
+			return nil, fmt.Errorf("%s is unchanged: %s beside it makes the user %s, and not %s", file, by, renamed, done.User)
 		}
 		if done.Text == string(old) {
 			return nil, nil

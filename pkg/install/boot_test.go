@@ -35,6 +35,8 @@ func TestBoot(t *testing.T) {
 		{"there with the options, in plain style", map[string]string{"cmdline.txt": started, "user-data": user + "  ssh_authorized_keys:\n  - restrict " + strings.TrimSuffix(key.Line(), " ann@laptop") + "\n"}, "", "restrict", "ok key-present", "", "", false, ""},
 		{"Bookworm", map[string]string{"cmdline.txt": fresh}, "ann", "", "done key-added", "custom.toml", `authorized_keys = [ "` + key.Line(), false, ""},
 		{"Bookworm, nobody named", map[string]string{"cmdline.txt": fresh}, "", "", "", "", "", false, "name the one"},
+		{"Bookworm, with a password", map[string]string{"cmdline.txt": fresh, "userconf.txt": "ann:$6$x\n"}, "ann", "", "done key-added", "custom.toml", `name = "ann"`, false, ""},
+		{"Bookworm, with another's password", map[string]string{"cmdline.txt": fresh, "userconf.txt": "bob:$6$x\n"}, "ann", "", "", "", "", false, "makes the user bob, and not ann"},
 		{"Bookworm, of Imager", map[string]string{"cmdline.txt": fresh, "firstrun.sh": ""}, "ann", "", "", "", "", false, "Imager"},
 		{"another", map[string]string{"cmdline.txt": started, "user-data": user}, "bob", "", "", "", "", false, "makes ann, and not bob"},
 		{"started", map[string]string{"cmdline.txt": started}, "ann", "", "", "", "", false, ErrStarted.Error()},
