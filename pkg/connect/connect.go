@@ -186,6 +186,9 @@ func (h *Host) SSH() string {
 // which the server has these methods, where this run may not.
 func (h *Host) back(methods []string) map[string]string {
 	takes := func(method string) bool { return methods == nil || slices.Contains(methods, method) }
+	asks := func(method string) bool {
+		return (method == "password" || method == "keyboard-interactive") && takes(method)
+	}
 	may, preferred := slices.ContainsFunc(h.passwordMethods(), takes), h.Config.PreferredAuthentications
 	back := map[string]string{}
 	for _, o := range []struct {
@@ -194,7 +197,7 @@ func (h *Host) back(methods []string) map[string]string {
 	}{
 		{!may && !h.Config.PasswordAuthentication && takes("password"), "PasswordAuthentication", "yes"},
 		{!may && !h.Config.KbdInteractive && takes("keyboard-interactive"), "KbdInteractiveAuthentication", "yes"},
-		{!may && preferred != nil && !slices.ContainsFunc(preferred, isPasswordMethod), "PreferredAuthentications", "publickey,keyboard-interactive,password"},
+		{!may && preferred != nil && !slices.ContainsFunc(preferred, asks), "PreferredAuthentications", "publickey,keyboard-interactive,password"},
 		{h.Config.BatchMode && !h.PasswordGiven(), "BatchMode", "no"},
 	} {
 		if o.forbids {
@@ -202,10 +205,6 @@ func (h *Host) back(methods []string) map[string]string {
 		}
 	}
 	return back
-}
-
-func isPasswordMethod(method string) bool {
-	return method == "password" || method == "keyboard-interactive"
 }
 
 func (h *Host) again(program string, back map[string]string) string {

@@ -282,6 +282,19 @@ func TestAgain(t *testing.T) {
 	if got := s.resolve(c, "you@[fe80::1%eth0]:22").SSH(); got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
+	for _, tt := range []struct{ option, method, want string }{
+		{"PreferredAuthentications=publickey", "password", ""},
+		{"PreferredAuthentications=publickey,password", "password", " -o 'PreferredAuthentications=publickey,password'"},
+		{"PreferredAuthentications=publickey,password", "keyboard-interactive", ""}, // which ours would not try either
+		{"PasswordAuthentication=no", "password", ""},
+		{"PasswordAuthentication=no", "keyboard-interactive", " -o 'PasswordAuthentication=no'"},
+	} {
+		h := s.resolve(s.connector(Options{Options: []string{tt.option}}), "pi.local")
+		want := "pikeycopy -F " + filepath.Join(s.home, ".ssh", "config") + tt.want + " pi.local"
+		if got := h.AgainByPassword("pikeycopy", []string{"publickey", tt.method}); got != want {
+			t.Errorf("%s, of a server that takes %s:\ngot  %s\nwant %s", tt.option, tt.method, got, want)
+		}
+	}
 	jump, err := c.jumpHost(t.Context(), "you@b:22", "a")
 	if err != nil {
 		t.Fatal(err)
