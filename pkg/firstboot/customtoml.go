@@ -39,11 +39,8 @@ func CustomTOML(text, user string, keys []Key) (Edit, error) {
 	if e.Added, lines = missing(e.Text[from:to], keys); len(lines) == 0 {
 		return e, nil
 	}
-	for i, line := range lines {
-		if escape.MatchString(line) {
-			return Edit{}, fmt.Errorf("the system writes its keys by echo, which takes %s for something else", escape.FindString(line))
-		}
-		lines[i] = TOML(line)
+	for i := range lines {
+		lines[i] = TOML(lines[i])
 	}
 	added := strings.Join(lines, ", ")
 	if !ok {
@@ -66,9 +63,6 @@ func CustomTOML(text, user string, keys []Key) (Edit, error) {
 	}
 	return e, nil
 }
-
-// escape is what echo of Debian's sh does not print as it is (imager_custom).
-var escape = regexp.MustCompile(`\\[abcefnrtv0\\]`)
 
 // unread are the other ways to write what is looked for here: to write it once
 // more would make the whole file one that no program reads.

@@ -48,9 +48,12 @@ func YAML(line string) string {
 	return "'" + strings.ReplaceAll(strings.ToValidUTF8(line, "?"), "'", "''") + "'"
 }
 
-// TOML quotes a line as a TOML string, which one of JSON is too.
+// TOML quotes a line as a TOML string, which one of JSON is too, for custom.toml:
+// the system writes its keys by echo of Debian's sh (imager_custom), which makes
+// one backslash of two, and a newline of that in corp\nancy@laptop.
 func TOML(line string) string {
-	quoted, _ := json.Marshal(strings.ToValidUTF8(line, "?")) // of a string it does not fail
+	line = strings.ReplaceAll(strings.ToValidUTF8(line, "?"), `\`, `\\`)
+	quoted, _ := json.Marshal(line) // of a string it does not fail
 	return string(quoted)
 }
 
