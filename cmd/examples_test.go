@@ -42,9 +42,9 @@ func TestExamples(t *testing.T) {
 	known := pi.KnownHosts() + kitchen.KnownHosts()
 	me.file("known", known)
 	me.file(".ssh/known_hosts", known)
-	_, port, _ := strings.Cut(pi.Addr, ":")
-	_, kitchenPort, _ := strings.Cut(kitchen.Addr, ":")
-	me.file(".ssh/config", "Host kitchenpi\n  Port "+kitchenPort+"\nHost *\n  HostName 127.0.0.1\n  Port "+port+"\n")
+	port, kitchenPort := strings.TrimPrefix(pi.Addr, "127.0.0.1"), strings.TrimPrefix(kitchen.Addr, "127.0.0.1")
+	me.file("swapped", strings.NewReplacer(port, kitchenPort, kitchenPort, port).Replace(known))
+	me.file(".ssh/config", "Host kitchenpi\n  Port "+kitchenPort[1:]+"\nHost *\n  HostName 127.0.0.1\n  Port "+port[1:]+"\n")
 	me.file("pw", "the one\n")
 	me.file("pis", "pi@raspberrypi.local\npi@kitchenpi\n")
 	me.program("askpass", "echo the one")
@@ -79,6 +79,7 @@ func TestExamples(t *testing.T) {
 			{`chmod 777 "$KITCHEN"`, "fail home-writable"},
 			{"", "ok login"},
 			{": >.ssh/known_hosts", "ok key-present, ok login"},
+			{"cp swapped .ssh/known_hosts", "ok key-present, ok login"},
 			{"cp known .ssh/known_hosts; pikeygen -q -f ca >/dev/null", "done key-added, ok login"},
 			{"pikeygen -q -t rsa -f .ssh/id_rsa >/dev/null; pikeycopy -q -i .ssh/id_rsa --hosts pis >/dev/null",
 				"done key-removed, ok key-absent, ok key-present, ok login"},

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"time"
@@ -72,6 +73,10 @@ func run(ctx context.Context, env *cli.Env) error {
 	var input install.Input
 	for _, name := range names {
 		if err := input.Read(name, env.Stdin); err != nil {
+			var path *os.PathError
+			if errors.As(err, &path) { // without the system call
+				err = fmt.Errorf("%s: %w", record.Escape(path.Path), path.Err)
+			}
 			return fmt.Errorf("-i %w", err)
 		}
 	}
@@ -167,6 +172,9 @@ func defaultKeys(ctx context.Context, env *cli.Env, opt *targets.Options, job *i
 		var input install.Input
 		err := input.Default(host.Keys(ctx))
 		job.Keys = input.Keys
+		if errors.Is(err, install.ErrNoKey) {
+			return cli.WithHint(err, "make one: pikeygen; or name one: -i FILE, as under sudo, where ~ is root's")
+		}
 		return err
 	})
 }

@@ -178,7 +178,14 @@ func (env *Env) Parse(fs *pflag.FlagSet) ([]string, error) {
 		for i, line := range fs.Lookup("help").Annotations["synopsis"] {
 			b.WriteString([]string{"usage: ", "       "}[min(i, 1)] + line + "\n")
 		}
-		fmt.Fprintf(&b, "\n%s\nSee %s(1), pi-key-tools(7) and pi-key-causes(7).\n", fs.FlagUsages(), env.Name)
+		// pflag writes "file[="default"]" for a value that may be left out.
+		usages := fs.FlagUsages()
+		fs.VisitAll(func(f *pflag.Flag) {
+			name, _ := pflag.UnquoteUsage(f)
+			long := fmt.Sprintf("%s[=%q]", name, f.NoOptDefVal)
+			usages = strings.Replace(usages, long, fmt.Sprintf("%-*s", len(long), "["+name+"]"), 1)
+		})
+		fmt.Fprintf(&b, "\n%s\nSee %s(1), pi-key-tools(7) and pi-key-causes(7).\n", usages, env.Name)
 		env.Print([]byte(b.String()))
 		return nil, errAnswered
 	}

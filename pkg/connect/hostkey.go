@@ -284,7 +284,7 @@ func (h *Host) trust(e *HostKeyError, remote net.Addr, replace bool) error {
 	if len(paths) == 0 {
 		return nil
 	}
-	first := paths[0]
+	first, instead := paths[0], ""
 	if replace && e.Status == knownhosts.Changed {
 		paths = slices.DeleteFunc(paths, func(path string) bool {
 			return !slices.ContainsFunc(e.Lines, func(l knownhosts.Line) bool { return l.Path == path })
@@ -294,6 +294,7 @@ func (h *Host) trust(e *HostKeyError, remote net.Addr, replace bool) error {
 				h.c.opt.Note(h.Target, "%s:%d has another key of %s, and is not ours to change", l.Path, l.Number, e.Name)
 			}
 		}
+		instead = ", in place of the one that was known"
 	} else {
 		paths = paths[:1]
 	}
@@ -304,7 +305,7 @@ func (h *Host) trust(e *HostKeyError, remote net.Addr, replace bool) error {
 		if err := h.remember(path, e, remote, replace); err != nil {
 			return fmt.Errorf("remembering the host key: %w", err)
 		}
-		h.c.opt.Note(h.Target, "%s: added %s %s of %s", path, e.Shown.Name(), e.Shown.Fingerprint(), e.Name)
+		h.c.opt.Note(h.Target, "%s: added %s %s of %s%s", path, e.Shown.Name(), e.Shown.Fingerprint(), e.Name, instead)
 	}
 	return nil
 }

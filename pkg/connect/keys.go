@@ -247,7 +247,7 @@ func Hinders(p *identity.Pair, f identity.Fault) bool {
 // fileSigner opens the private half when the server would take the key.
 func (h *Host) fileSigner(p *identity.Pair) opener {
 	if slices.Contains(p.Missing, "private") {
-		return noPrivate(p.Path, "only the public half is here", "")
+		return noPrivate(p.Path, "only the public half is here", "copy it from where it is, or add it to the agent that ssh uses")
 	}
 	return func(ctx context.Context, _ session.Exchange) (ssh.Signer, error) {
 		if i := slices.IndexFunc(p.Faults, func(f identity.Fault) bool { return Hinders(p, f) }); i >= 0 {

@@ -375,7 +375,15 @@ func tooManyTries(host *connect.Host, keys connect.Keys, rep *session.Report) re
 // signing is the case of a key that the server would take, and that this side
 // could not use.
 func signing(keys connect.Keys, rep *session.Report) (record.Record, bool) {
-	i := slices.IndexFunc(rep.Offers, func(o session.Offer) bool { return o.Answer == session.SignFailed })
+	failed := func(o session.Offer) bool { return o.Answer == session.SignFailed }
+	// A key that is here, such as one whose passphrase was mistyped, comes before one that is not.
+	i := slices.IndexFunc(rep.Offers, func(o session.Offer) bool {
+		var fault *connect.FaultError
+		return failed(o) && !(errors.As(o.Err, &fault) && fault.Fault.Cause == "key-missing")
+	})
+	if i < 0 {
+		i = slices.IndexFunc(rep.Offers, failed)
+	}
 	if i < 0 {
 		return record.Record{}, false
 	}
@@ -388,7 +396,10 @@ func signing(keys connect.Keys, rep *session.Report) (record.Record, bool) {
 	const taken = "the server would take the key, but "
 	var fault *connect.FaultError
 	var unsupported *identity.UnsupportedError
-	add := fmt.Sprintf("eval \"$(ssh-agent)\" && ssh-add %s\nhint: or --passphrase-file FILE", hostfs.Quote(file))
+	add := fmt.Sprintf("pikeycheck -a %s\nhint: or --passphrase-file FILE", hostfs.Quote(file))
+	if keys.AgentErr != nil {
+		add = `eval "$(ssh-agent -s)" && ` + add
+	}
 	switch {
 	case errors.As(o.Err, &fault):
 		return failure(fault.Fault.Cause, fault.Path, fault.Fault.Hint, taken+"%s", fault.Fault.Detail), true
@@ -448,7 +459,10 @@ func password(host *connect.Host, rep *session.Report) (record.Record, bool) {
 		return failure("password-needed", "", "", "no key lets %s in, and %v", who, rep.PasswordErr), true
 	case rep.Password == session.Refused && !slices.ContainsFunc(rep.Offers, func(o session.Offer) bool { return o.Answer == session.Partial }):
 		hint := ""
-		if host.Config.User == "root" {
+		switch host.Config.User {
+		case "pi":
+			hint = "is the user right? Raspberry Pi OS has no user pi of its own, only the one that was chosen in Raspberry Pi Imager"
+		case "root":
 			hint = "sshd takes no password for root unless PermitRootLogin is yes: log in as another user, and add the key to /root/.ssh/authorized_keys with sudo"
 		}
 		return failure("password-wrong", "", hint, "the server refused the password of %s; it was tried once", who), true
@@ -498,7 +512,7 @@ func nothingOffered(host *connect.Host, keys connect.Keys, rep *session.Report) 
 	}
 	switch {
 	case keys.AgentErr != nil && keys.AgentErr.Socket != "":
-		return failure("agent-absent", keys.AgentErr.Socket, `make a key: pikeygen; or start an agent, and add one to it: eval "$(ssh-agent)" && ssh-add KEY`,
+		return failure("agent-absent", keys.AgentErr.Socket, `make a key: pikeygen; or start an agent, and add one to it: eval "$(ssh-agent -s)" && pikeycheck -a FILE`,
 			"no key file is there, and %s", agent)
 	case keys.AgentKeys > 0:
 		return failure("key-not-offered", "", "name the key: -o IdentityFile=KEY", "no key file is there, and %s", agent)

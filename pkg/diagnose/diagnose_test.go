@@ -273,15 +273,21 @@ func TestLoginWords(t *testing.T) {
 		}),
 			err: session.ErrDenied, want: record.Record{Cause: "key-encrypted", Subject: "/home/me/.ssh/id a",
 				Detail: "the server would take the key, but it has a passphrase, no agent holds it, and there is nobody to ask",
-				Hint:   "eval \"$(ssh-agent)\" && ssh-add '/home/me/.ssh/id a'\nhint: or --passphrase-file FILE"}},
+				Hint:   "pikeycheck -a '/home/me/.ssh/id a'\nhint: or --passphrase-file FILE"}},
 		{name: "the wrong passphrase", keys: encrypted, rep: auth(func(r *session.Report) { r.Offers[0] = offerA(session.SignFailed, identity.ErrPassphraseWrong) }),
 			err: session.ErrDenied, want: record.Record{Cause: "key-encrypted", Subject: "/home/me/.ssh/id a", Detail: "the server would take the key, but the passphrase is wrong",
-				Hint: "eval \"$(ssh-agent)\" && ssh-add '/home/me/.ssh/id a'\nhint: or --passphrase-file FILE"}},
+				Hint: "pikeycheck -a '/home/me/.ssh/id a'\nhint: or --passphrase-file FILE"}},
+		{name: "the wrong passphrase, and a public half", keys: encrypted, rep: auth(func(r *session.Report) {
+			r.Offers = []session.Offer{{Key: session.Key{Public: keyB, Name: "/h/id"}, Answer: session.SignFailed,
+				Err: &connect.FaultError{Path: "/h/id", Fault: identity.Fault{Cause: "key-missing"}}}, offerA(session.SignFailed, identity.ErrPassphraseWrong)}
+		}),
+			err: session.ErrDenied, want: record.Record{Cause: "key-encrypted", Subject: "/home/me/.ssh/id a", Detail: "the server would take the key, but the passphrase is wrong",
+				Hint: "pikeycheck -a '/home/me/.ssh/id a'\nhint: or --passphrase-file FILE"}},
 		{name: "no passphrase after all", keys: encrypted, rep: auth(func(r *session.Report) {
 			r.Offers[0] = offerA(session.SignFailed, fmt.Errorf("%w: %w", identity.ErrPassphraseNeeded, secret.ErrDeclined))
 		}),
 			err: session.ErrDenied, want: record.Record{Cause: "key-encrypted", Subject: "/home/me/.ssh/id a", Detail: "the server would take the key, but the private key is encrypted and no passphrase was given: no secret was given",
-				Hint: "eval \"$(ssh-agent)\" && ssh-add '/home/me/.ssh/id a'\nhint: or --passphrase-file FILE"}},
+				Hint: "pikeycheck -a '/home/me/.ssh/id a'\nhint: or --passphrase-file FILE"}},
 		{name: "a key that only the agent could use", rep: auth(func(r *session.Report) {
 			r.Offers[0] = offerA(session.SignFailed, &identity.UnsupportedError{Path: "/h/id", Reason: "its cipher x is not supported", Rewrap: true})
 		}), err: session.ErrDenied, want: record.Record{Cause: "key-format", Subject: "/h/id", Detail: "the server would take the key, but its cipher x is not supported",
@@ -313,7 +319,8 @@ func TestLoginWords(t *testing.T) {
 		{name: "no password after all", rep: auth(func(r *session.Report) { r.PasswordErr = secret.ErrDeclined }), err: session.ErrDenied,
 			want: record.Record{Cause: "password-needed", Detail: "no key lets pi@pi.local in, and no secret was given"}},
 		{name: "the wrong password", rep: auth(func(r *session.Report) { r.PasswordSent, r.Password = true, session.Refused }), err: session.ErrDenied,
-			want: record.Record{Cause: "password-wrong", Detail: "the server refused the password of pi@pi.local; it was tried once"}},
+			want: record.Record{Cause: "password-wrong", Detail: "the server refused the password of pi@pi.local; it was tried once",
+				Hint: "is the user right? Raspberry Pi OS has no user pi of its own, only the one that was chosen in Raspberry Pi Imager"}},
 		{name: "asked again", rep: auth(func(r *session.Report) {
 			r.PasswordSent, r.PasswordErr = true, &session.PromptError{Questions: []string{"Password: "}}
 		}), err: session.ErrDenied, want: record.Record{Cause: "password-wrong", Detail: "after the password the server asks: Password: "}},
@@ -352,7 +359,7 @@ func TestLoginWords(t *testing.T) {
 			want: record.Record{Cause: "agent-empty", Detail: "no key file is there, and the agent holds none", Hint: "make a key: pikeygen; or add one: ssh-add KEY"}},
 		{name: "an agent that is gone", keys: connect.Keys{AgentKeys: -1, AgentErr: &identity.AgentError{Socket: "/s", Err: os.ErrNotExist}}, rep: auth(nothing), err: session.ErrDenied,
 			want: record.Record{Cause: "agent-absent", Subject: "/s", Detail: "no key file is there, and no agent at /s: there is no such socket",
-				Hint: `make a key: pikeygen; or start an agent, and add one to it: eval "$(ssh-agent)" && ssh-add KEY`}},
+				Hint: `make a key: pikeygen; or start an agent, and add one to it: eval "$(ssh-agent -s)" && pikeycheck -a FILE`}},
 		{name: "an agent that is not asked", keys: connect.Keys{AgentKeys: 3}, rep: auth(nothing), err: session.ErrDenied,
 			want: record.Record{Cause: "key-not-offered", Detail: "no key file is there, and the agent's 3 are not offered (IdentitiesOnly)", Hint: "name the key: -o IdentityFile=KEY"}},
 		{name: "a broken key alone", keys: connect.Keys{AgentKeys: -1, Broken: []*identity.Pair{{Path: "/h/id", Faults: []identity.Fault{{Cause: "key-damaged", Path: "/h/id", Detail: "it is empty", Hint: "pikeygen"}}}}},

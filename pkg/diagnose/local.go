@@ -161,7 +161,7 @@ func agent(ctx context.Context, host *connect.Host, keys connect.Keys, encrypted
 		if !encrypted {
 			return nil
 		}
-		return []record.Record{failure("agent-empty", host.Config.IdentityAgent, "ssh-add", "the agent holds no key, and a key here has a passphrase")}
+		return []record.Record{failure("agent-empty", host.Config.IdentityAgent, "pikeycheck -a", "the agent holds no key, and a key here has a passphrase")}
 	}
 	a, err := identity.DialAgent(ctx, host.Config.IdentityAgent)
 	if err != nil {
