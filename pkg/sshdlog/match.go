@@ -2,6 +2,7 @@ package sshdlog
 
 import (
 	"bytes"
+	"math/bits"
 	"strings"
 	"sync"
 
@@ -225,16 +226,26 @@ func (found *spans) put(p *param, m []byte, from, to int) bool {
 // word, peer and digits.
 func (c class) run(b []byte) int {
 	i := len(b)
-	if c == digits {
-		for i > 0 && isDigit(b[i-1]) {
-			i--
+	for ; i >= wordSize; i -= wordSize {
+		if others := c.others(load(b[i-wordSize:])); others != 0 {
+			return i - bits.LeadingZeros64(others)/8
 		}
-		return i
 	}
-	for i > 0 && b[i-1] > ' ' && b[i-1] != 0x7f {
-		i--
+	var rest [wordSize]byte
+	copy(rest[wordSize-i:], b[:i])
+	return i - bits.LeadingZeros64(c.others(load(rest[:])))/8
+}
+
+// others has the highest bit of each byte that is not of a class. The bytes are
+// looked at without that bit, so that none carries into the next one.
+func (c class) others(w uint64) uint64 {
+	const high, low = each * 0x80, each * 0x7f
+	if c == digits {
+		w ^= each * '0'
+		return (w&low + each*(0x80-10) | w) & high
 	}
-	return i
+	printed, deleted := w&low+each*(0x80-'!')|w, w^each*0x7f
+	return ^(printed & (deleted&low + low | deleted)) & high
 }
 
 func isDigits(b []byte) bool { return len(b) > 0 && digits.run(b) == 0 }

@@ -120,6 +120,31 @@ func TestAddLogTallies(t *testing.T) {
 	}
 }
 
+// run goes back to the last byte of another class.
+func TestRun(t *testing.T) {
+	is := map[class]func(c byte) bool{
+		digits: isDigit,
+		word:   func(c byte) bool { return c > ' ' && c != 0x7f },
+	}
+	for kind, is := range is {
+		for n := range 3 * wordSize {
+			for at := range n {
+				for c := range 256 {
+					b := bytes.Repeat([]byte{'0'}, n)
+					b[at*5%n], b[at] = byte(c+at), byte(c)
+					want := n
+					for want > 0 && is(b[want-1]) {
+						want--
+					}
+					if got := kind.run(b); got != want {
+						t.Fatalf("%d %q: %d, not %d", kind, b, got, want)
+					}
+				}
+			}
+		}
+	}
+}
+
 // Any byte may stand anywhere in a line that is else like those before and
 // behind it.
 func TestAddLogBytes(t *testing.T) {
