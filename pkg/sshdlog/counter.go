@@ -27,7 +27,10 @@ type countKey struct {
 }
 
 // Add counts an event.
-func (c *Counter) Add(e Event) {
+func (c *Counter) Add(e Event) { c.add(e) }
+
+// add returns where the event is counted, or -1 if it is left out.
+func (c *Counter) add(e Event) int {
 	c.init()
 	group := e.Cause
 	if group == "" {
@@ -35,16 +38,19 @@ func (c *Counter) Add(e Event) {
 	}
 	k := countKey{group: group, path: e.Path, user: e.User, key: e.Key, line: e.Line}
 	if i, ok := c.index[k]; ok {
-		c.again(i, e.Times, e.Time)
-		return
+		c.counts[i].Times += e.Times
+		c.counts[i].Last = e.Time
+		return i
 	}
 	if c.kept[group] == perCause {
 		c.leftOut[e.Cause] += e.Times
-		return
+		return -1
 	}
+	i := len(c.counts)
 	c.kept[group]++
-	c.index[k] = len(c.counts)
+	c.index[k] = i
 	c.counts = append(c.counts, Count{e, e.Time})
+	return i
 }
 
 func (c *Counter) init() {
@@ -53,21 +59,15 @@ func (c *Counter) init() {
 	}
 }
 
-// again counts an event that is kept.
-func (c *Counter) again(i, times int, last string) {
-	c.counts[i].Times += times
-	c.counts[i].Last = last
-}
-
 // tallies returns its groups as they are.
 func (c *Counter) tallies() tallies {
 	all := make(tallies)
 	for group, n := range c.kept {
-		all[group] = tally{make(map[string]int), n == perCause}
+		all[group] = tally{&users{all: make(map[string]int)}, n == perCause}
 	}
 	for k, i := range c.index {
 		if k.path == "" && k.key == "" && k.line == 0 {
-			all[k.group].users[k.user] = i
+			all[k.group].users.add(k.user, i)
 		}
 	}
 	return all

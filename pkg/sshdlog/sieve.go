@@ -18,7 +18,7 @@ func (c *Counter) AddLog(r io.Reader, want Severity) (Stats, error) {
 	prepare()
 	workers := runtime.GOMAXPROCS(0)
 	c.init()
-	m := merger{counter: c, scanner: Scanner{want: want}}
+	m := merger{counter: c, scanner: Scanner{want: want}, last: make(map[int]int)}
 	m.tallies.Store(&tallies{})
 	l := cutter{r: r, queue: make(chan *piece, 2*workers)}
 	free := make(chan *piece, cap(l.queue))
@@ -80,7 +80,8 @@ type piece struct {
 	sifted chan struct{} // receives once what is below holds
 	stats  Stats
 	marks  []mark
-	wanted []wanted
+	wanted []int   // the marks of lines of which there is an event that is not counted here
+	again  []again // those that are, by what they are counted as
 	misses []miss
 	export int // where it goes on as journalctl -o export, or -1
 }
@@ -91,12 +92,11 @@ type mark struct {
 	process process
 }
 
-// A wanted line is one of which there is an event.
-type wanted struct {
-	mark  int    // its index
-	count int    // what it is counted as, or -1 if that is not known yet
-	times int    // if it is
-	time  []byte // if it is
+// What is again is met as often in a piece as this says.
+type again struct {
+	times int
+	mark  int    // of the last line
+	time  []byte // of that
 }
 
 // A miss is how many events of a cause are counted as left out.
@@ -197,20 +197,21 @@ type sieve struct {
 
 // sift fills in what a piece says about its lines.
 func (v *sieve) sift(p *piece) {
-	p.stats, p.marks, p.wanted, p.misses, p.export = Stats{}, p.marks[:0], p.wanted[:0], p.misses[:0], -1
+	p.stats, p.marks, p.wanted, p.again, p.misses, p.export = Stats{}, p.marks[:0], p.wanted[:0], p.again[:0], p.misses[:0], -1
 	at := 0
 	if p.inside {
 		_, _, at = p.line(0)
 	}
 	for at < p.to {
 		var l spots
-		if at, l = v.pass(p, at); l.message > 0 {
+		var forms *node
+		if at, l, forms = v.pass(p, at); l.message > 0 {
 			line := p.buf[at : at+l.size]
 			t := text{times: 1, program: sshd}
 			t.time, t.pid, t.msg = line[:v.head.time], line[l.pid:l.message-len("]: ")], withoutCR(line[l.message:])
 			t.syslog()
 			p.stats.Lines++
-			v.look(&t, l.forms, p, mark{at, l.process})
+			v.look(&t, forms, p, mark{at, l.process})
 			at += l.size + 1
 			continue
 		}
@@ -239,13 +240,13 @@ func (v *sieve) sift(p *piece) {
 type spots struct {
 	pid, message, size int // the message is 0 where it is in doubt
 	process            process
-	forms              *node // of the message, if they are known
 }
 
 // pass goes over lines that start as the head and go on as nobody wants, or are
-// of other programs, and returns where the first other line starts.
-func (v *sieve) pass(p *piece, at int) (to int, l spots) {
-	const older, newer = "sshd[", "sshd-session["
+// of other programs, and returns where the first other line starts, and the forms
+// of its message if they are known.
+func (v *sieve) pass(p *piece, at int) (to int, l spots, forms *node) {
+	const older, newer, auth = "sshd[", "sshd-session[", "sshd-auth["
 	h := &v.head
 	for at+h.tag < p.to && h.tag > 0 {
 		b := p.buf[at : at+slack]
@@ -262,13 +263,15 @@ func (v *sieve) pass(p *piece, at int) (to int, l spots) {
 			pid += len(older)
 		case string(tag) == newer:
 			pid += len(newer)
+		case string(tag[:len(auth)]) == auth:
+			pid += len(auth)
 		case ofOther(p.buf[at+h.tag : at+size]):
 			p.stats.Lines++
 			p.stats.Foreign++
 			at += size + 1
 			continue
 		default:
-			return at, spots{}
+			return at, spots{}, nil
 		}
 		// The first bracket, and nothing but digits before it.
 		w := load(b[pid:])
@@ -293,29 +296,29 @@ func (v *sieve) pass(p *piece, at int) (to int, l spots) {
 			}
 		}
 		if known == nil {
-			return at, l
+			return at, l, nil
 		}
 		if size < message+known.size+longestEnd {
 			if end := p.buf[at+size-1]; size < message+known.size || end == ']' || end == '\r' || end == '5' {
-				return at, l
+				return at, l, nil
 			}
 		}
 		if known.forms != nil {
-			l.forms = known.forms
-			return at, l
+			return at, l, known.forms
 		}
 		p.stats.Lines++
 		p.stats.Known++
 		p.marks = append(p.marks, mark{at, l.process})
 		at += size + 1
 	}
-	return at, spots{}
+	return at, spots{}, nil
 }
 
 // Words of eight bytes, the first one lowest.
 const (
 	wordSize = 8
 	each     = 0x0101010101010101
+	mix      = 0x9e3779b97f4a7c15 // a factor that makes the highest bits depend on all
 )
 
 func load(b []byte) uint64 { return binary.LittleEndian.Uint64(b) }
@@ -390,8 +393,15 @@ func (b *beginning) differ(m []byte, i int) uint64 {
 // latest come first.
 type beginnings [64][4]beginning
 
+// ofPAM is what stands there in the messages of PAM, which differ further on.
+var ofPAM = load([]byte("nix(sshd"))
+
 func (k *beginnings) place(m []byte) *[4]beginning {
-	return &k[load(m[5:])*0x9e3779b97f4a7c15>>58]
+	w, further := load(m[5:]), load(m[21:])
+	if w == ofPAM {
+		w = further
+	}
+	return &k[w*mix>>58]
 }
 
 // learn notes the beginning of a message of which p is the pattern, if nobody
@@ -407,7 +417,7 @@ func (v *sieve) learn(m []byte, t *text, p *pattern) {
 	default:
 		return
 	}
-	if size > len(b.words)*wordSize || len(m) < 2*wordSize || bytes.IndexByte(m[:size], '#') >= 0 {
+	if size > len(b.words)*wordSize || len(m) < 4*wordSize || bytes.IndexByte(m[:size], '#') >= 0 {
 		return
 	}
 	for i, c := range m[:size] {
@@ -444,20 +454,26 @@ func (v *sieve) look(t *text, of *node, in *piece, m mark) {
 
 // keep notes that the last mark is of a line that is wanted, or counts it.
 func (v *sieve) keep(t *text, p *pattern, in *piece) {
-	w := wanted{mark: len(in.marks) - 1, count: -1}
+	mark := len(in.marks) - 1
 	if p != v.last {
 		v.last, v.tally = p, v.tallies[p.group()]
 	}
 	if v.tally.users != nil && t.isOfUser(p, &v.found) {
 		name := v.found[user]
-		if count, ok := v.tally.users[string(t.msg[name.from:name.to])]; ok {
-			w.count, w.times, w.time = count, t.times, t.time
+		if count, ok := v.tally.users.find(t.msg[name.from:name.to]); ok {
+			if more := count + 1 - len(in.again); more > 0 {
+				in.again = append(in.again, make([]again, more)...)
+			}
+			a := &in.again[count]
+			a.times += t.times
+			a.mark, a.time = mark, t.time
+			return
 		} else if v.tally.full {
 			in.miss(p.cause, t.times)
 			return
 		}
 	}
-	in.wanted = append(in.wanted, w)
+	in.wanted = append(in.wanted, mark)
 }
 
 // isOfUser reports whether an event is counted by its user alone, whatever
@@ -489,8 +505,61 @@ type tallies map[string]tally
 // A tally has the users whom a group counts events of that name no file and no
 // key. When it is full, such an event of another user is left out.
 type tally struct {
-	users map[string]int
+	users *users
 	full  bool
+}
+
+// users are names, and what their events are counted as. Those of up to two
+// words are found without a map.
+type users struct {
+	all   map[string]int
+	short [512]struct { // more than twice perCause
+		shortName
+		count int
+		taken bool
+	}
+}
+
+// A shortName has 0 behind its end.
+type shortName struct {
+	first, second uint64
+	size          int
+}
+
+// shorten takes a name of up to two words, with room for them.
+func shorten(name []byte) shortName {
+	n, b := len(name), name[:2*wordSize]
+	return shortName{load(b) & lowest(n), load(b[wordSize:]) & lowest(n-wordSize), n}
+}
+
+// lowest has the bits of the first n bytes of a word.
+func lowest(n int) uint64 { return ^uint64(0) >> (64 - 8*max(0, min(n, wordSize))) }
+
+// place returns where a short name stands, or is to stand.
+func (u *users) place(n shortName) int {
+	at := int((n.first ^ bits.RotateLeft64(n.second, 29)) * mix >> 55)
+	for u.short[at].taken && u.short[at].shortName != n {
+		at = (at + 1) % len(u.short)
+	}
+	return at
+}
+
+func (u *users) add(name string, count int) {
+	u.all[name] = count
+	if len(name) <= 2*wordSize {
+		n := shorten(append(make([]byte, 0, 2*wordSize), name...))
+		s := &u.short[u.place(n)]
+		s.shortName, s.count, s.taken = n, count, true
+	}
+}
+
+func (u *users) find(name []byte) (count int, ok bool) {
+	if len(name) > 2*wordSize || cap(name) < 2*wordSize {
+		count, ok = u.all[string(name)]
+		return count, ok
+	}
+	s := &u.short[u.place(shorten(name))]
+	return s.count, s.taken
 }
 
 // A merger puts together what the pieces say, in their order.
@@ -499,6 +568,8 @@ type merger struct {
 	scanner Scanner
 	tallies atomic.Pointer[tallies] // as the sieves may read them
 	slow    int                     // events since, that they did not help with
+	mark    int                     // where it is in a piece
+	last    map[int]int             // the mark at which what is counted was counted last in it, but for what is again
 }
 
 // merge takes the next piece.
@@ -511,23 +582,29 @@ func (m *merger) merge(p *piece) {
 	for _, miss := range p.misses {
 		m.counter.leftOut[miss.cause] += miss.times
 	}
-	next := 0 // mark
-	for _, w := range p.wanted {
-		if w.count < 0 {
-			m.tell(p, p.marks[next:w.mark])
-			t := m.text(p, p.marks[w.mark])
-			if pattern := t.match(s.want, &s.found); pattern != nil {
-				s.understood(&t, pattern)
-				m.flush()
-			}
-			m.slow++
-		} else {
-			m.tell(p, p.marks[next:w.mark+1])
-			m.counter.again(w.count, w.times, string(w.time))
+	clear(m.last)
+	m.mark = 0
+	for _, mark := range p.wanted {
+		m.tell(p, mark)
+		t := m.text(p, p.marks[mark])
+		if pattern := t.match(s.want, &s.found); pattern != nil {
+			s.understood(&t, pattern)
+			m.flush()
 		}
-		next = w.mark + 1
+		m.mark++
+		m.slow++
 	}
-	m.tell(p, p.marks[next:])
+	m.tell(p, len(p.marks))
+	for i, a := range p.again {
+		if a.times == 0 {
+			continue
+		}
+		count := &m.counter.counts[i]
+		count.Times += a.times
+		if m.last[i] <= a.mark {
+			count.Last = string(a.time)
+		}
+	}
 	if m.slow > len(m.counter.counts) {
 		t := m.counter.tallies()
 		m.tallies.Store(&t)
@@ -535,19 +612,18 @@ func (m *merger) merge(p *piece) {
 	}
 }
 
-// tell gives the events that wait what lines of their connections know.
-func (m *merger) tell(p *piece, marks []mark) {
+// tell gives the events that wait what lines of their connections know, up to a
+// mark.
+func (m *merger) tell(p *piece, to int) {
 	s := &m.scanner
-	for _, k := range marks {
-		if len(s.waiting.events) == 0 {
-			return
-		}
-		if s.waiting.processes[k.process] > 0 {
+	for ; m.mark < to && len(s.waiting.events) > 0; m.mark++ {
+		if k := p.marks[m.mark]; s.waiting.processes[k.process] > 0 {
 			t := m.text(p, k)
 			s.tell(&t, &unwanted)
 			m.flush()
 		}
 	}
+	m.mark = to
 }
 
 // text returns the text of a line.
@@ -564,7 +640,9 @@ func (m *merger) flush() {
 	for i := range m.scanner.ready {
 		e := &m.scanner.ready[i]
 		e.settle()
-		m.counter.Add(*e)
+		if i := m.counter.add(*e); i >= 0 {
+			m.last[i] = m.mark
+		}
 	}
 	m.scanner.ready = m.scanner.ready[:0]
 }

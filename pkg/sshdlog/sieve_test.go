@@ -120,6 +120,44 @@ func TestAddLogTallies(t *testing.T) {
 	}
 }
 
+// What is counted at once may come before or after what is counted as the same
+// only once it is understood.
+func TestAddLogLast(t *testing.T) {
+	lines := []string{
+		"Nov 22 07:23:29 pi sshd[1]: Invalid user u from 192.0.2.1 port 1\n",
+		"Nov 22 07:23:30 pi sshd[2]: Invalid user \\165 from 192.0.2.1 port 1\n",
+	}
+	part := strings.Repeat(lines[0]+lines[1], 4*pieceSize/len(lines[0]))
+	for _, end := range []string{lines[0] + lines[1], lines[1] + lines[0], lines[1] + lines[0] + lines[1] + lines[0] + lines[0]} {
+		same(t, []byte(part+end), Refusal)
+	}
+}
+
+// A name is found by all of its bytes, of which any may be 0.
+func TestUsers(t *testing.T) {
+	u := users{all: make(map[string]int)}
+	var names []string
+	for n := range 20 {
+		for _, end := range []string{"", "\x00", "\xff", "b"} {
+			names = append(names, strings.Repeat("a", n)+end, strings.Repeat("\x00", n)+end)
+		}
+	}
+	slices.Sort(names)
+	names = slices.Compact(names)
+	for i, name := range names {
+		for j, name := range names {
+			for _, room := range []int{0, 2 * wordSize} {
+				b := append(make([]byte, 0, len(name)+room), name...)
+				copy(b[len(b):cap(b)], "from somewhere else")
+				if at, ok := u.find(b); ok != (j < i) || ok && at != j {
+					t.Fatalf("%q: %d, %v after %d of %q", name, at, ok, i, names)
+				}
+			}
+		}
+		u.add(name, i)
+	}
+}
+
 // run goes back to the last byte of another class.
 func TestRun(t *testing.T) {
 	is := map[class]func(c byte) bool{
@@ -152,6 +190,7 @@ func TestAddLogBytes(t *testing.T) {
 		for _, line := range []string{
 			f.line("sshd", "1234", "Invalid user u from 192.0.2.7 port 4242") + "\n",
 			f.line("sshd-session", "99", "Connection closed by 192.0.2.7 port 4242 [preauth]") + "\n",
+			f.line("sshd-auth", "123456", "Failed password for root from 192.0.2.7 port 4242 ssh2") + "\n",
 			f.line("sudo", "7", "pam_unix(sudo:session): session closed for user root") + "\n",
 		} {
 			var log []byte
