@@ -37,8 +37,12 @@ func Encode(script string) string {
 
 // EncodedCommand is ShellCommand of what Encode has written.
 func EncodedCommand(start, rest string) string {
-	return `exec /bin/sh -c 'eval "$(printf "` + start + rest + `")"'`
+	return `exec /bin/sh -c '` + Programs + `eval "$(printf "` + start + rest + `")"'`
 }
+
+// Programs starts what a far shell is to run, within single quotes of its command
+// line: a start-up file may have overwritten PATH, so that not even ls is found.
+const Programs = "command -v ls >/dev/null || PATH=/usr/bin:/bin; "
 
 // encoded is how each byte is written in a format of printf(1). It is made when
 // it is first needed, since most runs reach no far shell, and never copied: on

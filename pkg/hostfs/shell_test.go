@@ -43,6 +43,22 @@ func TestShellCommand(t *testing.T) {
 	need(t, tried > 0, "no shell at all")
 }
 
+// A start-up file that has overwritten PATH is the user's, and not in our way.
+func TestShellCommandPath(t *testing.T) {
+	own := t.TempDir()
+	for path, want := range map[string]string{
+		"":        "/usr/bin:/bin",
+		"/none":   "/usr/bin:/bin",
+		"/bin:/x": "/bin:/x",
+	} {
+		cmd := exec.Command("/bin/sh", "-c", ShellCommand(`ls -d / && echo "$PATH"`))
+		cmd.Env, cmd.Dir = []string{"PATH=" + path}, own
+		if out, err := cmd.CombinedOutput(); err != nil || string(out) != "/\n"+want+"\n" {
+			t.Errorf("PATH=%s: %q, %v", path, out, err)
+		}
+	}
+}
+
 // The inner shell is the far /bin/sh: every one that may be it gets the bytes.
 func TestShellCommandInner(t *testing.T) {
 	command := ShellCommand("printf %s '\x80\xff%d\\101-'; echo é")
