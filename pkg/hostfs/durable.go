@@ -151,7 +151,8 @@ func MakeDir(path string, mode fs.FileMode) error {
 // gets the old content (nil if there is no file; the new one then gets mode)
 // and returns the new; a nil result changes nothing, and its error is returned
 // as it is. Writers that all use Replace take turns, but on a file system
-// without locks, such as some NFS.
+// without locks, such as some NFS. If another, such as ssh, writes meanwhile, edit
+// is asked again; the error is ErrChanged where that does not end.
 //
 // Only regular files are replaced, never a device such as /dev/null. A new file
 // takes the place of the old, so that further hard links and ACLs stay with the
@@ -177,13 +178,23 @@ func replace(path string, mode fs.FileMode, edit func(old []byte) ([]byte, error
 	if err != nil {
 		return err
 	}
-	dir := filepath.Dir(path)
 	unlock, err := lock(path)
 	if err != nil {
 		return err
 	}
 	defer unlock()
+	for range 20 {
+		if err = replaceOnce(path, mode, edit); !errors.Is(err, ErrChanged) {
+			break
+		}
+	}
+	return err
+}
 
+// replaceOnce fails with ErrChanged, and changes nothing, if the file is another
+// one after edit and all the writing than before. What is written to it from then
+// on, by who has it open, is lost.
+func replaceOnce(path string, mode fs.FileMode, edit func(old []byte) ([]byte, error)) error {
 	var old []byte
 	st, err := os.Lstat(path)
 	switch {
@@ -203,15 +214,24 @@ func replace(path string, mode fs.FileMode, edit func(old []byte) ([]byte, error
 	if data == nil || err != nil {
 		return err
 	}
-	temp, err := writeTemp(dir, data, mode, st)
+	temp, err := writeTemp(filepath.Dir(path), data, mode, st)
 	if err != nil {
 		return err
 	}
-	if err := os.Rename(temp, path); err != nil {
+	now, err := os.Lstat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist) && st == nil:
+		err = os.Rename(temp, path)
+	case err == nil && st != nil && os.SameFile(st, now) && st.Size() == now.Size() && st.ModTime().Equal(now.ModTime()):
+		err = os.Rename(temp, path)
+	default:
+		err = ErrChanged
+	}
+	if err != nil {
 		os.Remove(temp)
 		return err
 	}
-	return syncDir(dir)
+	return syncDir(filepath.Dir(path))
 }
 
 // followLinks returns where the links at the end of path lead, whether there

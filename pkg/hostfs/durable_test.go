@@ -28,6 +28,44 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
+// What a writer that takes no turns, such as ssh, adds while we write stays. Who
+// never stops is not waited for.
+func TestReplaceMeetsOthers(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "known_hosts")
+	must := func(err error) {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	must(os.WriteFile(path, []byte("first\n"), 0o600))
+	for _, c := range []struct {
+		times int // that another adds a line meanwhile
+		want  error
+	}{{0, nil}, {1, nil}, {1 << 20, ErrChanged}} {
+		asked := 0
+		err := Replace(path, 0o600, func(old []byte) ([]byte, error) {
+			if asked++; asked <= c.times {
+				f, err := os.OpenFile(path, os.O_APPEND|os.O_WRONLY, 0)
+				must(err)
+				_, err = fmt.Fprintf(f, "line %d\n", asked)
+				must(errors.Join(err, f.Close()))
+			}
+			return append(old, "ours\n"...), nil
+		})
+		if !errors.Is(err, c.want) {
+			t.Errorf("%d: %v", c.times, err)
+		}
+	}
+	data, err := os.ReadFile(path)
+	must(err)
+	if !strings.HasPrefix(string(data), "first\nours\nline 1\nours\nline 1\nline 2\n") || strings.Count(string(data), "ours") != 2 {
+		t.Errorf("%q", data)
+	}
+	if got := names(t, filepath.Dir(path)); got != "known_hosts" {
+		t.Errorf("it leaves %s", got)
+	}
+}
+
 const linesEach = 10
 
 func addLines(path, name string) error {
