@@ -176,7 +176,7 @@ func (s *seat) turnedAway(said []byte) (wait time.Duration) {
 // drop_connection()). Not all at once, where names are many for one server.
 func pause(n int, said []byte) time.Duration {
 	d := time.Second << min(n, 3)
-	if n > 0 && bytes.Contains(said, []byte(penalised)) {
+	if n > 0 && bytes.Contains(said, []byte(session.Penalised)) {
 		d = 5 * time.Second
 		if n == 1 {
 			d = 15 * time.Second
@@ -184,12 +184,6 @@ func pause(n int, said []byte) time.Duration {
 	}
 	return d + rand.N(d/4+time.Second/2)
 }
-
-// What sshd says before it hangs up (sshd.c).
-const (
-	penalised   = "Not allowed at this time"
-	maxStartups = "Exceeded MaxStartups"
-)
 
 // away reports whether the server has turned a connection away that it may let
 // in later. One that closes without a word, as dropbear does when it has too
@@ -204,7 +198,7 @@ func (s *seat) away(rep *session.Report) bool {
 		defer s.places.mu.Unlock()
 		return s.at.lost > 0 || len(s.at.room) > 1
 	}
-	return bytes.Contains(rep.Start, []byte(penalised)) || bytes.HasPrefix(rep.Start, []byte(maxStartups))
+	return bytes.Contains(rep.Start, []byte(session.Penalised)) || bytes.HasPrefix(rep.Start, []byte(session.MaxStartups))
 }
 
 // arrive takes a place at the host's address, unless it has one: both

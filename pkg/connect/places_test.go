@@ -107,13 +107,13 @@ func TestPlacesOfServerThatTurnsAway(t *testing.T) {
 		knocks int // at most
 		within time.Duration
 	}{
-		{"MaxStartups", maxStartups, 2, 0, targets, targets + 12, 45 * time.Second},
-		{"MaxStartups of 9.8", penalised, 2, 0, targets, targets + 12, 45 * time.Second},
+		{"MaxStartups", session.MaxStartups, 2, 0, targets, targets + 12, 45 * time.Second},
+		{"MaxStartups of 9.8", session.Penalised, 2, 0, targets, targets + 12, 45 * time.Second},
 		{"dropbear, without a word", "", 2, 0, targets, targets + 12, 45 * time.Second},
-		{"one at a time", maxStartups, 1, 0, targets, targets + 12, 80 * time.Second},
-		{"shut out", penalised, 8, 17 * time.Second, targets, targets + 8 + 3, 90 * time.Second},
-		{"shut out for long", penalised, 8, time.Hour, 0, 8 + 5, timeout + time.Second},
-		{"full for long", maxStartups, 8, time.Hour, 0, 8 + 6, timeout + time.Second},
+		{"one at a time", session.MaxStartups, 1, 0, targets, targets + 12, 80 * time.Second},
+		{"shut out", session.Penalised, 8, 17 * time.Second, targets, targets + 8 + 3, 90 * time.Second},
+		{"shut out for long", session.Penalised, 8, time.Hour, 0, 8 + 5, timeout + time.Second},
+		{"full for long", session.MaxStartups, 8, time.Hour, 0, 8 + 6, timeout + time.Second},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

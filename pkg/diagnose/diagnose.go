@@ -241,13 +241,13 @@ func versions(host *connect.Host, rep *session.Report) record.Record {
 	said = strings.TrimSpace(said)
 	words := cut(said)
 	switch {
-	case strings.Contains(said, "Not allowed at this time"):
+	case strings.Contains(said, session.Penalised):
 		return failure("penalised", "", "wait before the next try: the server shuts this address out for some seconds up to ten minutes, longer with each login that fails",
 			"the server says: %s", words)
 	case said == "":
 		return failure("connection-dropped", "", "sshd may be starting, out of connections (MaxStartups), or have no host keys (sudo ssh-keygen -A there); a ban by fail2ban looks like this too",
 			"closed before the server said anything")
-	case strings.HasPrefix(said, "Exceeded MaxStartups"):
+	case strings.HasPrefix(said, session.MaxStartups):
 		return failure("connection-dropped", "", "try again in a moment, or with fewer at once: -j 8", "the server says: %s", words)
 	case strings.HasPrefix(said, "SSH-") && len(said) < maxVersion:
 		return failure("connection-dropped", "", "", "closed after its version %s", said)

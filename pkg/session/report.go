@@ -78,6 +78,13 @@ type Report struct {
 	Connect, Handshake, Auth time.Duration
 }
 
+// What sshd says in place of its version before it hangs up (sshd.c), in
+// Report.Start.
+const (
+	Penalised   = "Not allowed at this time"
+	MaxStartups = "Exceeded MaxStartups"
+)
+
 // Booting reports whether the server lets nobody in because the machine is not
 // up yet: pam_nologin(8) shows what systemd-user-sessions(8) writes meanwhile. A
 // right password is refused as well then.
