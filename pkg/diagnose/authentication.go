@@ -1,0 +1,142 @@
+package diagnose
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"pi-key-tools/pkg/connect"
+	"pi-key-tools/pkg/hostfs"
+	"pi-key-tools/pkg/record"
+	"pi-key-tools/pkg/session"
+	"pi-key-tools/pkg/sshkey"
+)
+
+func authentication(host *connect.Host, keys connect.Keys, rep *session.Report, err error) record.Record {
+	switch {
+	case strings.Contains(rep.Banner, "SSH may not work until a valid user has been set up"):
+		return failure("no-user-yet", "", "put userconf.txt (NAME:HASH) on the boot partition, or set the user in Raspberry Pi Imager",
+			"the Pi has no user yet: %s", cut(rep.Banner))
+	case rep.Booting():
+		return failure("booting", "", "wait for it: --wait 5m", "the server says: %s", cut(rep.Banner))
+	case strings.Contains(rep.Banner, "account has expired"): // as pam_unix(8) says it
+		return failure("account-expired", "", "as root there: chage -E -1 "+hostfs.Quote(host.Config.User), "the server says: %s", cut(rep.Banner))
+	case tooManyFailures(rep):
+		return tooManyTries(host, keys, rep)
+	}
+	if where, off := host.KeysOff(); off && !rep.PasswordSent {
+		return failure("config-elsewhere", "", "", "login by key is switched off on this side: %s", where)
+	}
+	if r, found := signing(keys, rep); found {
+		return r
+	}
+	if r, found := password(host, rep); found {
+		return r
+	}
+	if rep.Methods == nil || (!errors.Is(err, session.ErrDenied) && rep.Disconnect == "") {
+		hint := ""
+		if isDropbear(rep) && len(rep.Offers)+len(rep.Password) > 0 { // svr-auth.c send_msg_userauth_failure()
+			hint = "dropbear hangs up like this after too many tries (-T), and at a shell that is not in /etc/shells; " + inLog(rep)
+		}
+		return failure("connection-dropped", "", hint, "the connection ended during authentication: %s", cut(err.Error()))
+	}
+	if rep.Disconnect != "" {
+		return failure("connection-dropped", "", "", "the server hung up during authentication: %s", cut(rep.Disconnect))
+	}
+	if rep.Password == session.Partial {
+		return failure("more-needed", "", "", "the password counts, but the server wants %s too", methods(rep))
+	}
+	if i := slices.IndexFunc(rep.Offers, func(o session.Offer) bool { return o.Answer == session.Partial }); i >= 0 {
+		return failure("more-needed", rep.Offers[i].Key.Public.Fingerprint(), wantsMore(rep, host.Config.User), "the key counts, but the server wants %s too", methods(rep))
+	}
+	if rep.Methods != nil && !slices.Contains(rep.Methods, "publickey") {
+		return failure("pubkey-disabled", "", "there: PubkeyAuthentication yes in /etc/ssh/sshd_config (or a file of sshd_config.d, where the first value wins)",
+			"the server takes %s, and no keys, or these only after that (AuthenticationMethods)", methods(rep))
+	}
+	if len(rep.Offers) == 0 {
+		return nothingOffered(host, keys, rep)
+	}
+	asked := slices.DeleteFunc(slices.Clone(rep.Offers), func(o session.Offer) bool { return o.Answer == session.Unasked })
+	if len(asked) == 0 {
+		k := rep.Offers[0].Key.Public
+		return failure("key-type-refused", k.Fingerprint(), "make a key that it takes: pikeygen -t ed25519 -f FILE",
+			"the server takes no signature that a %s key makes here (its server-sig-algs)", k.Name())
+	}
+	if r, found := certificate(host, asked, time.Now()); found {
+		return r
+	}
+	if wrong := hindered(keys, asked); len(wrong) == len(asked) {
+		f := wrong[0]
+		return failure(f.Cause, f.Path, f.Hint, "%s; and the server refuses the key", f.Detail)
+	}
+	return refused(host, keys, rep, asked)
+}
+
+func tooManyFailures(rep *session.Report) bool {
+	return strings.Contains(strings.ToLower(rep.Disconnect), "too many authentication failures")
+}
+
+// tooManyTries is the case of a server that hung up before all was tried.
+func tooManyTries(host *connect.Host, keys connect.Keys, rep *session.Report) record.Record {
+	key := "KEY"
+	if i := slices.IndexFunc(keys.Candidates, func(c connect.Candidate) bool {
+		return rep.Answer(c.Public) == "" && c.Pair != nil && c.HasPrivate()
+	}); i >= 0 { // there was no try left for it
+		key = keys.Candidates[i].Pair.Path
+	}
+	hint := "offer the right key alone: " + host.Again("pikeycheck -o IdentitiesOnly=yes -o "+hostfs.Quote("IdentityFile="+key))
+	tries := "one try"
+	if n := len(rep.Offers); n != 1 {
+		tries = fmt.Sprintf("%d tries", n)
+	}
+	switch {
+	case len(rep.Offers) == 1 && len(keys.Candidates) < 2:
+		hint = "the server allows " + tries + " (MaxAuthTries); have the password take it, and prove the key after that: " +
+			host.AgainByPassword("pikeycopy -o PubkeyAuthentication=no", rep.Methods) + "; " + host.Again("pikeycheck")
+	case host.Config.IdentitiesOnly:
+		hint = fmt.Sprintf("the server allows %s (MaxAuthTries): name fewer files as IdentityFile, the right one first", tries)
+	}
+	return failure("too-many-tries", "", hint, "the server hung up after %s: %s", plural(len(rep.Offers), "key"), cut(rep.Disconnect))
+}
+
+// refused lists what remains possible: from outside, all of it looks the same.
+func refused(host *connect.Host, keys connect.Keys, rep *session.Report, asked []session.Offer) record.Record {
+	var offered []string
+	signed := ""
+	for _, o := range asked {
+		offered = append(offered, o.Key.Public.Name()+" "+o.Key.Public.Fingerprint())
+		if o.Answer == session.SignatureRefused {
+			signed = fmt.Sprintf("the server would take %s, and refuses its signature, which is right; ", o.Key.Public.Fingerprint())
+		}
+	}
+	subject := ""
+	if len(offered) == 1 {
+		subject = asked[0].Key.Public.Fingerprint()
+	}
+	hint := "install the key: " + host.AgainByPassword("pikeycopy", rep.Methods) + "\nhint: if it is there already, repair the modes: " + host.AgainByPassword("pikeyfix", rep.Methods)
+	if noPassword(rep) {
+		hint = "the server takes no password either: install the key from the Pi's own console, or repair there: pikeyfix"
+	}
+	if file, other := unoffered(host, keys); file != "" {
+		hint += "\nhint: " + file + " was not offered; " + other
+	}
+	for _, f := range hindered(keys, asked) {
+		hint += fmt.Sprintf("\nhint: %s: %s; %s", f.Path, f.Detail, f.Hint)
+	}
+	user := host.Config.User
+	if at := host.Config.Sources["user"]; at != "" && !strings.HasPrefix(at, "command line") {
+		user += ", who is by User, " + at
+	}
+	ofCertificate := ""
+	if slices.ContainsFunc(asked, func(o session.Offer) bool { return sshkey.IsCertificate(o.Key.Public.Type) }) {
+		ofCertificate = "; of a certificate also an authority that is not trusted there (cert-refused), or the clock there (cert-not-yet)"
+	}
+	return failure("key-refused", subject, hint, signed+
+		"%s refused for user %s (%s); it can be: key-not-installed, home-writable, dir-writable, keys-writable, wrong-owner, keys-unreadable, keys-file-elsewhere, "+
+		"an option of its line, no such user, or a user who may not log in%s; the server's log says which: %s",
+		plural(len(offered), "key"), user, strings.Join(offered, ", "), ofCertificate, journalOf(rep))
+}
+
+func methods(rep *session.Report) string { return strings.Join(rep.Methods, ", ") }

@@ -1,0 +1,104 @@
+package diagnose
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+
+	"golang.org/x/crypto/ssh"
+
+	"pi-key-tools/pkg/connect"
+	"pi-key-tools/pkg/record"
+	"pi-key-tools/pkg/session"
+)
+
+// EnableSSH is how SSH is switched on, on a Raspberry Pi.
+const EnableSSH = "SSH is off on a new Raspberry Pi; switch it on there: sudo raspi-config nonint do_ssh 0\n" +
+	"hint: or put an empty file named ssh on the boot partition of its card, or choose it in Raspberry Pi Imager\n" +
+	"hint: in its first boot a Pi refuses for some minutes: --wait 5m"
+
+func unreachable(host *connect.Host, cause, format string, args ...any) record.Record {
+	hints := map[string]string{
+		"name-unknown":       fmt.Sprintf("use its address, or check the name: getent ahosts %s", host.Config.HostName),
+		"timeout":            "is it switched on, and in this network? a firewall drops silently",
+		"host-unreachable":   "is it switched on, and in this network?",
+		"connection-refused": EnableSSH,
+	}
+	return failure(cause, "", hints[cause], "%s%s", fmt.Sprintf(format, args...), sent(host))
+}
+
+// sent says which lines of ssh_config make another machine of what was named.
+func sent(host *connect.Host) (text string) {
+	c := host.Config
+	if at := c.Sources["hostname"]; at != "" && !strings.EqualFold(c.HostName, c.Alias) {
+		text = fmt.Sprintf("; %s is %s by HostName, %s", c.Alias, c.HostName, at)
+	}
+	if at := c.Sources["port"]; at != "" && !strings.HasPrefix(at, "command line") {
+		text += fmt.Sprintf("; port %d is by Port, %s", c.Port, at)
+	}
+	return text
+}
+
+func dialling(host *connect.Host, err error) record.Record {
+	where := fmt.Sprintf("%s port %d", host.Config.HostName, host.Config.Port)
+	var dns *net.DNSError
+	var timeout net.Error
+	var bind *connect.BindError
+	var far *ssh.OpenChannelError // what a jump host says, RFC 4254 section 5.1
+	switch {
+	case errors.As(err, &far) && far.Reason == ssh.Prohibited:
+		return failure("host-unreachable", "", "there: AllowTcpForwarding and PermitOpen in sshd_config must let it pass on", "%v", err)
+	case errors.As(err, &far) && strings.HasSuffix(far.Message, "Connection refused"): // as sshd says it
+		return unreachable(host, "connection-refused", "%v", err)
+	case errors.As(err, &far):
+		return unreachable(host, "host-unreachable", "%v", err)
+	case errors.As(err, &bind):
+		return failure("host-unreachable", "", "it must be an address or an interface of this machine: ip addr", "%v", bind)
+	case errors.As(err, &dns):
+		return unreachable(host, "name-unknown", "%s: %s", dns.Name, dns.Err)
+	case errors.Is(err, connRefused):
+		return unreachable(host, "connection-refused", "nothing listens at %s", where)
+	case errors.As(err, &timeout) && timeout.Timeout():
+		return unreachable(host, "timeout", "no answer from %s", where)
+	}
+	return unreachable(host, "host-unreachable", "%s: %v", where, err)
+}
+
+// versions names what answered in place of an SSH server. sshd says why it
+// hangs up in a line before the version (sshd.c, PerSourcePenalties and
+// MaxStartups).
+func versions(host *connect.Host, rep *session.Report) record.Record {
+	said, _, _ := strings.Cut(string(rep.Start), "\n")
+	said = strings.TrimSpace(said)
+	words := cut(said)
+	switch {
+	case strings.Contains(said, session.Penalised):
+		return failure("penalised", "", "wait before the next try: the server shuts this address out for some seconds up to ten minutes, longer with each login that fails",
+			"the server says: %s", words)
+	case said == "":
+		return failure("connection-dropped", "", "sshd may be starting, out of connections (MaxStartups), or have no host keys (sudo ssh-keygen -A there); a ban by fail2ban looks like this too",
+			"closed before the server said anything")
+	case strings.HasPrefix(said, session.MaxStartups):
+		return failure("connection-dropped", "", "try again in a moment, or with fewer at once: -j 8", "the server says: %s", words)
+	case strings.HasPrefix(said, "SSH-") && len(said) < maxVersion:
+		return failure("connection-dropped", "", "", "closed after its version %s", said)
+	}
+	hint := fmt.Sprintf("what listens at port %d is no SSH server: another port? -p PORT", host.Config.Port)
+	if host.Config.ProxyCommand != "" {
+		hint = "try it by hand: " + host.Config.ProxyCommand
+	}
+	return failure("not-ssh", "", hint, "it says: %s", words)
+}
+
+// maxVersion is how long a version line may be with its end, RFC 4253 section
+// 4.2, and where reading of one without an end is given up.
+const maxVersion = 255
+
+func keyExchange(rep *session.Report, err error) record.Record {
+	var negotiation *ssh.AlgorithmNegotiationError
+	if errors.As(err, &negotiation) {
+		return failure("no-common-algorithm", "", "", "%v", negotiation)
+	}
+	return failure("connection-dropped", "", "", "the connection ended during the key exchange with %s: %v", cut(rep.ServerVersion), err)
+}

@@ -1,0 +1,58 @@
+package diagnose
+
+import (
+	"errors"
+	"slices"
+
+	"pi-key-tools/pkg/connect"
+	"pi-key-tools/pkg/record"
+	"pi-key-tools/pkg/secret"
+	"pi-key-tools/pkg/session"
+)
+
+// password is the case of a login that also had a password to try.
+func password(host *connect.Host, rep *session.Report) (record.Record, bool) {
+	who := host.Config.User + "@" + host.Config.Alias
+	var prompt *session.PromptError
+	switch {
+	case errors.As(rep.PasswordErr, &prompt) && prompt.New:
+		return failure("password-expired", "", changePassword(host),
+			"after the password of %s %s", who, cut(prompt.Error())), true
+	case prompt != nil && !rep.PasswordSent:
+		return failure("prompt-unknown", "", "log in with ssh on a terminal to see what it wants: "+host.SSH(),
+			"no key lets %s in, and %s", who, cut(prompt.Error())), true
+	case errors.Is(rep.PasswordErr, connect.ErrRefused):
+		return failure("password-wrong", "", "", "the password of %s was tried once, and %v", who, rep.PasswordErr), true
+	case errors.Is(rep.PasswordErr, secret.ErrNobody):
+		return failure("password-needed", "", wayToAsk(host), "no key lets %s in, and %v", who, rep.PasswordErr), true
+	case errors.Is(rep.PasswordErr, connect.ErrSpent):
+		return failure("password-unsent", "", "see that it is the right one, then run it again for those that are left", "no key lets %s in, and %v", who, rep.PasswordErr), true
+	case rep.PasswordErr != nil && rep.PasswordSent:
+		return failure("password-wrong", "", "", "after the password %v", rep.PasswordErr), true
+	case rep.PasswordErr != nil:
+		return failure("password-needed", "", "", "no key lets %s in, and %v", who, rep.PasswordErr), true
+	case rep.Password == session.Refused && !slices.ContainsFunc(rep.Offers, func(o session.Offer) bool { return o.Answer == session.Partial }):
+		hint := ""
+		switch host.Config.User {
+		case "pi":
+			hint = "is the user right? Raspberry Pi OS has no user pi of its own, only the one that was chosen in Raspberry Pi Imager"
+		case "root":
+			hint = "sshd takes no password for root unless PermitRootLogin is yes: log in as another user, and add the key to /root/.ssh/authorized_keys with sudo"
+		}
+		return failure("password-wrong", "", hint, "the server refused the password of %s; it was tried once", who), true
+	}
+	return record.Record{}, false
+}
+
+// wayToAsk is how a run gets a password that had nobody to ask.
+func wayToAsk(host *connect.Host) string {
+	if host.Config.BatchMode {
+		return "--password-file FILE, or run it where it can ask, and without BatchMode"
+	}
+	return "--password-file FILE, or run it where it can ask"
+}
+
+// noPassword says whether the server takes none.
+func noPassword(rep *session.Report) bool {
+	return rep.Methods != nil && !slices.Contains(rep.Methods, "password") && !slices.Contains(rep.Methods, "keyboard-interactive")
+}
