@@ -89,44 +89,21 @@ func (in *inside) putThere(file string, s sshdconfig.Setting) string {
 
 // absent tells why no line of the files holds a key.
 func (in *inside) absent(ctx context.Context, files []string, findings []strictmodes.Finding, unless string) error {
-	gone := slices.ContainsFunc(findings, func(f strictmodes.Finding) bool {
+	explained := slices.ContainsFunc(findings, func(f strictmodes.Finding) bool {
 		return strings.HasPrefix(f.Cause, "home-") && f.Cause != "home-writable"
 	})
-	hidden, live, explained := false, false, false
 	for _, file := range files {
 		if _, read := in.held[file]; !read {
-			_, _, err := strictmodes.RealPath(ctx, in.fsys, file)
-			switch link := in.link(ctx, file); {
-			case errors.Is(err, fs.ErrNotExist) && link != "":
-				explained = true
-				in.find(unless, "keys-symlink", link, fmt.Sprintf("there: mv %[1]s %[1]s.aside; then: %[2]s", hostfs.Quote(link), in.put("pikeycopy -i -")),
-					"it is a link that leads to nothing")
-			case !errors.Is(err, fs.ErrNotExist) && !strings.ContainsAny(file, "*?["):
-				hidden = true
-				in.remains = append(in.remains, fmt.Sprintf("what is in %s, which %s may not read", file, in.account.Name))
-			}
+			explained = in.notRead(ctx, file, unless) || explained
 			continue
 		}
-		data, err := in.fsys.ReadFile(ctx, file)
-		if errors.Is(err, fs.ErrNotExist) { // meanwhile
-			continue
-		} else if err != nil {
+		broken, err := in.brokenLine(ctx, file)
+		if err != nil {
 			return err
 		}
-		lives := slices.ContainsFunc(authorizedkeys.Entries(data), func(e authorizedkeys.Entry) bool { return e.Dead == "" })
-		live = live || lives
-		for _, f := range authorizedkeys.Faults(data) {
-			switch in.belongs(f, data) {
-			case ours:
-				explained = true
-				in.fault(file, f, "")
-			case perhaps:
-				explained = explained || !lives
-				in.fault(file, f, "it is another key")
-			}
-		}
+		explained = explained || broken
 	}
-	if gone || hidden || explained {
+	if explained {
 		return nil
 	}
 	detail := "no line of " + strings.Join(files, " or ") + " holds the key"
@@ -135,6 +112,45 @@ func (in *inside) absent(ctx context.Context, files []string, findings []strictm
 	}
 	in.find(unless, "key-not-installed", files[0], in.put("pikeycopy -i -"), "%s%s%s", detail, in.asksToo(), in.forgets(ctx))
 	return nil
+}
+
+// notRead tells why a file was not read, and reports whether there is more to
+// that than that it is missing.
+func (in *inside) notRead(ctx context.Context, file, unless string) bool {
+	_, _, err := strictmodes.RealPath(ctx, in.fsys, file)
+	switch link := in.link(ctx, file); {
+	case errors.Is(err, fs.ErrNotExist) && link != "":
+		in.find(unless, "keys-symlink", link, fmt.Sprintf("there: mv %[1]s %[1]s.aside; then: %[2]s", hostfs.Quote(link), in.put("pikeycopy -i -")),
+			"it is a link that leads to nothing")
+		return true
+	case !errors.Is(err, fs.ErrNotExist) && !strings.ContainsAny(file, "*?["):
+		in.remains = append(in.remains, fmt.Sprintf("what is in %s, which %s may not read", file, in.account.Name))
+		return true
+	}
+	return false
+}
+
+// brokenLine tells the faults of a file that can be those of a key's line, and
+// reports whether one of them is enough to explain that the line is not found.
+func (in *inside) brokenLine(ctx context.Context, file string) (enough bool, err error) {
+	data, err := in.fsys.ReadFile(ctx, file)
+	if errors.Is(err, fs.ErrNotExist) { // meanwhile
+		return false, nil
+	} else if err != nil {
+		return false, err
+	}
+	lives := slices.ContainsFunc(authorizedkeys.Entries(data), func(e authorizedkeys.Entry) bool { return e.Dead == "" })
+	for _, f := range authorizedkeys.Faults(data) {
+		switch in.belongs(f, data) {
+		case ours:
+			enough = true
+			in.fault(file, f, "")
+		case perhaps:
+			enough = enough || !lives
+			in.fault(file, f, "it is another key")
+		}
+	}
+	return enough, nil
 }
 
 // forgets tells of a home whose changes are gone after a reboot: so a key may

@@ -88,7 +88,39 @@ func (in *inside) expand(names []string) []string {
 // lines there that hold a key. unless is what could make it read others.
 func (in *inside) keysFiles(ctx context.Context, names []string, unless string) error {
 	files := in.expand(names)
-	stray := ""
+	stray := in.whereInstalled(files)
+	findings, err := in.judgeWay(ctx, files)
+	if err != nil {
+		return err
+	}
+	misnamed := slices.ContainsFunc(findings, isMisnamed)
+
+	elsewhere := in.installed == nil && (len(files) == 0 || stray != "" && !misnamed)
+	if elsewhere {
+		in.elsewhere(files, stray, unless)
+		findings = slices.DeleteFunc(findings, func(f strictmodes.Finding) bool { return !strings.HasPrefix(f.Path+"/", in.account.Home+"/") })
+	}
+	in.tellFindings(ctx, findings, unless)
+	switch {
+	case elsewhere, misnamed:
+		return nil
+	case in.installed == nil && len(in.certs) > 0: // which have been judged
+		return nil
+	case in.installed == nil:
+		return in.absent(ctx, files, findings, unless)
+	case in.openSSH(), in.server.IsDropbear():
+		for _, key := range in.spokenOf() {
+			if err := in.entries(ctx, key); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// whereInstalled notes which of the files hold a key, and returns another file
+// that does; "" for none.
+func (in *inside) whereInstalled(files []string) (stray string) {
 	keys := in.keys
 	if len(in.certs) > 0 && len(in.holders(files, in.spokenOf()[0])) == 0 {
 		keys = in.sought() // it is the certificate that should log in
@@ -106,26 +138,29 @@ func (in *inside) keysFiles(ctx context.Context, names []string, unless string) 
 	if in.path != "" && !slices.Contains(files, in.path) {
 		stray = in.path
 	}
-	judged := in.installed
-	if judged == nil {
-		judged = files
-	}
-	findings, err := strictmodes.Judge(ctx, in.fsys, in.account, judged, in.server)
-	if err != nil {
-		return fmt.Errorf("judging %s: %w", strings.Join(judged, ", "), err)
-	}
-	findings = slices.DeleteFunc(findings, func(f strictmodes.Finding) bool { return f.Cause == "keys-misnamed" && in.lacksKeys(f.Path) })
-	misnamed := slices.ContainsFunc(findings, func(f strictmodes.Finding) bool { return f.Cause == "keys-misnamed" })
+	return stray
+}
 
-	elsewhere := in.installed == nil && (len(files) == 0 || stray != "" && !misnamed)
-	if elsewhere {
-		in.elsewhere(files, stray, unless)
-		findings = slices.DeleteFunc(findings, func(f strictmodes.Finding) bool { return !strings.HasPrefix(f.Path+"/", in.account.Home+"/") })
+// judgeWay judges the way to the files that hold a key, or to all of them if none
+// does.
+func (in *inside) judgeWay(ctx context.Context, files []string) ([]strictmodes.Finding, error) {
+	if in.installed != nil {
+		files = in.installed
 	}
+	findings, err := strictmodes.Judge(ctx, in.fsys, in.account, files, in.server)
+	if err != nil {
+		return nil, fmt.Errorf("judging %s: %w", strings.Join(files, ", "), err)
+	}
+	return slices.DeleteFunc(findings, func(f strictmodes.Finding) bool { return isMisnamed(f) && in.lacksKeys(f.Path) }), nil
+}
+
+func isMisnamed(f strictmodes.Finding) bool { return f.Cause == "keys-misnamed" }
+
+// tellFindings tells those of the findings that this server goes by.
+func (in *inside) tellFindings(ctx context.Context, findings []strictmodes.Finding, unless string) {
 	strict := in.config == nil || !in.config.Is("StrictModes", "no")
-	inexact := unless
 	if in.openSSH() || in.server.IsDropbear() {
-		inexact = ""
+		unless = ""
 	}
 	for _, f := range findings {
 		if strict || !strings.HasSuffix(f.Cause, "-writable") && f.Cause != "wrong-owner" {
@@ -133,24 +168,9 @@ func (in *inside) keysFiles(ctx context.Context, names []string, unless string) 
 			if f.Repair == strictmodes.Chmod && in.unusual(ctx, f) {
 				hint = fmt.Sprintf("there: chmod %s %s", strictmodes.Octal(f.Mode), hostfs.Quote(f.Path))
 			}
-			in.find(inexact, f.Cause, f.Path, hint, "%s", f.Detail)
+			in.find(unless, f.Cause, f.Path, hint, "%s", f.Detail)
 		}
 	}
-	switch {
-	case elsewhere, misnamed:
-		return nil
-	case in.installed == nil && len(in.certs) > 0: // which have been judged
-		return nil
-	case in.installed == nil:
-		return in.absent(ctx, files, findings, unless)
-	case in.openSSH(), in.server.IsDropbear():
-		for _, key := range in.spokenOf() {
-			if err := in.entries(ctx, key); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
 }
 
 // unusual reports whether a finding is of a place that pikeyfix may not know: it
