@@ -82,8 +82,8 @@ func (m *mode) checkLog(fs *pflag.FlagSet, here bool) error {
 	return nil
 }
 
-// A told is what a log tells, and where it was read.
-type told struct {
+// A logReport is what a log tells, and where it was read.
+type logReport struct {
 	*repair.Log
 	from string
 	torn error // why there may be more of it
@@ -93,7 +93,7 @@ type told struct {
 
 // records are those of the log and of the repairs, or of these alone if no log
 // was asked for. People read a hint once.
-func (t *told) records(env *cli.Env, repaired []record.Record) []record.Record {
+func (t *logReport) records(env *cli.Env, repaired []record.Record) []record.Record {
 	if t == nil {
 		return repaired
 	}
@@ -112,7 +112,7 @@ func (t *told) records(env *cli.Env, repaired []record.Record) []record.Record {
 }
 
 // trace says what became of the lines.
-func (t *told) trace(env *cli.Env, target string) {
+func (t *logReport) trace(env *cli.Env, target string) {
 	s := t.Stats
 	env.Tracef(1, target, "%s: %d lines, of which %d are understood, %d of SSH are not, and %d are of other programs",
 		t.from, s.Lines, s.Known, s.Unknown, s.Foreign)
@@ -125,7 +125,7 @@ func (m *mode) hereLog(ctx context.Context, env *cli.Env, job repair.Job) error 
 	if err != nil {
 		return err
 	}
-	t := &told{from: from, files: func(user string) string {
+	t := &logReport{from: from, files: func(user string) string {
 		command := "sudo pikeyfix -u " + hostfs.Quote(user)
 		if m.log != ownLog { // it may be of another machine
 			command = "there: " + command
@@ -138,7 +138,7 @@ func (m *mode) hereLog(ctx context.Context, env *cli.Env, job repair.Job) error 
 	}
 	t.trace(env, "")
 	if err == nil && m.apply {
-		m.told = t
+		m.report = t
 		return m.here(ctx, env, job)
 	}
 	if err != nil && t.Stats.Lines == 0 {
@@ -152,10 +152,10 @@ func (m *mode) hereLog(ctx context.Context, env *cli.Env, job repair.Job) error 
 
 // who returns whose files to repair here.
 func (m *mode) who(ctx context.Context, env *cli.Env, machine hostfs.Machine) ([]strictmodes.Account, error) {
-	if m.told == nil {
+	if m.report == nil {
 		return repair.Who(ctx, machine, m.user, m.all)
 	}
-	ours, others, err := m.told.Accounts(ctx, machine)
+	ours, others, err := m.report.Accounts(ctx, machine)
 	switch {
 	case err != nil:
 	case len(others) > 0:
@@ -285,9 +285,9 @@ func noteLog(env *cli.Env, target string, l *diagnose.Log) {
 }
 
 // farLog tells of the log of a host. The record says why it cannot.
-func farLog(ctx context.Context, env *cli.Env, host *connect.Host, client *session.Client) (*told, *record.Record) {
+func farLog(ctx context.Context, env *cli.Env, host *connect.Host, client *session.Client) (*logReport, *record.Record) {
 	l, err := diagnose.FarLog(ctx, client.Run, 0)
-	t := &told{files: func(user string) string {
+	t := &logReport{files: func(user string) string {
 		if user != host.Config.User {
 			return ""
 		}

@@ -65,8 +65,8 @@ func (m *mode) here(ctx context.Context, env *cli.Env, job repair.Job) (err erro
 		return records
 	}
 	records := job.Accounts(ctx, machine, accounts, m.all, m.server, client)
-	if m.told != nil {
-		records = slices.Values(m.told.records(env, slices.Collect(records)))
+	if m.report != nil {
+		records = slices.Values(m.report.records(env, slices.Collect(records)))
 	}
 	for r := range records {
 		r.Target = m.root
@@ -115,7 +115,7 @@ func (m *mode) target(ctx context.Context, env *cli.Env, host *connect.Host, job
 		return []record.Record{*failed}
 	}
 	defer client.Close()
-	var log *told // nil unless it is asked for
+	var log *logReport // nil unless it is asked for
 	if m.log != "" {
 		if log, failed = farLog(ctx, env, host, client); failed != nil {
 			return []record.Record{*failed}

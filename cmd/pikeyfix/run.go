@@ -29,9 +29,9 @@ type mode struct {
 	server           strictmodes.Server
 	known            bool // server is
 
-	log   string // the file of a log, "-", or ownLog; "" for no log
-	apply bool
-	told  *told // of the log, where it is of this machine; nil for no log
+	log    string // the file of a log, "-", or ownLog; "" for no log
+	apply  bool
+	report *logReport // of the log, where it is of this machine; nil for no log
 }
 
 func run(ctx context.Context, env *cli.Env) error {

@@ -11,8 +11,8 @@ import (
 	"pi-key-tools/pkg/sshkey"
 )
 
-// A found is a whole key of a known type somewhere in a text.
-type found struct {
+// A keyInText is a whole key of a known type somewhere in a text.
+type keyInText struct {
 	start int // of its type word, or of the base64 if there is none before it
 	blob  int // where the base64 begins
 	end   int // behind it
@@ -25,8 +25,8 @@ const base64Alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123
 var base64Run = pattern(`AAAA[A-Za-z0-9+/]*={0,2}`)
 
 // keysIn looks for keys in a text, in linear time.
-func keysIn(text string) []found {
-	var all []found
+func keysIn(text string) []keyInText {
+	var all []keyInText
 	for _, at := range base64Run().FindAllStringIndex(text, -1) {
 		run := text[at[0]:at[1]]
 		// The type word of a key that is glued to this one begins in the
@@ -40,7 +40,7 @@ func keysIn(text string) []found {
 			if !ok {
 				continue
 			}
-			k := found{start: at[0], blob: at[0], end: at[0] + len(b64), key: key}
+			k := keyInText{start: at[0], blob: at[0], end: at[0] + len(b64), key: key}
 			before := strings.TrimRight(text[:at[0]], " \t")
 			if k.typed = strings.HasSuffix(before, key.Type); k.typed {
 				k.start = len(before) - len(key.Type)
@@ -71,7 +71,7 @@ func unglue(line string) (pieces []string, sure bool) {
 	if _, err := parseOptions(options); err == nil {
 		first = len(line) - len(rest)
 	}
-	keys := slices.DeleteFunc(keysIn(line), func(k found) bool { return !k.typed || k.start < first })
+	keys := slices.DeleteFunc(keysIn(line), func(k keyInText) bool { return !k.typed || k.start < first })
 	from := 0
 	sure = true
 	for i, k := range keys {

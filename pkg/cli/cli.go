@@ -350,22 +350,22 @@ func HintOf(err error) string {
 	return ""
 }
 
-type hinted struct {
+type hintError struct {
 	error
 	hint string
 }
 
-func (h hinted) Hint() string  { return h.hint }
-func (h hinted) Unwrap() error { return h.error }
+func (h hintError) Hint() string  { return h.hint }
+func (h hintError) Unwrap() error { return h.error }
 
 // WithHint gives an error a way on, for a person.
 func WithHint(err error, format string, args ...any) error {
-	return hinted{err, fmt.Sprintf(format, args...)}
+	return hintError{err, fmt.Sprintf(format, args...)}
 }
 
 // Usagef returns the error of a command line that cannot be taken.
 func Usagef(format string, args ...any) error {
-	return hinted{fmt.Errorf(format, args...), "-h lists the options"}
+	return hintError{fmt.Errorf(format, args...), "-h lists the options"}
 }
 
 // NotEmpty refuses options that are given with nothing in them, as of an unset

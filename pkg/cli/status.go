@@ -13,13 +13,13 @@ import (
 // Env.mu.
 type statusLine struct {
 	shown bool
-	held  int    // by whoever has the terminal for something else
-	kept  []kept // what is to be written when nobody has
-	bytes int    // of it
+	held  int         // by whoever has the terminal for something else
+	kept  []heldWrite // what is to be written when nobody has
+	bytes int         // of it
 }
 
-// A kept is a message, or data, that waits.
-type kept struct {
+// A heldWrite is a message, or data, that waits.
+type heldWrite struct {
 	to   io.Writer
 	text []byte
 }
@@ -75,7 +75,7 @@ func (env *Env) giveWay() {
 // status line nor between a prompt and its answer. The caller holds env.mu.
 func (env *Env) write(to io.Writer, text []byte) (int, error) {
 	if env.line.held > 0 && env.line.bytes < maxKept && isTerminal(to) {
-		env.line.kept = append(env.line.kept, kept{to, text})
+		env.line.kept = append(env.line.kept, heldWrite{to, text})
 		env.line.bytes += len(text)
 		return len(text), nil
 	}

@@ -18,11 +18,11 @@ import (
 // each target is worked on as it was given. The zero value is ready.
 type machines struct {
 	mu   sync.Mutex
-	seen map[[16]byte]*shown
+	seen map[[16]byte]*machine
 }
 
-// A shown is the first that showed a key.
-type shown struct {
+// A machine is known by the first target that showed its key.
+type machine struct {
 	target, user string
 	address      string // where it was dialled, or its name behind a proxy
 	port         int
@@ -37,7 +37,7 @@ func (m *machines) meet(h *Host, rep *session.Report) {
 	if h.alone != nil || rep.HostKey == nil || rep.Remote == nil {
 		return
 	}
-	now := shown{target: strings.Clone(h.Target), user: h.Config.User}
+	now := machine{target: strings.Clone(h.Target), user: h.Config.User}
 	if now.way = h.way(); now.way != "" {
 		now.address, now.port = h.Config.HostName, h.Config.Port // the other is of this end
 	} else if ip, port, err := net.SplitHostPort(rep.Remote.String()); err == nil {
@@ -50,7 +50,7 @@ func (m *machines) meet(h *Host, rep *session.Report) {
 	first, known := m.seen[[16]byte(sum[:])]
 	if !known {
 		if m.seen == nil {
-			m.seen = make(map[[16]byte]*shown)
+			m.seen = make(map[[16]byte]*machine)
 		}
 		m.seen[[16]byte(sum[:])] = &now
 		return
@@ -72,7 +72,7 @@ func (m *machines) meet(h *Host, rep *session.Report) {
 
 // where is the address; of this machine the port too, since other ports may lead
 // to other machines.
-func (s *shown) where() string {
+func (s *machine) where() string {
 	if net.ParseIP(s.address).IsLoopback() {
 		return net.JoinHostPort(s.address, strconv.Itoa(s.port))
 	}

@@ -16,10 +16,10 @@ import (
 // lines. It is safe for concurrent use until Wipe is called.
 type List struct {
 	Path string
-	by   map[destination.Destination]listed
+	by   map[destination.Destination]listEntry
 }
 
-type listed struct {
+type listEntry struct {
 	password []byte
 	line     int
 }
@@ -31,7 +31,7 @@ type listed struct {
 // which has the line's number and nothing of its content. The file is refused
 // when others may read it (*RefusedError).
 func ReadList(ctx context.Context, path string) (*List, error) {
-	l := &List{path, map[destination.Destination]listed{}}
+	l := &List{path, map[destination.Destination]listEntry{}}
 	done := make(chan error, 1)
 	go func() { done <- l.read() }() // see fromFile
 	select {
@@ -105,7 +105,7 @@ func (l *List) add(n int, line []byte) (wrong string) {
 		return fmt.Sprintf("another password for the target of line %d", before.line)
 	}
 	if !twice {
-		l.by[d] = listed{bytes.Clone(password), n}
+		l.by[d] = listEntry{bytes.Clone(password), n}
 	}
 	return ""
 }

@@ -59,9 +59,9 @@ func (r *Resolver) load(config string, here local) ([]*file, error) {
 		}
 	}
 	if r.files == nil {
-		r.files = make(map[string]loaded)
+		r.files = make(map[string]configFiles)
 	}
-	r.files[config] = loaded{list, err}
+	r.files[config] = configFiles{list, err}
 	return list, err
 }
 

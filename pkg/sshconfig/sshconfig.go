@@ -114,15 +114,15 @@ type Resolver struct {
 	local func() (local, error) // set once, see setUp
 	setUp sync.Once
 	mu    sync.Mutex
-	files map[string]loaded // by Request.ConfigFile
-	told  sync.Map          // what Trace was told already, where once is enough
+	files map[string]configFiles // by Request.ConfigFile
+	told  sync.Map               // what Trace was told already, where once is enough
 
 	confirming chan struct{}    // held by who asks; made by setUp
 	confirmed  map[string]error // by Request.ConfigFile: what ssh says of lines in doubt
 }
 
-// loaded is what Resolver remembers of one ConfigFile.
-type loaded struct {
+// configFiles is what Resolver remembers of one ConfigFile.
+type configFiles struct {
 	files []*file
 	err   error
 }

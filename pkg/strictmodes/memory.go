@@ -12,9 +12,9 @@ import (
 // it, and what was seen for one account is known for the next.
 type Memory struct {
 	Tree
-	trail []node            // the folders of the last straight way, from the root on
-	seen  map[string]looked // what else was looked at
-	stats []Stat            // those of the last descent
+	trail []node                // the folders of the last straight way, from the root on
+	seen  map[string]statAnswer // what else was looked at
+	stats []Stat                // those of the last descent
 }
 
 // A Descender is a Tree that looks at what lies on one way quicker together
@@ -29,10 +29,10 @@ type Descender interface {
 
 // NewMemory returns a Memory of tree that knows nothing yet.
 func NewMemory(tree Tree) *Memory {
-	return &Memory{Tree: tree, seen: make(map[string]looked)}
+	return &Memory{Tree: tree, seen: make(map[string]statAnswer)}
 }
 
-type looked struct {
+type statAnswer struct {
 	st  Stat
 	err error
 }
@@ -60,7 +60,7 @@ func (m *Memory) Lstat(ctx context.Context, p string) (Stat, error) {
 }
 
 // lstat looks at what is not on the trail.
-func (m *Memory) lstat(ctx context.Context, p string) looked {
+func (m *Memory) lstat(ctx context.Context, p string) statAnswer {
 	l, ok := m.seen[p]
 	if !ok {
 		l.st, l.err = m.Tree.Lstat(ctx, p)
@@ -68,7 +68,7 @@ func (m *Memory) lstat(ctx context.Context, p string) looked {
 	return l
 }
 
-func (m *Memory) keep(p string, l looked) {
+func (m *Memory) keep(p string, l statAnswer) {
 	if len(m.seen) >= mostSeen {
 		clear(m.seen)
 	}
@@ -78,7 +78,7 @@ func (m *Memory) keep(p string, l looked) {
 // leave ends the trail after so many folders.
 func (m *Memory) leave(known int) {
 	for _, n := range m.trail[known:] {
-		m.keep(n.path, looked{st: n.Stat})
+		m.keep(n.path, statAnswer{st: n.Stat})
 	}
 	m.trail = m.trail[:known]
 }
@@ -89,7 +89,7 @@ type descent struct {
 	err   error // of the one behind those; nil if nothing is said of it
 }
 
-func (d *descent) next() (l looked, ok bool) {
+func (d *descent) next() (l statAnswer, ok bool) {
 	if len(d.stats) > 0 {
 		l.st, d.stats = d.stats[0], d.stats[1:]
 		return l, true

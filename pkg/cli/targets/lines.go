@@ -26,11 +26,11 @@ func all(ctx context.Context, operands []Target, list io.Reader, readErr *error)
 		if list == nil {
 			return
 		}
-		read := make(chan listed)
+		read := make(chan listLine)
 		go func() {
 			defer close(read)
 			for line, err := range destination.Lines(list) {
-				read <- listed{line, err} // received, or the process is about to end
+				read <- listLine{line, err} // received, or the process is about to end
 			}
 		}()
 		lines := listReader{ctx: ctx, read: read, endless: !hasEnd(list)}
@@ -46,8 +46,8 @@ func all(ctx context.Context, operands []Target, list io.Reader, readErr *error)
 	}
 }
 
-// A listed is a line of the list, or why it cannot be read any further.
-type listed struct {
+// A listLine is a line of the list, or why it cannot be read any further.
+type listLine struct {
 	line destination.Line
 	err  error
 }
@@ -56,14 +56,14 @@ type listed struct {
 // may wait for ever.
 type listReader struct {
 	ctx     context.Context
-	read    <-chan listed
+	read    <-chan listLine
 	endless bool             // the list may be
 	over    <-chan time.Time // when no more is taken of one that is; nil before the end of ctx
 }
 
 // next waits for the next line. ok is false if there is none, or none is to be
 // waited for any more.
-func (r *listReader) next() (l listed, ok bool) {
+func (r *listReader) next() (l listLine, ok bool) {
 	if r.ctx.Err() == nil {
 		select {
 		case l, ok = <-r.read:
@@ -73,7 +73,7 @@ func (r *listReader) next() (l listed, ok bool) {
 	}
 	var signal cli.SignalError
 	if !errors.As(context.Cause(r.ctx), &signal) {
-		return listed{}, false // nobody reads what could be said of the rest
+		return listLine{}, false // nobody reads what could be said of the rest
 	}
 	if !r.endless {
 		l, ok = <-r.read
@@ -88,7 +88,7 @@ func (r *listReader) next() (l listed, ok bool) {
 	case <-time.After(100 * time.Millisecond):
 	case <-r.over:
 	}
-	return listed{}, false
+	return listLine{}, false
 }
 
 // hasEnd reports whether a list is a file on a disk, which nobody else's
