@@ -24,12 +24,12 @@ func TestAfterLogin(t *testing.T) {
 		"sftp alone": {config: []string{"ForceCommand internal-sftp"}, want: []string{"ok login", "fail command-forced", "ok sftp"}},
 		"one command": {options: `command="uptime" `, want: []string{"ok login", "fail command-forced", "fail no-sftp"},
 			hint: "there: sudo sshd -T -C user=USER | grep -i -e forcecommand; sudo grep -n command= ~USER/.ssh/authorized_keys"},
-		"one that is silent":    {options: `command="true" `, want: []string{"ok login", "fail no-shell", "fail no-sftp"}, hint: "see the login shell there: getent passwd USER"},
+		"one that is silent":    {options: `command="true" `, want: []string{"ok login", "fail no-shell", "fail no-sftp"}, hint: "check the login shell there: getent passwd USER"},
 		"no shell":              {config: []string{program}, user: sshtest.UserConfig{Shell: "/usr/sbin/nologin"}, want: []string{"ok login", "fail no-shell", "fail no-sftp"}, hint: "there: sudo chsh -s /bin/sh USER"},
 		"a shell that is false": {user: sshtest.UserConfig{Shell: "/bin/false"}, want: []string{"ok login", "fail no-shell", "ok sftp"}},
 		"no sftp":               {config: []string{"Subsystem sftp /nosuch"}, want: []string{"ok login", "ok shell", "fail no-sftp"}},
 		"fish":                  {user: sshtest.UserConfig{Shell: "/usr/bin/fish"}, want: []string{"ok login", "ok shell", "ok sftp"}},
-		"no session":            {config: []string{"MaxSessions 0"}, want: []string{"ok login", "fail no-shell", "fail no-sftp"}, hint: "there: MaxSessions in sshd_config"},
+		"no session":            {config: []string{"MaxSessions 0"}, want: []string{"ok login", "fail no-shell", "fail no-sftp"}, hint: "MaxSessions in sshd_config there"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

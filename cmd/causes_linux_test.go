@@ -534,7 +534,7 @@ var provocations = []provocation{
 	{how: "a jump host that refuses the key", at: "sshd", provoke: func(_ *testing.T, s *scene) {
 		s.args = append(s.args, "-J", "nobody-here@"+s.server.Addr)
 	}, want: []string{"check fail key-refused"}, unjudged: true},
-	{how: "nothing listens at ::1", provoke: target("pi@[::1]:1"), want: []string{"check fail connection-refused"}},
+	{how: "nothing is listening on ::1", provoke: target("pi@[::1]:1"), want: []string{"check fail connection-refused"}},
 	{how: "a zone that is no interface", provoke: target("pi@[fe80::1%nowhere]:22"), want: []string{"check fail host-unreachable"}},
 	{how: "no such name", provoke: target("pi@no-such-host.invalid"), want: []string{"check fail name-unknown", "copy fail name-unknown", "fix fail name-unknown"}},
 	{how: "no way to the address", provoke: target("pi@255.255.255.255"), want: []string{"check fail host-unreachable"}},

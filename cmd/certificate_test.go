@@ -59,7 +59,7 @@ func TestCertificates(t *testing.T) {
 			}
 			check(1, "fail key-refused")
 			check(0, "ok login", "-o", "CertificateFile="+elsewhere)
-			for command, says := range map[string]string{"echo no": "said: no", "true": "no word, with status 0", "exit 3": "no word, with status 3"} {
+			for command, says := range map[string]string{"echo no": "said: no", "true": "nothing, with status 0", "exit 3": "nothing, with status 3"} {
 				sign("-n", user.Name, "-O", "force-command="+command)
 				must(t, os.Rename(key+"-cert.pub", forced))
 				records, _ := me.run(1, "", "pikeycheck", "--shell", "-o", "CertificateFile="+forced, target)
@@ -219,7 +219,7 @@ func TestCertificatesHere(t *testing.T) {
 	sign(key, "-n", "pi", "-V", "+1d:+2d")
 	here(1, "by the clock of this machine", nil, "ok key", "fail cert-not-yet")
 	sign(key, "-h", "-n", "pi")
-	here(1, "that of a host", nil, "ok key", "fail cert-refused")
+	here(1, "a host certificate", nil, "ok key", "fail cert-refused")
 	sign(other.File, "-n", "pi")
 	named := []string{"-o", "CertificateFile=" + other.File + "-cert.pub"}
 	here(1, "not here", named, "ok key", "fail key-missing")
@@ -227,7 +227,7 @@ func TestCertificatesHere(t *testing.T) {
 		t.Fatal(err)
 	}
 	here(1, "it certifies SHA256:", nil, "ok key", "fail key-pair-mismatch")
-	here(1, "is not there", named, "ok key", "fail key-pair-mismatch", "fail key-missing")
+	here(1, "does not exist", named, "ok key", "fail key-pair-mismatch", "fail key-missing")
 
 	// One in the agent is no better for that.
 	sign(key, "-n", "pi", "-V", "-2d:-1d")
@@ -236,7 +236,7 @@ func TestCertificatesHere(t *testing.T) {
 	here(1, "", []string{"-o", "IdentityAgent=" + socket}, "ok key", "fail cert-expired", "ok agent", "ok agent")
 }
 
-// dropbear takes no certificates, and none is promised.
+// dropbear accepts no certificates, and none is promised.
 func TestCertificatesAndDropbear(t *testing.T) {
 	server := sshtest.StartDropbear(t)
 	user := sshtest.AddUser(t, sshtest.UserConfig{})

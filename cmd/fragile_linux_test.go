@@ -29,10 +29,10 @@ func TestFragile(t *testing.T) {
 	}{
 		{"nothing", sshd, "", 0o755, false, nil},
 		{"an end", sshd, `expiry-time="20400101" `, 0o755, false, []string{`authorized_keys:1 has expiry-time="20400101"`}},
-		{"an address and an open home", sshd, `from="127.0.0.1" `, 0o775, false, []string{`authorized_keys:1 has from="127.0.0.1"`, "only the sshd of Debian lets " + user.Home + " pass"}},
-		{"a certificate", sshd, "", 0o755, true, []string{"the certificate is over on "}},
+		{"an address and an open home", sshd, `from="127.0.0.1" `, 0o775, false, []string{`authorized_keys:1 has from="127.0.0.1"`, "only Debian's sshd accepts " + user.Home}},
+		{"a certificate", sshd, "", 0o755, true, []string{"the certificate expires on "}},
 		{"dropbear", dropbear, "", 0o755, false, nil},
-		{"an expired password", pam, "", 0o755, false, []string{"the password has expired, and nothing is run there before it is changed: ssh "}},
+		{"an expired password", pam, "", 0o755, false, []string{"the password has expired, and the server runs nothing until it is changed: ssh "}},
 	} {
 		me := newTraveller(t, tt.server.Endpoint)
 		public, _ := me.run(0, "", "pikeygen")

@@ -40,7 +40,7 @@ func (c *command) changePassphrase(ctx context.Context, remove bool) error {
 		c.Emit(record.Record{Verdict: record.OK, Cause: "passphrase-removed", Subject: pair.Path, Detail: "it has none"})
 		return nil
 	case remove:
-		r.Cause, r.Detail = "passphrase-removed", "whoever can read the file can log in with it"
+		r.Cause, r.Detail = "passphrase-removed", "anybody who can read the file can log in with it"
 	case pair.Private.Encrypted:
 		r.Detail += ", instead of another passphrase"
 	default:

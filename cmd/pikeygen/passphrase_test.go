@@ -32,7 +32,7 @@ func TestChangePassphrase(t *testing.T) {
 	}{
 		{"--new-passphrase-file " + secrets + "1 -a 2", "passphrase-set", "2 rounds of bcrypt, where none was", "first one"},
 		{"--passphrase-file " + secrets + "1 --new-passphrase-file " + secrets + "2 -a 1", "passphrase-set", "1 rounds of bcrypt, instead of another passphrase", "second one"},
-		{"--passphrase-file " + secrets + "2 -N ", "passphrase-removed", "whoever can read the file can log in with it", ""},
+		{"--passphrase-file " + secrets + "2 -N ", "passphrase-removed", "anybody who can read the file can log in with it", ""},
 	} {
 		args := append([]string{"-p", "-f", path}, strings.Split(c.args, " ")...)
 		before := read(t, path)
@@ -75,7 +75,7 @@ func TestChangePassphraseAsks(t *testing.T) {
 	pikeygenWith(getenv, "", "-p", "-f", path).check(t, 2, "the two passphrases are not the same")
 	answer("", "")
 	pikeygenWith(getenv, "", "-p", "-f", path).check(t, 2, "empty", "hint: to have none: pikeygen -p -N '' -f "+path)
-	pikeygen(dir, "", "-p", "-f", path).check(t, 2, "nobody can be asked", "hint: pikeygen -p --passphrase-file OLD --new-passphrase-file NEW -f "+path)
+	pikeygen(dir, "", "-p", "-f", path).check(t, 2, "there is nobody to ask", "hint: pikeygen -p --passphrase-file OLD --new-passphrase-file NEW -f "+path)
 	if read(t, path) != before {
 		t.Fatal("the file has changed")
 	}

@@ -54,7 +54,7 @@ func ParseLine(line []byte) (e Entry, ok bool) {
 	text = strings.TrimLeft(text, " \t")
 	switch {
 	case text == "" && hasNUL:
-		return Entry{Dead: "starts with NUL bytes, and sshd reads no further than to the first"}, true
+		return Entry{Dead: "starts with NUL bytes, and sshd reads only up to the first"}, true
 	case strings.TrimRight(text, "\r") == "", text[0] == '#':
 		return Entry{}, false
 	}
@@ -80,7 +80,7 @@ func (e Entry) judged(err error) Entry {
 	case err != nil:
 		e.Dead = err.Error()
 	case sshkey.IsCertificate(e.Key.Type):
-		e.Dead = "a certificate; sshd wants the plain key, or the CA's with cert-authority"
+		e.Dead = "a certificate; sshd expects the plain key, or the CA's with cert-authority"
 	case e.has("principals") && !e.has("cert-authority"):
 		e.Dead = "principals= without cert-authority"
 	}

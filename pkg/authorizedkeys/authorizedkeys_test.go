@@ -56,7 +56,7 @@ var oddLines = []oddLine{
 	{"ssh-rsa BLOB", "not the key's type"},
 	{"Ssh-Ed25519 BLOB", "options or other words"},
 	{"BLOB", "without its type word"},
-	{`no-ptyy,command="a,\"b",,from="10.0.0.1/8",nonsense KEY`, `"no-ptyy"; and from=: "10.0.0.1/8" has bits set behind its mask, for which sshd refuses every address; and an option that sshd does not know: "nonsense"`},
+	{`no-ptyy,command="a,\"b",,from="10.0.0.1/8",nonsense KEY`, `"no-ptyy"; and from=: "10.0.0.1/8" has bits set beyond its mask, because of which sshd refuses every address; and an option that sshd does not know: "nonsense"`},
 	{"TYPE", "no base64"},
 	{"TYPE CUT", "ends in its middle"},
 	{"TYPE BLOB=", "base64"},

@@ -208,7 +208,7 @@ func (r *reader) privateKey(n int) (Fault, int) {
 			break // it has no end
 		}
 	}
-	return Fault{Cause: "entry-private-key", Why: "a private key: who has read the file can log in wherever it is trusted"}, end - n
+	return Fault{Cause: "entry-private-key", Why: "a private key: anybody who has read the file can log in wherever it is trusted"}, end - n
 }
 
 // otherFormat takes a public key as another program writes it.
@@ -218,7 +218,7 @@ func (r *reader) otherFormat(n int) (f Fault, lines int) {
 	if !rfc4716 && (!strings.HasPrefix(first, "-----BEGIN ") || !strings.HasSuffix(first, "PUBLIC KEY-----")) {
 		return Fault{}, 0
 	}
-	f = Fault{Cause: "entry-format", Why: "a PEM file: ssh-keygen -i -m PKCS8 (or PEM) prints it as OpenSSH has it"}
+	f = Fault{Cause: "entry-format", Why: "a PEM file: ssh-keygen -i -m PKCS8 (or PEM) prints it in OpenSSH's format"}
 	if rfc4716 {
 		f.Why = "a key in the format of RFC 4716"
 	}
@@ -289,7 +289,7 @@ func (r *reader) commented(others []Fault) []Fault {
 		}
 		if e, ok := ParseLine([]byte(strings.TrimLeft(text, "# \t"))); ok && e.Dead == "" && e.Key.Bits() > 0 {
 			faults = append(faults, Fault{First: n, Last: n, Cause: "entry-commented", Keys: []sshkey.Public{e.Key},
-				Why: "the key is commented out, and no other line lets one in"})
+				Why: "the key is commented out, and no other line lets a key in"})
 		}
 	}
 	return faults

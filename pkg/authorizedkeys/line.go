@@ -42,7 +42,7 @@ func faultOf(line string, e Entry, isEntry bool) (Fault, bool) {
 	}
 	if text := strings.TrimRight(line, "\r"); strings.Contains(text, "\r") {
 		if f, ok := splitAt(strings.Split(text, "\r"), live); ok {
-			f.Cause, f.Why = "entry-encoding", "lines that end with CR alone: sshd takes them all for one"
+			f.Cause, f.Why = "entry-encoding", "lines that end with CR alone: sshd reads them all as one"
 			return f, true
 		}
 	}
@@ -119,7 +119,7 @@ func nulFault(line string, isEntry, live bool) (Fault, bool) {
 	if _, behind, _ := strings.Cut(line, "\x00"); strings.Trim(behind, "\x00 \t\r") == "" {
 		f.Cure = split.Cure
 	} else {
-		f.Why += "; the options of what is behind them may be lost"
+		f.Why += "; the options of what follows them may be lost"
 	}
 	// What sshd does not take, and no key in it, is nobody's loss.
 	torn := isEntry && !live && slices.ContainsFunc(pieces, func(s string) bool { return isType(firstWord(s)) || len(keysIn(s)) > 0 })

@@ -142,7 +142,7 @@ func mend(line string) (text string, f Fault) {
 	head := f.plainHead(text[:keys[0].end])
 	text = strings.Trim(head+tail, " \t")
 	if plain := unquote(text); plain != text {
-		f.because("entry-quoted", "quotes, or words of a shell or a mail, around the entry")
+		f.because("entry-quoted", "quotes, or words of a shell command or an e-mail, around the entry")
 		text = plain
 	}
 	if e, ok := ParseLine([]byte(text)); !ok {
@@ -179,7 +179,7 @@ func (f *Fault) plainGap(comment string) string {
 	if odd == strings.TrimLeft(comment, " \t") {
 		return comment
 	}
-	f.because("entry-encoding", "a character between the key and its comment that looks like a blank or like nothing")
+	f.because("entry-encoding", "a character between the key and its comment that looks like a blank or is invisible")
 	return " " + odd
 }
 
@@ -191,7 +191,7 @@ func (f *Fault) plainHead(head string) string {
 	case strings.HasPrefix(head, "\ufeff"):
 		f.because("entry-encoding", "a byte order mark before the entry")
 	default:
-		f.because("entry-encoding", "a character that looks like a blank or like nothing")
+		f.because("entry-encoding", "a character that looks like a blank or is invisible")
 	}
 	return plain
 }
@@ -205,7 +205,7 @@ func (f *Fault) afterKey(behind string) string {
 	if len(end) == len(behind) || end != "" && end[0] != ' ' && end[0] != '\t' {
 		return behind
 	}
-	f.because("entry-quoted", "something behind the key that is no part of it")
+	f.because("entry-quoted", "something after the key that is not part of it")
 	return end
 }
 

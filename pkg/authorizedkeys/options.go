@@ -76,7 +76,7 @@ func CheckOptions(options string) error {
 	entry, ok := ParseLine([]byte(options + " " + sample.Line()))
 	switch {
 	case ok && entry.Dead != "":
-		return fmt.Errorf("sshd would pass the line by: %s", entry.Dead)
+		return fmt.Errorf("sshd would ignore the line: %s", entry.Dead)
 	case !ok || !entry.Key.Equal(sample) || len(entry.Options) == 0:
 		return errors.New("sshd would not read them as options")
 	}
@@ -156,10 +156,10 @@ func checkFrom(value string) error {
 	for element := range strings.SplitSeq(value, ",") {
 		element = strings.TrimPrefix(element, "!")
 		if element == "" {
-			return errors.New("an empty element, for which sshd refuses every address")
+			return errors.New("an empty element, because of which sshd refuses every address")
 		}
 		if address, mask, ok := strings.Cut(element, "/"); ok && badNetwork(address, mask) {
-			return fmt.Errorf("%q has bits set behind its mask, for which sshd refuses every address", element)
+			return fmt.Errorf("%q has bits set beyond its mask, because of which sshd refuses every address", element)
 		}
 	}
 	return nil
@@ -186,7 +186,7 @@ func badNetwork(address, mask string) bool {
 // checkExpiry wants YYYYMMDD[HHMM[SS]][Z|UTC] (parse_absolute_time()), after
 // 1970.
 func checkExpiry(value string) error {
-	bad := errors.New("not a time as YYYYMMDD[HHMM[SS]], with Z behind it for UTC")
+	bad := errors.New("not a time as YYYYMMDD[HHMM[SS]], followed by Z for UTC")
 	digits := value
 	if n := len(value) - 1; n >= 1 && strings.EqualFold(value[n:], "Z") {
 		digits = value[:n]

@@ -32,7 +32,7 @@ func (r *reader) utf16(n int) (f Fault, lines int) {
 	inner := []byte(text + "\n")
 	faults := Faults(inner)
 	if slices.ContainsFunc(faults, func(f Fault) bool { return f.Cause == "entry-private-key" }) {
-		f.Cause, f.Why = "entry-private-key", "in UTF-16, a private key: who has read the file can log in wherever it is trusted"
+		f.Cause, f.Why = "entry-private-key", "in UTF-16, a private key: anybody who has read the file can log in wherever it is trusted"
 		return f, last - n
 	}
 	inner = cured(inner, faults)

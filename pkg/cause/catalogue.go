@@ -14,7 +14,7 @@ var outcomes = []Entry{
 		Word:     "accepted",
 		Meaning:  "The server would accept the key; the login was not proved, because the private half is not here.",
 		Evidence: "The server answered that it would accept the public key (RFC 4252, section 7).",
-		Example:  "pi@raspberrypi\tok\taccepted\tSHA256:lqzen1zTn2xkzQfM8+h0YVruvrinbr89x0uwpggzD8c\tthe server would take it; its private half is not here",
+		Example:  "pi@raspberrypi\tok\taccepted\tSHA256:lqzen1zTn2xkzQfM8+h0YVruvrinbr89x0uwpggzD8c\tthe server would accept it; its private half is not here",
 	}, {
 		Word:     "shell",
 		Meaning:  "The account runs commands after a login with the key.",
@@ -79,7 +79,7 @@ var outcomes = []Entry{
 		Word:     "passphrase-removed",
 		Meaning:  "The private key is no longer encrypted, or never was.",
 		Evidence: "The file itself shows whether it is encrypted; the old passphrase opened it.",
-		Example:  "-\tdone\tpassphrase-removed\t/home/ann/.ssh/id_ed25519\twhoever can read the file can log in with it",
+		Example:  "-\tdone\tpassphrase-removed\t/home/ann/.ssh/id_ed25519\tanybody who can read the file can log in with it",
 	}, {
 		Word:     "cert-made",
 		Meaning:  "The key would be signed, and the certificate written next to it.",
@@ -94,7 +94,7 @@ var outcomes = []Entry{
 		Word:     "log",
 		Meaning:  "The server's log shows no refusal.",
 		Evidence: "It was read; servers do not log every refusal, and never that a key is missing from authorized_keys.",
-		Example:  "-\tok\tlog\t/var/log/auth.log\tno refusal in 412 lines of SSH; a server does not log each",
+		Example:  "-\tok\tlog\t/var/log/auth.log\tno refusal in 412 lines of SSH; servers do not log every refusal",
 	}, {
 		Word:     "agent",
 		Meaning:  "The agent holds the key and signs with it.",
@@ -146,7 +146,7 @@ var theRun = []Entry{
 		Word:     "interrupted",
 		Meaning:  "The run was interrupted before the work on the target was finished, or the target's record was lost.",
 		Evidence: "SIGINT, SIGTERM or SIGHUP was received; or, in a record from parallel-controllers, none of the machines that share the list reported how the target ended.",
-		Example:  "pi@raspberrypi\tfail\tinterrupted\t-\tit was at: key exchange",
+		Example:  "pi@raspberrypi\tfail\tinterrupted\t-\tlast step: key exchange",
 		Cure:     "Run the command again: what is already done is recognized, and left as it is.",
 	}, {
 		Word:     "write-failed",
@@ -158,7 +158,7 @@ var theRun = []Entry{
 		Word:     "too-slow",
 		Meaning:  "The time allowed by --timeout ran out before the work on the target was finished.",
 		Evidence: "The detail names the step that was under way.",
-		Example:  "pi@raspberrypi\tfail\ttoo-slow\t-\tnot finished in the time for this target; it was at: version exchange",
+		Example:  "pi@raspberrypi\tfail\ttoo-slow\t-\tnot finished in the time for this target; last step: version exchange",
 		Cure:     "Use a longer --timeout; if a server answers, but never in time, look at it on its console.",
 	},
 }
@@ -169,7 +169,7 @@ var thisSide = []Entry{
 		Word:     "key-missing",
 		Meaning:  "There is no key to offer.",
 		Evidence: "None of the files that ssh would try exists, and no agent holds a key; or a file has only the public half of a pair.",
-		Example:  "-\tfail\tkey-missing\t/home/ann/.ssh\tnone of ssh's key files is there",
+		Example:  "-\tfail\tkey-missing\t/home/ann/.ssh\tnone of ssh's key files exists",
 		Cure:     "Make one with pikeygen.",
 	}, {
 		Word:     "key-not-offered",
@@ -181,13 +181,13 @@ var thisSide = []Entry{
 		Word:     "key-pair-mismatch",
 		Meaning:  "The .pub file belongs to a different private key, so ssh offers a key that it cannot sign with.",
 		Evidence: "The public half inside the private key file differs from the one next to it.",
-		Example:  "-\tfail\tkey-pair-mismatch\t/home/ann/.ssh/id_ed25519.pub\tit holds SHA256:lqzen1zTn2xkzQfM8+h0YVruvrinbr89x0uwpggzD8c, and the private half is SHA256:PjXWciqFl+7dAUgkEKZWPG8lioVIpFf1Ut818OFCEbk",
+		Example:  "-\tfail\tkey-pair-mismatch\t/home/ann/.ssh/id_ed25519.pub\tit holds SHA256:lqzen1zTn2xkzQfM8+h0YVruvrinbr89x0uwpggzD8c, but the private half is SHA256:PjXWciqFl+7dAUgkEKZWPG8lioVIpFf1Ut818OFCEbk",
 		Cure:     "Move the .pub file aside and rebuild it: pikeygen -y -f FILE.",
 	}, {
 		Word:     "key-mode",
 		Meaning:  "The private key file is accessible by others, so ssh ignores it.",
 		Evidence: "The file is ours, and its mode has a bit of 077 set.",
-		Example:  "-\tfail\tkey-mode\t/home/ann/.ssh/id_ed25519\tmode 0644: others than the owner have access",
+		Example:  "-\tfail\tkey-mode\t/home/ann/.ssh/id_ed25519\tmode 0644: users other than the owner have access",
 		Cure:     "Run pikeyfix, or chmod go= FILE.",
 	}, {
 		Word:     "key-damaged",
@@ -211,7 +211,7 @@ var thisSide = []Entry{
 		Word:     "key-encrypted",
 		Meaning:  "The private key has a passphrase, no agent holds the key, and there is nobody to ask.",
 		Evidence: "The header of the file names a cipher.",
-		Example:  "pi@raspberrypi\tfail\tkey-encrypted\t/home/ann/.ssh/id_ed25519\tthe server would take the key, but it has a passphrase, no agent holds it, and there is nobody to ask",
+		Example:  "pi@raspberrypi\tfail\tkey-encrypted\t/home/ann/.ssh/id_ed25519\tthe server would accept the key, but it has a passphrase, no agent holds it, and there is nobody to ask",
 		Cure:     "Load it into an agent with ssh-add FILE, or use --passphrase-file.",
 	}, {
 		Word:     "key-weak",
@@ -241,13 +241,13 @@ var thisSide = []Entry{
 		Word:     "agent-restricted",
 		Meaning:  "The agent holds the key for certain destinations only (ssh-add -h), and does not sign for others.",
 		Evidence: "The agent lists the key, but not on a connection that is bound to this server or, in a check of this side, to one that does not exist.",
-		Example:  "pi@raspberrypi\tfail\tagent-restricted\tSHA256:lqzen1zTn2xkzQfM8+h0YVruvrinbr89x0uwpggzD8c\tthe server would take the key, but the agent holds it for other destinations only",
+		Example:  "pi@raspberrypi\tfail\tagent-restricted\tSHA256:lqzen1zTn2xkzQfM8+h0YVruvrinbr89x0uwpggzD8c\tthe server would accept the key, but the agent holds it for other destinations only",
 		Cure:     "Add the key again with this destination among the others: ssh-add -d FILE, then ssh-add -h HOST FILE.",
 	}, {
 		Word:     "config-elsewhere",
 		Meaning:  "The ssh configuration rules out a login by key for this name.",
 		Evidence: "PubkeyAuthentication, PreferredAuthentications or PubkeyAcceptedAlgorithms is set for the target; the detail names FILE:LINE where it is known.",
-		Example:  "pi@raspberrypi\tfail\tconfig-elsewhere\t-\tlogin by key is switched off on this side: PubkeyAuthentication no, /home/ann/.ssh/config:1",
+		Example:  "pi@raspberrypi\tfail\tconfig-elsewhere\t-\tlogin by key is disabled on this side: PubkeyAuthentication no, /home/ann/.ssh/config:1",
 		Cure:     "Change that line, or override it with -o.",
 	}, {
 		Word:     "config-writable",
@@ -282,7 +282,7 @@ var theNetwork = []Entry{
 		Word:     "name-ambiguous",
 		Meaning:  "Several machines answer to a .local name.",
 		Evidence: "Multicast DNS was asked, and they gave different addresses.",
-		Example:  "pikeycheck: pi@raspberrypi.local: name-ambiguous: 2 machines answer for raspberrypi.local: 192.168.1.7, 192.168.1.9; the first is taken",
+		Example:  "pikeycheck: pi@raspberrypi.local: name-ambiguous: 2 machines answer for raspberrypi.local: 192.168.1.7, 192.168.1.9; the first is used",
 		Cure:     "Give each machine its own name, with raspi-config or hostnamectl, or use the address.",
 	}, {
 		Word:     "host-unreachable",
@@ -300,7 +300,7 @@ var theNetwork = []Entry{
 		Word:     "connection-refused",
 		Meaning:  "The machine is up, but nothing listens on the port.",
 		Evidence: "connect(2) failed with ECONNREFUSED.",
-		Example:  "pi@raspberrypi\tfail\tconnection-refused\t-\tnothing listens at raspberrypi port 22",
+		Example:  "pi@raspberrypi\tfail\tconnection-refused\t-\tnothing is listening on raspberrypi port 22",
 		Cure:     "SSH is off on a new Pi. Enable it with sudo raspi-config nonint do_ssh 0 on its console, with an empty file named ssh on the boot partition, or in the settings of Raspberry Pi Imager. The first boot takes minutes: wait for it with --wait 5m.",
 	}, {
 		Word:     "connection-dropped",
@@ -330,25 +330,25 @@ var theNetwork = []Entry{
 		Word:     "host-key-unknown",
 		Meaning:  "The server's host key is not in any known_hosts file, so nothing was sent.",
 		Evidence: "The files that ssh reads were searched by name, address and port.",
-		Example:  "pi@raspberrypi\tfail\thost-key-unknown\tSHA256:qY0jL/yyxtucrOJY086+yTeva6TaJyZKbvSvsQUmyCI\tit shows ED25519 SHA256:qY0jL/yyxtucrOJY086+yTeva6TaJyZKbvSvsQUmyCI, and no known_hosts file has raspberrypi",
+		Example:  "pi@raspberrypi\tfail\thost-key-unknown\tSHA256:qY0jL/yyxtucrOJY086+yTeva6TaJyZKbvSvsQUmyCI\tit presents ED25519 SHA256:qY0jL/yyxtucrOJY086+yTeva6TaJyZKbvSvsQUmyCI, but no known_hosts file has raspberrypi",
 		Cure:     "On the Pi's console run ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub and compare the fingerprint, then use --host-key FINGERPRINT; or trust the first contact with -o StrictHostKeyChecking=accept-new.",
 	}, {
 		Word:     "host-key-changed",
 		Meaning:  "The server's host key is not the one that known_hosts has for it, so nothing was sent.",
 		Evidence: "Both fingerprints and FILE:LINE are in the detail, unless the key changed during the connection.",
-		Example:  "pi@raspberrypi\tfail\thost-key-changed\tSHA256:qY0jL/yyxtucrOJY086+yTeva6TaJyZKbvSvsQUmyCI\tit shows ED25519 SHA256:qY0jL/yyxtucrOJY086+yTeva6TaJyZKbvSvsQUmyCI, but known is ED25519 SHA256:XxfmB/pt1emvXvefzpaNGetgHxrGlPAy5QCIFkU4Dl0 (/home/ann/.ssh/known_hosts:4)",
+		Example:  "pi@raspberrypi\tfail\thost-key-changed\tSHA256:qY0jL/yyxtucrOJY086+yTeva6TaJyZKbvSvsQUmyCI\tit presents ED25519 SHA256:qY0jL/yyxtucrOJY086+yTeva6TaJyZKbvSvsQUmyCI, but the known key is ED25519 SHA256:XxfmB/pt1emvXvefzpaNGetgHxrGlPAy5QCIFkU4Dl0 (/home/ann/.ssh/known_hosts:4)",
 		Cure:     "After a new image was written to the card this is expected: compare the fingerprint on the console, then use --host-key FINGERPRINT, which replaces the old key. Otherwise another machine may be answering in its place: do not log in.",
 	}, {
 		Word:     "host-key-revoked",
 		Meaning:  "The server's host key is revoked, so nothing was sent.",
 		Evidence: "It is marked @revoked in known_hosts, or listed in RevokedHostKeys; FILE:LINE is in the detail.",
-		Example:  "pi@raspberrypi\tfail\thost-key-revoked\tSHA256:qY0jL/yyxtucrOJY086+yTeva6TaJyZKbvSvsQUmyCI\tit shows ED25519 SHA256:qY0jL/yyxtucrOJY086+yTeva6TaJyZKbvSvsQUmyCI, revoked by ED25519 SHA256:qY0jL/yyxtucrOJY086+yTeva6TaJyZKbvSvsQUmyCI (/home/ann/.ssh/known_hosts:4)",
+		Example:  "pi@raspberrypi\tfail\thost-key-revoked\tSHA256:qY0jL/yyxtucrOJY086+yTeva6TaJyZKbvSvsQUmyCI\tit presents ED25519 SHA256:qY0jL/yyxtucrOJY086+yTeva6TaJyZKbvSvsQUmyCI, revoked by ED25519 SHA256:qY0jL/yyxtucrOJY086+yTeva6TaJyZKbvSvsQUmyCI (/home/ann/.ssh/known_hosts:4)",
 		Cure:     "Give the server a new host key; this one has been declared untrustworthy.",
 	}, {
 		Word:     "host-key-unproven",
 		Meaning:  "The server presents a host key but cannot sign with it, so nothing was sent.",
 		Evidence: "The signature in the key exchange was not made with that key.",
-		Example:  "pi@raspberrypi\tfail\thost-key-unproven\t-\tthe server shows a host key and cannot sign with it",
+		Example:  "pi@raspberrypi\tfail\thost-key-unproven\t-\tthe server presents a host key but cannot sign with it",
 		Cure:     "Another machine that has only the public half may be answering: do not log in, and compare the fingerprint on the Pi's console. A failing card or memory can also cause this.",
 	}, {
 		Word:     "host-key-shared",
@@ -377,13 +377,13 @@ var theAccount = []Entry{
 		Word:     "pubkey-disabled",
 		Meaning:  "The server does not accept keys for this account.",
 		Evidence: "Its list of methods lacks publickey; where its configuration could be read, the record names FILE:LINE.",
-		Example:  "pi@raspberrypi\tfail\tpubkey-disabled\t/etc/ssh/sshd_config:38\tseen: the server takes password, and PubkeyAuthentication is no",
+		Example:  "pi@raspberrypi\tfail\tpubkey-disabled\t/etc/ssh/sshd_config:38\tseen: the server accepts password, and PubkeyAuthentication is no",
 		Cure:     "Set PubkeyAuthentication yes on the server; the first value that sshd reads wins, so look in /etc/ssh/sshd_config.d too, and check with sudo sshd -T.",
 	}, {
 		Word:     "password-disabled",
 		Meaning:  "The server does not accept passwords for this account, so a key cannot be installed with one.",
 		Evidence: "Its list of methods has neither password nor keyboard-interactive.",
-		Example:  "pi@raspberrypi\tfail\tpassword-disabled\t-\tno key of this side lets us in, and the server takes no password: no key file is there, and the agent holds none",
+		Example:  "pi@raspberrypi\tfail\tpassword-disabled\t-\tno key on this side lets us in, and the server accepts no password: there is no key file, and the agent holds none",
 		Cure:     "Log in with a key that already works, or add the key on the console; Raspberry Pi Imager disables passwords when it is given a key.",
 	}, {
 		Word:     "password-wrong",
@@ -401,7 +401,7 @@ var theAccount = []Entry{
 		Word:     "password-needed",
 		Meaning:  "The login needs a password, and there is nobody to ask for it.",
 		Evidence: "No key was accepted, and there is no line for the target in --passwords, no --password-file, no askpass program and no terminal, or BatchMode is set.",
-		Example:  "pi@raspberrypi\tfail\tpassword-needed\t-\tno key lets pi@raspberrypi in, and nobody can be asked for it: no file, no askpass program and no terminal",
+		Example:  "pi@raspberrypi\tfail\tpassword-needed\t-\tno key lets pi@raspberrypi in, and there is nobody to ask for it: no file, no askpass program and no terminal",
 		Cure:     "Use --password-file FILE, or --passwords FILE with a line for the target, or run the command on a terminal.",
 	}, {
 		Word:     "prompt-unknown",
@@ -419,13 +419,13 @@ var theAccount = []Entry{
 		Word:     "no-shell",
 		Meaning:  "The login works, but no POSIX shell answered the command.",
 		Evidence: "The command ended without printing the expected markers; the detail shows what came instead.",
-		Example:  "pi@raspberrypi\tfail\tno-shell\t-\tin place of the command it said: This account is currently not available.",
+		Example:  "pi@raspberrypi\tfail\tno-shell\t-\tinstead of running the command, it said: This account is currently not available.",
 		Cure:     "Check the login shell on the console with getent passwd USER, and set one with sudo chsh -s /bin/bash USER.",
 	}, {
 		Word:     "no-sftp",
 		Meaning:  "The login works, but the server does not provide sftp for it.",
 		Evidence: "It was requested, and was refused or ended.",
-		Example:  "pi@raspberrypi\tfail\tno-sftp\t-\tstarting sftp there: the server starts no sftp: ssh: subsystem request failed",
+		Example:  "pi@raspberrypi\tfail\tno-sftp\t-\tstarting sftp there: the server does not start sftp: ssh: subsystem request failed",
 		Cure:     "Use scp -O if a shell works, or install an sftp server there: the package openssh-sftp-server.",
 	}, {
 		Word:     "log-unreadable",
@@ -437,7 +437,7 @@ var theAccount = []Entry{
 		Word:     "more-needed",
 		Meaning:  "The server accepts the key but requires another method as well.",
 		Evidence: "The server reported partial success and named the methods that can continue (RFC 4252, section 5.1), or AuthenticationMethods says so, at the FILE:LINE that the record names.",
-		Example:  "pi@raspberrypi\tfail\tmore-needed\tSHA256:lqzen1zTn2xkzQfM8+h0YVruvrinbr89x0uwpggzD8c\tthe key counts, but the server wants password too",
+		Example:  "pi@raspberrypi\tfail\tmore-needed\tSHA256:lqzen1zTn2xkzQfM8+h0YVruvrinbr89x0uwpggzD8c\tthe key was accepted, but the server requires password too",
 		Cure:     "Set AuthenticationMethods on the server to publickey or any, if the key alone is to be enough; start dropbear without -t.",
 	}, {
 		Word:     "key-type-refused",
@@ -473,7 +473,7 @@ var theAccount = []Entry{
 		Word:     "key-revoked",
 		Meaning:  "The server considers the key revoked.",
 		Evidence: "RevokedKeys in its configuration names a list that contains the key, or a file that does not exist, and then every key is refused.",
-		Example:  "pi@raspberrypi\tfail\tkey-revoked\t/etc/ssh/revoked_keys\tseen: RevokedKeys names a file at /etc/ssh/sshd_config:58 that is not there; sshd then takes every key for revoked",
+		Example:  "pi@raspberrypi\tfail\tkey-revoked\t/etc/ssh/revoked_keys\tseen: RevokedKeys names a file at /etc/ssh/sshd_config:58 that does not exist; sshd then refuses every key as revoked",
 		Cure:     "Make another key: this one has been declared untrustworthy. If only the file is missing, create it there with sudo touch.",
 	}, {
 		Word:     "user-unknown",
@@ -569,7 +569,7 @@ var theAccount = []Entry{
 		Word:     "command-forced",
 		Meaning:  "The login works, but something else runs there instead of the command.",
 		Evidence: "The answer to a command is not a shell's; command= in authorized_keys, force-command of a certificate, ForceCommand, an sftp-only server, or a shell start-up file that exits can cause this.",
-		Example:  "pi@raspberrypi\tfail\tcommand-forced\t-\tin place of the command it said: This service allows sftp connections only.",
+		Example:  "pi@raspberrypi\tfail\tcommand-forced\t-\tinstead of running the command, it said: This service allows sftp connections only.",
 		Cure:     "If that is not intended, remove command= from the key's line, ForceCommand from the server's configuration, or the exit from ~/.bashrc.",
 	},
 }
@@ -598,7 +598,7 @@ var farFiles = []Entry{
 		Word:     "acl-writable",
 		Meaning:  "An ACL makes home, the authorized keys or a directory between them writable by others, so sshd ignores the keys.",
 		Evidence: "The ACL appears as the group's write permission, and was examined.",
-		Example:  "pi@raspberrypi\tfail\tacl-writable\t/home/pi\tseen: mode 0775: the group may write; its ACL lets others write, which setfacl -b takes off",
+		Example:  "pi@raspberrypi\tfail\tacl-writable\t/home/pi\tseen: mode 0775: the group may write; its ACL lets others write, which setfacl -b removes",
 		Cure:     "Run pikeyfix, which removes that permission with chmod g-w; setfacl -b PATH removes the whole ACL.",
 	}, {
 		Word:     "parent-writable",
@@ -622,7 +622,7 @@ var farFiles = []Entry{
 		Word:     "keys-not-a-file",
 		Meaning:  "What is named authorized_keys is not a regular file.",
 		Evidence: "It is a directory, a FIFO or a device.",
-		Example:  "pi@raspberrypi\tfail\tkeys-not-a-file\t/home/pi/.ssh/authorized_keys\tseen: it is a folder",
+		Example:  "pi@raspberrypi\tfail\tkeys-not-a-file\t/home/pi/.ssh/authorized_keys\tseen: it is a directory",
 		Cure:     "Move it aside there, and install the key again with pikeycopy.",
 	}, {
 		Word:     "keys-misnamed",
@@ -646,19 +646,19 @@ var farFiles = []Entry{
 		Word:     "home-missing",
 		Meaning:  "The account's home directory does not exist.",
 		Evidence: "The path that the account names was looked up.",
-		Example:  "pi@raspberrypi\tfail\thome-missing\t/home/pi\tseen: there is no such folder",
+		Example:  "pi@raspberrypi\tfail\thome-missing\t/home/pi\tseen: there is no such directory",
 		Cure:     "Mount it, or create it on the console with sudo mkhomedir_helper USER.",
 	}, {
 		Word:     "home-encrypted",
 		Meaning:  "The home directory is encrypted and not unlocked, so sshd cannot see the authorized keys in it.",
 		Evidence: "What ecryptfs or systemd-homed leaves in its place was found.",
-		Example:  "pi@raspberrypi\tfail\thome-encrypted\t/home/pi\tseen: it is encrypted, and not open until its owner logs in by password",
+		Example:  "pi@raspberrypi\tfail\thome-encrypted\t/home/pi\tseen: it is encrypted, and locked until its owner logs in by password",
 		Cure:     "Log in by password first, which unlocks it, or keep the keys outside home: AuthorizedKeysFile /etc/ssh/authorized_keys.d/%u in sshd_config.",
 	}, {
 		Word:     "home-not-mounted",
 		Meaning:  "The home directory is on a file system that is not mounted, so sshd does not see the authorized keys.",
 		Evidence: "There are no authorized keys, fstab(5) lists home or a directory above it, and nothing is mounted there.",
-		Example:  "pi@raspberrypi\tfail\thome-not-mounted\t/home\tseen: fstab(5) has a file system for it, and none is mounted there",
+		Example:  "pi@raspberrypi\tfail\thome-not-mounted\t/home\tseen: fstab(5) lists a file system for it, but none is mounted there",
 		Cure:     "Mount it there: sudo mount PATH.",
 	}, {
 		Word:     "key-not-installed",
@@ -670,7 +670,7 @@ var farFiles = []Entry{
 		Word:     "entry-dead",
 		Meaning:  "The server ignores a line of authorized_keys.",
 		Evidence: "The line was parsed by sshd's rules; the detail says what is wrong with it.",
-		Example:  "pi@raspberrypi\tfail\tentry-dead\t/home/pi/.ssh/authorized_keys line 3\t/home/pi/.ssh/authorized_keys line 3: sshd passes it by: not a public key",
+		Example:  "pi@raspberrypi\tfail\tentry-dead\t/home/pi/.ssh/authorized_keys line 3\t/home/pi/.ssh/authorized_keys line 3: sshd ignores it: not a public key",
 		Cure:     "Correct the line as the detail says, or remove it.",
 	}, {
 		Word:     "entry-encoding",
@@ -694,7 +694,7 @@ var farFiles = []Entry{
 		Word:     "entry-quoted",
 		Meaning:  "An entry is surrounded by quotes, or by words of a shell command or an e-mail.",
 		Evidence: "Without them the server would accept the line.",
-		Example:  "pi@raspberrypi\tfail\tentry-quoted\t/home/pi/.ssh/authorized_keys:1\tseen: quotes, or words of a shell or a mail, around the entry",
+		Example:  "pi@raspberrypi\tfail\tentry-quoted\t/home/pi/.ssh/authorized_keys:1\tseen: quotes, or words of a shell command or an e-mail, around the entry",
 		Cure:     "Rewrite it with pikeyfix --rewrite, which keeps a copy.",
 	}, {
 		Word:     "entry-type-mismatch",
@@ -718,7 +718,7 @@ var farFiles = []Entry{
 		Word:     "entry-truncated",
 		Meaning:  "The key on a line is damaged.",
 		Evidence: "Its base64 is broken, or ends in the middle of the key.",
-		Example:  "pi@raspberrypi\tfail\tentry-truncated\t/home/pi/.ssh/authorized_keys:1\tseen: the key ends in its middle: is the line wrapped or cut off?",
+		Example:  "pi@raspberrypi\tfail\tentry-truncated\t/home/pi/.ssh/authorized_keys:1\tseen: the key ends in the middle: is the line wrapped or cut off?",
 		Cure:     "Install the key again with pikeycopy, and remove the line.",
 	}, {
 		Word:     "entry-options-bad",
@@ -730,13 +730,13 @@ var farFiles = []Entry{
 		Word:     "entry-commented",
 		Meaning:  "The file lets no key in, but one is commented out.",
 		Evidence: "The line begins with #, and no other line is valid.",
-		Example:  "pi@raspberrypi\tfail\tentry-commented\t/home/pi/.ssh/authorized_keys:1\tseen: the key is commented out, and no other line lets one in",
+		Example:  "pi@raspberrypi\tfail\tentry-commented\t/home/pi/.ssh/authorized_keys:1\tseen: the key is commented out, and no other line lets a key in",
 		Cure:     "Remove the # if the key should log in.",
 	}, {
 		Word:     "entry-private-key",
 		Meaning:  "There is a private key in authorized_keys.",
 		Evidence: "The first line of such a file was found; nothing of it was kept or sent.",
-		Example:  "pi@raspberrypi\tfail\tentry-private-key\t/home/pi/.ssh/authorized_keys:1\tlikely: a private key: who has read the file can log in wherever it is trusted; unless it is another key",
+		Example:  "pi@raspberrypi\tfail\tentry-private-key\t/home/pi/.ssh/authorized_keys:1\tlikely: a private key: anybody who has read the file can log in wherever it is trusted; unless it is another key",
 		Cure:     "Remove it, make a new key pair with pikeygen, and remove the old public key everywhere: anybody who could read the file has the private key.",
 	}, {
 		Word:     "key-in-use",
@@ -748,19 +748,19 @@ var farFiles = []Entry{
 		Word:     "key-last",
 		Meaning:  "Without the key to be removed, no key would let anybody in.",
 		Evidence: "No other line of the file is valid.",
-		Example:  "pi@raspberrypi\tfail\tkey-last\tSHA256:lqzen1zTn2xkzQfM8+h0YVruvrinbr89x0uwpggzD8c\t/home/pi/.ssh/authorized_keys would let no key in any more",
+		Example:  "pi@raspberrypi\tfail\tkey-last\tSHA256:lqzen1zTn2xkzQfM8+h0YVruvrinbr89x0uwpggzD8c\t/home/pi/.ssh/authorized_keys would no longer let any key in",
 		Cure:     "Install another key first, or insist with -f.",
 	}, {
 		Word:     "options-differ",
 		Meaning:  "The key is there, but with options other than those requested.",
 		Evidence: "The line was parsed by sshd's rules; the detail shows both.",
-		Example:  "pi@raspberrypi\tfail\toptions-differ\tSHA256:lqzen1zTn2xkzQfM8+h0YVruvrinbr89x0uwpggzD8c\t/home/pi/.ssh/authorized_keys line 2; asked for is restrict",
+		Example:  "pi@raspberrypi\tfail\toptions-differ\tSHA256:lqzen1zTn2xkzQfM8+h0YVruvrinbr89x0uwpggzD8c\t/home/pi/.ssh/authorized_keys line 2; requested: restrict",
 		Cure:     "Replace its lines with -f.",
 	}, {
 		Word:     "keys-file-elsewhere",
 		Meaning:  "The server reads this account's authorized keys from another file, or from none.",
 		Evidence: "AuthorizedKeysFile in its configuration names other files, at the FILE:LINE that the record names; or, where nothing does, the path is not the server's default.",
-		Example:  "pi@raspberrypi\tfail\tkeys-file-elsewhere\t/etc/ssh/sshd_config:41\tseen: the server reads /etc/ssh/keys.d/pi (AuthorizedKeysFile /etc/ssh/keys.d/%u at /etc/ssh/sshd_config:41), and the key was put in /home/pi/.ssh/authorized_keys",
+		Example:  "pi@raspberrypi\tfail\tkeys-file-elsewhere\t/etc/ssh/sshd_config:41\tseen: the server reads /etc/ssh/keys.d/pi (AuthorizedKeysFile /etc/ssh/keys.d/%u at /etc/ssh/sshd_config:41), but the key was put in /home/pi/.ssh/authorized_keys",
 		Cure:     "Put the key into that file with pikeycopy -t PATH, or change that line; sudo sshd -T -C user=USER on the console shows what applies in the end.",
 	}, {
 		Word:     "keys-command",
@@ -778,7 +778,7 @@ var farFiles = []Entry{
 		Word:     "entry-expired",
 		Meaning:  "The expiry-time= on the key's line has passed.",
 		Evidence: "The line was read and compared with the clock there, which the detail shows.",
-		Example:  "pi@raspberrypi\tfail\tentry-expired\t/home/pi/.ssh/authorized_keys:1\tseen: expiry-time=\"20260101\" is over: the clock there says 20261122174700",
+		Example:  "pi@raspberrypi\tfail\tentry-expired\t/home/pi/.ssh/authorized_keys:1\tseen: expiry-time=\"20260101\" has passed: the clock there says 20261122174700",
 		Cure:     "Add a line that is valid longer with pikeycopy -f --expires 90d; or set the clock there, which may be wrong after a time without power.",
 	}, {
 		Word:     "entry-refused",
@@ -790,13 +790,13 @@ var farFiles = []Entry{
 		Word:     "dropbear-limits",
 		Meaning:  "The server is dropbear, which cannot read the key's line as OpenSSH would.",
 		Evidence: "The line has an option that dropbear does not support, such as from= or expiry-time=, more than one blank in a row, or too many bytes.",
-		Example:  "pi@raspberrypi\tfail\tdropbear-limits\t/home/pi/.ssh/authorized_keys:1\tseen: dropbear passes the line by: it does not know the option from",
+		Example:  "pi@raspberrypi\tfail\tdropbear-limits\t/home/pi/.ssh/authorized_keys:1\tseen: dropbear ignores the line: it does not know the option from",
 		Cure:     "Put the key on a line of its own without options: pikeycopy -f.",
 	}, {
 		Word:     "selinux-label",
 		Meaning:  "SELinux prevents sshd from reading the authorized keys, because of their label.",
 		Evidence: "getenforce says Enforcing, and ls -Z shows a type other than ssh_home_t.",
-		Example:  "pi@raspberrypi\tfail\tselinux-label\t/home/pi/.ssh/authorized_keys\tlikely: SELinux is enforcing and the file has the label unconfined_u:object_r:user_home_t:s0, where sshd reads ssh_home_t; unless a local policy allows it",
+		Example:  "pi@raspberrypi\tfail\tselinux-label\t/home/pi/.ssh/authorized_keys\tlikely: SELinux is enforcing and the file has the label unconfined_u:object_r:user_home_t:s0, but sshd reads ssh_home_t; unless a local policy allows it",
 		Cure:     "Run restorecon -RFv ~/.ssh there.",
 	}, {
 		Word:     "read-only-fs",

@@ -82,7 +82,7 @@ func (e *CommandError) Error() string {
 	case e.Err != nil:
 		text += " (" + e.Err.Error() + ")"
 	case e.Said == "":
-		text += " ended without a word"
+		text += " ended without a message"
 	}
 	return text
 }

@@ -312,7 +312,7 @@ func (h *Host) Login(ctx context.Context, plan Plan) (*session.Client, *session.
 		case once && err != nil && ctx.Err() == nil && h.kept > serverPatience && rep.Password == session.Unanswered && rep.Disconnect == "":
 			// Who has typed a password had to wait for others to be asked, and sshd waits
 			// no longer than LoginGraceTime. By now it is at hand.
-			h.c.opt.Trace(1, h.Target, "the server has left while it waited for the password: once more")
+			h.c.opt.Trace(1, h.Target, "the server disconnected while it waited for the password: trying once more")
 			once = false
 		default:
 			if err != nil {

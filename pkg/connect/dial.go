@@ -189,7 +189,7 @@ func (h *Host) neighbours(ctx context.Context, name string) (found []string) {
 	}
 	h.c.opt.Trace(1, h.Target, "multicast DNS: %s answers; ssh itself needs libnss-mdns for the name", strings.Join(from, ", "))
 	if len(machines) > 1 {
-		h.c.opt.Note(h.Target, "name-ambiguous: %d machines answer for %s: %s; the first is taken", len(machines), name, strings.Join(from, ", "))
+		h.c.opt.Note(h.Target, "name-ambiguous: %d machines answer for %s: %s; the first is used", len(machines), name, strings.Join(from, ", "))
 	}
 	return found
 }

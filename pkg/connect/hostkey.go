@@ -31,17 +31,17 @@ type HostKeyError struct {
 }
 
 func (e *HostKeyError) Error() string {
-	shown := fmt.Sprintf("it shows %s %s", e.Shown.Name(), e.Shown.Fingerprint())
+	shown := fmt.Sprintf("it presents %s %s", e.Shown.Name(), e.Shown.Fingerprint())
 	if e.Wanted != "" {
-		return fmt.Sprintf("%s, and --host-key asks for %s", shown, e.Wanted)
+		return fmt.Sprintf("%s, but --host-key asks for %s", shown, e.Wanted)
 	}
 	switch e.Status {
 	case knownhosts.Revoked:
 		return fmt.Sprintf("%s, revoked by %s", shown, e.places())
 	case knownhosts.Changed:
-		return fmt.Sprintf("%s, but known is %s", shown, e.places())
+		return fmt.Sprintf("%s, but the known key is %s", shown, e.places())
 	default:
-		return fmt.Sprintf("%s, and no known_hosts file has %s", shown, e.Name)
+		return fmt.Sprintf("%s, but no known_hosts file has %s", shown, e.Name)
 	}
 }
 
@@ -66,12 +66,12 @@ func (e *HostKeyError) Hint() string {
 	case e.Status == knownhosts.Revoked:
 		return "a revoked host key is never trusted: give the machine a new one (sudo ssh-keygen -A there, after removing /etc/ssh/ssh_host_*)"
 	case e.Wanted != "":
-		return fmt.Sprintf("compare with `ssh-keygen -lf %s` on the machine's own console", e.file())
+		return fmt.Sprintf("compare the fingerprint with `ssh-keygen -lf %s` on the machine's own console", e.file())
 	case e.Status == knownhosts.Changed:
-		return fmt.Sprintf("if the machine was set up anew, compare with `ssh-keygen -lf %s` there, then trust this key: %s", e.file(), trust)
+		return fmt.Sprintf("if the machine was reinstalled, compare the fingerprint with `ssh-keygen -lf %s` there, then trust this key: %s", e.file(), trust)
 	default:
 		return fmt.Sprintf("compare the fingerprint with the machine's, then trust this key: %s\n"+
-			"hint: or trust whatever a host shows first: %s", trust, first)
+			"hint: or trust the key that an unknown host presents first: %s", trust, first)
 	}
 }
 
@@ -239,7 +239,7 @@ func (h *Host) checkHostCertificate(cert *ssh.Certificate) error {
 	}
 	switch {
 	case cert.CertType != ssh.HostCert:
-		return errors.New("it is a user's")
+		return errors.New("it is a user certificate")
 	case cert.Signature.Format == ssh.KeyAlgoRSA: // SHA-1; ssh_config(5) CASignatureAlgorithms
 		return errors.New("it is signed with SHA-1")
 	case len(cert.ValidPrincipals) == 0:
@@ -291,7 +291,7 @@ func (h *Host) trust(e *HostKeyError, remote net.Addr, replace bool) error {
 		})
 		for _, l := range e.Lines {
 			if !slices.Contains(h.Config.UserKnownHostsFiles, l.Path) {
-				h.c.opt.Note(h.Target, "%s:%d has another key of %s, and is not ours to change", l.Path, l.Number, e.Name)
+				h.c.opt.Note(h.Target, "%s:%d has another key for %s, and is not ours to change", l.Path, l.Number, e.Name)
 			}
 		}
 		instead = ", in place of the one that was known"

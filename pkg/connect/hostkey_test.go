@@ -440,13 +440,13 @@ func TestHostKeyErrorWords(t *testing.T) {
 		want           string
 		hints          []string
 	}{
-		{"", "", "it shows ED25519 " + shown.Fingerprint() + ", and no known_hosts file has " + name,
+		{"", "", "it presents ED25519 " + shown.Fingerprint() + ", but no known_hosts file has " + name,
 			[]string{"--host-key " + shown.Fingerprint(), "-o StrictHostKeyChecking=accept-new"}},
-		{"#\n" + wrongLine, "", "it shows ED25519 " + shown.Fingerprint() + ", but known is ED25519 " + wrong.Fingerprint() + " (" + path + ":2)",
+		{"#\n" + wrongLine, "", "it presents ED25519 " + shown.Fingerprint() + ", but the known key is ED25519 " + wrong.Fingerprint() + " (" + path + ":2)",
 			[]string{"--host-key " + shown.Fingerprint()}},
-		{"@revoked " + name + " " + shown.Line() + "\n", "", "it shows ED25519 " + shown.Fingerprint() + ", revoked by ED25519 " + shown.Fingerprint() + " (" + path + ":1)",
+		{"@revoked " + name + " " + shown.Line() + "\n", "", "it presents ED25519 " + shown.Fingerprint() + ", revoked by ED25519 " + shown.Fingerprint() + " (" + path + ":1)",
 			[]string{"never trusted"}},
-		{"", wrong.Fingerprint(), "it shows ED25519 " + shown.Fingerprint() + ", and --host-key asks for " + wrong.Fingerprint(), []string{"ssh-keygen -lf"}},
+		{"", wrong.Fingerprint(), "it presents ED25519 " + shown.Fingerprint() + ", but --host-key asks for " + wrong.Fingerprint(), []string{"ssh-keygen -lf"}},
 	} {
 		s.file(".ssh/known_hosts", tt.known)
 		_, err := s.login(Options{HostKey: tt.hostKey}, pi.Addr)

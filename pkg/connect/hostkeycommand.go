@@ -55,7 +55,7 @@ func (h *Host) hostKeysTold(ctx context.Context, name string, key ssh.PublicKey)
 	}
 	// Of what cannot be run at all ssh says so, and goes on.
 	if len(argv) == 0 || !filepath.IsAbs(argv[0]) {
-		h.c.opt.Note(h.Target, "KnownHostsCommand %s: wants a whole path, and quotes in pairs", h.Config.KnownHostsCommand)
+		h.c.opt.Note(h.Target, "KnownHostsCommand %s: needs an absolute path, and quotes in pairs", h.Config.KnownHostsCommand)
 		return nil, nil
 	}
 	if _, err := os.Stat(argv[0]); err != nil {

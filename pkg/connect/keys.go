@@ -105,8 +105,8 @@ func (h *Host) keysOfFiles(keys *Keys, extra []string) (files []Candidate) {
 		c := Candidate{Key: session.Key{Public: p.Offered, Name: path, Signer: h.fileSigner(p)}, Pair: p, Faults: p.Faults}
 		if strings.HasSuffix(path, ".pub") && i >= len(extra) {
 			c.Pair, c.Faults = nil, nil // whatever the private half is like
-			c.Signer = noPrivate(path, "IdentityFile names the public half, which ssh uses only with an agent that holds the other",
-				"name the private one: IdentityFile "+strings.TrimSuffix(path, ".pub"))
+			c.Signer = noPrivate(path, "IdentityFile names the public half, which ssh uses only with an agent that holds the private half",
+				"name the private half: IdentityFile "+strings.TrimSuffix(path, ".pub"))
 		}
 		if i := slices.IndexFunc(files, func(f Candidate) bool { return f.Public.Equal(p.Offered) }); i >= 0 {
 			if !files[i].HasPrivate() { // a copy of the public half was found first
@@ -244,7 +244,7 @@ func Hinders(p *identity.Pair, f identity.Fault) bool {
 	return false
 }
 
-// fileSigner opens the private half when the server would take the key.
+// fileSigner opens the private half when the server would accept the key.
 func (h *Host) fileSigner(p *identity.Pair) opener {
 	if slices.Contains(p.Missing, "private") {
 		return noPrivate(p.Path, "only the public half is here", "copy it from where it is, or add it to the agent that ssh uses")

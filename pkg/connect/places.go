@@ -236,7 +236,7 @@ func (h *Host) turnedAway(ctx context.Context, rep *session.Report, err error) b
 		h.seat.letIn()
 	case err != nil && ctx.Err() == nil && !errors.Is(err, session.ErrSilent) && h.seat.away(rep):
 		if wait := h.seat.turnedAway(rep.Start); wait > 0 {
-			how := "without a word"
+			how := "without saying why"
 			if said, _, _ := strings.Cut(string(rep.Start), "\n"); said != "" {
 				how = "(" + strings.TrimSpace(said) + ")"
 			}

@@ -25,21 +25,21 @@ func Shell(ctx context.Context, client *session.Client, host *connect.Host, rep 
 	var closed *ssh.OpenChannelError
 	switch {
 	case err != nil && errors.Is(err, session.ErrNoCommand) && !errors.As(err, &closed): // of which Ended knows the reason
-		return failure("no-shell", "", "", "the server starts no command: %s", cut(err.Error()))
+		return failure("no-shell", "", "", "the server did not start the command: %s", cut(err.Error()))
 	case err != nil:
 		r := Ended(ctx, "running a command", err)
 		if r.Cause == "connection-dropped" {
-			r.Hint = "it can be: chroot-modes (ChrootDirectory) or session-failed (PAM, a limit); " + inLog(rep)
+			r.Hint = "possible causes: chroot-modes (ChrootDirectory) or session-failed (PAM, a limit); " + inLog(rep)
 		}
 		return r
 	case strings.Contains(string(stdout), "commands-work"):
 		return record.Record{Verdict: record.OK, Cause: "shell", Detail: "a POSIX shell runs commands"}
 	}
 	said := strings.TrimSpace(string(stdout) + "\n" + string(stderr))
-	word, instead := NoCommand(said), "in place of the command it"
+	word, instead := NoCommand(said), "instead of running the command, it"
 	command := forced(rep)
 	if command != "" && (said == "" || word == "command-forced") {
-		word, instead = "command-forced", "in place of the command runs "+command+", which"
+		word, instead = "command-forced", "instead of the command it runs "+command+", which"
 	}
 	r := failure(word, "", insteadHint(word, host, rep), "%s said: %s", instead, cut(said))
 	if command != "" && word == "command-forced" {
@@ -48,9 +48,9 @@ func Shell(ctx context.Context, client *session.Client, host *connect.Host, rep 
 	switch {
 	case said != "":
 	case word == "no-shell":
-		r.Detail = fmt.Sprintf("%s said no word, with status %d; it can be the login shell, command= of the line, ForceCommand, or an exit in a start-up file", instead, status)
+		r.Detail = fmt.Sprintf("%s said nothing, with status %d; possible causes: the login shell, command= on the line, ForceCommand, or an exit in a start-up file", instead, status)
 	default:
-		r.Detail = fmt.Sprintf("%s said no word, with status %d", instead, status)
+		r.Detail = fmt.Sprintf("%s said nothing, with status %d", instead, status)
 	}
 	return r
 }
@@ -62,7 +62,7 @@ func insteadHint(word string, host *connect.Host, rep *session.Report) string {
 	case "password-expired":
 		return changePassword(host)
 	case "no-shell":
-		return "see the login shell there: getent passwd " + user + "\nhint: if " + user + " is to run commands, there: sudo chsh -s /bin/sh " + user
+		return "check the login shell there: getent passwd " + user + "\nhint: if " + user + " is to run commands, there: sudo chsh -s /bin/sh " + user
 	case "shell-missing":
 		return "if " + user + " is to run commands, there: sudo chsh -s /bin/sh " + user
 	}
@@ -125,7 +125,7 @@ func SFTP(ctx context.Context, client *session.Client) record.Record {
 		}
 	}
 	if errors.Is(err, session.ErrNoSFTP) {
-		return failure("no-sftp", "", "scp -O works where a shell does; there: Subsystem sftp internal-sftp in /etc/ssh/sshd_config, or the package openssh-sftp-server", "%s", cut(err.Error()))
+		return failure("no-sftp", "", "use scp -O if a shell works; or set Subsystem sftp internal-sftp in /etc/ssh/sshd_config there, or install the package openssh-sftp-server", "%s", cut(err.Error()))
 	}
 	return Ended(ctx, "starting sftp", err)
 }

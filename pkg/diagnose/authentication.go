@@ -27,7 +27,7 @@ func authentication(host *connect.Host, keys connect.Keys, rep *session.Report, 
 		return tooManyTries(host, keys, rep)
 	}
 	if where, off := host.KeysOff(); off && !rep.PasswordSent {
-		return failure("config-elsewhere", "", "", "login by key is switched off on this side: %s", where)
+		return failure("config-elsewhere", "", "", "login by key is disabled on this side: %s", where)
 	}
 	if r, found := signing(keys, rep); found {
 		return r
@@ -38,7 +38,7 @@ func authentication(host *connect.Host, keys connect.Keys, rep *session.Report, 
 	if rep.Methods == nil || (!errors.Is(err, session.ErrDenied) && rep.Disconnect == "") {
 		hint := ""
 		if isDropbear(rep) && len(rep.Offers)+len(rep.Password) > 0 { // svr-auth.c send_msg_userauth_failure()
-			hint = "dropbear hangs up like this after too many tries (-T), and at a shell that is not in /etc/shells; " + inLog(rep)
+			hint = "dropbear hangs up like this after too many tries (-T), and if the shell is not in /etc/shells; " + inLog(rep)
 		}
 		return failure("connection-dropped", "", hint, "the connection ended during authentication: %s", cut(err.Error()))
 	}
@@ -46,14 +46,14 @@ func authentication(host *connect.Host, keys connect.Keys, rep *session.Report, 
 		return failure("connection-dropped", "", "", "the server hung up during authentication: %s", cut(rep.Disconnect))
 	}
 	if rep.Password == session.Partial {
-		return failure("more-needed", "", "", "the password counts, but the server wants %s too", methods(rep))
+		return failure("more-needed", "", "", "the password was accepted, but the server requires %s too", methods(rep))
 	}
 	if i := slices.IndexFunc(rep.Offers, func(o session.Offer) bool { return o.Answer == session.Partial }); i >= 0 {
-		return failure("more-needed", rep.Offers[i].Key.Public.Fingerprint(), wantsMore(rep, host.Config.User), "the key counts, but the server wants %s too", methods(rep))
+		return failure("more-needed", rep.Offers[i].Key.Public.Fingerprint(), wantsMore(rep, host.Config.User), "the key was accepted, but the server requires %s too", methods(rep))
 	}
 	if rep.Methods != nil && !slices.Contains(rep.Methods, "publickey") {
-		return failure("pubkey-disabled", "", "there: PubkeyAuthentication yes in /etc/ssh/sshd_config (or a file of sshd_config.d, where the first value wins)",
-			"the server takes %s, and no keys, or these only after that (AuthenticationMethods)", methods(rep))
+		return failure("pubkey-disabled", "", "set PubkeyAuthentication yes there in /etc/ssh/sshd_config (or a file in sshd_config.d; the first value wins)",
+			"the server accepts %s, and no keys, or keys only after that (AuthenticationMethods)", methods(rep))
 	}
 	if len(rep.Offers) == 0 {
 		return nothingOffered(host, keys, rep)
@@ -61,8 +61,8 @@ func authentication(host *connect.Host, keys connect.Keys, rep *session.Report, 
 	asked := slices.DeleteFunc(slices.Clone(rep.Offers), func(o session.Offer) bool { return o.Answer == session.Unasked })
 	if len(asked) == 0 {
 		k := rep.Offers[0].Key.Public
-		return failure("key-type-refused", k.Fingerprint(), "make a key that it takes: pikeygen -t ed25519 -f FILE",
-			"the server takes no signature that a %s key makes here (its server-sig-algs)", k.Name())
+		return failure("key-type-refused", k.Fingerprint(), "make a key that it accepts: pikeygen -t ed25519 -f FILE",
+			"the server accepts no signature that a %s key can make here (its server-sig-algs)", k.Name())
 	}
 	if r, found := certificate(host, asked, time.Now()); found {
 		return r
@@ -86,14 +86,14 @@ func tooManyTries(host *connect.Host, keys connect.Keys, rep *session.Report) re
 	}); i >= 0 { // there was no try left for it
 		key = keys.Candidates[i].Pair.Path
 	}
-	hint := "offer the right key alone: " + host.Again("pikeycheck -o IdentitiesOnly=yes -o "+hostfs.Quote("IdentityFile="+key))
+	hint := "offer only the right key: " + host.Again("pikeycheck -o IdentitiesOnly=yes -o "+hostfs.Quote("IdentityFile="+key))
 	tries := "one try"
 	if n := len(rep.Offers); n != 1 {
 		tries = fmt.Sprintf("%d tries", n)
 	}
 	switch {
 	case len(rep.Offers) == 1 && len(keys.Candidates) < 2:
-		hint = "the server allows " + tries + " (MaxAuthTries); have the password take it, and prove the key after that: " +
+		hint = "the server allows " + tries + " (MaxAuthTries); use it for the password, and prove the key afterwards: " +
 			host.AgainByPassword("pikeycopy -o PubkeyAuthentication=no", rep.Methods) + "; " + host.Again("pikeycheck")
 	case host.Config.IdentitiesOnly:
 		hint = fmt.Sprintf("the server allows %s (MaxAuthTries): name fewer files as IdentityFile, the right one first", tries)
@@ -108,7 +108,7 @@ func refused(host *connect.Host, keys connect.Keys, rep *session.Report, asked [
 	for _, o := range asked {
 		offered = append(offered, o.Key.Public.Name()+" "+o.Key.Public.Fingerprint())
 		if o.Answer == session.SignatureRefused {
-			signed = fmt.Sprintf("the server would take %s, and refuses its signature, which is right; ", o.Key.Public.Fingerprint())
+			signed = fmt.Sprintf("the server would accept %s, but refuses its signature, which is correct; ", o.Key.Public.Fingerprint())
 		}
 	}
 	subject := ""
@@ -117,7 +117,7 @@ func refused(host *connect.Host, keys connect.Keys, rep *session.Report, asked [
 	}
 	hint := "install the key: " + host.AgainByPassword("pikeycopy", rep.Methods) + "\nhint: if it is there already, repair the modes: " + host.AgainByPassword("pikeyfix", rep.Methods)
 	if noPassword(rep) {
-		hint = "the server takes no password either: install the key from the Pi's own console, or repair there: pikeyfix"
+		hint = "the server accepts no password either: install the key on the Pi's own console, or repair the files there: pikeyfix"
 	}
 	if file, other := unoffered(host, keys); file != "" {
 		hint += "\nhint: " + file + " was not offered; " + other
@@ -127,15 +127,15 @@ func refused(host *connect.Host, keys connect.Keys, rep *session.Report, asked [
 	}
 	user := host.Config.User
 	if at := host.Config.Sources["user"]; at != "" && !strings.HasPrefix(at, "command line") {
-		user += ", who is by User, " + at
+		user += ", set by User, " + at
 	}
 	ofCertificate := ""
 	if slices.ContainsFunc(asked, func(o session.Offer) bool { return sshkey.IsCertificate(o.Key.Public.Type) }) {
-		ofCertificate = "; of a certificate also an authority that is not trusted there (cert-refused), or the clock there (cert-not-yet)"
+		ofCertificate = "; for a certificate also an authority that is not trusted there (cert-refused), or the clock there (cert-not-yet)"
 	}
 	return failure("key-refused", subject, hint, signed+
-		"%s refused for user %s (%s); it can be: key-not-installed, home-writable, dir-writable, keys-writable, wrong-owner, keys-unreadable, keys-file-elsewhere, "+
-		"an option of its line, no such user, or a user who may not log in%s; the server's log says which: %s",
+		"%s refused for user %s (%s); possible causes: key-not-installed, home-writable, dir-writable, keys-writable, wrong-owner, keys-unreadable, keys-file-elsewhere, "+
+		"an option on its line, no such user, or a user who may not log in%s; the server's log says which: %s",
 		plural(len(offered), "key"), user, strings.Join(offered, ", "), ofCertificate, journalOf(rep))
 }
 

@@ -18,7 +18,7 @@ const signAnew = identity.SignAnew
 // clock its validity.
 func Certificate(key session.Key, cert sshkey.Certificate, now time.Time) (r record.Record, faulty bool) {
 	if !cert.User {
-		return failure("cert-refused", key.Public.Fingerprint(), signAnew, "seen: the certificate %s is that of a host, and logs nobody in", key.Name), true
+		return failure("cert-refused", key.Public.Fingerprint(), signAnew, "seen: the certificate %s is a host certificate, which logs nobody in", key.Name), true
 	}
 	return identity.CertificateFault(key.Public, cert, key.Name, now)
 }
@@ -37,7 +37,7 @@ func NoCertificates(host *connect.Host, rep *session.Report) (record.Record, boo
 	if !isDropbear(rep) {
 		return record.Record{}, false
 	}
-	return failure("cert-refused", "", "install the keys themselves: "+host.AgainByPassword("pikeycopy", rep.Methods), "%s takes no certificates", cut(rep.ServerVersion)), true
+	return failure("cert-refused", "", "install the keys themselves: "+host.AgainByPassword("pikeycopy", rep.Methods), "%s accepts no certificates", cut(rep.ServerVersion)), true
 }
 
 // certificate is the case of a refused certificate that says itself why.

@@ -93,7 +93,7 @@ func unlooked(host *connect.Host, look Look, verdict, why record.Record, rep *se
 	case rep.Password == session.Refused:
 		return []record.Record{bothRefused(host, verdict, rep), why}
 	case !asked(rep) && noPassword(rep):
-		verdict.Detail += "; the server takes no password to look for the cause there"
+		verdict.Detail += "; the server accepts no password to look for the cause there"
 	case !asked(rep) && errors.Is(err, session.ErrDenied):
 		verdict.Detail += "; no other key let us in to look for the cause there"
 	default:
@@ -127,11 +127,11 @@ func bothRefused(host *connect.Host, verdict record.Record, rep *session.Report)
 	}
 	where := "AllowUsers, DenyUsers, AllowGroups, DenyGroups, PermitRootLogin"
 	if isDropbear(rep) {
-		where = "-G or -w of what starts dropbear" // dropbear(8)
+		where = "-G or -w among dropbear's options" // dropbear(8)
 	}
 	return failure(verdict.Cause, verdict.Subject, inLog(rep),
-		"the server refuses the keys of user %s, and the password; it can be: no such user; one who may not log in (%s; "+
-			"an account that is locked or expired; a shell that is not there); or a wrong password, and then any fault of the keys", host.Config.User, where)
+		"the server refuses the keys of user %s, and the password; possible causes: no such user; one who may not log in (%s; "+
+			"an account that is locked or expired; a missing shell); or a wrong password, and then any fault with the keys", host.Config.User, where)
 }
 
 // asked reports whether the password had its turn.

@@ -14,15 +14,15 @@ import (
 )
 
 // EnableSSH is how SSH is switched on, on a Raspberry Pi.
-const EnableSSH = "SSH is off on a new Raspberry Pi; switch it on there: sudo raspi-config nonint do_ssh 0\n" +
-	"hint: or put an empty file named ssh on the boot partition of its card, or choose it in Raspberry Pi Imager\n" +
-	"hint: in its first boot a Pi refuses for some minutes: --wait 5m"
+const EnableSSH = "SSH is off on a new Raspberry Pi; enable it there: sudo raspi-config nonint do_ssh 0\n" +
+	"hint: or put an empty file named ssh on the boot partition of its card, or enable it in Raspberry Pi Imager\n" +
+	"hint: during its first boot a Pi refuses connections for some minutes: --wait 5m"
 
 func unreachable(host *connect.Host, cause, format string, args ...any) record.Record {
 	hints := map[string]string{
 		"name-unknown":       fmt.Sprintf("use its address, or check the name: getent ahosts %s", host.Config.HostName),
-		"timeout":            "is it switched on, and in this network? a firewall drops silently",
-		"host-unreachable":   "is it switched on, and in this network?",
+		"timeout":            "is it switched on, and on this network? a firewall may be dropping the packets",
+		"host-unreachable":   "is it switched on, and on this network?",
 		"connection-refused": EnableSSH,
 	}
 	return failure(cause, "", hints[cause], "%s%s", fmt.Sprintf(format, args...), sent(host))
@@ -32,10 +32,10 @@ func unreachable(host *connect.Host, cause, format string, args ...any) record.R
 func sent(host *connect.Host) (text string) {
 	c := host.Config
 	if at := c.Sources["hostname"]; at != "" && !strings.EqualFold(c.HostName, c.Alias) {
-		text = fmt.Sprintf("; %s is %s by HostName, %s", c.Alias, c.HostName, at)
+		text = fmt.Sprintf("; %s is %s, set by HostName, %s", c.Alias, c.HostName, at)
 	}
 	if at := c.Sources["port"]; at != "" && !strings.HasPrefix(at, "command line") {
-		text += fmt.Sprintf("; port %d is by Port, %s", c.Port, at)
+		text += fmt.Sprintf("; port %d is set by Port, %s", c.Port, at)
 	}
 	return text
 }
@@ -48,7 +48,7 @@ func dialling(host *connect.Host, err error) record.Record {
 	var far *ssh.OpenChannelError // what a jump host says, RFC 4254 section 5.1
 	switch {
 	case errors.As(err, &far) && far.Reason == ssh.Prohibited:
-		return failure("host-unreachable", "", "there: AllowTcpForwarding and PermitOpen in sshd_config must let it pass on", "%v", err)
+		return failure("host-unreachable", "", "AllowTcpForwarding and PermitOpen in sshd_config there must allow the forwarding", "%v", err)
 	case errors.As(err, &far) && strings.HasSuffix(far.Message, "Connection refused"): // as sshd says it
 		return unreachable(host, "connection-refused", "%v", err)
 	case errors.As(err, &far):
@@ -58,7 +58,7 @@ func dialling(host *connect.Host, err error) record.Record {
 	case errors.As(err, &dns):
 		return unreachable(host, "name-unknown", "%s: %s", dns.Name, dns.Err)
 	case errors.Is(err, connRefused):
-		return unreachable(host, "connection-refused", "nothing listens at %s", where)
+		return unreachable(host, "connection-refused", "nothing is listening on %s", where)
 	case errors.As(err, &timeout) && timeout.Timeout():
 		return unreachable(host, "timeout", "no answer from %s", where)
 	}
@@ -74,7 +74,7 @@ func versions(host *connect.Host, rep *session.Report) record.Record {
 	words := cut(said)
 	switch {
 	case strings.Contains(said, session.Penalised):
-		return failure("penalised", "", "wait before the next try: the server shuts this address out for some seconds up to ten minutes, longer with each login that fails",
+		return failure("penalised", "", "wait before the next try: the server shuts this address out for a few seconds up to ten minutes, longer with each failed login",
 			"the server says: %s", words)
 	case said == "":
 		return failure("connection-dropped", "", "sshd may be starting, out of connections (MaxStartups), or have no host keys (sudo ssh-keygen -A there); a ban by fail2ban looks like this too",
@@ -82,9 +82,9 @@ func versions(host *connect.Host, rep *session.Report) record.Record {
 	case strings.HasPrefix(said, session.MaxStartups):
 		return failure("connection-dropped", "", "try again in a moment, or with fewer at once: -j 8", "the server says: %s", words)
 	case strings.HasPrefix(said, "SSH-") && len(said) < maxVersion:
-		return failure("connection-dropped", "", "", "closed after its version %s", said)
+		return failure("connection-dropped", "", "", "closed after the server sent its version %s", said)
 	}
-	hint := fmt.Sprintf("what listens at port %d is no SSH server: another port? -p PORT", host.Config.Port)
+	hint := fmt.Sprintf("what listens on port %d is not an SSH server: another port? -p PORT", host.Config.Port)
 	if host.Config.ProxyCommand != "" {
 		hint = "try it by hand: " + host.Config.ProxyCommand
 	}

@@ -97,7 +97,7 @@ func Login(ctx context.Context, host *connect.Host, keys connect.Keys, rep *sess
 		return failure("no-common-algorithm", "", "", "%v", err)
 	}
 	if errors.Is(err, session.ErrSilent) {
-		return failure("timeout", "", "it may be starting, or busy: --wait 5m, or a longer ConnectTimeout", "%s port %d takes the connection, and says nothing within ConnectTimeout",
+		return failure("timeout", "", "it may be starting, or busy: --wait 5m, or a longer ConnectTimeout", "%s port %d accepts the connection, but sends nothing within ConnectTimeout",
 			host.Config.HostName, host.Config.Port)
 	}
 	switch rep.Stage {
@@ -141,18 +141,18 @@ func Ended(ctx context.Context, step string, err error) record.Record {
 	}
 	var closed *ssh.OpenChannelError
 	if errors.As(err, &closed) {
-		return failure("no-shell", "", "there: MaxSessions in sshd_config must not be 0", "it was at: %s; the server opens no session: %s", step, cut(closed.Message))
+		return failure("no-shell", "", "MaxSessions in sshd_config there must not be 0", "last step: %s; the server refuses to open a session: %s", step, cut(closed.Message))
 	}
 	var exit *ssh.ExitError
 	if errors.Is(err, session.ErrNoCommand) || errors.Is(err, hostfs.ErrNoShell) || errors.As(err, &exit) {
-		return failure("no-shell", "", "the account must run a POSIX shell for this", "it was at: %s; %s", step, cut(err.Error()))
+		return failure("no-shell", "", "the account must run a POSIX shell for this", "last step: %s; %s", step, cut(err.Error()))
 	}
-	return failure("connection-dropped", "", "run it again: it goes on with what is left", "it was at: %s; %s", step, cut(err.Error()))
+	return failure("connection-dropped", "", "run it again: it continues with what is left", "last step: %s; %s", step, cut(err.Error()))
 }
 
 // hostKeyUnproven is the case of a server that is perhaps not who it says.
 func hostKeyUnproven(err error) (record.Record, bool) {
-	const hint = "somebody else may be answering in its place: do not log in; compare with `ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub` on the machine's own console"
+	const hint = "another machine may be answering in its place: do not log in; compare the fingerprint with `ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub` on the machine's own console"
 	switch {
 	case errors.Is(err, session.ErrHostKeyTurned):
 		return failure("host-key-changed", "", hint, "%v", session.ErrHostKeyTurned), true
@@ -168,9 +168,9 @@ func contextEnd(ctx context.Context, step string) (record.Record, bool) {
 	case cause == nil:
 		return record.Record{}, false
 	case errors.Is(cause, session.ErrTooSlow):
-		return failure("too-slow", "", "give it more time: --timeout 2m", "not finished in the time for this target; it was at: %s", step), true
+		return failure("too-slow", "", "give it more time: --timeout 2m", "not finished in the time for this target; last step: %s", step), true
 	default:
-		return failure("interrupted", "", "", "it was at: %s", step), true
+		return failure("interrupted", "", "", "last step: %s", step), true
 	}
 }
 

@@ -116,8 +116,8 @@ func TestLoginWords(t *testing.T) {
 	none := connect.Keys{AgentKeys: -1, Looked: []string{"/h/id_rsa", "/h/id_ed25519"}, AgentErr: &identity.AgentError{Err: identity.ErrNoSocket}}
 	encrypted := connect.Keys{Candidates: []connect.Candidate{{Key: session.Key{Public: keyA}, Pair: &identity.Pair{Path: "/home/me/.ssh/id a", Private: sshkey.Envelope{Encrypted: true}}}}}
 	refused := &net.OpError{Op: "dial", Net: "tcp", Err: os.NewSyscallError("connect", connRefused)}
-	const couldBe = "it can be: key-not-installed, home-writable, dir-writable, keys-writable, wrong-owner, keys-unreadable, keys-file-elsewhere, " +
-		"an option of its line, no such user, or a user who may not log in; the server's log says which: journalctl -u ssh"
+	const couldBe = "possible causes: key-not-installed, home-writable, dir-writable, keys-writable, wrong-owner, keys-unreadable, keys-file-elsewhere, " +
+		"an option on its line, no such user, or a user who may not log in; the server's log says which: journalctl -u ssh"
 	const inHint = "install the key: pikeycopy -F none pi@pi.local\nhint: if it is there already, repair the modes: pikeyfix -F none pi@pi.local"
 
 	for _, tt := range []struct {
@@ -138,22 +138,22 @@ func TestLoginWords(t *testing.T) {
 		{name: "no such name", rep: session.Report{Stage: session.Dialling}, err: &net.DNSError{Name: "pi.local", Err: "no such host"},
 			want: record.Record{Cause: "name-unknown", Detail: "pi.local: no such host", Hint: "use its address, or check the name: getent ahosts pi.local"}},
 		{name: "refused", rep: session.Report{Stage: session.Dialling}, err: refused,
-			want: record.Record{Cause: "connection-refused", Detail: "nothing listens at pi.local port 22", Hint: EnableSSH}},
+			want: record.Record{Cause: "connection-refused", Detail: "nothing is listening on pi.local port 22", Hint: EnableSSH}},
 		{name: "no answer", rep: session.Report{Stage: session.Dialling}, err: &net.OpError{Op: "dial", Net: "tcp", Err: os.ErrDeadlineExceeded},
-			want: record.Record{Cause: "timeout", Detail: "no answer from pi.local port 22", Hint: "is it switched on, and in this network? a firewall drops silently"}},
+			want: record.Record{Cause: "timeout", Detail: "no answer from pi.local port 22", Hint: "is it switched on, and on this network? a firewall may be dropping the packets"}},
 		{name: "no way", rep: session.Report{Stage: session.Dialling}, err: errors.New("no route to host"),
-			want: record.Record{Cause: "host-unreachable", Detail: "pi.local port 22: connect: no route to host", Hint: "is it switched on, and in this network?"}},
+			want: record.Record{Cause: "host-unreachable", Detail: "pi.local port 22: connect: no route to host", Hint: "is it switched on, and on this network?"}},
 		{name: "refused behind a jump host", rep: session.Report{Stage: session.Dialling},
 			err:  fmt.Errorf("jump host gate cannot reach pi.local:22: %w", &ssh.OpenChannelError{Reason: ssh.ConnectionFailed, Message: "Connection refused"}),
 			want: record.Record{Cause: "connection-refused", Detail: `connect: jump host gate cannot reach pi.local:22: ssh: rejected: connect failed ("Connection refused")`, Hint: EnableSSH}},
 		{name: "no way behind a jump host", rep: session.Report{Stage: session.Dialling},
 			err: fmt.Errorf("jump host gate cannot reach pi.local:22: %w", &ssh.OpenChannelError{Reason: ssh.ConnectionFailed, Message: "No route to host"}),
 			want: record.Record{Cause: "host-unreachable", Detail: `connect: jump host gate cannot reach pi.local:22: ssh: rejected: connect failed ("No route to host")`,
-				Hint: "is it switched on, and in this network?"}},
+				Hint: "is it switched on, and on this network?"}},
 		{name: "a jump host that passes nothing on", rep: session.Report{Stage: session.Dialling},
 			err: fmt.Errorf("jump host gate cannot reach pi.local:22: %w", &ssh.OpenChannelError{Reason: ssh.Prohibited, Message: "open failed"}),
 			want: record.Record{Cause: "host-unreachable", Detail: `connect: jump host gate cannot reach pi.local:22: ssh: rejected: administratively prohibited ("open failed")`,
-				Hint: "there: AllowTcpForwarding and PermitOpen in sshd_config must let it pass on"}},
+				Hint: "AllowTcpForwarding and PermitOpen in sshd_config there must allow the forwarding"}},
 		{name: "a command that leads nowhere", opt: connect.Options{Options: []string{"ProxyCommand=nc %h %p"}}, rep: session.Report{Stage: session.Versions},
 			err:  &connect.CommandError{Said: "nc: no route", Err: errors.New("exit status 1")},
 			want: record.Record{Cause: "host-unreachable", Detail: "the proxy command: nc: no route (exit status 1)", Hint: "try it by hand: nc pi.local 22"}},
@@ -165,13 +165,13 @@ func TestLoginWords(t *testing.T) {
 			want: record.Record{Cause: "connection-dropped", Detail: "the server says: Exceeded MaxStartups", Hint: "try again in a moment, or with fewer at once: -j 8"}},
 		{name: "penalised", rep: session.Report{Stage: session.Versions, Start: []byte("Not allowed at this time\r\n")}, err: io.EOF,
 			want: record.Record{Cause: "penalised", Detail: "the server says: Not allowed at this time",
-				Hint: "wait before the next try: the server shuts this address out for some seconds up to ten minutes, longer with each login that fails"}},
+				Hint: "wait before the next try: the server shuts this address out for a few seconds up to ten minutes, longer with each failed login"}},
 		{name: "half a version", rep: session.Report{Stage: session.Versions, Start: []byte("SSH-2.0-Open")}, err: io.EOF,
-			want: record.Record{Cause: "connection-dropped", Detail: "closed after its version SSH-2.0-Open"}},
+			want: record.Record{Cause: "connection-dropped", Detail: "closed after the server sent its version SSH-2.0-Open"}},
 		{name: "HTTP", rep: session.Report{Stage: session.Versions, Start: []byte("HTTP/1.1 400 Bad Request\r\nServer: x\r\n")}, err: io.EOF,
-			want: record.Record{Cause: "not-ssh", Detail: "it says: HTTP/1.1 400 Bad Request", Hint: "what listens at port 22 is no SSH server: another port? -p PORT"}},
+			want: record.Record{Cause: "not-ssh", Detail: "it says: HTTP/1.1 400 Bad Request", Hint: "what listens on port 22 is not an SSH server: another port? -p PORT"}},
 		{name: "a long line", rep: session.Report{Stage: session.Versions, Start: []byte(strings.Repeat("x", 4096))}, err: io.EOF,
-			want: record.Record{Cause: "not-ssh", Detail: "it says: " + strings.Repeat("x", 200), Hint: "what listens at port 22 is no SSH server: another port? -p PORT"}},
+			want: record.Record{Cause: "not-ssh", Detail: "it says: " + strings.Repeat("x", 200), Hint: "what listens on port 22 is not an SSH server: another port? -p PORT"}},
 		{name: "SSH 1", rep: session.Report{Stage: session.Versions, Start: []byte("SSH-1.5-old\n"), ServerVersion: "SSH-1.5-old"}, err: session.ErrNotSSH2,
 			want: record.Record{Cause: "not-ssh", Detail: "it speaks SSH-1.5-old, not SSH 2"}},
 		{name: "cut in the key exchange", rep: session.Report{Stage: session.KeyExchange, ServerVersion: "SSH-1.99-old"}, err: io.EOF,
@@ -183,29 +183,29 @@ func TestLoginWords(t *testing.T) {
 			want: record.Record{Cause: "no-common-algorithm", Detail: "connect: none of the host key algorithms can be verified here: HostKeyAlgorithms x"}},
 
 		{name: "host key unknown", rep: session.Report{Stage: session.HostKey}, err: &connect.HostKeyError{Status: knownhosts.Unknown, Name: "pi.local", Shown: keyA},
-			want: record.Record{Cause: "host-key-unknown", Subject: printA, Detail: "it shows ED25519 " + printA + ", and no known_hosts file has pi.local",
-				Hint: "compare the fingerprint with the machine's, then trust this key: --host-key " + printA + "\nhint: or trust whatever a host shows first: -o StrictHostKeyChecking=accept-new"}},
+			want: record.Record{Cause: "host-key-unknown", Subject: printA, Detail: "it presents ED25519 " + printA + ", but no known_hosts file has pi.local",
+				Hint: "compare the fingerprint with the machine's, then trust this key: --host-key " + printA + "\nhint: or trust the key that an unknown host presents first: -o StrictHostKeyChecking=accept-new"}},
 		{name: "host key changed", rep: session.Report{Stage: session.HostKey}, err: &connect.HostKeyError{Status: knownhosts.Changed, Name: "pi.local", Shown: keyA,
 			Lines: []knownhosts.Line{{Path: "/h/known_hosts", Number: 7, Key: keyB}}},
-			want: record.Record{Cause: "host-key-changed", Subject: printA, Detail: "it shows ED25519 " + printA + ", but known is ECDSA " + printB + " (/h/known_hosts:7)",
-				Hint: "if the machine was set up anew, compare with `ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub` there, then trust this key: --host-key " + printA}},
+			want: record.Record{Cause: "host-key-changed", Subject: printA, Detail: "it presents ED25519 " + printA + ", but the known key is ECDSA " + printB + " (/h/known_hosts:7)",
+				Hint: "if the machine was reinstalled, compare the fingerprint with `ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub` there, then trust this key: --host-key " + printA}},
 		{name: "host key revoked", rep: session.Report{Stage: session.HostKey}, err: &connect.HostKeyError{Status: knownhosts.Revoked, Name: "pi.local", Shown: keyA,
 			Lines: []knownhosts.Line{{Path: "/h/known_hosts", Number: 7, Key: keyA}}},
-			want: record.Record{Cause: "host-key-revoked", Subject: printA, Detail: "it shows ED25519 " + printA + ", revoked by ED25519 " + printA + " (/h/known_hosts:7)",
+			want: record.Record{Cause: "host-key-revoked", Subject: printA, Detail: "it presents ED25519 " + printA + ", revoked by ED25519 " + printA + " (/h/known_hosts:7)",
 				Hint: "a revoked host key is never trusted: give the machine a new one (sudo ssh-keygen -A there, after removing /etc/ssh/ssh_host_*)"}},
 		{name: "not the key that was asked for", rep: session.Report{Stage: session.HostKey}, err: &connect.HostKeyError{Status: knownhosts.Known, Name: "pi.local", Shown: keyB, Wanted: printA},
-			want: record.Record{Cause: "host-key-changed", Subject: printB, Detail: "it shows ECDSA " + printB + ", and --host-key asks for " + printA,
-				Hint: "compare with `ssh-keygen -lf /etc/ssh/ssh_host_ecdsa_key.pub` on the machine's own console"}},
+			want: record.Record{Cause: "host-key-changed", Subject: printB, Detail: "it presents ECDSA " + printB + ", but --host-key asks for " + printA,
+				Hint: "compare the fingerprint with `ssh-keygen -lf /etc/ssh/ssh_host_ecdsa_key.pub` on the machine's own console"}},
 		{name: "no list of revoked keys", rep: session.Report{Stage: session.HostKey}, err: &connect.RevocationError{Err: errors.New("open /r: permission denied")},
 			want: record.Record{Cause: "config-bad", Detail: "RevokedHostKeys: open /r: permission denied"}},
 		{name: "the host key cannot be kept", rep: session.Report{Stage: session.HostKey}, err: errors.New("remembering the host key: no space left on device"),
 			want: record.Record{Cause: "write-failed", Detail: "host key check: remembering the host key: no space left on device"}},
 		{name: "a host key that is not proven", rep: session.Report{Stage: session.KeyExchange, ServerVersion: version}, err: session.ErrHostKey,
-			want: record.Record{Cause: "host-key-unproven", Detail: "the server shows a host key and cannot sign with it",
-				Hint: "somebody else may be answering in its place: do not log in; compare with `ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub` on the machine's own console"}},
+			want: record.Record{Cause: "host-key-unproven", Detail: "the server presents a host key but cannot sign with it",
+				Hint: "another machine may be answering in its place: do not log in; compare the fingerprint with `ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub` on the machine's own console"}},
 		{name: "a host key that turned", rep: auth(nothing), err: session.ErrHostKeyTurned,
-			want: record.Record{Cause: "host-key-changed", Detail: "the server changed its host key in the middle of the connection",
-				Hint: "somebody else may be answering in its place: do not log in; compare with `ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub` on the machine's own console"}},
+			want: record.Record{Cause: "host-key-changed", Detail: "the server changed its host key during the connection",
+				Hint: "another machine may be answering in its place: do not log in; compare the fingerprint with `ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub` on the machine's own console"}},
 
 		{name: "no user yet", rep: auth(func(r *session.Report) {
 			r.Banner = "SSH may not work until a valid user has been set up\n\nSee http://rptl.io/newuser"
@@ -217,17 +217,17 @@ func TestLoginWords(t *testing.T) {
 			want: record.Record{Cause: "booting", Detail: "the server says: \"System is booting up. Unprivileged users are not permitted to log in yet.\"", Hint: "wait for it: --wait 5m"}},
 		{name: "one try", rep: auth(func(r *session.Report) { r.Disconnect = "Too many authentication failures" }), err: io.EOF,
 			want: record.Record{Cause: "too-many-tries", Detail: "the server hung up after 1 key: Too many authentication failures",
-				Hint: "the server allows one try (MaxAuthTries); have the password take it, and prove the key after that: " +
+				Hint: "the server allows one try (MaxAuthTries); use it for the password, and prove the key afterwards: " +
 					"pikeycopy -o PubkeyAuthentication=no -F none pi@pi.local; pikeycheck -F none pi@pi.local"}},
 		{name: "one try, and more keys", keys: connect.Keys{Candidates: make([]connect.Candidate, 3)},
 			rep: auth(func(r *session.Report) { r.Disconnect = "Too many authentication failures" }), err: io.EOF,
 			want: record.Record{Cause: "too-many-tries", Detail: "the server hung up after 1 key: Too many authentication failures",
-				Hint: "offer the right key alone: pikeycheck -o IdentitiesOnly=yes -o 'IdentityFile=KEY' -F none pi@pi.local"}},
+				Hint: "offer only the right key: pikeycheck -o IdentitiesOnly=yes -o 'IdentityFile=KEY' -F none pi@pi.local"}},
 		{name: "too many tries", rep: auth(func(r *session.Report) {
 			r.Disconnect, r.Offers = "Too many authentication failures", append(r.Offers, offerB(session.Refused))
 		}), err: io.EOF,
 			want: record.Record{Cause: "too-many-tries", Detail: "the server hung up after 2 keys: Too many authentication failures",
-				Hint: "offer the right key alone: pikeycheck -o IdentitiesOnly=yes -o 'IdentityFile=KEY' -F none pi@pi.local"}},
+				Hint: "offer only the right key: pikeycheck -o IdentitiesOnly=yes -o 'IdentityFile=KEY' -F none pi@pi.local"}},
 		{name: "too many files", opt: connect.Options{Options: []string{"IdentitiesOnly=yes"}}, rep: auth(func(r *session.Report) {
 			r.Disconnect, r.Offers = "Too many authentication failures", append(r.Offers, offerB(session.Refused))
 		}), err: io.EOF,
@@ -239,82 +239,82 @@ func TestLoginWords(t *testing.T) {
 			want: record.Record{Cause: "account-expired", Detail: "the server says: Your account has expired; please contact your system administrator.",
 				Hint: "as root there: chage -E -1 pi"}},
 		{name: "keys off", opt: connect.Options{Options: []string{"PubkeyAuthentication=no"}}, rep: auth(nothing), err: session.ErrDenied,
-			want: record.Record{Cause: "config-elsewhere", Detail: "login by key is switched off on this side: PubkeyAuthentication no, command line -o"}},
+			want: record.Record{Cause: "config-elsewhere", Detail: "login by key is disabled on this side: PubkeyAuthentication no, command line -o"}},
 		{name: "keys not preferred", opt: connect.Options{Options: []string{"PreferredAuthentications=password"}}, rep: auth(nothing), err: session.ErrDenied,
-			want: record.Record{Cause: "config-elsewhere", Detail: "login by key is switched off on this side: PreferredAuthentications without publickey, command line -o"}},
+			want: record.Record{Cause: "config-elsewhere", Detail: "login by key is disabled on this side: PreferredAuthentications without publickey, command line -o"}},
 
 		{name: "a private key that ssh would not read", rep: auth(func(r *session.Report) {
 			r.Offers[0] = offerA(session.SignFailed, &connect.FaultError{Path: "/h/id", Fault: identity.Fault{Cause: "key-mode", Path: "/h/id", Detail: "mode 0644", Hint: "pikeyfix"}})
-		}), err: session.ErrDenied, want: record.Record{Cause: "key-mode", Subject: "/h/id", Detail: "the server would take the key, but mode 0644", Hint: "pikeyfix"}},
+		}), err: session.ErrDenied, want: record.Record{Cause: "key-mode", Subject: "/h/id", Detail: "the server would accept the key, but mode 0644", Hint: "pikeyfix"}},
 		{name: "the agent refuses", keys: encrypted, rep: auth(func(r *session.Report) {
 			o := offerA(session.SignFailed, fmt.Errorf("%w: agent: failure", identity.ErrAgentRefused))
 			o.Key.Name += "-cert.pub (agent)" // of which ssh-add takes the private half's
 			r.Offers[0] = o
 		}), err: session.ErrDenied, want: record.Record{Cause: "agent-refused", Subject: printA,
-			Detail: "the server would take the key, but the agent holds the key but refuses to sign with it: agent: failure",
+			Detail: "the server would accept the key, but the agent holds the key but refuses to sign with it: agent: failure",
 			Hint:   "add it again: ssh-add -d '/home/me/.ssh/id a'; ssh-add '/home/me/.ssh/id a' (and ssh-add -X if the agent is locked)"}},
 		{name: "the agent alone has it, and refuses", rep: auth(func(r *session.Report) {
 			r.Offers = append(r.Offers, session.Offer{Key: session.Key{Public: keyB, Name: "agent"}, Answer: session.SignFailed, Err: identity.ErrAgentRefused})
-		}), err: session.ErrDenied, want: record.Record{Cause: "agent-refused", Subject: printB, Detail: "the server would take the key, but the agent holds the key but refuses to sign with it",
+		}), err: session.ErrDenied, want: record.Record{Cause: "agent-refused", Subject: printB, Detail: "the server would accept the key, but the agent holds the key but refuses to sign with it",
 			Hint: "add it again: ssh-add -d KEY; ssh-add KEY (and ssh-add -X if the agent is locked)"}},
 		{name: "the agent knows the server, and refuses", rep: auth(func(r *session.Report) {
 			r.Offers = append(r.Offers, session.Offer{Key: session.Key{Public: keyB, Name: "agent"}, Answer: session.SignFailed,
 				Err: fmt.Errorf("%w: agent: failure; %w", identity.ErrAgentRefused, identity.ErrPerhapsOthers)})
 		}), err: session.ErrDenied, want: record.Record{Cause: "agent-refused", Subject: printB,
-			Detail: "the server would take the key, but the agent holds the key but refuses to sign with it: agent: failure; perhaps it is for other users there",
+			Detail: "the server would accept the key, but the agent holds the key but refuses to sign with it: agent: failure; perhaps it is for other users there",
 			Hint:   "add it again: ssh-add -d KEY; ssh-add KEY (and ssh-add -X if the agent is locked; if it was added with -h: ssh-add -h USER@HOST, with every user that it is for)"}},
 		{name: "the agent keeps it for others", rep: auth(func(r *session.Report) {
 			r.Offers = append(r.Offers, session.Offer{Key: session.Key{Public: keyB, Name: "agent"}, Answer: session.SignFailed,
 				Err: fmt.Errorf("%w: %w", identity.ErrAgentRefused, identity.ErrRestricted)})
-		}), err: session.ErrDenied, want: record.Record{Cause: "agent-restricted", Subject: printB, Detail: "the server would take the key, but the agent holds it for other destinations only",
+		}), err: session.ErrDenied, want: record.Record{Cause: "agent-restricted", Subject: printB, Detail: "the server would accept the key, but the agent holds it for other destinations only",
 			Hint: "add it for this host too: ssh-add -d KEY; ssh-add -h HOST KEY, with every HOST that it is for"}},
 		{name: "nobody to ask for the passphrase", keys: encrypted, rep: auth(func(r *session.Report) {
 			r.Offers[0] = offerA(session.SignFailed, fmt.Errorf("x: %w", secret.ErrNobody))
 		}),
 			err: session.ErrDenied, want: record.Record{Cause: "key-encrypted", Subject: "/home/me/.ssh/id a",
-				Detail: "the server would take the key, but it has a passphrase, no agent holds it, and there is nobody to ask",
+				Detail: "the server would accept the key, but it has a passphrase, no agent holds it, and there is nobody to ask",
 				Hint:   "pikeycheck -a '/home/me/.ssh/id a'\nhint: or --passphrase-file FILE"}},
 		{name: "the wrong passphrase", keys: encrypted, rep: auth(func(r *session.Report) { r.Offers[0] = offerA(session.SignFailed, identity.ErrPassphraseWrong) }),
-			err: session.ErrDenied, want: record.Record{Cause: "key-encrypted", Subject: "/home/me/.ssh/id a", Detail: "the server would take the key, but the passphrase is wrong",
+			err: session.ErrDenied, want: record.Record{Cause: "key-encrypted", Subject: "/home/me/.ssh/id a", Detail: "the server would accept the key, but the passphrase is wrong",
 				Hint: "pikeycheck -a '/home/me/.ssh/id a'\nhint: or --passphrase-file FILE"}},
 		{name: "the wrong passphrase, and a public half", keys: encrypted, rep: auth(func(r *session.Report) {
 			r.Offers = []session.Offer{{Key: session.Key{Public: keyB, Name: "/h/id"}, Answer: session.SignFailed,
 				Err: &connect.FaultError{Path: "/h/id", Fault: identity.Fault{Cause: "key-missing"}}}, offerA(session.SignFailed, identity.ErrPassphraseWrong)}
 		}),
-			err: session.ErrDenied, want: record.Record{Cause: "key-encrypted", Subject: "/home/me/.ssh/id a", Detail: "the server would take the key, but the passphrase is wrong",
+			err: session.ErrDenied, want: record.Record{Cause: "key-encrypted", Subject: "/home/me/.ssh/id a", Detail: "the server would accept the key, but the passphrase is wrong",
 				Hint: "pikeycheck -a '/home/me/.ssh/id a'\nhint: or --passphrase-file FILE"}},
 		{name: "no passphrase after all", keys: encrypted, rep: auth(func(r *session.Report) {
 			r.Offers[0] = offerA(session.SignFailed, fmt.Errorf("%w: %w", identity.ErrPassphraseNeeded, secret.ErrDeclined))
 		}),
-			err: session.ErrDenied, want: record.Record{Cause: "key-encrypted", Subject: "/home/me/.ssh/id a", Detail: "the server would take the key, but the private key is encrypted and no passphrase was given: no secret was given",
+			err: session.ErrDenied, want: record.Record{Cause: "key-encrypted", Subject: "/home/me/.ssh/id a", Detail: "the server would accept the key, but the private key is encrypted and no passphrase was given: no secret was given",
 				Hint: "pikeycheck -a '/home/me/.ssh/id a'\nhint: or --passphrase-file FILE"}},
 		{name: "a key that only the agent could use", rep: auth(func(r *session.Report) {
 			r.Offers[0] = offerA(session.SignFailed, &identity.UnsupportedError{Path: "/h/id", Reason: "its cipher x is not supported", Rewrap: true})
-		}), err: session.ErrDenied, want: record.Record{Cause: "key-format", Subject: "/h/id", Detail: "the server would take the key, but its cipher x is not supported",
-			Hint: "load it into the agent: ssh-add /h/id; or encrypt it anew: ssh-keygen -p -Z aes256-ctr -f /h/id"}},
+		}), err: session.ErrDenied, want: record.Record{Cause: "key-format", Subject: "/h/id", Detail: "the server would accept the key, but its cipher x is not supported",
+			Hint: "load it into the agent: ssh-add /h/id; or encrypt it again: ssh-keygen -p -Z aes256-ctr -f /h/id"}},
 		{name: "a damaged key with a passphrase", keys: encrypted, rep: auth(func(r *session.Report) {
 			r.Offers[0] = offerA(session.SignFailed, errors.New("/h/id: halves do not fit"))
 		}),
-			err: session.ErrDenied, want: record.Record{Cause: "key-damaged", Subject: "/home/me/.ssh/id a", Detail: "the server would take the key, but /h/id: halves do not fit"}},
+			err: session.ErrDenied, want: record.Record{Cause: "key-damaged", Subject: "/home/me/.ssh/id a", Detail: "the server would accept the key, but /h/id: halves do not fit"}},
 		{name: "a damaged key", rep: auth(func(r *session.Report) {
 			r.Offers[0] = offerA(session.SignFailed, errors.New("/h/id: halves do not fit"))
 		}),
-			err: session.ErrDenied, want: record.Record{Cause: "key-damaged", Subject: "/home/me/.ssh/id a", Detail: "the server would take the key, but /h/id: halves do not fit"}},
+			err: session.ErrDenied, want: record.Record{Cause: "key-damaged", Subject: "/home/me/.ssh/id a", Detail: "the server would accept the key, but /h/id: halves do not fit"}},
 		{name: "a wrong signature", rep: auth(func(r *session.Report) {
 			r.Offers[0] = offerA(session.SignFailed, fmt.Errorf("%w: ssh: signature did not verify", session.ErrSignature))
 		}),
 			err: session.ErrDenied, want: record.Record{Cause: "key-damaged", Subject: "/home/me/.ssh/id a",
-				Detail: "the server would take the key, but its signature is wrong: the secret in the file is not that of the public key in it",
+				Detail: "the server would accept the key, but its signature is wrong: the private key in the file does not belong to the public key in it",
 				Hint:   "restore the file from a copy, or make a new pair: pikeygen -f FILE"}},
 		{name: "a wrong signature of the agent", keys: connect.Keys{Candidates: []connect.Candidate{{Key: session.Key{Public: keyB, Name: "agent"}, Agent: true}}},
 			rep: auth(func(r *session.Report) {
 				r.Offers = append(r.Offers, session.Offer{Key: session.Key{Public: keyB, Name: "agent"}, Answer: session.SignFailed, Err: session.ErrSignature})
 			}),
 			err: session.ErrDenied, want: record.Record{Cause: "agent-refused", Subject: printB,
-				Detail: "the server would take the key, but its signature is wrong: the agent signs with another key", Hint: "add it again: ssh-add -d KEY; ssh-add KEY"}},
+				Detail: "the server would accept the key, but its signature is wrong: the agent signs with another key", Hint: "add it again: ssh-add -d KEY; ssh-add KEY"}},
 
 		{name: "nobody to ask for the password", rep: auth(func(r *session.Report) { r.PasswordErr = secret.ErrNobody }), err: session.ErrDenied,
-			want: record.Record{Cause: "password-needed", Detail: "no key lets pi@pi.local in, and nobody can be asked for it: no file, no askpass program and no terminal",
+			want: record.Record{Cause: "password-needed", Detail: "no key lets pi@pi.local in, and there is nobody to ask for it: no file, no askpass program and no terminal",
 				Hint: "--password-file FILE, or run it where it can ask"}},
 		{name: "no password after all", rep: auth(func(r *session.Report) { r.PasswordErr = secret.ErrDeclined }), err: session.ErrDenied,
 			want: record.Record{Cause: "password-needed", Detail: "no key lets pi@pi.local in, and no secret was given"}},
@@ -333,7 +333,7 @@ func TestLoginWords(t *testing.T) {
 				Hint: "log in with ssh on a terminal to see what it wants: ssh -F none pi@pi.local"}},
 		{name: "a password that failed elsewhere", rep: auth(func(r *session.Report) { r.PasswordErr = connect.ErrSpent }), err: session.ErrDenied,
 			want: record.Record{Cause: "password-unsent", Detail: "no key lets pi@pi.local in, and the password was not sent: it failed on three targets in a row",
-				Hint: "see that it is the right one, then run it again for those that are left"}},
+				Hint: "check that it is the right one, then run it again for the remaining targets"}},
 
 		{name: "cut while logging in", rep: auth(func(r *session.Report) { r.Methods = nil }), err: io.EOF,
 			want: record.Record{Cause: "connection-dropped", Detail: "the connection ended during authentication: authentication: EOF"}},
@@ -343,51 +343,51 @@ func TestLoginWords(t *testing.T) {
 			want: record.Record{Cause: "connection-dropped", Detail: "the server hung up during authentication: no more\x1b[2J"}},
 		{name: "the key is half of it", rep: auth(func(r *session.Report) {
 			r.Offers[0].Answer, r.Methods = session.Partial, []string{"password", "keyboard-interactive"}
-		}), err: session.ErrDenied, want: record.Record{Cause: "more-needed", Subject: printA, Detail: "the key counts, but the server wants password, keyboard-interactive too",
+		}), err: session.ErrDenied, want: record.Record{Cause: "more-needed", Subject: printA, Detail: "the key was accepted, but the server requires password, keyboard-interactive too",
 			Hint: "there: sudo sshd -T -C user=pi | grep -i -e authenticationmethods"}},
 		{name: "the password is half of it", rep: auth(func(r *session.Report) {
 			r.Password, r.PasswordSent, r.Methods = session.Partial, true, []string{"publickey"}
 		}),
-			err: session.ErrDenied, want: record.Record{Cause: "more-needed", Detail: "the password counts, but the server wants publickey too"}},
+			err: session.ErrDenied, want: record.Record{Cause: "more-needed", Detail: "the password was accepted, but the server requires publickey too"}},
 		{name: "no keys there", rep: auth(func(r *session.Report) { r.Methods, r.Offers = []string{"password"}, nil }), err: session.ErrDenied,
-			want: record.Record{Cause: "pubkey-disabled", Detail: "the server takes password, and no keys, or these only after that (AuthenticationMethods)",
-				Hint: "there: PubkeyAuthentication yes in /etc/ssh/sshd_config (or a file of sshd_config.d, where the first value wins)"}},
+			want: record.Record{Cause: "pubkey-disabled", Detail: "the server accepts password, and no keys, or keys only after that (AuthenticationMethods)",
+				Hint: "set PubkeyAuthentication yes there in /etc/ssh/sshd_config (or a file in sshd_config.d; the first value wins)"}},
 
 		{name: "no key at all", keys: none, rep: auth(nothing), err: session.ErrDenied,
-			want: record.Record{Cause: "key-missing", Detail: "no key to offer: none of /h/id_rsa, /h/id_ed25519 is there, and there is no agent", Hint: "pikeygen | pikeycopy -i - -F none pi@pi.local"}},
+			want: record.Record{Cause: "key-missing", Detail: "no key to offer: none of /h/id_rsa, /h/id_ed25519 exists, and there is no agent", Hint: "pikeygen | pikeycopy -i - -F none pi@pi.local"}},
 		{name: "an agent with nothing", keys: connect.Keys{AgentKeys: 0}, rep: auth(nothing), err: session.ErrDenied,
-			want: record.Record{Cause: "agent-empty", Detail: "no key file is there, and the agent holds none", Hint: "make a key: pikeygen; or add one: ssh-add KEY"}},
+			want: record.Record{Cause: "agent-empty", Detail: "there is no key file, and the agent holds none", Hint: "make a key: pikeygen; or add one: ssh-add KEY"}},
 		{name: "an agent that is gone", keys: connect.Keys{AgentKeys: -1, AgentErr: &identity.AgentError{Socket: "/s", Err: os.ErrNotExist}}, rep: auth(nothing), err: session.ErrDenied,
-			want: record.Record{Cause: "agent-absent", Subject: "/s", Detail: "no key file is there, and no agent at /s: there is no such socket",
+			want: record.Record{Cause: "agent-absent", Subject: "/s", Detail: "there is no key file, and no agent at /s: there is no such socket",
 				Hint: `make a key: pikeygen; or start an agent, and add one to it: eval "$(ssh-agent -s)" && pikeycheck -a FILE`}},
 		{name: "an agent that is not asked", keys: connect.Keys{AgentKeys: 3}, rep: auth(nothing), err: session.ErrDenied,
-			want: record.Record{Cause: "key-not-offered", Detail: "no key file is there, and the agent's 3 are not offered (IdentitiesOnly)", Hint: "name the key: -o IdentityFile=KEY"}},
+			want: record.Record{Cause: "key-not-offered", Detail: "there is no key file, and the agent's 3 are not offered (IdentitiesOnly)", Hint: "name the key: -o IdentityFile=KEY"}},
 		{name: "a broken key alone", keys: connect.Keys{AgentKeys: -1, Broken: []*identity.Pair{{Path: "/h/id", Faults: []identity.Fault{{Cause: "key-damaged", Path: "/h/id", Detail: "it is empty", Hint: "pikeygen"}}}}},
 			rep: auth(nothing), err: session.ErrDenied, want: record.Record{Cause: "key-damaged", Subject: "/h/id", Detail: "it is empty; there is no agent", Hint: "pikeygen"}},
 		{name: "a key that is kept back", opt: connect.Options{Options: []string{"PubkeyAcceptedAlgorithms=-ssh-ed25519"}},
 			keys: connect.Keys{AgentKeys: -1, Unaccepted: []connect.Candidate{{Key: session.Key{Public: keyA}}}}, rep: auth(nothing), err: session.ErrDenied,
-			want: record.Record{Cause: "config-elsewhere", Subject: printA, Detail: "PubkeyAcceptedAlgorithms keeps ED25519 back: command line -o"}},
+			want: record.Record{Cause: "config-elsewhere", Subject: printA, Detail: "PubkeyAcceptedAlgorithms excludes ED25519: command line -o"}},
 		{name: "no signature in common", rep: auth(func(r *session.Report) { r.Offers[0].Answer = session.Unasked }), err: session.ErrDenied,
-			want: record.Record{Cause: "key-type-refused", Subject: printA, Detail: "the server takes no signature that a ED25519 key makes here (its server-sig-algs)",
-				Hint: "make a key that it takes: pikeygen -t ed25519 -f FILE"}},
+			want: record.Record{Cause: "key-type-refused", Subject: printA, Detail: "the server accepts no signature that a ED25519 key can make here (its server-sig-algs)",
+				Hint: "make a key that it accepts: pikeygen -t ed25519 -f FILE"}},
 
 		{name: "one key refused", rep: auth(func(*session.Report) {}), err: session.ErrDenied,
 			want: record.Record{Cause: "key-refused", Subject: printA, Detail: "1 key refused for user pi (ED25519 " + printA + "); " + couldBe, Hint: inHint}},
 		{name: "a right signature refused", rep: auth(func(r *session.Report) { r.Offers[0].Answer = session.SignatureRefused }), err: session.ErrDenied,
-			want: record.Record{Cause: "key-refused", Subject: printA, Detail: "the server would take " + printA + ", and refuses its signature, which is right; 1 key refused for user pi (ED25519 " + printA + "); " + couldBe, Hint: inHint}},
+			want: record.Record{Cause: "key-refused", Subject: printA, Detail: "the server would accept " + printA + ", but refuses its signature, which is correct; 1 key refused for user pi (ED25519 " + printA + "); " + couldBe, Hint: inHint}},
 		{name: "two keys refused", rep: auth(func(r *session.Report) { r.Offers = append(r.Offers, offerB(session.Refused)) }), err: session.ErrDenied,
 			want: record.Record{Cause: "key-refused", Detail: "2 keys refused for user pi (ED25519 " + printA + ", ECDSA " + printB + "); " + couldBe, Hint: inHint}},
 		{name: "a key refused, by dropbear", rep: auth(func(r *session.Report) {
 			r.ServerVersion, r.Methods = "SSH-2.0-dropbear_2022.83", []string{"publickey"}
 		}), err: session.ErrDenied,
 			want: record.Record{Cause: "key-refused", Subject: printA, Detail: "1 key refused for user pi (ED25519 " + printA + "); " + strings.Replace(couldBe, "-u ssh", "-t dropbear", 1),
-				Hint: "the server takes no password either: install the key from the Pi's own console, or repair there: pikeyfix"}},
+				Hint: "the server accepts no password either: install the key on the Pi's own console, or repair the files there: pikeyfix"}},
 		{name: "a key refused, and dropbear hangs up", rep: auth(func(r *session.Report) { r.ServerVersion = "SSH-2.0-dropbear_2022.83" }), err: io.EOF,
 			want: record.Record{Cause: "connection-dropped", Detail: "the connection ended during authentication: authentication: EOF",
-				Hint: "dropbear hangs up like this after too many tries (-T), and at a shell that is not in /etc/shells; look in the log there: logread | grep dropbear, or sudo journalctl -t dropbear --since -10min"}},
+				Hint: "dropbear hangs up like this after too many tries (-T), and if the shell is not in /etc/shells; look in the log there: logread | grep dropbear, or sudo journalctl -t dropbear --since -10min"}},
 		{name: "a key refused, and no password", rep: auth(func(r *session.Report) { r.Methods = []string{"publickey"} }), err: session.ErrDenied,
 			want: record.Record{Cause: "key-refused", Subject: printA, Detail: "1 key refused for user pi (ED25519 " + printA + "); " + couldBe,
-				Hint: "the server takes no password either: install the key from the Pi's own console, or repair there: pikeyfix"}},
+				Hint: "the server accepts no password either: install the key on the Pi's own console, or repair the files there: pikeyfix"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -477,12 +477,12 @@ func TestEnds(t *testing.T) {
 		want  string
 	}{
 		{slow, session.Dialling, "timeout: no answer from pi.local port 22 within the time for this target"},
-		{slow, session.Versions, "too-slow: not finished in the time for this target; it was at: version exchange"},
-		{slow, session.Auth, "too-slow: not finished in the time for this target; it was at: authentication"},
-		{cut, session.Dialling, "interrupted: it was at: connect"},
-		{cut, session.Auth, "interrupted: it was at: authentication"},
+		{slow, session.Versions, "too-slow: not finished in the time for this target; last step: version exchange"},
+		{slow, session.Auth, "too-slow: not finished in the time for this target; last step: authentication"},
+		{cut, session.Dialling, "interrupted: last step: connect"},
+		{cut, session.Auth, "interrupted: last step: authentication"},
 		{slow, "", "config-bad: KnownHostsCommand failed: the time for this target is up: "},
-		{cut, "", "interrupted: it was at: "},
+		{cut, "", "interrupted: last step: "},
 	} {
 		err := context.Cause(tt.ctx)
 		if tt.stage == "" { // before there was a connection
@@ -500,8 +500,8 @@ func TestEnds(t *testing.T) {
 	}{
 		{t.Context(), errors.New("a:1: bad"), "config-bad  a:1: bad"},
 		{t.Context(), &sshconfig.PermissionError{Path: "/c", Mode: 0o666}, "config-writable /c bad owner"},
-		{slow, errors.New("x"), "too-slow  not finished in the time for this target; it was at: reading the configuration"},
-		{cut, errors.New("x"), "interrupted  it was at: reading the configuration"},
+		{slow, errors.New("x"), "too-slow  not finished in the time for this target; last step: reading the configuration"},
+		{cut, errors.New("x"), "interrupted  last step: reading the configuration"},
 	} {
 		r := Config(tt.ctx, tt.err)
 		if got := r.Cause + " " + r.Subject + " " + r.Detail; !strings.HasPrefix(got, tt.want) {
@@ -550,11 +550,11 @@ func TestJumpHosts(t *testing.T) {
 		want              []string // cause, start of the detail, part of the hint
 	}{
 		{"refused", "pi@" + gate.Addr, gate.KnownHosts(), []string{"key-refused", "jump host pi@" + gate.Addr + ": 1 key refused for user pi (", "pikeycopy -F " + config + " pi@" + gate.Addr + "\n"}},
-		{"unknown", "pi@" + gate.Addr, "", []string{"host-key-unknown", "jump host pi@" + gate.Addr + ": it shows ",
+		{"unknown", "pi@" + gate.Addr, "", []string{"host-key-unknown", "jump host pi@" + gate.Addr + ": it presents ",
 			"pikeycheck --host-key " + ssh.FingerprintSHA256(gate.HostKeys[0]) + " -F " + config + " pi@" + gate.Addr + "\n"}},
-		{"not there", "pi@127.0.0.1:1", "", []string{"connection-refused", "jump host pi@127.0.0.1:1: nothing listens at 127.0.0.1 port 1", "SSH is off"}},
-		{"silent", "pi@" + silent.Addr, "", []string{"too-slow", "jump host pi@" + silent.Addr + ": not finished in the time for this target; it was at: version exchange", "--timeout"}},
-		{"the first of two", "pi@127.0.0.1:1,pi@" + gate.Addr, "", []string{"connection-refused", "jump host pi@" + gate.Addr + ": jump host pi@127.0.0.1:1: nothing listens", "SSH is off"}},
+		{"not there", "pi@127.0.0.1:1", "", []string{"connection-refused", "jump host pi@127.0.0.1:1: nothing is listening on 127.0.0.1 port 1", "SSH is off"}},
+		{"silent", "pi@" + silent.Addr, "", []string{"too-slow", "jump host pi@" + silent.Addr + ": not finished in the time for this target; last step: version exchange", "--timeout"}},
+		{"the first of two", "pi@127.0.0.1:1,pi@" + gate.Addr, "", []string{"connection-refused", "jump host pi@" + gate.Addr + ": jump host pi@127.0.0.1:1: nothing is listening", "SSH is off"}},
 		{"a circle", "a", "", []string{"config-bad", "jump host a: jump host b: ", ""}},
 	} {
 		put(t, known, tt.known)
@@ -638,7 +638,7 @@ func TestLocal(t *testing.T) {
 		agent func(t *testing.T, home string) string
 		want  []string // verdict, cause, subject and part of the detail; HOME for the home
 	}{
-		{"nothing", nil, nil, []string{"fail key-missing HOME/.ssh none of ssh's key files is there"}},
+		{"nothing", nil, nil, []string{"fail key-missing HOME/.ssh none of ssh's key files exists"}},
 		{"a pair", plain, nil, []string{"ok key SHA256: 256 ED25519 HOME/.ssh/id_ed25519"}},
 		{"a pair with a passphrase, no agent", encrypted, nil, []string{"ok key SHA256: , with a passphrase", "fail agent-absent - no agent: SSH_AUTH_SOCK is not set"}},
 		{"a pair with a passphrase, an empty agent", encrypted, func(t *testing.T, _ string) string { return sshtest.StartAgent(t) },
@@ -752,9 +752,9 @@ func TestSentElsewhere(t *testing.T) {
 		t.Fatal(err)
 	}
 	for target, want := range map[string]string{
-		"pi.local":      "nothing listens at other.example port 2222; pi.local is other.example by HostName, " + config + ":2; port 2222 is by Port, " + config + ":3",
-		"pi@pi.local:1": "nothing listens at other.example port 1; pi.local is other.example by HostName, " + config + ":2",
-		"pi.example":    "nothing listens at pi.example port 22",
+		"pi.local":      "nothing is listening on other.example port 2222; pi.local is other.example, set by HostName, " + config + ":2; port 2222 is set by Port, " + config + ":3",
+		"pi@pi.local:1": "nothing is listening on other.example port 1; pi.local is other.example, set by HostName, " + config + ":2",
+		"pi.example":    "nothing is listening on pi.example port 22",
 	} {
 		host := resolve(t, connector(t, connect.Options{ConfigFile: config}), target)
 		rep := &session.Report{Stage: session.Dialling}
@@ -764,7 +764,7 @@ func TestSentElsewhere(t *testing.T) {
 	}
 	host := resolve(t, connector(t, connect.Options{ConfigFile: config}), "pi.local")
 	rep := &session.Report{Stage: session.Auth, Methods: []string{"publickey"}, Offers: []session.Offer{offerA(session.Refused, nil)}}
-	if r := Login(t.Context(), host, connect.Keys{}, rep, session.ErrDenied); !strings.Contains(r.Detail, "for user root, who is by User, "+config+":4") {
+	if r := Login(t.Context(), host, connect.Keys{}, rep, session.ErrDenied); !strings.Contains(r.Detail, "for user root, set by User, "+config+":4") {
 		t.Errorf("%s %q", r.Cause, r.Detail)
 	}
 }

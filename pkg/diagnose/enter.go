@@ -25,8 +25,8 @@ func Enter(ctx context.Context, host *connect.Host, keys connect.Keys, offers []
 		// A key was only one way in. Here the other one matters more.
 		if noPassword(rep) {
 			r.Cause = "password-disabled"
-			r.Hint = "the server takes no password, so the first key must come from its console, or from Raspberry Pi Imager"
-			r.Detail = "no key of this side lets us in, and the server takes no password: " + r.Detail
+			r.Hint = "the server accepts no password, so the first key must be added on its console, or by Raspberry Pi Imager"
+			r.Detail = "no key on this side lets us in, and the server accepts no password: " + r.Detail
 		}
 	}
 	return nil, rep, &r

@@ -19,13 +19,13 @@ func Fragile(ctx context.Context, s Session, host *connect.Host, rep *session.Re
 	note := func(format string, args ...any) { notes = append(notes, fmt.Sprintf(format, args...)) }
 	key, _ := rep.LoginKey()
 	if when, ok := ends(key.Public); ok {
-		note("the certificate is over on %s", when)
+		note("the certificate expires on %s", when)
 	}
 	in := &inside{host: host, rep: rep, here: true, keys: []sshkey.Public{key.Public.Plain()}, server: strictmodes.ServerOf(rep.ServerVersion)}
 	in.fsys = hostfs.Far(s.Run)
 	if err := in.gather(ctx, s.Run); err != nil {
 		if noShell(err) && NoCommand(err.Error()) == "password-expired" {
-			note("the password has expired, and nothing is run there before it is changed: %s", host.SSH())
+			note("the password has expired, and the server runs nothing until it is changed: %s", host.SSH())
 		}
 		return notes
 	}
@@ -46,7 +46,7 @@ func Fragile(ctx context.Context, s Session, host *connect.Host, rep *session.Re
 		holders = files
 	}
 	if in.config != nil && in.config.Is("StrictModes", "no") {
-		note("StrictModes is no: owners and modes are not judged, with which others may have the account")
+		note("StrictModes is no: owners and modes are not checked, so others may be able to take over the account")
 		return notes
 	}
 	if in.server != strictmodes.Debian {
@@ -62,7 +62,7 @@ func Fragile(ctx context.Context, s Session, host *connect.Host, rep *session.Re
 	}
 	for _, f := range strict {
 		if !slices.ContainsFunc(lenient, func(l strictmodes.Finding) bool { return l.Path == f.Path && l.Cause == f.Cause }) {
-			note("only the sshd of Debian lets %s pass: %s; %s", f.Path, f.Detail, in.again("pikeyfix --server all"))
+			note("only Debian's sshd accepts %s: %s; %s", f.Path, f.Detail, in.again("pikeyfix --server all"))
 		}
 	}
 	return notes

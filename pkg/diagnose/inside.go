@@ -62,7 +62,7 @@ func Inside(ctx context.Context, s Session, host *connect.Host, r Refusal) []rec
 	switch {
 	case noShell(err) && NoCommand(err.Error()) == "password-expired":
 		return []record.Record{failure("password-expired", "", changePassword(host),
-			"seen: in place of a command the server says: Password change required; then look for the cause that the keys are refused")}
+			"seen: instead of running a command the server says: Password change required; change it, then look for the cause of the refused keys")}
 	case len(in.seen)+len(in.likely) > 0:
 		return append(in.seen, in.likely...)
 	case err != nil:
@@ -185,7 +185,7 @@ func (in *inside) judge(ctx context.Context) error {
 		}
 		return in.keysFiles(ctx, names, unless)
 	case !in.openSSH():
-		return in.keysFiles(ctx, names, cut(in.rep.ServerVersion)+" goes by other rules than OpenSSH and dropbear")
+		return in.keysFiles(ctx, names, cut(in.rep.ServerVersion)+" follows rules other than those of OpenSSH and dropbear")
 	}
 	in.noKeys()
 	if in.rep.By == "" {
@@ -225,7 +225,7 @@ func (in *inside) again(program string) string {
 func (in *inside) unless(keyword string) string {
 	var others []string
 	for _, s := range in.config.Possible(keyword) {
-		others = append(others, "the Match block around "+s.At()+" holds here")
+		others = append(others, "the Match block around "+s.At()+" applies here")
 	}
 	if len(in.config.Unread) > 0 {
 		others = append(others, in.unread()+" says otherwise")
@@ -241,7 +241,7 @@ func (in *inside) unread() string {
 func (in *inside) doubt(keywords ...string) {
 	for _, keyword := range keywords {
 		for _, s := range in.config.Possible(keyword) {
-			in.remains = append(in.remains, fmt.Sprintf("%s %s at %s, if its Match holds here", keyword, strings.Join(s.Args, " "), s.At()))
+			in.remains = append(in.remains, fmt.Sprintf("%s %s at %s, if its Match applies here", keyword, strings.Join(s.Args, " "), s.At()))
 		}
 	}
 }
@@ -254,7 +254,7 @@ func withoutLine(s sshdconfig.Setting) string {
 		return fmt.Sprintf("change %s there: it is set by %s", s.Keyword, s.File)
 	}
 	if s.Keyword == "AuthenticationMethods" || s.Keyword == "RevokedKeys" { // which protect others too
-		return fmt.Sprintf("there: sudoedit %s, line %d, which may hold for others too; then sudo sshd -t && sudo systemctl reload ssh", hostfs.Quote(s.File), s.Line)
+		return fmt.Sprintf("there: sudoedit %s, line %d, which may apply to others too; then sudo sshd -t && sudo systemctl reload ssh", hostfs.Quote(s.File), s.Line)
 	}
 	return edited(s, "s/^/#/")
 }
@@ -279,18 +279,18 @@ func (in *inside) partly() bool {
 	if in.openSSH() {
 		if list, set := in.config.Get("AuthenticationMethods"); set {
 			in.find(in.unless("AuthenticationMethods"), "more-needed", fp, withoutLine(list),
-				"the key counts, and AuthenticationMethods at %s is %s", list.At(), strings.Join(list.Args, " "))
+				"the key was accepted, and AuthenticationMethods at %s is %s", list.At(), strings.Join(list.Args, " "))
 			return true
 		}
 	}
-	in.find("", "more-needed", fp, wantsMore(in.rep, in.account.Name), "the key counts, but the server wants more than a key")
+	in.find("", "more-needed", fp, wantsMore(in.rep, in.account.Name), "the key was accepted, but the server requires more than a key")
 	return true
 }
 
 // wantsMore is how an administrator sees, or changes, that a key is not enough.
 func wantsMore(rep *session.Report, user string) string {
 	if isDropbear(rep) { // dropbear(8)
-		return "there: take -t out of what starts dropbear (DROPBEAR_EXTRA_ARGS in /etc/default/dropbear), and restart it: sudo systemctl restart dropbear"
+		return "there: remove -t from dropbear's options (DROPBEAR_EXTRA_ARGS in /etc/default/dropbear), and restart it: sudo systemctl restart dropbear"
 	}
 	return Effective(user, "authenticationmethods")
 }
@@ -311,7 +311,7 @@ func (in *inside) noKeys() {
 	switch {
 	case isOff && off.Args[0] == "no":
 		in.find(in.unless("PubkeyAuthentication"), "pubkey-disabled", off.At(), withoutLine(off),
-			"the server takes %s, and PubkeyAuthentication is no", methods(in.rep))
+			"the server accepts %s, and PubkeyAuthentication is no", methods(in.rep))
 	case set && !in.config.StartsWithKey() && slices.ContainsFunc(list.Args, func(a string) bool { return strings.Contains(a, "publickey") }):
 		in.find(in.unless(keyword), "more-needed", list.At(), withoutLine(list),
 			"%s is %s: the key alone is not enough", keyword, strings.Join(list.Args, " "))
@@ -319,7 +319,7 @@ func (in *inside) noKeys() {
 		in.find(in.unless(keyword), "pubkey-disabled", list.At(), withoutLine(list),
 			"%s is %s: keys are not among them", keyword, strings.Join(list.Args, " "))
 	default:
-		in.find("", "pubkey-disabled", "", Effective(in.account.Name, "pubkeyauth", "authenticationmethods"), "the server takes %s, and no keys", methods(in.rep))
+		in.find("", "pubkey-disabled", "", Effective(in.account.Name, "pubkeyauth", "authenticationmethods"), "the server accepts %s, and no keys", methods(in.rep))
 	}
 }
 
@@ -338,7 +338,7 @@ func (in *inside) accountRefused() {
 	}
 	if in.noShell != "" {
 		in.find("", "shell-missing", in.noShell, "as root there: chsh -s /bin/sh "+hostfs.Quote(in.account.Name),
-			"the login shell is not there, or cannot be executed")
+			"the login shell does not exist, or cannot be executed")
 	}
 	if state := strings.Fields(in.password); len(state) > 1 && strings.HasPrefix(state[1], "L") && !in.config.Is("UsePAM", "yes") {
 		in.find("its password is only * in shadow(5)", "account-locked", in.account.Name, "as root there: usermod -p '*' "+hostfs.Quote(in.account.Name),
@@ -393,8 +393,8 @@ func (in *inside) keyType(key sshkey.Public) {
 		major, _ := strconv.Atoi(m[1])
 		minor, _ := strconv.Atoi(m[2])
 		if v := needs[key.Type]; slices.Compare([]int{major, minor}, v[:]) < 0 {
-			in.find("", "key-type-refused", fp, "make another key: pikeygen -t rsa -f FILE; or bring the server up to date",
-				"%s does not know keys of type %s; OpenSSH %d.%d does", m[0], name, v[0], v[1])
+			in.find("", "key-type-refused", fp, "make another key: pikeygen -t rsa -f FILE; or update the server",
+				"%s does not support keys of type %s; OpenSSH %d.%d does", m[0], name, v[0], v[1])
 			return
 		}
 	}
@@ -407,7 +407,7 @@ func (in *inside) keyType(key sshkey.Public) {
 	case in.config.Accepts(algorithms...):
 	case !set:
 		in.find("PubkeyAcceptedAlgorithms allows it", "key-type-refused", fp, "make another key: pikeygen -t ed25519 -f FILE",
-			"OpenSSH takes no %s keys since 7.0", name)
+			"OpenSSH has not accepted %s keys since 7.0", name)
 	default:
 		in.find(in.unless(keyword), "key-type-refused", s.At(), other+withoutLine(s),
 			"%s is %s, without %s", keyword, strings.Join(s.Args, " "), strings.Join(algorithms, " or "))
@@ -432,7 +432,7 @@ func (in *inside) revocation() {
 	switch {
 	case in.revokedIs == listAbsent && in.rep.By != "publickey":
 		in.find(unless, "key-revoked", list, fmt.Sprintf("there: sudo mkdir -p %s && sudo touch %s", hostfs.Quote(path.Dir(list)), hostfs.Quote(list)),
-			"RevokedKeys names a file at %s that is not there; sshd then takes every key for revoked", s.At())
+			"RevokedKeys names a file at %s that does not exist; sshd then refuses every key as revoked", s.At())
 	case in.revokedIs == listUnread:
 		in.remains = append(in.remains, fmt.Sprintf("the list %s (RevokedKeys at %s, which %s may not read)", list, s.At(), in.account.Name))
 	}
@@ -451,7 +451,7 @@ func (in *inside) securityLabel() {
 	for _, file := range in.installed {
 		if label := in.labels[file]; refusedBySELinux(in.selinux, label) {
 			in.find("a local policy allows it", "selinux-label", file, "there: restorecon -RFv "+hostfs.Quote(path.Dir(file)),
-				"SELinux is enforcing and the file has the label %s, where sshd reads ssh_home_t", label)
+				"SELinux is enforcing and the file has the label %s, but sshd reads ssh_home_t", label)
 		}
 	}
 }
@@ -488,14 +488,14 @@ func (in *inside) unexplained() record.Record {
 	}
 	detail := "the key is in " + where + ", and its line, owners and modes are good"
 	if len(in.certs) > 0 {
-		detail = "the certificate holds, its authority is trusted, and owners and modes are good"
+		detail = "the certificate is valid, its authority is trusted, and owners and modes are good"
 	}
 	if in.server.IsDropbear() {
 		return failure("key-refused", fp, inLog(in.rep), "%s", detail)
 	}
 	if !in.openSSH() {
-		return failure("key-refused", fp, "look in the log of the server there",
-			"the key is in %s, with owners and modes that OpenSSH and dropbear take; where %s reads keys is not known here", where, cut(in.rep.ServerVersion))
+		return failure("key-refused", fp, "look in the server's log",
+			"the key is in %s, with owners and modes that OpenSSH and dropbear accept; where %s reads keys is not known here", where, cut(in.rep.ServerVersion))
 	}
 	hint := inLog(in.rep)
 	if in.config != nil && len(in.config.Unread) > 0 {
@@ -506,6 +506,6 @@ func (in *inside) unexplained() record.Record {
 	if len(in.remains) > 0 {
 		return failure("key-refused", fp, hint, "likely: %s; what remains: %s", detail, strings.Join(in.remains, "; "))
 	}
-	return failure("key-refused", fp, hint, "%s, and nothing in sshd's configuration is against it; what remains: "+
-		"sshd runs with an older configuration than its files hold, or what only its log tells", detail)
+	return failure("key-refused", fp, hint, "%s, and nothing in sshd's configuration speaks against it; what remains: "+
+		"sshd is running with an older configuration than its files hold, or something that only its log shows", detail)
 }

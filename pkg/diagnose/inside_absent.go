@@ -24,7 +24,7 @@ import (
 func (in *inside) elsewhere(files []string, stray, unless string) {
 	if in.server.IsDropbear() {
 		in.find(unless, "keys-file-elsewhere", files[0], in.put("pikeycopy -i - -t "+hostfs.Quote(files[0])),
-			"dropbear reads %s, and the key was put in %s", files[0], stray)
+			"dropbear reads %s, but the key was put in %s", files[0], stray)
 		return
 	}
 	if in.config == nil {
@@ -36,7 +36,7 @@ func (in *inside) elsewhere(files []string, stray, unless string) {
 	switch {
 	case len(files) == 0 && commands:
 		in.find(in.unless(command.Keyword), "keys-command", command.At(),
-			fmt.Sprintf("add the key where %s looks it up; or have files read too: %s", command.Args[0], withoutLine(s)),
+			fmt.Sprintf("add the key where %s looks it up; or let sshd read files too: %s", command.Args[0], withoutLine(s)),
 			"%s is none (%s), and the keys come from %s %s", keysFileKeyword, s.At(), command.Keyword, strings.Join(command.Args, " "))
 	case len(files) == 0:
 		in.find(unless, "keys-file-elsewhere", s.At(), withoutLine(s), "%s is none: no file is read", keysFileKeyword)
@@ -45,9 +45,9 @@ func (in *inside) elsewhere(files []string, stray, unless string) {
 		if s.Args != nil {
 			where, subject = fmt.Sprintf("%s %s at %s", keysFileKeyword, strings.Join(s.Args, " "), s.At()), s.At()
 		}
-		detail := fmt.Sprintf("the server reads %s (%s), and the key was put in %s", strings.Join(files, ", "), where, stray)
+		detail := fmt.Sprintf("the server reads %s (%s), but the key was put in %s", strings.Join(files, ", "), where, stray)
 		if slices.ContainsFunc(s.Args, func(a string) bool { return strings.HasPrefix(a, "~") }) {
-			detail += "; to sshd, ~ is the home of root, and %h that of the user"
+			detail += "; sshd takes ~ for root's home, and %h for the user's"
 		}
 		in.find(unless, "keys-file-elsewhere", subject, in.putThere(files[0], s), "%s%s", detail, in.asksToo())
 	}
@@ -108,7 +108,7 @@ func (in *inside) absent(ctx context.Context, files []string, findings []strictm
 	}
 	detail := "no line of " + strings.Join(files, " or ") + " holds the key"
 	if len(in.keys) > 1 {
-		detail = fmt.Sprintf("no line of %s holds one of the %d keys", strings.Join(files, " or "), len(in.keys))
+		detail = fmt.Sprintf("no line of %s holds any of the %d keys", strings.Join(files, " or "), len(in.keys))
 	}
 	in.find(unless, "key-not-installed", files[0], in.put("pikeycopy -i -"), "%s%s%s", detail, in.asksToo(), in.forgets(ctx))
 	return nil
@@ -121,7 +121,7 @@ func (in *inside) notRead(ctx context.Context, file, unless string) bool {
 	switch link := in.link(ctx, file); {
 	case errors.Is(err, fs.ErrNotExist) && link != "":
 		in.find(unless, "keys-symlink", link, fmt.Sprintf("there: mv %[1]s %[1]s.aside; then: %[2]s", hostfs.Quote(link), in.put("pikeycopy -i -")),
-			"it is a link that leads to nothing")
+			"it is a dangling link")
 		return true
 	case !errors.Is(err, fs.ErrNotExist) && !strings.ContainsAny(file, "*?["):
 		in.remains = append(in.remains, fmt.Sprintf("what is in %s, which %s may not read", file, in.account.Name))
@@ -163,7 +163,7 @@ func (in *inside) forgets(ctx context.Context) string {
 	if a, err := tree.Attributes(ctx, in.account.Home); err != nil || a.FS != "overlay" {
 		return ""
 	}
-	return "; home is on an overlay, which may forget at a reboot what is put there (raspi-config switches it off)"
+	return "; home is on an overlay, which may lose at a reboot what is written there (raspi-config disables it)"
 }
 
 // link is a file, or else its folder, if that is a symbolic link, else "".

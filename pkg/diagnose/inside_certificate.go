@@ -100,11 +100,11 @@ func (in *inside) certOptions(c refusedCert, fp string) {
 			}
 		default:
 			in.find("the server there knows it", "cert-refused", fp, signAnew,
-				"the certificate %s has the critical option %s, which OpenSSH does not know", c.key.Name, o.Name)
+				"the certificate %s has the critical option %s, which OpenSSH does not support", c.key.Name, o.Name)
 		}
 	}
 	if c.Algorithm == "ssh-rsa" {
-		in.find("CASignatureAlgorithms allows it", "cert-refused", fp, signAnew, "the certificate %s is signed with SHA-1 (ssh-rsa), which OpenSSH takes no more since 8.2", c.key.Name)
+		in.find("CASignatureAlgorithms allows it", "cert-refused", fp, signAnew, "the certificate %s is signed with SHA-1 (ssh-rsa), which OpenSSH has not accepted since 8.2", c.key.Name)
 	}
 	algorithms := []string{c.key.Public.Type}
 	if plain := sshkey.PlainType(c.key.Public.Type); plain == "ssh-rsa" {
@@ -149,7 +149,7 @@ func (in *inside) certTrust(ctx context.Context, c refusedCert, fp string) {
 			others = append(others, command.Keyword+" gives it")
 		}
 		in.find(strings.Join(others, ", or "), "cert-refused", fp, in.putAuthority(c, ""),
-			"nobody there trusts the authority %s of the certificate %s: no line of %s has its key with cert-authority, and %s", c.CA.Fingerprint(), c.key.Name, strings.Join(files, " or "), why)
+			"the server does not trust the authority %s of the certificate %s: no line of %s has its key with cert-authority, and %s", c.CA.Fingerprint(), c.key.Name, strings.Join(files, " or "), why)
 	}
 	for _, tell := range found {
 		tell()
@@ -181,7 +181,7 @@ func (in *inside) grant(file string, n numbered, c refusedCert) (tell func()) {
 	e, ok := authorizedkeys.ParseLine([]byte(n.text))
 	deaf := func(cause, why string) func() {
 		return func() {
-			in.find("", cause, at, in.putAuthority(c, " -f"), "sshd passes the line by that holds the key of the authority: %s", why)
+			in.find("", cause, at, in.putAuthority(c, " -f"), "sshd ignores the line that holds the key of the authority: %s", why)
 		}
 	}
 	authority, principals, listed := false, in.account.Name, false
@@ -213,14 +213,14 @@ func (in *inside) grant(file string, n numbered, c refusedCert) (tell func()) {
 	for _, o := range e.Options {
 		if i := slices.IndexFunc(c.Critical, func(o sshkey.CertOption) bool { return o.Name == "force-command" }); o.Name == "command" && i >= 0 && c.Critical[i].Value() != o.Value {
 			return func() {
-				in.find("", "cert-refused", at, signAnew, `command="%s" of the line is another than force-command=%s of the certificate %s`, o.Value, c.Critical[i].Value(), c.key.Name)
+				in.find("", "cert-refused", at, signAnew, `command="%s" of the line differs from force-command=%s of the certificate %s`, o.Value, c.Critical[i].Value(), c.key.Name)
 			}
 		}
 	}
 	if names := strings.Split(principals, ","); named(c, names) {
 		return nil
 	}
-	whom := "without principals= the line lets in those for " + in.account.Name
+	whom := "without principals= the line accepts certificates for " + in.account.Name
 	if listed {
 		whom = fmt.Sprintf(`the line has principals="%s"`, principals)
 	}
@@ -246,7 +246,7 @@ func (in *inside) forWhom(c refusedCert) string {
 	if len(c.Principals) == 0 {
 		return signAnew
 	}
-	return signAnew + "\nhint: or let those in for whom it is: " + in.putAuthority(c, " --principals "+hostfs.Quote(strings.Join(c.Principals, ",")))
+	return signAnew + "\nhint: or let in those that it is for: " + in.putAuthority(c, " --principals "+hostfs.Quote(strings.Join(c.Principals, ",")))
 }
 
 const trustKeyword = "TrustedUserCAKeys"
@@ -263,7 +263,7 @@ func (in *inside) trusted(ctx context.Context, c refusedCert, fp string) (tell f
 	data, err := in.fsys.ReadFile(ctx, list)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return nil, fmt.Sprintf("%s (%s at %s) is not there", list, trustKeyword, s.At())
+		return nil, fmt.Sprintf("%s (%s at %s) does not exist", list, trustKeyword, s.At())
 	case err != nil:
 		in.remains = append(in.remains, fmt.Sprintf("the authorities in %s (%s at %s), which could not be read", list, trustKeyword, s.At()))
 		return nil, ""
@@ -275,7 +275,7 @@ func (in *inside) trusted(ctx context.Context, c refusedCert, fp string) (tell f
 		in.remains = append(in.remains, fmt.Sprintf("whom %s (AuthorizedPrincipalsCommand at %s) lets in", command.Args[0], command.At()))
 		return nil, ""
 	}
-	names, from := []string{in.account.Name}, fmt.Sprintf("%s lets in those for %s", trustKeyword, in.account.Name)
+	names, from := []string{in.account.Name}, fmt.Sprintf("%s accepts certificates for %s", trustKeyword, in.account.Name)
 	if s, ok := in.config.Get("AuthorizedPrincipalsFile"); ok && s.Args[0] != "none" {
 		file := in.config.Expand(s.Args[0], in.account.Home, in.account.UID)
 		data, err := in.fsys.ReadFile(ctx, file)
@@ -292,7 +292,7 @@ func (in *inside) trusted(ctx context.Context, c refusedCert, fp string) (tell f
 		}
 		from = fmt.Sprintf("%s (AuthorizedPrincipalsFile at %s) has %s", file, s.At(), strings.Join(names, ", "))
 		if names == nil {
-			from = fmt.Sprintf("%s (AuthorizedPrincipalsFile at %s) has nobody", file, s.At())
+			from = fmt.Sprintf("%s (AuthorizedPrincipalsFile at %s) names nobody", file, s.At())
 		}
 	}
 	if named(c, names) {

@@ -20,7 +20,7 @@ func (in *inside) fault(file string, f authorizedkeys.Fault, unless string) {
 	case f.Cure != nil:
 		hint = in.again("pikeyfix --rewrite")
 	case f.Cause == "entry-private-key":
-		hint = "take it out there, and make a new key pair, since this one is not secret any more: pikeygen -f FILE"
+		hint = "remove it there, and make a new key pair, since this one is no longer secret: pikeygen -f FILE"
 	}
 	in.find(unless, f.Cause, fmt.Sprintf("%s:%d", file, f.First), hint, "%s", f.Why)
 }
@@ -79,12 +79,12 @@ func (in *inside) entry(file string, n numbered, key sshkey.Public, faults []aut
 			return nil
 		}
 		return func() {
-			in.find("", "dropbear-limits", at, again("pikeycopy -f -i -"), "dropbear passes the line by: %s", why)
+			in.find("", "dropbear-limits", at, again("pikeycopy -f -i -"), "dropbear ignores the line: %s", why)
 		}
 	}
 	deaf := func(cause, why string) func() {
 		return func() {
-			in.find("", cause, at, again("pikeycopy -f -i -"), "sshd passes the line by that holds the key: %s", why)
+			in.find("", cause, at, again("pikeycopy -f -i -"), "sshd ignores the line that holds the key: %s", why)
 		}
 	}
 	e, ok := authorizedkeys.ParseLine([]byte(n.text))
@@ -97,7 +97,7 @@ func (in *inside) entry(file string, n numbered, key sshkey.Public, faults []aut
 		return deaf("key-not-installed", "it is another key's")
 	}
 	if slices.ContainsFunc(e.Options, func(o authorizedkeys.Option) bool { return o.Name == "cert-authority" }) {
-		return deaf("key-not-installed", "cert-authority lets in what the key has signed, and not the key")
+		return deaf("key-not-installed", "cert-authority lets in what the key has signed, not the key itself")
 	}
 	return in.restricted(at, e, func(options string) string { return again("pikeycopy -f -i -" + options) })
 }
@@ -119,7 +119,7 @@ func (in *inside) restricted(at string, e authorizedkeys.Entry, again func(optio
 			}
 			unless := ""
 			if !sure {
-				unless = "the name that the server finds for this address is in it"
+				unless = "it holds the name that the server finds for this address"
 			}
 			tells = append(tells, func() {
 				in.find(unless, "entry-from", at,
@@ -139,7 +139,7 @@ func (in *inside) restricted(at string, e authorizedkeys.Entry, again func(optio
 				hint = "set the clock there: sudo timedatectl set-ntp true"
 			}
 			tells = append(tells, func() {
-				in.find("", "entry-expired", at, hint, `expiry-time="%s" is over: the clock there says %s`, o.Value, now)
+				in.find("", "entry-expired", at, hint, `expiry-time="%s" has passed: the clock there says %s`, o.Value, now)
 			})
 		}
 	}

@@ -22,8 +22,8 @@ func (in *inside) gatherFiles(ctx context.Context) error {
 		return err
 	}
 	in.account, in.conn.User = who, who.Name
-	in.remains = append(in.remains, "what sftp does not tell, and this account runs no shell: "+
-		"how the server was started, the address that it sees us at, whether the account is locked, and SELinux")
+	in.remains = append(in.remains, "what sftp cannot show, since this account runs no shell: "+
+		"how the server was started, the address it sees us at, whether the account is locked, and SELinux")
 	if group, err := fsys.ReadFile(ctx, "/etc/group"); err == nil {
 		names := hostfs.GroupNames(string(group))
 		for _, gid := range who.Groups {

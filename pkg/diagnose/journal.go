@@ -63,7 +63,7 @@ func (e *LogClosedError) Error() string { return "may not read " + strings.Join(
 
 // Hint says who may: systemd-journald.service(8) ACCESS CONTROL.
 func (e *LogClosedError) Hint() string {
-	return "run it with sudo, or have the account put into the group that may: sudo gpasswd -a USER adm (or systemd-journal); that holds from the next login on"
+	return "run it with sudo, or add the account to the group that may: sudo gpasswd -a USER adm (or systemd-journal); this takes effect at the next login"
 }
 
 // HereLog opens the log of this machine. The caller closes it.
@@ -137,7 +137,7 @@ func FarLog(ctx context.Context, run hostfs.Runner, back time.Duration) (*Log, e
 
 // tornLog is what the end of a log says that may have more than was read.
 func tornLog(status int) error {
-	return fmt.Errorf("what shows the log ended with status %d: there may be more", status)
+	return fmt.Errorf("the command that shows the log ended with status %d: there may be more", status)
 }
 
 const theJournal = "the journal"

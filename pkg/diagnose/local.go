@@ -30,7 +30,7 @@ func Local(ctx context.Context, host *connect.Host, home string, getenv func(str
 	for _, path := range keys.Looked {
 		if slices.Contains(host.Config.CertificateFiles, path) {
 			if _, err := identity.LoadCertificate(path); errors.Is(err, os.ErrNotExist) {
-				records = append(records, failure("key-missing", path, "", "CertificateFile names it, and it is not there"))
+				records = append(records, failure("key-missing", path, "", "CertificateFile names it, but it does not exist"))
 			} else if err != nil {
 				records = append(records, failure("key-damaged", path, "", "%v", err))
 			}
@@ -67,7 +67,7 @@ func Local(ctx context.Context, host *connect.Host, home string, getenv func(str
 		}
 	}
 	if pairs == 0 && keys.AgentKeys <= 0 {
-		records = append(records, failure("key-missing", filepath.Join(home, ".ssh"), "pikeygen", "none of ssh's key files is there"))
+		records = append(records, failure("key-missing", filepath.Join(home, ".ssh"), "pikeygen", "none of ssh's key files exists"))
 	}
 	return append(records, agent(ctx, host, keys, encrypted, home, getenv)...)
 }
@@ -177,7 +177,7 @@ func agent(ctx context.Context, host *connect.Host, keys connect.Keys, encrypted
 		err := a.TestSign(ctx, key)
 		if errors.Is(err, identity.ErrRestricted) {
 			records = append(records, record.Record{Verdict: record.OK, Cause: "agent-restricted", Subject: key.Fingerprint(),
-				Detail: fmt.Sprintf("%s %s is for some destinations only, and signs nowhere else", key.Name(), key.Comment)})
+				Detail: fmt.Sprintf("%s %s is for some destinations only, and does not sign for others", key.Name(), key.Comment)})
 			continue
 		}
 		if err != nil {

@@ -52,7 +52,7 @@ func signing(keys connect.Keys, rep *session.Report) (record.Record, bool) {
 	if c.Pair != nil { // the private half, whatever certifies it
 		file = c.Pair.Path
 	}
-	const taken = "the server would take the key, but "
+	const taken = "the server would accept the key, but "
 	var fault *connect.FaultError
 	var unsupported *identity.UnsupportedError
 	add := fmt.Sprintf("pikeycheck -a %s\nhint: or --passphrase-file FILE", hostfs.Quote(file))
@@ -83,7 +83,7 @@ func signing(keys connect.Keys, rep *session.Report) (record.Record, bool) {
 		return failure("agent-refused", fp, addAgain(c), taken+"%v: the agent signs with another key", session.ErrSignature), true
 	}
 	return failure("key-damaged", file, "restore the file from a copy, or make a new pair: pikeygen -f FILE",
-		taken+"%v: the secret in the file is not that of the public key in it", session.ErrSignature), true
+		taken+"%v: the private key in the file does not belong to the public key in it", session.ErrSignature), true
 }
 
 // addAgain is how the agent gets a key anew that it holds.
@@ -102,7 +102,7 @@ func nothingOffered(host *connect.Host, keys connect.Keys, rep *session.Report) 
 		if plain := c.Public.Plain(); plain.Type == ssh.KeyAlgoRSA && plain.Bits() < host.Config.RequiredRSASize {
 			keyword = "RequiredRSASize"
 		}
-		return failure("config-elsewhere", c.Public.Fingerprint(), "", "%s keeps %s back: %s",
+		return failure("config-elsewhere", c.Public.Fingerprint(), "", "%s excludes %s: %s",
 			keyword, c.Public.Name(), host.Config.Sources[strings.ToLower(keyword)])
 	}
 	agent := "there is no agent"
@@ -125,13 +125,13 @@ func nothingOffered(host *connect.Host, keys connect.Keys, rep *session.Report) 
 	switch {
 	case keys.AgentErr != nil && keys.AgentErr.Socket != "":
 		return failure("agent-absent", keys.AgentErr.Socket, `make a key: pikeygen; or start an agent, and add one to it: eval "$(ssh-agent -s)" && pikeycheck -a FILE`,
-			"no key file is there, and %s", agent)
+			"there is no key file, and %s", agent)
 	case keys.AgentKeys > 0:
-		return failure("key-not-offered", "", "name the key: -o IdentityFile=KEY", "no key file is there, and %s", agent)
+		return failure("key-not-offered", "", "name the key: -o IdentityFile=KEY", "there is no key file, and %s", agent)
 	case keys.AgentKeys == 0:
-		return failure("agent-empty", "", "make a key: pikeygen; or add one: ssh-add KEY", "no key file is there, and %s", agent)
+		return failure("agent-empty", "", "make a key: pikeygen; or add one: ssh-add KEY", "there is no key file, and %s", agent)
 	}
-	return failure("key-missing", "", "pikeygen | "+host.AgainByPassword("pikeycopy -i -", rep.Methods), "no key to offer: none of %s is there, and %s",
+	return failure("key-missing", "", "pikeygen | "+host.AgainByPassword("pikeycopy -i -", rep.Methods), "no key to offer: none of %s exists, and %s",
 		strings.Join(keys.Looked, ", "), agent)
 }
 
@@ -149,7 +149,7 @@ func unoffered(host *connect.Host, keys connect.Keys) (file, hint string) {
 	}
 	hint = "try it: " + host.Again("pikeycheck -o "+hostfs.Quote("IdentityFile="+file))
 	if config := host.ConfigFile(); config != "" {
-		hint += fmt.Sprintf("\nhint: if it logs in, have ssh offer it: "+`printf 'Host %%s\n\tIdentityFile "%%s"\n' %s %s >> %s`,
+		hint += fmt.Sprintf("\nhint: if it works, have ssh offer it: "+`printf 'Host %%s\n\tIdentityFile "%%s"\n' %s %s >> %s`,
 			hostfs.Quote(host.Config.Alias), hostfs.Quote(file), config)
 	}
 	return file, hint

@@ -26,7 +26,7 @@ func password(host *connect.Host, rep *session.Report) (record.Record, bool) {
 	case errors.Is(rep.PasswordErr, secret.ErrNobody):
 		return failure("password-needed", "", wayToAsk(host), "no key lets %s in, and %v", who, rep.PasswordErr), true
 	case errors.Is(rep.PasswordErr, connect.ErrSpent):
-		return failure("password-unsent", "", "see that it is the right one, then run it again for those that are left", "no key lets %s in, and %v", who, rep.PasswordErr), true
+		return failure("password-unsent", "", "check that it is the right one, then run it again for the remaining targets", "no key lets %s in, and %v", who, rep.PasswordErr), true
 	case rep.PasswordErr != nil && rep.PasswordSent:
 		return failure("password-wrong", "", "", "after the password %v", rep.PasswordErr), true
 	case rep.PasswordErr != nil:
@@ -37,7 +37,7 @@ func password(host *connect.Host, rep *session.Report) (record.Record, bool) {
 		case "pi":
 			hint = "is the user right? Raspberry Pi OS has no user pi of its own, only the one that was chosen in Raspberry Pi Imager"
 		case "root":
-			hint = "sshd takes no password for root unless PermitRootLogin is yes: log in as another user, and add the key to /root/.ssh/authorized_keys with sudo"
+			hint = "sshd accepts no password for root unless PermitRootLogin is yes: log in as another user, and add the key to /root/.ssh/authorized_keys with sudo"
 		}
 		return failure("password-wrong", "", hint, "the server refused the password of %s; it was tried once", who), true
 	}

@@ -50,7 +50,7 @@ type turn struct {
 func takeTurn(ctx context.Context, dir *os.File, patience time.Duration) (*turn, error) {
 	t, err := newTurn(dir)
 	if err != nil {
-		return nil, &fs.PathError{Op: "making a folder in", Path: dir.Name(), Err: plain(err)}
+		return nil, &fs.PathError{Op: "making a directory in", Path: dir.Name(), Err: plain(err)}
 	}
 	if err := t.wait(ctx, patience); err != nil {
 		t.end()

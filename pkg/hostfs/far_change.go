@@ -51,7 +51,7 @@ func (f *far) Chown(ctx context.Context, p string, was strictmodes.Stat, uid int
 func changeable(was strictmodes.Stat) error {
 	switch {
 	case !was.Mode.IsDir() && !was.Mode.IsRegular():
-		return fmt.Errorf("%w: it is neither a file nor a folder", ErrChanged)
+		return fmt.Errorf("%w: it is neither a file nor a directory", ErrChanged)
 	case was.Mode.IsRegular() && was.Nlink > 1:
 		return ErrLinked
 	}
@@ -59,7 +59,7 @@ func changeable(was strictmodes.Stat) error {
 }
 
 func (f *far) Rename(ctx context.Context, from string, was strictmodes.Stat, to string) error {
-	err := fmt.Errorf("%s is not in the same folder", to)
+	err := fmt.Errorf("%s is not in the same directory", to)
 	if path.Dir(from) == path.Dir(to) {
 		var now strictmodes.Stat
 		now, err = f.change(ctx, from, was, "t="+Quote("./"+path.Base(to))+"\n"+Compact(`
@@ -82,7 +82,7 @@ func (f *far) Mkdir(ctx context.Context, p string, mode fs.FileMode) error {
 		err = fmt.Errorf("%w: it is %v", ErrModesIgnored, now.Mode)
 	}
 	if err != nil {
-		return fmt.Errorf("making the folder %s: %w", p, err)
+		return fmt.Errorf("making the directory %s: %w", p, err)
 	}
 	return nil
 }

@@ -18,7 +18,7 @@ var ErrLeadsOut = errors.New("a link leads out")
 var ErrLinks = errors.New("too many links")
 
 // ErrNotFolder means that something else stands where a folder should.
-var ErrNotFolder = errors.New("it is not a folder")
+var ErrNotFolder = errors.New("it is not a directory")
 
 // A Location is where a name leads once its links are followed.
 type Location struct {
@@ -82,7 +82,7 @@ func Follow(ctx context.Context, tree strictmodes.Tree, base, name string) (Loca
 			dir = append(dir, next)
 		}
 	}
-	return Location{}, &fs.PathError{Op: "following", Path: path.Join(base, name), Err: fmt.Errorf("%w: it is a folder", ErrNotRegular)}
+	return Location{}, &fs.PathError{Op: "following", Path: path.Join(base, name), Err: fmt.Errorf("%w: it is a directory", ErrNotRegular)}
 }
 
 // components splits a path. It does not clean it: "link/.." is not nothing.

@@ -60,7 +60,7 @@ func (f files) change(path string, was strictmodes.Stat, do func(handle) error) 
 		return is, err
 	}
 	if !is.Mode.IsDir() && !is.Mode.IsRegular() {
-		return is, fmt.Errorf("%w: it is neither a file nor a folder", ErrChanged)
+		return is, fmt.Errorf("%w: it is neither a file nor a directory", ErrChanged)
 	}
 	if err := same(was, is); err != nil {
 		return is, err
@@ -127,7 +127,7 @@ func (d folder) stat(name string) (st unix.Stat_t, err error) {
 func (f files) Rename(_ context.Context, from string, was strictmodes.Stat, to string) error {
 	err := func() error {
 		if path.Dir(from) != path.Dir(to) {
-			return errors.New("they are in two folders")
+			return errors.New("they are in two directories")
 		}
 		d, name, err := f.above(from)
 		if err != nil {
@@ -208,7 +208,7 @@ func (f files) Mkdir(_ context.Context, path string, mode fs.FileMode) error {
 		return d.keep()
 	}()
 	if err != nil {
-		return fmt.Errorf("making the folder %s: %w", path, plain(err))
+		return fmt.Errorf("making the directory %s: %w", path, plain(err))
 	}
 	return nil
 }
@@ -228,11 +228,11 @@ func (d folder) finish(name string, mode fs.FileMode) error {
 	// It must be the one that we made: ours, empty and closed to others.
 	is := statOf(&st)
 	if _, err := made.Readdirnames(1); err != io.EOF || is.UID != os.Geteuid() {
-		return fmt.Errorf("%w: it is not the folder that was made, or the file system keeps no owners", ErrChanged)
+		return fmt.Errorf("%w: it is not the directory that was made, or the file system keeps no owners", ErrChanged)
 	}
 	if strictmodes.Permissions(is.Mode) != mode {
 		if is.Mode.Perm()&0o77 != 0 {
-			return fmt.Errorf("%w: it is not the folder that was made, or the file system keeps no modes", ErrChanged)
+			return fmt.Errorf("%w: it is not the directory that was made, or the file system keeps no modes", ErrChanged)
 		}
 		if err := unix.Fchmod(fd, bitsOf(mode)); err != nil {
 			return err

@@ -18,7 +18,7 @@ import (
 func notReal(err error) error {
 	switch err {
 	case unix.ELOOP, unix.EMLINK, unix.ENOTDIR:
-		return fmt.Errorf("%w: a folder on the way is a link or a file", ErrChanged)
+		return fmt.Errorf("%w: a directory on the way is a link or a file", ErrChanged)
 	}
 	return err
 }

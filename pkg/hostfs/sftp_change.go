@@ -181,7 +181,7 @@ func (s *overSFTP) Rename(ctx context.Context, from string, was strictmodes.Stat
 	defer s.forget()
 	err := func() error {
 		if path.Dir(from) != path.Dir(to) {
-			return fmt.Errorf("%s is not in the same folder", to)
+			return fmt.Errorf("%s is not in the same directory", to)
 		}
 		if err := s.durable(); err != nil {
 			return err
@@ -233,7 +233,7 @@ func (s *overSFTP) Mkdir(ctx context.Context, p string, mode fs.FileMode) error 
 		}
 		return s.sync(path.Dir(p))
 	}()
-	return s.failed(ctx, "making the folder "+p, p, err)
+	return s.failed(ctx, "making the directory "+p, p, err)
 }
 
 // setMode sets a mode and looks whether it took.
@@ -310,7 +310,7 @@ func (s *overSFTP) write(p string, data []byte, mode fs.FileMode) error {
 		return err
 	}
 	if !bytes.Equal(back, data) {
-		return errors.New("the server gives other bytes than it was given")
+		return errors.New("the server returns other bytes than were written")
 	}
 	if err := setMode(f, mode); err != nil {
 		return err

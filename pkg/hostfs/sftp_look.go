@@ -160,7 +160,7 @@ func (s *overSFTP) Account(ctx context.Context) (strictmodes.Account, error) {
 	case err != nil:
 		return who, err
 	case start == "/":
-		return who, fmt.Errorf("%w: sftp starts in /, so it is missing, or the account is shut into a folder", ErrNoHome)
+		return who, fmt.Errorf("%w: sftp starts in /, so it is missing, or the account is confined to a directory", ErrNoHome)
 	case st.UID == 0 && s.user != "root":
 		return who, fmt.Errorf("%w: %s, where sftp starts, is root's, and /etc/passwd does not tell who we are", ErrOwner, start)
 	}

@@ -116,7 +116,7 @@ func CertificateDate(seconds uint64) string {
 }
 
 // SignAnew is the way on from a certificate that is of no use.
-const SignAnew = "have it signed anew: pikeygen -s CA -I ID -n USER -V +52w KEY"
+const SignAnew = "sign it again: pikeygen -s CA -I ID -n USER -V +52w KEY"
 
 // CertificateFault says what is wrong with a certificate by itself, and by a
 // clock (PROTOCOL.certkeys). One of a host is well here.

@@ -231,7 +231,7 @@ func checkSources(list string) error {
 			return fmt.Errorf("source-address=: %q is neither an address nor a network such as 192.168.1.0/24", element)
 		}
 		if network != network.Masked() {
-			return fmt.Errorf("source-address=: %q has bits set behind its mask; the network is %s", element, network.Masked())
+			return fmt.Errorf("source-address=: %q has bits set beyond its mask; the network is %s", element, network.Masked())
 		}
 	}
 	return nil

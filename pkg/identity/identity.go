@@ -79,7 +79,7 @@ func Load(path string) (*Pair, error) {
 	switch {
 	case known(private) && known(public) && !private.Equal(public):
 		p.Public = private
-		p.fault("key-pair-mismatch", p.Path+".pub", p.anewHint(), "it holds %s, and the private half is %s",
+		p.fault("key-pair-mismatch", p.Path+".pub", p.anewHint(), "it holds %s, but the private half is %s",
 			public.Fingerprint(), private.Fingerprint())
 	case known(private):
 		p.Public = private
@@ -90,7 +90,7 @@ func Load(path string) (*Pair, error) {
 		p.Public = public
 	case p.Private.Encrypted:
 		p.fault("key-encrypted", p.Path, "pikeygen -y --passphrase-file FILE -f "+hostfs.Quote(p.Path),
-			"the public half is inside what is encrypted (%s), and there is no .pub", p.Private.Format)
+			"the public half is inside the encrypted part (%s), and there is no .pub", p.Private.Format)
 	}
 	why := Weak(p.Public)
 	if p.Private.Format == "dsa" {
@@ -225,7 +225,7 @@ func (p *Pair) unread(path string, err error) {
 	p.Faults = append(p.Faults, f)
 }
 
-const weakDSA = "DSA, which OpenSSH 10 has no more"
+const weakDSA = "DSA, which OpenSSH 10 no longer supports"
 
 // Weak says why a key is too weak for pikeygen, or "".
 func Weak(key sshkey.Public) string {

@@ -40,7 +40,7 @@ func (e *UnsupportedError) Hint() string {
 	path := hostfs.Quote(e.Path)
 	hint := "load it into the agent: ssh-add " + path
 	if e.Rewrap {
-		hint += "; or encrypt it anew: ssh-keygen -p -Z aes256-ctr -f " + path
+		hint += "; or encrypt it again: ssh-keygen -p -Z aes256-ctr -f " + path
 	}
 	return hint
 }
@@ -86,7 +86,7 @@ func (p *Pair) open(ctx context.Context, passphrase func(context.Context) ([]byt
 	// As sshkey.c does. A file put together from two would log in with one key
 	// and be known by the other.
 	if got := signer.PublicKey().Marshal(); len(p.Private.Public.Blob) > 0 && !bytes.Equal(got, p.Private.Public.Blob) {
-		return nil, nil, fmt.Errorf("%s: the public key in its header is not that of the private key in it", p.Path)
+		return nil, nil, fmt.Errorf("%s: the public key in its header does not belong to the private key in it", p.Path)
 	}
 	return key, signer, nil
 }
@@ -129,7 +129,7 @@ func (p *Pair) supported() error {
 	e := p.Private
 	switch {
 	case strings.HasPrefix(e.Public.Type, "sk-"):
-		return &UnsupportedError{Path: p.Path, Reason: "it is kept on a security token, which only ssh and its agent can ask"}
+		return &UnsupportedError{Path: p.Path, Reason: "it is kept on a security token, which only ssh and its agent can use"}
 	case e.Format == "pkcs8" && e.Encrypted:
 		return &UnsupportedError{Path: p.Path, Reason: "encrypted PKCS#8 is not supported", Rewrap: true}
 	case !sshkey.CanDecrypt(e):

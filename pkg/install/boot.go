@@ -15,7 +15,7 @@ import (
 
 // ErrStarted means that a system has been started, and reads no more keys from
 // its boot partition.
-var ErrStarted = errors.New("the system has been started before, and reads no keys from its boot partition any more")
+var ErrStarted = errors.New("the system has been started before, and no longer reads keys from its boot partition")
 
 // Boot has the boot partition of a Raspberry Pi that is mounted at dir let the
 // keys in at the first start of its system: for a user, who is made there, or,
@@ -31,7 +31,7 @@ func (j Job) Boot(dir, user string) (records []record.Record, switched string, e
 	}
 	cmdline, mode, err := regular(dir, "cmdline.txt")
 	if err != nil {
-		return nil, "", fmt.Errorf("%s is no boot partition of a Raspberry Pi: %w", dir, err)
+		return nil, "", fmt.Errorf("%s is not a boot partition of a Raspberry Pi: %w", dir, err)
 	}
 	edit, quote, name := firstboot.UserData, firstboot.YAML, "user-data"
 	renamed, by := "", "" // what a file makes of the user whom custom.toml has made
@@ -101,7 +101,7 @@ func (j Job) Boot(dir, user string) (records []record.Record, switched string, e
 		switch {
 		case !done.Added[i] && j.Options != "" && !holds(done.Text, keys[i], quote):
 			r.Verdict, r.Cause = record.Fail, "options-differ"
-			r.Detail, r.Hint = fmt.Sprintf("%s has the key without %s", file, j.Options), "take its line out there, and run it again"
+			r.Detail, r.Hint = fmt.Sprintf("%s has the key without %s", file, j.Options), "remove its line there, and run it again"
 		case !done.Added[i]:
 		case j.DryRun:
 			r.Verdict, r.Cause, r.Detail = record.Todo, "key-added", fmt.Sprintf("would add to %s for %s: %s", file, whom, keys[i].Line)

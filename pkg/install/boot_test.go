@@ -40,7 +40,7 @@ func TestBoot(t *testing.T) {
 		{"Bookworm, of Imager", map[string]string{"cmdline.txt": fresh, "firstrun.sh": ""}, "ann", "", "", "", "", false, "Imager"},
 		{"another", map[string]string{"cmdline.txt": started, "user-data": user}, "bob", "", "", "", "", false, "makes ann, and not bob"},
 		{"started", map[string]string{"cmdline.txt": started}, "ann", "", "", "", "", false, ErrStarted.Error()},
-		{"no boot partition", map[string]string{"user-data": user}, "ann", "", "", "", "", false, "no boot partition"},
+		{"no boot partition", map[string]string{"user-data": user}, "ann", "", "", "", "", false, "is not a boot partition"},
 		{"no name", map[string]string{"cmdline.txt": fresh}, "a b", "", "", "", "", false, "small letters"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -46,7 +46,7 @@ func (j Job) Copy(ctx context.Context, host *connect.Host) []record.Record {
 	for i := range records {
 		if why := unproven[records[i].Subject]; why != "" && records[i].Verdict != record.Fail && !j.DryRun {
 			records[i].Detail += "; not proven: " + why
-			records[i].Hint = "to log in by it, have a key signed: pikeygen -s CA -I ID -n USER -V +52w KEY"
+			records[i].Hint = "to log in with it, sign a key: pikeygen -s CA -I ID -n USER -V +52w KEY"
 		}
 	}
 	if p == nil {
@@ -55,7 +55,7 @@ func (j Job) Copy(ctx context.Context, host *connect.Host) []record.Record {
 	if where, off := host.KeysOff(); off {
 		for _, pl := range placed {
 			records = append(records, record.Record{Verdict: record.Fail, Cause: "config-elsewhere", Subject: pl.Key.Fingerprint(),
-				Detail: "not proven: login by key is switched off on this side: " + where})
+				Detail: "not proven: login by key is disabled on this side: " + where})
 		}
 		return records
 	}
@@ -220,7 +220,7 @@ func (p *proof) records(ctx context.Context, host *connect.Host, acting *session
 			records = append(records, record.Record{Verdict: record.OK, Cause: "login", Subject: fp, Detail: detail})
 		case answer == session.Accepted:
 			records = append(records, record.Record{Verdict: record.OK, Cause: "accepted", Subject: fp,
-				Detail: "the server would take it; " + why(o, mine)})
+				Detail: "the server would accept it; " + why(o, mine)})
 		case look:
 			inside = diagnose.Inside(ctx, acting, host, diagnose.Refusal{Report: rep, Keys: []sshkey.Public{o.Public}, Path: path})
 			fallthrough
@@ -233,7 +233,7 @@ func (p *proof) records(ctx context.Context, host *connect.Host, acting *session
 			}
 		case answer == "" && p.asked > connect.MaxOffers:
 			records = append(records, record.Record{Verdict: record.Fail, Cause: "too-many-tries", Subject: fp,
-				Detail: "not asked about: so many keys do not go into one connection", Hint: "copy fewer keys at a time"})
+				Detail: "not checked: too many keys for one connection", Hint: "copy fewer keys at a time"})
 		default: // not settled: the connection itself failed, or signing did
 			records = append(records, diagnose.Login(ctx, host, mine, rep, p.err))
 		}
@@ -271,7 +271,7 @@ func proofs(mine connect.Keys, keys []sshkey.Public) []session.Key {
 
 func why(k session.Key, mine connect.Keys) string {
 	if c, _ := mine.Find(k.Public); c.HasPrivate() {
-		return "another key of this call made the login"
+		return "the login was made with another of the keys"
 	}
 	return "its private half is not here"
 }

@@ -83,8 +83,8 @@ func mayBeUndone(r *record.Record, unsynced string) {
 	switch unsynced {
 	case "":
 	case onOverlay:
-		r.Detail += "; " + onOverlay + ", which may forget it at a reboot"
-		r.Hint = "an overlay may forget this at a reboot; to have it kept, switch the overlay off and run this again; there: sudo raspi-config nonint do_overlayfs 1 && sudo reboot"
+		r.Detail += "; " + onOverlay + ", which may lose it at a reboot"
+		r.Hint = "an overlay may lose this at a reboot; to keep it, disable the overlay and run this again; there: sudo raspi-config nonint do_overlayfs 1 && sudo reboot"
 	default:
 		r.Detail += "; a power cut may still undo it: " + unsynced
 	}
@@ -106,7 +106,7 @@ type PutError struct {
 func (e *PutError) Error() string {
 	text := "authorized_keys is unchanged"
 	if e.Unsure {
-		text = "whether authorized_keys is the old or the new one is not known"
+		text = "it is not known whether authorized_keys is the old or the new file"
 	}
 	if e.Said == "" {
 		return text
@@ -179,7 +179,7 @@ func without(data []byte, drop []Numbered, with map[int][]string) ([]byte, error
 		case i < 0:
 			kept = append(kept, line...)
 		case strings.TrimSuffix(string(line), "\n") != drop[i].Text:
-			return nil, fmt.Errorf("line %d has changed meanwhile", n)
+			return nil, fmt.Errorf("line %d has changed in the meantime", n)
 		default:
 			dropped++
 			for _, text := range with[n] {
@@ -188,7 +188,7 @@ func without(data []byte, drop []Numbered, with map[int][]string) ([]byte, error
 		}
 	}
 	if dropped < len(drop) {
-		return nil, fmt.Errorf("a line that was to go is gone already")
+		return nil, fmt.Errorf("a line to be removed is already gone")
 	}
 	return kept, nil
 }

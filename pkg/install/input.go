@@ -132,7 +132,7 @@ func readFile(name string) ([]byte, error) {
 		return nil, err
 	}
 	if st.IsDir() {
-		return nil, fmt.Errorf("%s: a folder, not a public key file", name)
+		return nil, fmt.Errorf("%s: a directory, not a public key file", name)
 	}
 	if st.Mode().IsRegular() && st.Size() > maxInput {
 		return nil, fmt.Errorf("%s: %d bytes are too many for a list of public keys", name, st.Size())

@@ -110,7 +110,7 @@ func (j Job) failure(ctx context.Context, host *connect.Host, client *session.Cl
 	if !errors.As(err, &put) {
 		r := diagnose.Ended(ctx, "the authorized keys", err)
 		if r.Cause != "no-shell" { // which changes nothing
-			r.Hint = "whether the file was changed is not known; run it again, with more --timeout if it was slow: nothing is done twice"
+			r.Hint = "it is not known whether the file was changed; run it again, with a longer --timeout if it was slow: nothing is done twice"
 		}
 		return r
 	}
@@ -153,17 +153,17 @@ func wayOnFrom(cause string) string {
 	case "keys-not-a-file":
 		return "there: mv ~/.ssh/authorized_keys ~/.ssh/authorized_keys.aside"
 	case "disk-full":
-		return "make room there: df -h, df -i"
+		return "free some space there: df -h, df -i"
 	case "read-only-fs":
-		return "there: sudo mount -o remount,rw / (an overlay is switched off with raspi-config)"
+		return "there: sudo mount -o remount,rw / (raspi-config disables an overlay)"
 	case "immutable":
-		return "there: lsattr, sudo chattr -i"
+		return "there: lsattr, sudo chattr -i -a"
 	case "busy":
 		return "try again"
 	case "home-missing":
 		return "there, as root: mkhomedir_helper USER, or mount what holds the homes"
 	case "keys-linked":
-		return "there: cp -p FILE FILE.new && mv FILE.new FILE, which gives it a life of its own"
+		return "there: cp -p FILE FILE.new && mv FILE.new FILE, which makes it a file of its own"
 	case "no-shell", "command-forced":
 		return "the account must run a POSIX shell, or sftp, for this"
 	case "keys-symlink":
@@ -238,12 +238,12 @@ func (j Job) places(path string, placed []placement) []record.Record {
 			mayBeUndone(&r, p.Unsynced)
 		case p.Entry != nil && j.Options != "" && !sameOptions(*p.Entry, (Line{p.Key, j.Options}).entry()):
 			r.Verdict, r.Cause = record.Fail, "options-differ"
-			r.Detail = path + " " + describe(p.Entry) + "; asked for is " + j.Options
-			r.Hint = "have its lines replaced: -f"
+			r.Detail = path + " " + describe(p.Entry) + "; requested: " + j.Options
+			r.Hint = "replace its lines with -f"
 		case p.Entry != nil:
 			r.Detail = path + " " + describe(p.Entry)
 		default:
-			r.Detail = "the server takes it, from another place than " + path
+			r.Detail = "the server accepts it, from a place other than " + path
 		}
 		records = append(records, r)
 	}

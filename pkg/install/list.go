@@ -48,9 +48,9 @@ func list(ctx context.Context, engine Engine) ([]record.Record, error) {
 		}
 		switch {
 		case e.Dead == "" && expired(e, time.Now()):
-			r.Verdict, r.Cause, r.Detail = record.Fail, "entry-expired", place+": its time is over, "+options(e)
+			r.Verdict, r.Cause, r.Detail = record.Fail, "entry-expired", place+": it has expired, "+options(e)
 		case e.Dead != "":
-			r.Verdict, r.Cause, r.Detail = record.Fail, "entry-dead", place+": sshd passes it by: "+e.Dead
+			r.Verdict, r.Cause, r.Detail = record.Fail, "entry-dead", place+": sshd ignores it: "+e.Dead
 		case len(e.Options) > 0:
 			r.Cause = "entry-restricted"
 			if !e.Restricts() {
@@ -70,7 +70,7 @@ func list(ctx context.Context, engine Engine) ([]record.Record, error) {
 // listed is the record of a broken entry: of its key, if it is one.
 func listed(path string, f authorizedkeys.Fault) record.Record {
 	place := path + " " + linesOf(f)
-	r := record.Record{Verdict: record.Fail, Cause: f.Cause, Subject: place, Detail: place + ": sshd passes it by: " + f.Why, Hint: remedy(f)}
+	r := record.Record{Verdict: record.Fail, Cause: f.Cause, Subject: place, Detail: place + ": sshd ignores it: " + f.Why, Hint: remedy(f)}
 	if len(f.Keys) == 1 {
 		r.Subject = f.Keys[0].Fingerprint()
 	}

@@ -388,7 +388,7 @@ present() {
 	for line in $drop; do
 		number=${line%% *}
 		if [ -z "$was" ] || [ "$(tail -n "+$number" "$file" | head -n 1 | tr '\000' '\001')" != "${line#* }" ]; then
-			because "line $number has changed meanwhile"
+			because "line $number has changed in the meantime"
 			fail busy "$file"
 		fi
 	done

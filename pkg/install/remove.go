@@ -45,10 +45,10 @@ func (j Job) removeFrom(ctx context.Context, engine Engine, used *sshkey.Public)
 			r.Verdict, r.Cause = record.OK, "key-absent"
 		case !j.Force && used != nil && l.letsIn(*used):
 			r.Verdict, r.Cause = record.Fail, "key-in-use"
-			r.Detail, r.Hint = "this login was made with it", "log in by another key or the password, or insist: -f"
+			r.Detail, r.Hint = "this login was made with it", "log in with another key or the password, or insist: -f"
 		case !j.Force && !left:
 			r.Verdict, r.Cause = record.Fail, "key-last"
-			r.Detail, r.Hint = path+" would let no key in any more", "insist: -f"
+			r.Detail, r.Hint = path+" would no longer let any key in", "insist: -f"
 		default:
 			r.Verdict, r.Cause = record.Done, "key-removed"
 			if j.DryRun {

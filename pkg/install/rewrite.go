@@ -125,19 +125,19 @@ func keysOf(f authorizedkeys.Fault) string {
 // remedy is the way on from a fault.
 func remedy(f authorizedkeys.Fault) string {
 	if f.Cure != nil {
-		return "have it cured: pikeyfix --rewrite"
+		return "rewrite it: pikeyfix --rewrite"
 	}
 	switch f.Cause {
 	case "entry-private-key":
-		return "take it out there, and make a new key pair: this one is not secret any more"
+		return "remove it there, and make a new key pair: this one is no longer secret"
 	case "entry-truncated":
-		return "add the key again from its .pub file with pikeycopy, and take the line out"
+		return "add the key again from its .pub file with pikeycopy, and remove the line"
 	case "entry-options-bad":
-		return "mend what stands before the key there: sshd(8), AUTHORIZED_KEYS FILE FORMAT"
+		return "correct what precedes the key there: sshd(8), AUTHORIZED_KEYS FILE FORMAT"
 	case "entry-glued":
-		return "put each key on a line of its own, with the options that it shall have"
+		return "put each key on a line of its own, with the options that it should have"
 	case "entry-commented":
-		return "take the # away there if the key shall log in"
+		return "remove the # there if the key should log in"
 	}
-	return "mend it there in an editor, or add the key again with pikeycopy and take it out"
+	return "correct it there in an editor, or add the key again with pikeycopy and remove it"
 }

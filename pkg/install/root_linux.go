@@ -187,7 +187,7 @@ func (m *Mounted) findFile(ctx context.Context, card *hostfs.Card) {
 	m.file = path.Join(m.who.Home, defaultFile)
 	switch {
 	case len(named) == 0:
-		m.Note = setting.At() + " says AuthorizedKeysFile none: the card's sshd reads no file of keys"
+		m.Note = setting.At() + " says AuthorizedKeysFile none: the card's sshd reads no keys file"
 	case !slices.Contains(named, m.file):
 		m.file = named[0]
 	}
@@ -215,7 +215,7 @@ func (m *Mounted) Refusals() []record.Record {
 		}
 	}
 	if s, ok := m.config.Get("PubkeyAuthentication"); ok && s.Args[0] == "no" {
-		against("pubkey-disabled", s, ": no key lets in")
+		against("pubkey-disabled", s, ": no key is let in")
 	}
 	if s, ok := m.config.Get("PermitRootLogin"); ok && s.Args[0] == "no" && m.who.UID == 0 {
 		against("root-refused", s, "")
@@ -234,7 +234,7 @@ func (m *Mounted) Refusals() []record.Record {
 		return matches || pattern == file
 	}
 	if s.Line > 0 && !slices.ContainsFunc(named, reads) && !(ok && command.Args[0] != "none") {
-		against("keys-file-elsewhere", s, ", and the key is in "+m.file)
+		against("keys-file-elsewhere", s, ", but the key is in "+m.file)
 	}
 	return records
 }

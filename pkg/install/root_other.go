@@ -20,7 +20,7 @@ type Mounted struct {
 // Root needs Linux: no other system reads the card's file system as it is, and
 // follows its links without leaving it.
 func Root(dir, _, _ string) (*Mounted, error) {
-	return nil, fmt.Errorf("%s: the root file system of a card can be worked on only by Linux, not by %s; its boot partition can", dir, runtime.GOOS)
+	return nil, fmt.Errorf("%s: the root file system of a card can be changed only on Linux, not on %s; its boot partition can", dir, runtime.GOOS)
 }
 
 // Findings is there on Linux only.

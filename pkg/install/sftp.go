@@ -151,7 +151,7 @@ func (e overSFTP) find(ctx context.Context) (place, error) {
 		// sshd starts in / for want of a home, and so does an account that is
 		// shut into a folder: keys there would be nobody's.
 		return p, &PutError{Cause: "home-missing", Path: p.dir,
-			Said: "sftp starts in /: there is no home, or the account is shut into a folder that is not it"}
+			Said: "sftp starts in /: there is no home, or the account is confined to a directory that is not it"}
 	}
 	return p, nil
 }
@@ -164,7 +164,7 @@ const defaultFile = ".ssh/authorized_keys"
 func (e overSFTP) administrator(file string) error {
 	const keys = "/C:/ProgramData/ssh/administrators_authorized_keys"
 	refused := &PutError{Cause: "keys-file-elsewhere", Path: keys,
-		Said: "for administrators, OpenSSH for Windows reads this file alone, and sftp cannot set the access list that it must have; " +
+		Said: "for administrators, OpenSSH for Windows reads only this file, and sftp cannot set the ACL that it must have; " +
 			"add the key on that machine as administrator, then run: icacls administrators_authorized_keys /inheritance:r /grant *S-1-5-32-544:F /grant *S-1-5-18:F"}
 	if strings.EqualFold(file, keys) {
 		return refused
@@ -311,7 +311,7 @@ func (e overSFTP) close(dir string) error {
 	if st, err := hostfs.Given(e.client.Lstat(dir)); err != nil {
 		return fmt.Errorf("making %s: %w", dir, err)
 	} else if st.Mode() != fs.ModeDir|0o700 && st.Mode() != fs.ModeDir|fs.ModeSetgid|0o700 {
-		return &PutError{Cause: "modes-unsupported", Path: dir, Said: fmt.Sprintf("mode 0700 was asked for and %v came", st.Mode())}
+		return &PutError{Cause: "modes-unsupported", Path: dir, Said: fmt.Sprintf("mode 0700 was requested, and the result is %v", st.Mode())}
 	}
 	return nil
 }
@@ -319,7 +319,7 @@ func (e overSFTP) close(dir string) error {
 // sync brings a folder to the disk. It says why it could not.
 func (e overSFTP) sync(dir string) (unsynced string) {
 	if _, ok := e.client.HasExtension(extFsync); !ok {
-		return "the sftp server there cannot bring a file to the disk (" + extFsync + ")"
+		return "the sftp server there cannot sync a file to disk (" + extFsync + ")"
 	}
 	d, err := hostfs.GivenFile(e.client.Open(dir))
 	if err == nil {
@@ -327,7 +327,7 @@ func (e overSFTP) sync(dir string) (unsynced string) {
 		d.Close()
 	}
 	if err != nil {
-		return fmt.Sprintf("the new name could not be brought to the disk there: %v", err)
+		return fmt.Sprintf("the new name could not be synced to disk there: %v", err)
 	}
 	return ""
 }

@@ -243,7 +243,7 @@ func (w *writer) fill(data []byte, old *sftp.FileStat) error {
 	}
 	if _, ok := w.e.client.HasExtension(extFsync); ok {
 		if err := w.file.Sync(); err != nil {
-			return fmt.Errorf("bringing %s to the disk: %w", w.temp(), err)
+			return fmt.Errorf("syncing %s to disk: %w", w.temp(), err)
 		}
 	}
 	err := w.file.Close()
@@ -258,7 +258,7 @@ func (w *writer) fill(data []byte, old *sftp.FileStat) error {
 	case back == nil:
 		return errOvertaken
 	case !bytes.Equal(back, data):
-		return fmt.Errorf("reading back %s: the server gives other bytes than it was given", w.temp())
+		return fmt.Errorf("reading back %s: the server returns other bytes than were written", w.temp())
 	}
 	return nil
 }
@@ -287,7 +287,7 @@ func (w *writer) own(old *sftp.FileStat) error {
 		return &PutError{Cause: "wrong-owner", Said: fmt.Sprintf("the file belongs to uid %d, gid %d, and over sftp we can only make one of uid %d, gid %d",
 			old.UID, old.GID, st.UID, st.GID)}
 	case strictmodes.Permissions(st.FileMode()) != mode:
-		return &PutError{Cause: "modes-unsupported", Said: fmt.Sprintf("mode %s was asked for and %s came",
+		return &PutError{Cause: "modes-unsupported", Said: fmt.Sprintf("mode %s was requested, and the result is %s",
 			strictmodes.Octal(mode), strictmodes.Octal(st.FileMode()))}
 	}
 	return nil

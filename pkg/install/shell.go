@@ -174,7 +174,7 @@ func (s shell) edit(ctx context.Context, p put) (Answer, error) {
 	}
 	for _, l := range p.lines {
 		if b := blob(l.Key); !slices.Contains(a.Added, b) && a.Have[b] == nil {
-			return a.Answer, &PutError{Cause: "write-failed", Path: a.Path, Unsure: true, Said: "its answer has holes"}
+			return a.Answer, &PutError{Cause: "write-failed", Path: a.Path, Unsure: true, Said: "its answer is incomplete"}
 		}
 	}
 	return a.Answer, nil
@@ -222,7 +222,7 @@ func (s shell) Read(ctx context.Context) (path string, data []byte, err error) {
 			}
 		}
 	}
-	return path, nil, &PutError{Cause: "busy", Path: path, Said: "it changes all the time"}
+	return path, nil, &PutError{Cause: "busy", Path: path, Said: "it keeps changing"}
 }
 
 // A said is what the script answered.
@@ -287,7 +287,7 @@ func readAnswer(mark string, stdout, stderr []byte) (said, error) {
 	err := putError("write-failed", a.Path, stderr)
 	err.Unsure = true
 	if err.Said == "" {
-		err.Said = "the program there was ended before it had said how it went"
+		err.Said = "the program there ended before it reported its result"
 	}
 	return a, err
 }

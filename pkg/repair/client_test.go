@@ -79,11 +79,11 @@ func TestClient(t *testing.T) {
 		return []string{
 			verdict + " config-writable " + dir + "/config mode 0666 -> 0644",
 			verdict + " key-mode " + home + "/keys/inside mode 0640 -> 0600",
-			"fail key-mode " + dir + "/linked mode 0666: others than the owner have access; it has 2 hard links",
+			"fail key-mode " + dir + "/linked mode 0666: users other than the owner have access; it has 2 hard links",
 			verdict + " key-mode " + dir + "/mine mode 0440 -> 0400",
 			verdict + " key-mode " + dir + "/old mode 0604 -> 0600",
 			verdict + " key-mode " + dir + "/open mode 0644 -> 0600",
-			"fail key-mode " + outside + " mode 0644: others than the owner have access; it is outside the home",
+			"fail key-mode " + outside + " mode 0644: users other than the owner have access; it is outside the home",
 			verdict + " key-mode " + dir + "/short mode 0604 -> 0600",
 			verdict + " config-writable " + home + "/keys/b mode 0664 -> 0644",
 			verdict + " config-writable " + home + "/more conf mode 0622 -> 0600",

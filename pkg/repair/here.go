@@ -164,4 +164,4 @@ func Who(ctx context.Context, machine hostfs.Machine, name string, all bool) ([]
 }
 
 // ErrNotRoot means that the files of others are to be repaired.
-var ErrNotRoot = errors.New("only root can repair what is another's: run it with sudo")
+var ErrNotRoot = errors.New("only root can repair what belongs to another user: run it with sudo")

@@ -69,7 +69,7 @@ func (l *Log) Records(from string, repaired []record.Record, loc *time.Location,
 	}
 	if len(l.refusals.All()) == 0 {
 		records = append(records, record.Record{Verdict: record.OK, Cause: "log", Subject: from,
-			Detail: fmt.Sprintf("no refusal in %d lines of SSH; a server does not log each", l.Stats.Known+l.Stats.Unknown)})
+			Detail: fmt.Sprintf("no refusal in %d lines of SSH; servers do not log every refusal", l.Stats.Known+l.Stats.Unknown)})
 	}
 	return append(records, repaired...)
 }

@@ -28,9 +28,9 @@ func TestLogRecords(t *testing.T) {
 	const head = "Nov 22 07:23:29 pi sshd[7]: "
 	const home = "Authentication refused: bad ownership or modes for directory /home/pi"
 	for _, c := range []struct{ name, log, want string }{
-		{"nothing", "", "ok log LOG no refusal in 0 lines of SSH; a server does not log each\n"},
+		{"nothing", "", "ok log LOG no refusal in 0 lines of SSH; servers do not log every refusal\n"},
 		{"no refusal", head + "Server listening on :: port 22.\nNov 22 07:23:29 pi sudo: " + home + "\n",
-			"ok log LOG no refusal in 1 lines of SSH; a server does not log each\n"},
+			"ok log LOG no refusal in 1 lines of SSH; servers do not log every refusal\n"},
 		{"a bare line", home + "\n", "fail home-writable /home/pi " + home + "\n"},
 		{"two", home + "\n" + home + "\n", "fail home-writable /home/pi 2 times: " + home + "\n"},
 		{"repeated by syslogd", head + "message repeated 3 times: [ " + home + "]\n",

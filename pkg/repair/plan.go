@@ -85,7 +85,7 @@ func (r *repairer) anew(f strictmodes.Finding, aside string) (plan, error) {
 		}
 	case !r.can(5, f.Stat):
 		p.detail += ", and so is what may be in it"
-		p.hint = "look into " + aside + " with sudo for keys; pikeycopy puts one into the new folder"
+		p.hint = "look in " + aside + " for keys, with sudo; pikeycopy adds one to the new directory"
 	default:
 		inside, err := r.list(f.Path, f.Stat)
 		if err != nil {
@@ -196,11 +196,11 @@ func (r *repairer) sudo() string {
 func (r *repairer) obstacle(cause, path string) string {
 	switch cause {
 	case "read-only-fs":
-		return fmt.Sprintf(`%s%smount -o remount,rw "$(findmnt -no TARGET -T %s)", or raspi-config, which switches an overlay off`, r.at, r.sudo(), r.quote(path))
+		return fmt.Sprintf(`%s%smount -o remount,rw "$(findmnt -no TARGET -T %s)", or raspi-config, which disables an overlay`, r.at, r.sudo(), r.quote(path))
 	case "immutable":
 		return r.at + "lsattr -d " + r.quote(path) + "; " + r.sudo() + "chattr -i -a " + r.quote(path)
 	case "modes-unsupported":
-		return "keep the home on a file system such as ext4, or mount this one with options that give the modes"
+		return "keep the home on a file system such as ext4, or mount this one with options that set the modes"
 	}
 	return ""
 }
@@ -228,13 +228,13 @@ func (r *repairer) hint(f strictmodes.Finding) string {
 	case f.Repair == strictmodes.Rename:
 		return sudo + "mv -n " + p + " " + r.quote(f.To)
 	case f.Cause == "keys-misnamed":
-		return "see what is in it, and give it the name that the server looks for"
+		return "check what is in it, and give it the name that the server looks for"
 	case f.Cause == "home-encrypted":
-		return "log in by password, which opens it; to log in by key before, keep the keys outside: AuthorizedKeysFile in sshd_config"
+		return "log in by password, which unlocks it; to log in by key before that, keep the keys outside home: AuthorizedKeysFile in sshd_config"
 	case f.Cause == "home-not-mounted":
 		return sudo + "mount " + p
 	case f.Cause == "home-missing" && (r.Root != "" || f.Path != path.Clean(r.who.Home)):
-		return r.at + "namei -l " + r.quote(r.who.Home) + " shows what is in the way of a folder for uid " + strconv.Itoa(r.who.UID)
+		return r.at + "namei -l " + r.quote(r.who.Home) + " shows what is in the way of a directory for uid " + strconv.Itoa(r.who.UID)
 	case f.Cause == "home-missing":
 		return sudo + "mkhomedir_helper " + r.owner()
 	case (f.Cause == "keys-not-a-file" || f.Cause == "keys-symlink") && inHome:
@@ -246,7 +246,7 @@ func (r *repairer) hint(f strictmodes.Finding) string {
 	case f.Stat == strictmodes.Stat{}:
 		return sudo + "namei -l " + p + " shows what is in the way"
 	case f.Stat.Mode&fs.ModeSticky != 0 && f.Path != home && strings.HasSuffix(f.Cause, "-writable"):
-		return "move the file to a folder that only its owner can write, and link it from there"
+		return "move the file to a directory that only its owner can write, and link it from there"
 	case strings.HasSuffix(f.Cause, "-writable") && (owned || inHome || aboveHome):
 		return sudo + "chmod go-w " + p
 	case f.Cause == "keys-unreadable" && f.Path != home && aboveHome:
@@ -254,7 +254,7 @@ func (r *repairer) hint(f strictmodes.Finding) string {
 	case f.Cause == "key-mode":
 		return sudo + "chmod go= " + p
 	case !inHome:
-		return r.at + "namei -l " + p + " shows whose it is; unless that is meant so, keep the file in the home, with no link to elsewhere"
+		return r.at + "namei -l " + p + " shows whose it is; unless that is intended, keep the file in the home, without a link to elsewhere"
 	}
 	return sudo + "chown -h " + r.owner() + " " + p
 }

@@ -186,7 +186,7 @@ func (r *repairer) undone(f strictmodes.Finding) bool {
 func (r *repairer) one(f strictmodes.Finding) (record.Record, error) {
 	if r.ofTheHomesOwner(f) {
 		f.Repair = strictmodes.None
-		f.Detail += "; so does the home, which two accounts may share: whether to give it away is for you to decide"
+		f.Detail += "; so does the home, which two accounts may share: whether to change its owner is for you to decide"
 	}
 	rec := record.Record{Verdict: record.Fail, Cause: f.Cause, Subject: f.Path, Detail: f.Detail}
 	p, err := r.plan(f)
@@ -289,9 +289,9 @@ func (r *repairer) putBack(taken []Step, err error) error {
 				}
 			}
 		case Mkdir:
-			err = fmt.Errorf("%w; %s is left and can go", err, s.Path)
+			err = fmt.Errorf("%w; %s is left over and can be removed", err, s.Path)
 		case Copy:
-			err = fmt.Errorf("%w; %s is left and can go", err, s.To)
+			err = fmt.Errorf("%w; %s is left over and can be removed", err, s.To)
 		}
 	}
 	return err

@@ -56,7 +56,7 @@ func reopen(path, content string) (*os.File, error) {
 	}
 	have, err := io.ReadAll(io.LimitReader(file, int64(len(content)+1)))
 	if err == nil && string(have) != content {
-		err = fmt.Errorf("%s is not what was just made: name a file in a folder that nobody else may write", path)
+		err = fmt.Errorf("%s is not what was just made: name a file in a directory that nobody else may write", path)
 	}
 	if err != nil {
 		file.Close()

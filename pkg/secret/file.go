@@ -24,7 +24,7 @@ type RefusedError struct {
 }
 
 func (e *RefusedError) Error() string {
-	return fmt.Sprintf("%s: refused: its mode %04o lets others than its owner read or write it", e.Path, e.Mode)
+	return fmt.Sprintf("%s: refused: its mode %04o lets users other than its owner read or write it", e.Path, e.Mode)
 }
 
 // Hint returns the command that makes the file acceptable.
@@ -57,7 +57,7 @@ func CheckFile(path string) error {
 		return err
 	}
 	if info.IsDir() {
-		return fmt.Errorf("%s: a folder holds no secret", path)
+		return fmt.Errorf("%s: a directory, not a file with a secret", path)
 	}
 	return refuse(path, info)
 }

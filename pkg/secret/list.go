@@ -98,7 +98,7 @@ func (l *List) add(n int, line []byte) (wrong string) {
 	}
 	d, err := destination.Parse(record.Unescape(string(bytes.Trim(target, " "))))
 	if err != nil { // whose text may be a password
-		return "what is before the TAB is no target"
+		return "what precedes the TAB is not a target"
 	}
 	before, twice := l.by[d]
 	if twice && !bytes.Equal(before.password, password) {

@@ -64,9 +64,9 @@ func TestListIsRefused(t *testing.T) {
 	for content, want := range map[string]string{
 		"a\tx\nhunter2\n":                "line 2: no TAB",
 		"a hunter2\n":                    "line 1: no TAB",
-		"# all\n\nhunter2 a\tx\n":        "line 3: what is before the TAB is no target",
-		"\thunter2\n":                    "line 1: what is before the TAB is no target",
-		"-ohunter2\tx\n":                 "line 1: what is before the TAB is no target",
+		"# all\n\nhunter2 a\tx\n":        "line 3: what precedes the TAB is not a target",
+		"\thunter2\n":                    "line 1: what precedes the TAB is not a target",
+		"-ohunter2\tx\n":                 "line 1: what precedes the TAB is not a target",
 		"a\t\n":                          "line 1: no password",
 		"a\t\r\n":                        "line 1: no password",
 		"a\thunter2\nb\tx\nssh://a\ty\n": "line 3: another password for the target of line 1",

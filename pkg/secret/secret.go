@@ -15,7 +15,7 @@ import (
 
 // ErrNobody means that there is nobody to ask: no file, no askpass, no
 // terminal, or BatchMode.
-var ErrNobody = errors.New("nobody can be asked for it: no file, no askpass program and no terminal")
+var ErrNobody = errors.New("there is nobody to ask for it: no file, no askpass program and no terminal")
 
 // ErrDeclined means that somebody was asked and gave nothing: ^D at the
 // terminal, or an askpass program that failed, as it does on "Cancel".

@@ -28,11 +28,11 @@ var ErrSignature = errors.New("its signature is wrong")
 // ErrHostKey means that the server showed a host key that it does not have:
 // its signature of the key exchange is not that key's. Somebody else may be
 // answering in its place.
-var ErrHostKey = errors.New("the server shows a host key and cannot sign with it")
+var ErrHostKey = errors.New("the server presents a host key but cannot sign with it")
 
 // ErrHostKeyTurned means that the server showed another host key in a later
 // key exchange of the same connection.
-var ErrHostKeyTurned = errors.New("the server changed its host key in the middle of the connection")
+var ErrHostKeyTurned = errors.New("the server changed its host key during the connection")
 
 // A PromptError is a question that was not answered, since it is not, or not
 // only, for the password.

@@ -8,8 +8,8 @@ import (
 	"github.com/pkg/sftp"
 )
 
-// ErrNoSFTP means that the connection stands and the server starts no sftp.
-var ErrNoSFTP = errors.New("the server starts no sftp")
+// ErrNoSFTP means that the connection stands and the server does not start sftp.
+var ErrNoSFTP = errors.New("the server does not start sftp")
 
 // SFTP starts the subsystem sftp there. Its requests know no context of their
 // own: when ctx ends, so does the connection, since nothing less wakes a

@@ -334,7 +334,7 @@ func misplaced(line string) error {
 	case namesType(words[0]):
 		return refuse(hintTorn, "a torn key: no base64 follows its type word")
 	case strings.HasPrefix(line, "-----BEGIN "):
-		return refuse("ssh-keygen -i -m PKCS8 -f FILE (or -m PEM) prints it as OpenSSH has it",
+		return refuse("ssh-keygen -i -m PKCS8 -f FILE (or -m PEM) prints it in OpenSSH's format",
 			"a PEM block, which is not OpenSSH's form of a public key")
 	}
 	return refuse(hintSource, "not a public key")

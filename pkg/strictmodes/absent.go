@@ -16,7 +16,7 @@ var misspelt = []string{"authorised_keys", "authorized-keys", "authorized_key", 
 
 // homeless says why there is no home.
 func (j *judge) homeless(home way) (Finding, error) {
-	f := Finding{Cause: "home-missing", Path: home.real, Stat: home.last.Stat, Detail: home.describe("there is no such folder")}
+	f := Finding{Cause: "home-missing", Path: home.real, Stat: home.last.Stat, Detail: home.describe("there is no such directory")}
 	if home.end != missing {
 		return f, nil
 	}
@@ -29,7 +29,7 @@ func (j *judge) homeless(home way) (Finding, error) {
 		case err != nil:
 			return f, err
 		case ok:
-			f.Cause, f.Detail = "home-encrypted", "it is locked in "+image+": homectl activate opens it"
+			f.Cause, f.Detail = "home-encrypted", "it is locked in "+image+": homectl activate unlocks it"
 			return f, nil
 		}
 	}
@@ -44,7 +44,7 @@ func (j *judge) absent() ([]Finding, error) {
 		return nil, err
 	case ok:
 		return []Finding{{Cause: "home-encrypted", Path: j.home,
-			Detail: "it is encrypted, and not open until its owner logs in by password"}}, nil
+			Detail: "it is encrypted, and locked until its owner logs in by password"}}, nil
 	}
 	if point := j.unmounted(j.home); point != "" {
 		return []Finding{notMounted(point)}, nil
@@ -83,7 +83,7 @@ func (j *judge) absent() ([]Finding, error) {
 }
 
 func notMounted(point string) Finding {
-	return Finding{Cause: "home-not-mounted", Path: point, Detail: "fstab(5) has a file system for it, and none is mounted there"}
+	return Finding{Cause: "home-not-mounted", Path: point, Detail: "fstab(5) lists a file system for it, but none is mounted there"}
 }
 
 // unmounted returns the folder, the home or one above it, that fstab(5) has a
@@ -154,7 +154,7 @@ func (j *judge) misnamed(p, keys string) (Finding, bool, error) {
 	case err != nil:
 		return f, false, fmt.Errorf("looking up the group of %s: %w", p, err)
 	case path.Dir(p) != path.Dir(keys):
-		f.Detail += ", not in this folder"
+		f.Detail += ", not in this directory"
 	case st.UID != j.who.UID:
 		f.Detail += fmt.Sprintf("; this one belongs to uid %d", st.UID)
 	case reason != "":
@@ -208,14 +208,14 @@ func (j *judge) examine(findings []Finding) {
 		case a.ReadOnly:
 			f.cannot("read-only-fs", "its file system is mounted read-only")
 		case modes && slices.Contains(modeless, a.FS):
-			f.cannot("modes-unsupported", "a file system of the kind "+a.FS+" keeps no owners and modes")
+			f.cannot("modes-unsupported", "a file system of type "+a.FS+" stores no owners and modes")
 		case a.Immutable:
-			f.cannot("immutable", "it is marked immutable or append-only: sudo chattr -i -a takes that off")
+			f.cannot("immutable", "it is marked immutable or append-only: sudo chattr -i -a removes that")
 		case a.ACL && f.Stat.Mode&0022 == 0020 && strings.HasSuffix(f.Cause, "-writable"):
-			f.Cause, f.Detail = "acl-writable", f.Detail+"; its ACL lets others write, which setfacl -b takes off"
+			f.Cause, f.Detail = "acl-writable", f.Detail+"; its ACL lets others write, which setfacl -b removes"
 		}
 		if a.FS == "overlay" && f.Repair != None {
-			f.Note = "it is on an overlay, which may forget the change at a reboot"
+			f.Note = "it is on an overlay, which may lose the change at a reboot"
 		}
 	}
 }

@@ -45,7 +45,7 @@ func ParseServer(word string) (s Server, known bool, err error) {
 	if word == "" {
 		return All, false, nil
 	}
-	return All, false, fmt.Errorf("%q is none of openssh, debian, dropbear and all", word)
+	return All, false, fmt.Errorf("%q is not openssh, debian, dropbear or all", word)
 }
 
 // ServerOf returns the server that a version line such as

@@ -274,7 +274,7 @@ func (j *judge) passable(ways []way) ([]Finding, error) {
 		case denied:
 			explained := slices.ContainsFunc(findings, func(f Finding) bool { return f.Cause == "keys-unreadable" || f.Cause == "wrong-owner" })
 			if !explained {
-				findings = append(findings, Finding{Cause: "keys-unreadable", Path: keys.real, Detail: "it cannot be looked at: permission denied"})
+				findings = append(findings, Finding{Cause: "keys-unreadable", Path: keys.real, Detail: "it cannot be examined: permission denied"})
 			}
 		}
 	}
@@ -384,7 +384,7 @@ func (j *judge) propose(f *Finding, r Repair) {
 	case r == Chmod && f.Stat.Mode&fs.ModeSticky != 0 && f.Stat.Mode&0002 != 0 && f.Path != path.Join(j.home, ".ssh"):
 		f.Detail += "; it is shared on purpose, like /tmp"
 	case r == Chown && f.Path == j.home:
-		f.Detail += "; whether to give a home away is for you to decide"
+		f.Detail += "; whether to change the owner of a home is for you to decide"
 	default:
 		f.Repair = r
 	}
@@ -469,7 +469,7 @@ func JudgePrivateKey(path string, st Stat, uid int) (Finding, bool) {
 		return Finding{}, false
 	}
 	f := Finding{Cause: "key-mode", Path: path, Stat: st, Repair: Chmod, Mode: Permissions(st.Mode) &^ 0077,
-		Detail: fmt.Sprintf("mode %s: others than the owner have access", Octal(st.Mode))}
+		Detail: fmt.Sprintf("mode %s: users other than the owner have access", Octal(st.Mode))}
 	refuseLinked(&f)
 	return f, true
 }
@@ -531,7 +531,7 @@ func kind(mode fs.FileMode) string {
 	case 0:
 		return "a regular file"
 	case fs.ModeDir:
-		return "a folder"
+		return "a directory"
 	case fs.ModeNamedPipe:
 		return "a named pipe"
 	case fs.ModeSocket:

@@ -69,9 +69,9 @@ type way struct {
 func (w way) describe(otherwise string) string {
 	switch {
 	case w.end == stuck && w.last.path == "":
-		return "its links lead in a circle"
+		return "its links form a loop"
 	case w.end == stuck, w.end == found:
-		return "it is " + kind(w.last.Mode) + ", not a folder"
+		return "it is " + kind(w.last.Mode) + ", not a directory"
 	}
 	return otherwise
 }

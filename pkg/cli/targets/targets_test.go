@@ -305,7 +305,7 @@ func TestTimeout(t *testing.T) {
 	if took := time.Since(began); took < 600*time.Millisecond || took > 10*time.Second {
 		t.Errorf("it took %v", took)
 	}
-	if !strings.Contains(c.out.String(), "it was at: version exchange") {
+	if !strings.Contains(c.out.String(), "last step: version exchange") {
 		t.Errorf("%s", c.out.String())
 	}
 	seconds := newCommand(t, nil, "--json", "--timeout", "300ms", silent.Addr)
