@@ -115,8 +115,11 @@ func TestProgress(t *testing.T) {
 				lines = screen(terminal.Seen())
 			}
 			seen := terminal.Seen()
-			records := strings.Count(out.String(), "\n")
+			records, messages := strings.Count(out.String(), "\n"), 0
 			for _, line := range lines {
+				if strings.HasPrefix(line, "pikeycheck: pi@") {
+					messages++
+				}
 				switch {
 				case record.MatchString(line) && tt.both:
 					records++
@@ -126,6 +129,9 @@ func TestProgress(t *testing.T) {
 			}
 			if records != 4 || strings.ContainsAny(out.String(), "\r\x1b") {
 				t.Errorf("%d records, and %q", records, out.String())
+			}
+			if told := messages > 0; told == tt.both {
+				t.Errorf("%d messages beside the records: %q", messages, lines)
 			}
 			switch {
 			case tt.want != nil && !tt.want.MatchString(seen):
@@ -200,7 +206,7 @@ func TestProgressLeavesPrompts(t *testing.T) {
 	}
 	terminal.Sees("3 of 3 done, 1 failed in ", 1)
 	terminal.Sees("\npi@"+door.Addr().String()+"\tfail\tnot-ssh\t", 1)
-	terminal.Sees("\npikeycopy: pi@"+door.Addr().String()+": not-ssh: ", 1)
+	terminal.Sees("\npikeycopy: hint: what listens at port ", 1)
 	for _, pi := range pis {
 		terminal.Sees("\npi@"+pi.Addr+"\tok\tlogin\t", 1)
 		if _, err := os.Stat(filepath.Join(pi.Home, ".ssh", "authorized_keys")); err != nil {

@@ -231,9 +231,14 @@ func (env *Env) stop(err error) {
 	}
 }
 
-// Emit writes a record to standard output, and tells it.
+// Emit writes a record to standard output, and tells it. A person who sees both on
+// a terminal is told the hint alone.
 func (env *Env) Emit(r record.Record) {
 	env.List(r)
+	if r.Verdict == record.Fail && !env.JSON && env.DataOnTerminal() && isTerminal(env.Stderr) {
+		env.hint(r)
+		return
+	}
 	env.Tell(r)
 }
 
@@ -275,11 +280,15 @@ func (env *Env) Tell(r record.Record) {
 		}
 		// On one line, so that a peer's words cannot pass for a hint of ours.
 		env.Errorf(r.Target, "%s", strings.ReplaceAll(msg, "\n", `\n`))
-		if r.Hint != "" {
-			env.Hintf("%s", r.Hint)
-		}
+		env.hint(r)
 	} else if r.Hint != "" && r.Verdict != record.OK { // it leaves something to do
 		env.Notef(r.Target, "%s", r.Hint)
+	}
+}
+
+func (env *Env) hint(r record.Record) {
+	if r.Hint != "" {
+		env.Hintf("%s", r.Hint)
 	}
 }
 

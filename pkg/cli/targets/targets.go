@@ -222,6 +222,9 @@ func (o *Options) progress(env *cli.Env, operands int, list io.Reader) *progress
 	if n := targetsIn(list); n > 0 || list == nil {
 		total = n + operands
 	}
+	if total == 1 {
+		return nil
+	}
 	return newProgress(env, total)
 }
 
