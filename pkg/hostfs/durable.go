@@ -129,15 +129,21 @@ func fill(f *os.File, data []byte, mode fs.FileMode, like fs.FileInfo) error {
 	return err
 }
 
-// MakeDir makes a folder that is missing, of this mode whatever the umask, and its
-// name is on the disk when it returns nil. What is there stays as it is, whatever it is; missing parents
-// are not made.
+// MakeDir makes a folder that is missing, with all of this mode whatever the umask,
+// and its name is on the disk when it returns nil. What is there stays as it is,
+// whatever it is; missing parents are not made.
 func MakeDir(path string, mode fs.FileMode) error {
 	err := os.Mkdir(path, mode)
 	if errors.Is(err, fs.ErrExist) {
 		return nil
 	}
-	if err == nil && runtime.GOOS != "windows" {
+	if err != nil {
+		return err
+	}
+	// Where nothing is missing there is nothing to ask of a file system that keeps
+	// no modes, such as FAT.
+	info, err := os.Lstat(path)
+	if err == nil && info.Mode()&mode != mode {
 		err = os.Chmod(path, mode)
 	}
 	if err != nil {
