@@ -206,7 +206,7 @@ func TestProgressLeavesPrompts(t *testing.T) {
 	}
 	terminal.Sees("3 of 3 done, 1 failed in ", 1)
 	terminal.Sees("\npi@"+door.Addr().String()+"\tfail\tnot-ssh\t", 1)
-	terminal.Sees("\npikeycopy: hint: what listens at port ", 1)
+	terminal.Sees("\npikeycopy: hint: what listens on port ", 1)
 	for _, pi := range pis {
 		terminal.Sees("\npi@"+pi.Addr+"\tok\tlogin\t", 1)
 		if _, err := os.Stat(filepath.Join(pi.Home, ".ssh", "authorized_keys")); err != nil {
