@@ -13,7 +13,7 @@ import (
 	"pi-key-tools/pkg/strictmodes"
 )
 
-// ErrNoAccount means that nobody has such a name there.
+// ErrNoAccount means that no account of that name exists there.
 var ErrNoAccount = errors.New("there is no such account")
 
 // accounts are passwd(5) and group(5), read once: a machine may have thousands.
@@ -108,8 +108,8 @@ func groupsOf(groups string) iter.Seq2[int, group] {
 	}
 }
 
-// GroupNames returns the name of each gid in the text of a group(5), as
-// getgrgid(3) finds it: that of the first line which has it.
+// GroupNames returns the name of each gid in the text of a group(5) file. As
+// with getgrgid(3), the first line with the gid decides.
 func GroupNames(groups string) map[int]string {
 	names := make(map[int]string)
 	for gid, g := range groupsOf(groups) {

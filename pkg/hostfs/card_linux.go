@@ -18,20 +18,20 @@ import (
 	"pi-key-tools/pkg/strictmodes"
 )
 
-// A Card is a root file system that is mounted here, such as an SD card, or that
-// of the running system itself, and that may have been made to harm whoever looks
-// into it. Paths are the card's own: every link, absolute or not, means a place
-// on the card, and ".." of its root is its root (openat2(2), RESOLVE_IN_ROOT).
-// Nothing but regular files and folders is ever opened. It is a Machine, whose
-// accounts are numbers: ours are the card's of the same number. Whoever is not
-// root can work on what is theirs.
+// A Card is a root file system mounted here, such as an SD card, or that of the
+// running system itself, perhaps crafted to harm whoever examines it. Paths are
+// the card's own: every link, absolute or not, leads to a place there, and ".."
+// of its root is its root (openat2(2), RESOLVE_IN_ROOT). Only regular files and
+// directories are ever opened. It is a Machine whose accounts are numbers: ours
+// is the card's of the same number. A user other than root can work on what is
+// theirs.
 type Card struct {
 	files
 	root     handle
 	accounts *accounts
 }
 
-// OpenCard opens the card that is mounted at dir. The caller closes it.
+// OpenCard opens the card mounted at dir. The caller closes it.
 func OpenCard(dir string) (*Card, error) {
 	fd, err := openat(unix.AT_FDCWD, dir, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
@@ -60,7 +60,7 @@ func OpenCard(dir string) (*Card, error) {
 	return c, nil
 }
 
-// Close ends the use of the card.
+// Close releases the card.
 func (c *Card) Close() { c.root.close() }
 
 // resolve opens a name below dir by the rules of openat2(2). It is asked again
@@ -80,7 +80,7 @@ func (c *Card) look(name string, flags uint64) (handle, error) {
 	return resolve(c.root, name, flags|unix.O_PATH, unix.RESOLVE_IN_ROOT)
 }
 
-// Lstat is strictmodes.Tree's.
+// Lstat implements strictmodes.Tree.
 func (c *Card) Lstat(_ context.Context, name string) (strictmodes.Stat, error) {
 	h, err := c.look(name, unix.O_NOFOLLOW)
 	if err != nil {
@@ -90,7 +90,7 @@ func (c *Card) Lstat(_ context.Context, name string) (strictmodes.Stat, error) {
 	return h.stat()
 }
 
-// Readlink is strictmodes.Tree's.
+// Readlink implements strictmodes.Tree.
 func (c *Card) Readlink(_ context.Context, name string) (string, error) {
 	h, err := c.look(name, unix.O_NOFOLLOW)
 	if err == nil {
@@ -104,13 +104,13 @@ func (c *Card) Readlink(_ context.Context, name string) (string, error) {
 	return "", &fs.PathError{Op: "readlink", Path: name, Err: err}
 }
 
-// PrivateGroup is strictmodes.Tree's, by the accounts of the card.
+// PrivateGroup implements strictmodes.Tree, by the accounts of the card.
 func (c *Card) PrivateGroup(_ context.Context, gid, owner int) (bool, error) {
 	return c.accounts.privateGroup(gid, owner), nil
 }
 
-// Account is who works on the card: our uid and groups, which are all that its
-// file system knows of us, with what the card's passwd(5) calls that uid.
+// Account returns our uid and groups, which are all that the card's file system
+// knows of us, with the name and home that its passwd(5) has for that uid.
 func (c *Card) Account(context.Context) (strictmodes.Account, error) {
 	who := c.accounts.as(os.Geteuid())
 	groups, err := os.Getgroups()
@@ -133,22 +133,22 @@ func (a *accounts) as(uid int) strictmodes.Account {
 	return strictmodes.Account{UID: uid}
 }
 
-// Lookup is Machine's, by the passwd(5) and group(5) of the card.
+// Lookup implements Machine, by the passwd(5) and group(5) of the card.
 func (c *Card) Lookup(_ context.Context, name string) (strictmodes.Account, error) {
 	return c.accounts.lookup(name)
 }
 
-// Accounts is Machine's.
+// Accounts implements Machine.
 func (c *Card) Accounts(context.Context) ([]strictmodes.Account, error) {
 	return c.accounts.sensible(), nil
 }
 
-// GroupNames is Machine's.
+// GroupNames implements Machine.
 func (c *Card) GroupNames(_ context.Context, who strictmodes.Account) ([]string, error) {
 	return c.accounts.groupNames(who.Groups), nil
 }
 
-// ReadFile is FS's.
+// ReadFile implements FS.
 func (c *Card) ReadFile(_ context.Context, name string) ([]byte, error) {
 	h, err := c.look(name, 0)
 	if err != nil {
@@ -163,7 +163,7 @@ func (c *Card) ReadFile(_ context.Context, name string) ([]byte, error) {
 	return readAtMost(f, maxRead)
 }
 
-// Glob is FS's.
+// Glob implements FS.
 func (c *Card) Glob(ctx context.Context, pattern string) ([]string, error) {
 	return glob(ctx, c, pattern, func(dir string) ([]string, error) {
 		h, err := resolve(c.root, dir, unix.O_RDONLY|unix.O_DIRECTORY, unix.RESOLVE_IN_ROOT)
@@ -176,8 +176,8 @@ func (c *Card) Glob(ctx context.Context, pattern string) ([]string, error) {
 	})
 }
 
-// ReadKeys reads a file of an account, as Replace would see it, and also one of
-// its own that Replace would refuse for further hard links; nil if there is none.
+// ReadKeys reads a file of an account as Replace sees it, even one of its own
+// that Replace refuses for further hard links; nil if none.
 func (c *Card) ReadKeys(ctx context.Context, who strictmodes.Account, name string) (string, []byte, error) {
 	s, f, err := c.openKeys(ctx, who, name)
 	if f == nil || err != nil {
@@ -207,26 +207,26 @@ func (c *Card) openKeys(ctx context.Context, who strictmodes.Account, name strin
 	return s, f, err
 }
 
-// Replace writes a file of an account durably: the complete old or the complete
-// new content at every moment, and on the disk when it returns nil. edit gets
-// the file's path and its content (nil if there is no file) and returns the new
-// one; nil changes nothing, and an error is returned as it is. It may be called
-// twice. All writers of keys take turns; see turn.
+// Replace writes a file of an account durably: it has the complete old or the
+// complete new content at every moment, and is on disk when Replace returns
+// nil. edit gets the file's path and its content (nil if there is no file) and
+// returns the new; nil changes nothing, and an error is returned as it is. edit
+// may be called twice. All writers of keys take turns; see turn.
 //
-// With keep not nil, a copy of an old file that changes is kept beside it, on
-// the disk before the new file has the name: as the first of keep(name, 1),
-// keep(name, 2) and so on that is free. kept is its path.
+// If keep is not nil and an old file changes, a copy of it is kept beside it,
+// at the first of keep(name, 1), keep(name, 2) and so on that is free. The copy
+// is on disk before the new file gets the name; kept is its path.
 //
-// Links of the home are followed as far as they lead to somewhere in it (those
-// of a file that is named elsewhere, within its folder), and then lead to what
-// is the account's own. A new file is the account's, mode 0600, and so is its
-// folder, 0700, if that alone is missing. An old file keeps owner, group, mode,
-// ACL, SELinux label and user attributes; it must be regular, the account's or
-// root's, and have no further hard links.
+// Links in the home are followed while they stay in it (for a file named
+// elsewhere, in its directory), and then must lead to the account's own. A new
+// file is the account's, mode 0600, and so is its directory, 0700, if only that
+// is missing. An old file keeps owner, group, mode, ACL, SELinux label and user
+// attributes; it must be regular, the account's or root's, and have no further
+// hard links.
 //
-// It is safe when somebody swaps files and links meanwhile: what was looked at
-// is what is opened, from one folder to the next. The error is ErrUnsure after
-// the last step but one, else nothing was changed.
+// Replace is safe if somebody swaps files and links meanwhile: what was looked
+// at is what is opened, directory by directory. The error is ErrUnsure after
+// the last step but one; with any other error nothing was changed.
 func (c *Card) Replace(ctx context.Context, who strictmodes.Account, name string, keep func(name string, n int) string, edit func(path string, old []byte) ([]byte, error)) (kept string, err error) {
 	s, err := c.find(ctx, who, name)
 	if err != nil {

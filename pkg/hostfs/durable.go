@@ -10,9 +10,9 @@ import (
 	"runtime"
 )
 
-// CreateNew writes a new file durably: complete or absent at every moment,
-// never over anything that is there (fs.ErrExist), with exactly this mode, on
-// the disk, folder and all, when it returns nil. Missing parents are not made.
+// CreateNew writes a new file durably with exactly this mode: it is complete or
+// absent at every moment, and on disk with its name when CreateNew returns nil.
+// Nothing is overwritten (fs.ErrExist), and missing parents are not made.
 //
 // Only where a file system can neither rename without replacing nor make hard
 // links is the file written in place, so that a power cut can leave part of it.
@@ -129,9 +129,9 @@ func fill(f *os.File, data []byte, mode fs.FileMode, like fs.FileInfo) error {
 	return err
 }
 
-// MakeDir makes a folder that is missing, with all of this mode whatever the umask,
-// and its name is on the disk when it returns nil. What is there stays as it is,
-// whatever it is; missing parents are not made.
+// MakeDir makes a missing directory with exactly this mode whatever the umask;
+// its name is on disk when MakeDir returns nil. Anything already at path is
+// left as it is, and missing parents are not made.
 func MakeDir(path string, mode fs.FileMode) error {
 	err := os.Mkdir(path, mode)
 	if errors.Is(err, fs.ErrExist) {
@@ -152,18 +152,18 @@ func MakeDir(path string, mode fs.FileMode) error {
 	return syncDir(filepath.Dir(path))
 }
 
-// Replace writes a file durably: the complete old or the complete new content
-// at every moment, owner and mode kept, a link written at its target. edit
-// gets the old content (nil if there is no file; the new one then gets mode)
-// and returns the new; a nil result changes nothing, and its error is returned
-// as it is. Writers that all use Replace take turns, but on a file system
-// without locks, such as some NFS. If another, such as ssh, writes meanwhile, edit
-// is asked again; the error is ErrChanged where that does not end.
+// Replace writes a file durably: it has the complete old or the complete new
+// content at every moment, and keeps owner and mode; a link is written at its
+// target. edit gets the old content (nil if there is no file; the new one then
+// gets mode) and returns the new; nil changes nothing, and an error is returned
+// as it is. Writers that all use Replace take turns, except on a file system
+// without locks, such as some NFS. If another writer, such as ssh, interferes,
+// edit is called again; if that does not end, the error is ErrChanged.
 //
 // Only regular files are replaced, never a device such as /dev/null. A new file
 // takes the place of the old, so that further hard links and ACLs stay with the
-// old one. The folders on the way are trusted: root must not use it in a home
-// that is another's.
+// old one. The directories on the way are trusted: root must not use Replace in
+// another user's home.
 func Replace(path string, mode fs.FileMode, edit func(old []byte) ([]byte, error)) error {
 	var refused error
 	err := replace(path, mode, func(old []byte) (data []byte, err error) {

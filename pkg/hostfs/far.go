@@ -12,28 +12,27 @@ import (
 	"pi-key-tools/pkg/strictmodes"
 )
 
-// A Runner runs a command line in the far login shell and returns what it
-// wrote to its standard output and error, each bounded: a far side may write
-// for ever. err is of the connection, or of a command that could not be
-// started; status is its exit status.
+// A Runner runs a command line in the far login shell and returns what it wrote
+// to standard output and error, both bounded since a far side may write
+// forever, and its exit status. err is of the connection, or means that the
+// command could not be started.
 type Runner func(ctx context.Context, command string) (stdout, stderr []byte, status int, err error)
 
-// Far is the files of the machine at the other end of run, by nothing but a
-// POSIX shell and the usual programs there: ls, chmod, chown, mv, ln, sync, id.
+// Far returns the files of the machine that run reaches, using only a POSIX
+// shell and the usual programs there: ls, chmod, chown, mv, ln, sync, id.
 // likely are files that are going to be asked about.
 //
 // Every method is one command (a file of more than 512 KiB takes one for each
-// part), and looking is less: the first look brings
-// everything on the way to the account's keys files and to what is likely. What
-// was seen is remembered until something is changed through this FS; then all
-// of it is forgotten, and the next look brings again what was ever asked for.
-// So it serves one judgement and its repairs, not a watch. A look that is out
-// of date changes nothing by mistake: each change looks again on the far side
-// right before, and fails with ErrChanged.
+// part), and a look is often none: the first fetches everything on the way to
+// the account's keys files and to the likely files. What was seen is remembered
+// until this FS changes something; then all of it is forgotten, and the next
+// look fetches everything asked for so far. So an FS serves one judgement and
+// its repairs, not a watch. An outdated look changes nothing by mistake: each
+// change looks again on the far side just before, and fails with ErrChanged.
 //
-// It does that in the folder of the thing, where no link led, and then by name.
-// To root there, whoever owns a home could still show another file in between.
-// So log in as the owner where you can.
+// It does that in the directory of the file, reached through no link, and then
+// goes by name. If root does the work, the owner of a home could still swap the
+// file in between, so log in as the owner where you can.
 func Far(run Runner, likely ...string) FS { return &far{run: run, asked: likely} }
 
 type far struct {

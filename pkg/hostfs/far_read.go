@@ -112,8 +112,8 @@ func globDir(pattern string) string {
 	return path.Dir(pattern)
 }
 
-// Attributes asks about everything that was looked at, since more questions of
-// the kind will come.
+// Attributes asks about every path looked at so far, since more such questions
+// will follow.
 func (f *far) Attributes(ctx context.Context, p string) (strictmodes.Attributes, error) {
 	s, err := f.look(ctx, p)
 	if err != nil {

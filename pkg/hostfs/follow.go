@@ -11,13 +11,13 @@ import (
 	"pi-key-tools/pkg/strictmodes"
 )
 
-// ErrLeadsOut means that a link leads out of the folder that it must stay in.
+// ErrLeadsOut means that a link leads out of the directory it must stay in.
 var ErrLeadsOut = errors.New("a link leads out")
 
-// ErrLinks means that links lead in a circle, or are too many to follow.
+// ErrLinks means that links form a cycle, or are too many to follow.
 var ErrLinks = errors.New("too many links")
 
-// ErrNotFolder means that something else stands where a folder should.
+// ErrNotFolder means that there is something else where a directory should be.
 var ErrNotFolder = errors.New("it is not a directory")
 
 // A Location is where a name leads once its links are followed.
@@ -28,14 +28,14 @@ type Location struct {
 	NoDir bool              // the folder is missing too, and nothing but it
 }
 
-// Follow resolves name, which is relative to the folder base, as far as it
-// stays there: every link leads to somewhere below base, or the error is
-// ErrLeadsOut. base itself is taken as it is, through links or not. Other
-// errors are ErrLinks, ErrNotFolder and the tree's, fs.ErrNotExist for more
-// than the last folder missing among them; each is a *fs.PathError.
+// Follow resolves name, relative to the directory base, as long as it stays
+// there: a link that does not lead to somewhere below base is ErrLeadsOut. base
+// itself is taken as it is, through links or not. Other errors are ErrLinks,
+// ErrNotFolder and the tree's, such as fs.ErrNotExist if more than the last
+// directory is missing. Each is a *fs.PathError.
 //
-// What it says may be untrue a moment later. Open it so that no link is
-// followed once more.
+// The result may be out of date a moment later, so open it without following
+// any further link.
 func Follow(ctx context.Context, tree strictmodes.Tree, base, name string) (Location, error) {
 	var dir []string // real names below base
 	links := 0

@@ -20,18 +20,18 @@ import (
 	"pi-key-tools/pkg/strictmodes"
 )
 
-// Local is the files of this machine. What changes something is safe on Linux
-// when root works in the home of a user who swaps files and links meanwhile:
-// every component is opened from the root without following links, and what was
-// looked at is what is changed. Elsewhere only the last component is guarded so.
+// Local returns the files of this machine. On Linux its changes are safe when
+// root works in the home of a user who swaps files and links meanwhile: every
+// component is opened from the root without following links, and what was
+// looked at is what is changed. Elsewhere only the last component is guarded.
 //
-// Renaming and copying replace nothing by the word of the kernel on Linux and
-// macOS; where neither it nor the file system knows that, by looking first.
-// Attributes are complete on Linux; macOS tells no ACL, and others nothing.
+// The kernel keeps Rename and Copy from replacing anything on Linux and macOS;
+// where it or the file system cannot, a look first does. Attributes are
+// complete on Linux, lack ACLs on macOS, and are empty elsewhere.
 //
-// The home of its Account is $HOME, as everywhere on Unix, or else that of
-// passwd(5), which is the one that sshd takes. On Windows, where files have no
-// modes, whatever has to do with them fails with errors.ErrUnsupported.
+// The home of its Account is $HOME, as everywhere on Unix, or else the one in
+// passwd(5), which is what sshd uses. On Windows, where files have no modes,
+// everything that concerns them fails with errors.ErrUnsupported.
 func Local() Machine { return &local{files: here} }
 
 type local struct {
@@ -55,7 +55,7 @@ func (l *local) PrivateGroup(ctx context.Context, gid, owner int) (bool, error) 
 	return a.privateGroup(gid, owner), nil
 }
 
-// Lookup asks for what a directory service knows and does not list, too.
+// Lookup also finds what a directory service knows but does not list.
 func (l *local) Lookup(ctx context.Context, name string) (strictmodes.Account, error) {
 	a, err := l.known(ctx)
 	if err != nil {
@@ -117,8 +117,8 @@ func database(ctx context.Context, name string) (string, error) {
 	return string(data), err
 }
 
-// Home is where the ~/.ssh of who runs this is: $HOME, as every shell's ~, or, as
-// in many a timer that has none, what passwd(5) says, by which ssh goes always.
+// Home returns the current user's home: $HOME, as for every shell's ~, or where
+// it is unset, as in many timers, that of passwd(5), which ssh always uses.
 func Home(getenv func(string) string) (string, error) {
 	if home := getenv("HOME"); filepath.IsAbs(home) {
 		return filepath.Clean(home), nil
@@ -175,9 +175,9 @@ const (
 	maxNames = 10_000 // that a pattern may make us look at: a user's may lead anywhere
 )
 
-// Read is os.ReadFile for ssh's own files, which the user may lead anywhere, to a
-// pipe too: of /dev/zero, and of what is larger than any of their kind, the error
-// is ErrTooLarge.
+// Read is os.ReadFile for ssh's own files, which the user may point anywhere,
+// even at a pipe. The error is ErrTooLarge for /dev/zero and for anything
+// larger than such files ever are.
 func Read(path string) ([]byte, error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -187,7 +187,7 @@ func Read(path string) ([]byte, error) {
 	return ReadAll(f)
 }
 
-// ReadAll is Read of what is open.
+// ReadAll is Read for an open file.
 func ReadAll(f *os.File) ([]byte, error) {
 	most := int64(maxKeys)
 	if info, err := f.Stat(); err == nil && info.Mode()&fs.ModeDevice != 0 { // ends at once, as /dev/null, or never

@@ -123,7 +123,7 @@ func (d folder) stat(name string) (st unix.Stat_t, err error) {
 	return st, err
 }
 
-// Rename gives its old name back to what took its place in the moment between.
+// Rename restores the old name of a file swapped in at the last moment.
 func (f files) Rename(_ context.Context, from string, was strictmodes.Stat, to string) error {
 	err := func() error {
 		if path.Dir(from) != path.Dir(to) {

@@ -23,7 +23,7 @@ func notReal(err error) error {
 	return err
 }
 
-// StatOf returns what a file of this machine is to be judged by.
+// StatOf returns the facts by which a file of this machine is judged.
 func StatOf(info fs.FileInfo) strictmodes.Stat {
 	sys := info.Sys().(*syscall.Stat_t)
 	return strictmodes.Stat{Mode: info.Mode(), UID: int(sys.Uid), GID: int(sys.Gid), Nlink: int(sys.Nlink)}

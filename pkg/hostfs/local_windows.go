@@ -10,8 +10,8 @@ import (
 	"pi-key-tools/pkg/strictmodes"
 )
 
-// StatOf returns the type alone, as of a file that is the caller's and closed
-// to others: the modes that Go makes up for Windows are no ground to refuse one.
+// StatOf returns only the type, as if the file were the caller's and closed to
+// others: the modes that Go makes up on Windows are no reason to refuse one.
 func StatOf(info fs.FileInfo) strictmodes.Stat {
 	return strictmodes.Stat{Mode: info.Mode().Type() | 0700, UID: os.Getuid(), GID: os.Getgid(), Nlink: 1}
 }

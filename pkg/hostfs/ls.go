@@ -60,8 +60,8 @@ func parseLs(line string) (strictmodes.Stat, bool) {
 	return st, errors.Join(errs[:]...) == nil
 }
 
-// LsMode is the first word of what "ls -ldn" prints, without its eleventh
-// letter.
+// LsMode returns the first word that "ls -ldn" prints, without its eleventh
+// character.
 func LsMode(mode fs.FileMode) string {
 	m := []byte("----------")
 	switch mode.Type() {

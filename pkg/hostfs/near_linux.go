@@ -100,7 +100,7 @@ func (l *local) near() nearby { return &nearLocal{local: l} }
 
 func (n *nearLocal) forget() { n.base.forget() }
 
-// Lstat is strictmodes.Tree's.
+// Lstat implements strictmodes.Tree.
 func (n *nearLocal) Lstat(ctx context.Context, p string) (strictmodes.Stat, error) {
 	if name, ok := n.base.holds(p); ok {
 		return n.base.lstat(name, p)
@@ -108,7 +108,7 @@ func (n *nearLocal) Lstat(ctx context.Context, p string) (strictmodes.Stat, erro
 	return n.local.Lstat(ctx, p)
 }
 
-// Descend is strictmodes.Descender's.
+// Descend implements strictmodes.Descender.
 func (n *nearLocal) Descend(ctx context.Context, p string, from int, into []strictmodes.Stat) ([]strictmodes.Stat, error) {
 	return n.descend(ctx, p, from, into, n.open, n.Lstat)
 }
@@ -129,7 +129,7 @@ func (n *nearCard) forget() {
 	n.last.forget()
 }
 
-// Lstat is strictmodes.Tree's.
+// Lstat implements strictmodes.Tree.
 func (n *nearCard) Lstat(ctx context.Context, p string) (strictmodes.Stat, error) {
 	dir, name := path.Split(p)
 	if f := n.opened(path.Clean(dir)); f != nil && name != "" && name != "." && name != ".." { // which would lead out of a folder
@@ -155,7 +155,7 @@ func (n *nearCard) opened(dir string) *openFolder {
 	return nil
 }
 
-// Descend is strictmodes.Descender's.
+// Descend implements strictmodes.Descender.
 func (n *nearCard) Descend(ctx context.Context, p string, from int, into []strictmodes.Stat) ([]strictmodes.Stat, error) {
 	return n.descend(ctx, p, from, into, n.Card.open, n.Lstat)
 }

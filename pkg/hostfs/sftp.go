@@ -12,30 +12,29 @@ import (
 	"pi-key-tools/pkg/strictmodes"
 )
 
-// SFTP is the files of a far machine by requests of sftp alone (version 3, with
-// OpenSSH's extensions), for an account that runs no shell. user is who logged
-// in. Whoever made the client ends it; its requests know no context, and end
+// SFTP returns the files of a far machine by sftp requests alone (version 3,
+// with OpenSSH's extensions), for an account that runs no shell. user is who
+// logged in. The caller closes client; its requests ignore contexts, and end
 // with the connection.
 //
-// It tells and does less than Far, which is to be preferred where there is a
-// shell:
+// It can tell and do less than Far, which is preferable where there is a shell:
 //
 //   - Hard links and access lists cannot be seen: Nlink is 0. So the mode of
-//     another's file is not changed, and no file is given away.
-//   - Who we are is said nowhere. It is read from /etc/passwd, or else taken to
-//     be the owner of the folder that sftp starts in. Groups are those of
-//     /etc/group; others, as of LDAP, are unknown.
-//   - In an account that is shut into a folder (ChrootDirectory) all of this is
-//     of that folder, and sshd reads its keys outside. Where sftp starts in /,
-//     Account fails with ErrNoHome.
+//     another user's file is not changed, and no file is given away.
+//   - The protocol does not say who we are. It is read from /etc/passwd, or
+//     else taken to be the owner of the directory that sftp starts in. Groups
+//     are those of /etc/group; others, such as LDAP's, are unknown.
+//   - In an account confined to a directory (ChrootDirectory) all of this is of
+//     that directory, while sshd reads its keys outside. Where sftp starts in
+//     /, Account fails with ErrNoHome.
 //   - What can be opened is changed by its handle, and is what was looked at as
 //     far as type, mode, owner, group, size and time tell. What we may not read
-//     is changed by name, which follows a link that was put there since.
+//     is changed by name, which follows a link put there since.
 //   - Nothing is renamed, made or copied where the server lacks
-//     fsync@openssh.com: the error is errors.ErrUnsupported then. A folder, or
-//     a file that is another's, is renamed after a look whether its new name is
-//     free (sftp-server.c process_rename); only a link put there since would be
-//     replaced.
+//     fsync@openssh.com: the error is errors.ErrUnsupported then. Before a
+//     directory, or another user's file, is renamed, a look tells whether the
+//     new name is free (sftp-server.c process_rename); only a link put there
+//     since would be replaced.
 //
 // What was looked at is remembered as by Far.
 func SFTP(client *sftp.Client, user string) FS { return &overSFTP{client: client, user: user} }
@@ -64,8 +63,8 @@ func sftpStat(info fs.FileInfo) strictmodes.Stat {
 // client takes that for an answer without anything in it.
 var errEmpty = errors.New("the server answers with nothing in it")
 
-// Given turns an answer of sftp.Client's Stat and Lstat, and of sftp.File's
-// Stat, that has nothing in it into an error.
+// Given returns an error for an empty answer of sftp.Client's Stat and Lstat,
+// or of sftp.File's Stat.
 func Given(info fs.FileInfo, err error) (fs.FileInfo, error) {
 	if err != nil {
 		return nil, err

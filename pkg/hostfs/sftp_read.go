@@ -37,10 +37,10 @@ func (s *overSFTP) read(p string) ([]byte, error) {
 	return data, err
 }
 
-// ReadOpen reads a regular file of at most so many bytes: as many as it says to
-// have, where it expects the end. A read may come short anywhere, and only one
-// that brings nothing is at the end: File.WriteTo would leave a hole unseen. The
-// error is ErrNotRegular, ErrTooLarge or ErrChanged where it is that.
+// ReadOpen reads a regular file of no more than most bytes, up to the size it
+// claims to have, where it expects the end. Any read may come short; only one
+// that returns nothing is the end; File.WriteTo would leave a hole unseen. The
+// error may be ErrNotRegular, ErrTooLarge or ErrChanged.
 func ReadOpen(f *sftp.File, most int64) ([]byte, *sftp.FileStat, error) {
 	info, err := Given(f.Stat())
 	switch {

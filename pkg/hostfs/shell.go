@@ -13,18 +13,18 @@ const (
 )
 
 // ShellCommand wraps a POSIX sh script into one command line that every login
-// shell in use (sh, bash, dash, zsh, fish, tcsh, BusyBox ash) hands to
-// /bin/sh unchanged: one line, single-quoted, with every byte that one of them
-// might touch written in octal for printf(1), or so that the inner shell's double
-// quotes leave it. The script keeps the standard input. It must not hold a NUL.
+// shell in use (sh, bash, dash, zsh, fish, tcsh, BusyBox ash) hands to /bin/sh
+// unchanged: one line, single-quoted, with every byte that a shell might touch
+// written in octal for printf(1), or so that the inner shell's double quotes
+// leave it. The script keeps its standard input. It must not hold a NUL.
 //
-// Linux takes 128 KiB for one argument, and the login shell gets the whole
-// line as one. A byte takes four at worst, so that any script of 32,000 bytes
-// passes; what is longer belongs on the standard input.
+// Linux takes 128 KiB for one argument, and the login shell gets the whole line
+// as one. A byte takes at most four, so that any script of 32,000 bytes fits;
+// anything longer belongs on standard input.
 func ShellCommand(script string) string { return EncodedCommand(Encode(script), "") }
 
-// Encode writes a script, or a part of one, as ShellCommand does: what many
-// commands have in common need be written only once.
+// Encode encodes a script, or part of one, as ShellCommand does, so that what
+// many commands have in common is encoded only once.
 func Encode(script string) string {
 	table := encoded()
 	var b strings.Builder
@@ -35,13 +35,13 @@ func Encode(script string) string {
 	return b.String()
 }
 
-// EncodedCommand is ShellCommand of what Encode has written.
+// EncodedCommand is ShellCommand for a script in two parts encoded by Encode.
 func EncodedCommand(start, rest string) string {
 	return `exec /bin/sh -c '` + Programs + `eval "$(printf "` + start + rest + `")"'`
 }
 
-// Programs starts what a far shell is to run, within single quotes of its command
-// line: a start-up file may have overwritten PATH, so that not even ls is found.
+// Programs begins what a far shell is to run, within the single quotes of its
+// command line: a start-up file may have overwritten PATH, hiding even ls.
 const Programs = "command -v ls >/dev/null || PATH=/usr/bin:/bin; "
 
 // encoded is how each byte is written in a format of printf(1). It is made when
@@ -67,8 +67,8 @@ var encoded = sync.OnceValue(func() *[256]string {
 	return table
 })
 
-// Compact returns a script without what is for people, comments and indents:
-// each byte of it may take four on the wire. It is for scripts without
+// Compact returns a script without comments and indentation, which are only for
+// people: each byte may take four on the wire. The script must not contain
 // here-documents.
 func Compact(script string) string {
 	var b strings.Builder

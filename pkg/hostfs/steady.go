@@ -8,11 +8,11 @@ import (
 	"pi-key-tools/pkg/strictmodes"
 )
 
-// Steady is an FS for the looking at many homes, one after another: it
-// looks at nothing twice until it changes something, since each file of an
-// account is in the same folders, and most of those are above all homes. What it
-// remembers may be untrue by now; no change trusts it. It is for one goroutine,
-// and for a run, not for a daemon. The caller calls end, which leaves f open.
+// Steady returns an FS for examining many homes one after another. It looks at
+// nothing twice until it changes something, since an account's files are in the
+// same directories, most of which are above all homes. What it remembers may be
+// out of date; no change relies on it. It is for one goroutine and for one run,
+// not for a daemon. The caller calls end, which leaves f open.
 func Steady(f FS) (steadied FS, end func()) {
 	s := newSteady(f)
 	return s, s.forget
@@ -43,8 +43,8 @@ type nearby interface {
 	forget()
 }
 
-// Steadies lends Steady FSs of f to goroutines. What one remembers is known to
-// who borrows it next. The caller calls end when all are given back.
+// Steadies lends Steady FSs of f to goroutines. What one remembers, its next
+// borrower finds. The caller calls end when all are given back.
 func Steadies(f FS) (borrow func() (steadied FS, back func()), end func()) {
 	var mu sync.Mutex
 	var idle []*steady
@@ -77,14 +77,14 @@ func (s *steady) forget() {
 	}
 }
 
-// Memory is what strictmodes judges by.
+// Memory returns what strictmodes judges by.
 func (s *steady) Memory() *strictmodes.Memory { return s.memory }
 
 func (s *steady) Lstat(ctx context.Context, path string) (strictmodes.Stat, error) {
 	return s.memory.Lstat(ctx, path)
 }
 
-// Account is FS's, asked for once.
+// Account implements FS; it asks only once.
 func (s *steady) Account(ctx context.Context) (strictmodes.Account, error) {
 	if s.who == nil {
 		who, err := s.FS.Account(ctx)
