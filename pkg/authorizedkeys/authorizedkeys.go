@@ -1,5 +1,5 @@
-// Package authorizedkeys reads authorized_keys as sshd does, and never prints
-// it anew: what is not ours stays byte for byte.
+// Package authorizedkeys reads authorized_keys as sshd does, and edits it
+// without reprinting it: what is not ours stays byte for byte.
 // Source: sshd(8) AUTHORIZED_KEYS FILE FORMAT; auth2-pubkeyfile.c, auth-options.c.
 package authorizedkeys
 

@@ -1,5 +1,5 @@
-// Package cli is what the four mains share: streams, options, diagnostics and
-// hints, exit status, signals. It knows nothing of SSH.
+// Package cli holds what the four commands share: streams, options, diagnostics
+// and hints, exit status, signals. It knows nothing of SSH.
 package cli
 
 import (

@@ -1,6 +1,6 @@
-// Package confline takes the arguments of a line of ssh_config or sshd_config
-// apart. Both programs do it in misc.c argv_split(); how a line begins, and what
-// its keyword does with the words, differs, and is the caller's.
+// Package confline splits a line of ssh_config or sshd_config into its
+// arguments, as both programs do in misc.c argv_split(). How a line begins, and
+// what its keyword does with the words, differs and is left to the caller.
 package confline
 
 import "strings"

@@ -1,6 +1,6 @@
-// Package connect makes ready what `ssh TARGET` would do: the configuration
-// that holds for a target, the way to dial it, its host key, the keys in the
-// order in which ssh offers them, and where a password comes from.
+// Package connect prepares what `ssh TARGET` would do: the configuration for a
+// target, the way to dial it, its host key, the keys in the order in which ssh
+// offers them, and the source of its password.
 package connect
 
 import (

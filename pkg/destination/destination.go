@@ -1,4 +1,4 @@
-// Package destination reads what names a machine to log in to:
+// Package destination parses the names of machines to log in to:
 // [user@]host[:port], [user@][IPv6]:port, ssh://[user@]host[:port], or a Host
 // alias of ssh_config(5); one at a time, or from a host list.
 package destination

@@ -1,6 +1,6 @@
-// Package diagnose names the cause of what happened to a login: it maps what
-// was seen of this side, the wire and the far files to the words of
-// pi-key-causes(7), and never to more than was seen.
+// Package diagnose names the cause of a login's success or failure: it maps
+// what was seen on this side, on the wire and in the far files to the words of
+// pi-key-causes(7), and claims no more than was seen.
 package diagnose
 
 import (

@@ -1,10 +1,9 @@
-// Package firstboot edits the files of a boot partition that a Raspberry Pi
-// reads when it starts for the first time, so that keys let a user in: user-data
-// of cloud-init, which Raspberry Pi OS has since Trixie, and custom.toml of
-// Bookworm. What is not ours stays byte for byte; where it would take more of
-// YAML or TOML than is read here to say what a file means, it is refused.
-// Source: cloud-init's cc_users_groups and cc_ssh; init_config of
-// raspberrypi-sys-mods.
+// Package firstboot edits the files on a boot partition that a Raspberry Pi
+// reads when it starts for the first time, so that keys let a user in:
+// cloud-init's user-data, used by Raspberry Pi OS since Trixie, and custom.toml
+// of Bookworm. What is not ours stays byte for byte. A file whose meaning
+// depends on more of YAML or TOML than this package reads is refused. Source:
+// cloud-init's cc_users_groups and cc_ssh; init_config of raspberrypi-sys-mods.
 package firstboot
 
 import (

@@ -1,6 +1,6 @@
-// Package fleet works on many targets at once: it takes them as they come,
-// keeps the number under way bounded, and hands the results on as targets
-// finish or in the order given.
+// Package fleet works on many targets at once: it takes them as they arrive,
+// bounds the number in progress, and passes on the results as targets finish or
+// in the order given.
 package fleet
 
 import (

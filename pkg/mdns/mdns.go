@@ -1,6 +1,6 @@
-// Package mdns asks the local network who has a name that ends in .local,
-// where nothing else of this machine does: RFC 6762, section 5.1, one-shot
-// queries.
+// Package mdns asks the local network which machines have a name that ends in
+// .local, for systems where nothing else does: one-shot queries of RFC 6762,
+// section 5.1.
 package mdns
 
 import (

@@ -1,6 +1,6 @@
 // Package record is the line that travels through the pipes: what one command
-// found or did for one target, in five TAB-separated fields or as one JSON
-// object. See pi-key-tools(7) RECORDS.
+// found or did for one target, as five TAB-separated fields or one JSON object.
+// See pi-key-tools(7) RECORDS.
 package record
 
 import (

@@ -1,7 +1,7 @@
 // Package repair makes acceptable what sshd and ssh refuse, with the least
-// change, and says of each thing what it was and is: it carries out what
+// change, and reports the old and new state of each file. It carries out what
 // strictmodes finds, on this machine, through a login or on a mounted card, or
-// writes the shell script that does.
+// writes a shell script that does.
 package repair
 
 import (

@@ -1,6 +1,6 @@
 // Package secret gets passwords and passphrases the way ssh does: from a file
-// that the user names, from SSH_ASKPASS, or from the terminal. Never from argv
-// or the environment; and never into a log, an error or a child.
+// the user names, from SSH_ASKPASS, or from the terminal. It never takes them
+// from argv or the environment, or gives them to a log, an error or a child.
 package secret
 
 import (

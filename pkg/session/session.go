@@ -1,7 +1,6 @@
 // Package session makes one authenticated SSH connection and runs commands on
-// it: host key first, then one authentication attempt after another, and a
-// report of everything that was seen on the way, for whoever has to explain a
-// failure.
+// it: it checks the host key, makes one authentication attempt after another,
+// and reports everything seen on the way, so that a failure can be explained.
 package session
 
 import (

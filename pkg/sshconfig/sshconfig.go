@@ -1,11 +1,11 @@
-// Package sshconfig knows what `ssh TARGET` would do: ssh_config(5), from the
-// command line, the user's file and the system's, first value wins.
+// Package sshconfig determines what `ssh TARGET` would do: ssh_config(5), from
+// the command line, the user's file and the system's, first value wins.
 //
-// It evaluates the files itself, as readconf.c, misc.c and ssh.c of OpenSSH
-// 9.2 to 10.x do. What it cannot know without running ssh it asks of
-// `ssh -T -G`: Match exec, hostname canonicalization, what versions of ssh
-// disagree about; and once a run, whether it takes the lines that are not looked
-// at here. A file without these never costs a process.
+// It evaluates the files itself, as readconf.c, misc.c and ssh.c of OpenSSH 9.2
+// to 10.x do. It asks `ssh -T -G` what it cannot know: Match exec, hostname
+// canonicalization, what versions of ssh disagree about; and once a run,
+// whether it accepts the lines that are not evaluated here. A file without
+// these costs no process.
 package sshconfig
 
 import (

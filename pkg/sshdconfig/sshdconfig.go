@@ -1,8 +1,8 @@
-// Package sshdconfig says what sshd_config(5) means for one login, from the
-// files as far as somebody could read them. It is pure: the files are brought
-// to it, most often those of a far machine, of which root alone may read some.
-// What depends on a file that is not there to read, or on a Match that cannot
-// be decided, is marked so rather than guessed.
+// Package sshdconfig determines what sshd_config(5) means for one login, from
+// as much of the files as could be read. It does no I/O: the caller brings it
+// the files, most often those of a far machine, some of which only root may
+// read. What depends on an unreadable file, or on a Match that cannot be
+// decided, is marked so rather than guessed.
 // Source: servconf.c, match.c, addrmatch.c, and auth.c allowed_user().
 package sshdconfig
 

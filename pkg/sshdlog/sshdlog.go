@@ -1,11 +1,11 @@
-// Package sshdlog understands what sshd, PAM, dropbear and ssh say about a
-// login: a line of their log in, its cause and the parameters out. It knows
-// the wording of OpenSSH 6.6 to 10.5, of Linux-PAM 1.1 to 1.7 and of dropbear
+// Package sshdlog interprets what sshd, PAM, dropbear and ssh log about a
+// login: it takes a line and returns its cause and parameters. It knows the
+// wording of OpenSSH 6.6 to 10.5, of Linux-PAM 1.1 to 1.7 and of dropbear
 // 2013.56 to 2026.94, and the formats of syslog and of journalctl(1).
 //
-// A log is written by strangers in part: a user name is free text, and every
-// local user can write a line. What is found here says where to look, and is
-// never by itself a reason to change a file.
+// Strangers write part of a log: a user name is free text, and every local user
+// can write a line. What is found here says where to look, and is never by
+// itself a reason to change a file.
 package sshdlog
 
 import (

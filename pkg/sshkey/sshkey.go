@@ -1,8 +1,8 @@
-// Package sshkey knows OpenSSH's keys as files and lines: public keys as
-// opaque blobs with a type word and a comment, fingerprints, randomart, and
-// the envelope of private key files without opening it. It does no
-// cryptography on public keys, so that every well-formed one passes, also one of
-// a type that nobody has invented yet.
+// Package sshkey handles OpenSSH's keys as files and lines: public keys as
+// opaque blobs with a type word and a comment, fingerprints, randomart, and the
+// envelope of private key files without opening it. It does no cryptography on
+// public keys, so that every well-formed one is accepted, even of a type not
+// yet invented.
 package sshkey
 
 import (

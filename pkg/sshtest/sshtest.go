@@ -1,9 +1,9 @@
-// Package sshtest is what the toolkit is tried against: OpenSSH's own
-// programs, a real sshd or dropbear on a port of its own with throw-away
-// users, a pretend Raspberry Pi inside this process, and servers that
-// misbehave. Only tests and the demo import it. All that it starts listens on
-// 127.0.0.1 alone and is gone when the test ends; nothing of the developer's
-// is read or changed.
+// Package sshtest provides what the toolkit is tested against: OpenSSH's own
+// programs, a real sshd or dropbear on a port of its own with throw-away users,
+// a pretend Raspberry Pi in this process, and servers that misbehave. Only
+// tests and the demo import it. Everything it starts listens on 127.0.0.1 alone
+// and is gone when the test ends; nothing of the developer's is read or
+// changed.
 package sshtest
 
 import (

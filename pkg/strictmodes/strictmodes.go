@@ -1,5 +1,5 @@
 // Package strictmodes judges the files of a login by key as sshd's StrictModes
-// does, and knows the least change that satisfies it.
+// does, and finds the least change that satisfies it.
 // Source: misc.c safe_path(), Debian's user-group-modes.patch, dropbear's
 // svr-authpubkey.c, for private keys authfile.c sshkey_perm_ok(), and for
 // ~/.ssh/config readconf.c read_config_file().
