@@ -135,8 +135,8 @@ func mountPoints(table []byte) []string {
 	return points
 }
 
-// MountPoint returns the path that a word of fstab(5) or /proc/mounts is, which
-// have some bytes in octal.
+// MountPoint returns the path in a word of fstab(5) or /proc/mounts, which
+// write some bytes in octal.
 func MountPoint(word string) string { return mountBytes.Replace(word) }
 
 var mountBytes = strings.NewReplacer(`\040`, " ", `\011`, "\t", `\012`, "\n", `\134`, `\`)

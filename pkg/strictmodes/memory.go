@@ -4,12 +4,12 @@ import (
 	"context"
 )
 
-// A Memory is a Tree that looks at nothing twice until it forgets: for a far
-// one each look is a round trip, and the homes of many accounts are in the same
-// folders. What it says may be untrue by now. It is for one goroutine.
+// A Memory is a Tree that looks at nothing twice until Forget: each look at a
+// far one is a round trip, and many accounts' homes are in the same
+// directories. What it says may be out of date. It is for one goroutine.
 //
-// A Tree that has a Memory, which its method of that name returns, is judged by
-// it, and what was seen for one account is known for the next.
+// A Tree with a Memory method is judged by the Memory that it returns, so that
+// what was seen for one account is known for the next.
 type Memory struct {
 	Tree
 	trail []node                // the folders of the last straight way, from the root on
@@ -17,13 +17,13 @@ type Memory struct {
 	stats []Stat                // those of the last descent
 }
 
-// A Descender is a Tree that looks at what lies on one way quicker together
-// than one after another.
+// A Descender is a Tree that can look at all components of a path faster than
+// one by one.
 type Descender interface {
-	// Descend looks at each component of a clean absolute path that begins
-	// behind its first from bytes, those of a real folder or none, and returns
-	// into with what Lstat tells of them in turn, as far as they are folders. The
-	// error is Lstat's of the next one; it is nil too where Lstat is to be asked.
+	// Descend looks at each component of path, clean and absolute, after its
+	// first from bytes, which are a real directory or empty. It returns into
+	// with the Stats appended as long as they are directories, and Lstat's
+	// error for the next component; nil also where Lstat is to be asked.
 	Descend(ctx context.Context, path string, from int, into []Stat) ([]Stat, error)
 }
 
@@ -41,13 +41,13 @@ type statAnswer struct {
 // account has, and few enough to be found and forgotten quickly.
 const mostSeen = 100
 
-// Forget makes it look again.
+// Forget discards what was seen, so that it is looked at again.
 func (m *Memory) Forget() {
 	m.leave(0)
 	clear(m.seen)
 }
 
-// Lstat is Tree's.
+// Lstat implements Tree.
 func (m *Memory) Lstat(ctx context.Context, p string) (Stat, error) {
 	for _, n := range m.trail {
 		if n.path == p {

@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// A Server is whose rules hold.
+// A Server is the kind of server whose rules apply.
 type Server int
 
 // The servers whose rules differ.
@@ -17,11 +17,11 @@ const (
 	Dropbear2025               // dropbear from 2025.87 on judges the folders, and no longer the file
 )
 
-// IsDropbear reports whether it is dropbear, of whatever version.
+// IsDropbear reports whether s is dropbear, of any version.
 func (s Server) IsDropbear() bool { return s == Dropbear || s == Dropbear2025 }
 
-// String returns the word that names the server on a command line, where
-// there is one for all versions of dropbear.
+// String returns the word that names the server on a command line; all versions
+// of dropbear share one.
 func (s Server) String() string {
 	switch s {
 	case OpenSSH:
@@ -34,8 +34,8 @@ func (s Server) String() string {
 	return "all"
 }
 
-// ParseServer is the reverse of String; "dropbear" is the one that is stricter.
-// For "", which names none, known is false.
+// ParseServer is the reverse of String; "dropbear" is the stricter version. For
+// "", which names no server, known is false.
 func ParseServer(word string) (s Server, known bool, err error) {
 	for _, s := range []Server{All, OpenSSH, Debian, Dropbear} {
 		if word == s.String() {
@@ -48,9 +48,9 @@ func ParseServer(word string) (s Server, known bool, err error) {
 	return All, false, fmt.Errorf("%q is not openssh, debian, dropbear or all", word)
 }
 
-// ServerOf returns the server that a version line such as
-// "SSH-2.0-OpenSSH_9.2p1 Debian-2+deb12u10" comes from. What "ssh -V" prints
-// is such a line too.
+// ServerOf returns the server that sends a version line such as
+// "SSH-2.0-OpenSSH_9.2p1 Debian-2+deb12u10". The output of "ssh -V" is such a
+// line too.
 func ServerOf(version string) Server {
 	v := strings.ToLower(version)
 	switch {

@@ -14,7 +14,7 @@ import (
 	"strings"
 )
 
-// A Stat is what lstat(2) tells of a path.
+// A Stat is what lstat(2) tells about a path.
 type Stat struct {
 	Mode  fs.FileMode // type and permissions, setuid, setgid and sticky bits
 	UID   int
@@ -22,23 +22,23 @@ type Stat struct {
 	Nlink int
 }
 
-// A Tree answers for the files of the machine in question. Lstat's error
-// is fs.ErrNotExist or fs.ErrPermission, by errors.Is, where it is that.
+// A Tree tells about the files of the machine in question. Lstat's error may be
+// fs.ErrNotExist or fs.ErrPermission, as errors.Is tells.
 type Tree interface {
 	Lstat(ctx context.Context, path string) (Stat, error)
 	Readlink(ctx context.Context, path string) (string, error)
-	// PrivateGroup reports whether only the user owner can act by the group,
-	// by the rule of Debian's secure_permissions() for a file of that user's.
+	// PrivateGroup reports whether only the user owner can act by the group, by
+	// Debian's secure_permissions() rule for that user's files.
 	PrivateGroup(ctx context.Context, gid, owner int) (bool, error)
 }
 
-// An Examiner is a Tree that can tell more than lstat(2) does. An error of its
-// means that there is no telling, and is no error of a judgement.
+// An Examiner is a Tree that can tell more than lstat(2). Its error means only
+// that it cannot tell, and does not fail a judgement.
 type Examiner interface {
 	Attributes(ctx context.Context, path string) (Attributes, error)
 }
 
-// Attributes are what lstat(2) does not tell of a file or a folder.
+// Attributes are what lstat(2) does not tell about a file or directory.
 type Attributes struct {
 	ACL       bool   // its POSIX ACL lets somebody write who is neither its owner nor of its group
 	Immutable bool   // not even root can change it: chattr +i, +a
@@ -46,7 +46,7 @@ type Attributes struct {
 	FS        string // the kind of its file system, as in /proc/mounts: "ext4", "vfat", "overlay"; "" if unknown
 }
 
-// An Account is who logs in.
+// An Account is the user who logs in.
 type Account struct {
 	Name   string
 	UID    int
@@ -69,7 +69,7 @@ type Finding struct {
 // A Repair is the kind of change that cures a finding.
 type Repair int
 
-// The kinds of change, from the least.
+// The kinds of change, least first.
 const (
 	None   Repair = iota // nothing that may be changed unasked
 	Chmod                // to Finding.Mode: no bit more than before, but u+r or u+x where the owner cannot read or pass his own
@@ -81,7 +81,7 @@ const (
 // modeBits are the bits that chmod(2) sets.
 const modeBits = fs.ModePerm | fs.ModeSetuid | fs.ModeSetgid | fs.ModeSticky
 
-// Permissions returns the bits of a mode that chmod(2) sets.
+// Permissions returns the mode bits that chmod(2) sets.
 func Permissions(mode fs.FileMode) fs.FileMode { return mode & modeBits }
 
 // Octal returns the permissions of a mode as chmod(1) takes them: "0775",
@@ -101,29 +101,30 @@ func Octal(mode fs.FileMode) string {
 }
 
 // Judge looks at everything on the way to the keys files as the server does and
-// returns every finding, a folder always before what is in it, so that
-// repairing them in order never loses the way to the next.
+// returns every finding, a directory always before what is in it, so that
+// repairing them in order never cuts off the next.
 //
-// keysFiles are absolute, in the order that the server looks for them; nil
-// means what it has by default, which is ~/.ssh/authorized_keys, and but for
-// dropbear ~/.ssh/authorized_keys2 if that is there. A missing keys file is no
-// finding of modes; the folders that it would be in are judged. If all are
-// missing, that is reported only where something tells why: a file of nearly
+// keysFiles are absolute, in the order in which the server reads them; nil
+// means its default, ~/.ssh/authorized_keys and, except for dropbear,
+// ~/.ssh/authorized_keys2 if that exists. A missing keys file is not a finding
+// about modes; the directories that would hold it are judged. If all are
+// missing, that is reported only where there is evidence why: a file of nearly
 // that name, or a home that is encrypted or not mounted. What is on the way to
 // several files is judged once.
 //
-// Only what is in the home, by its real path, gets a Repair: a link may lead
-// to what others need as it is. Nothing with further hard links does, nor what
-// is setuid or a device, nor a folder like /tmp, and the home itself is never
-// given away by Chown.
+// Only what is in the home, by its real path, gets a Repair: a link may lead to
+// what others need as it is. Nothing gets one that has further hard links, is
+// setuid or a device, or is a directory like /tmp, and Chown never gives the
+// home itself away.
 //
-// An Examiner is asked about what has a Repair, and about nothing else: where
-// the change cannot be made, the Cause says why and the Repair is None.
+// An Examiner is asked only about what has a Repair: where the change cannot be
+// made, the Cause says why and the Repair is None.
 //
-// POSIX ACLs count as far as they show in the group bits, as for sshd. What
-// one lets the account read of another's is not seen, and said to be closed. One
-// corner of Debian's rule is taken too kindly: a file of root's, writable by
-// the account's primary group, when that group also lists the account by name.
+// POSIX ACLs count as far as they show in the group bits, as for sshd. What one
+// lets the account read of another user's is not seen, and reported as closed.
+// One corner of Debian's rule is judged too leniently: a file of root's,
+// writable by the account's primary group, when that group also lists the
+// account by name.
 func Judge(ctx context.Context, tree Tree, who Account, keysFiles []string, server Server) ([]Finding, error) {
 	if !path.IsAbs(who.Home) {
 		return nil, fmt.Errorf("the home of %s is %q: not an absolute path", who.Name, who.Home)
@@ -140,7 +141,7 @@ func Judge(ctx context.Context, tree Tree, who Account, keysFiles []string, serv
 	return j.judge(home, keysFiles, byDefault)
 }
 
-// DefaultFiles are the keys files of a server that nobody has configured.
+// DefaultFiles returns the keys files of a server that is not configured.
 func DefaultFiles(home string, server Server) []string {
 	first := strings.TrimSuffix(path.Clean(home), "/") + "/.ssh/authorized_keys"
 	if server.IsDropbear() {
@@ -462,8 +463,8 @@ func (j *judge) permits(st Stat, isKeys bool) bool {
 	return st.Mode&need != 0
 }
 
-// JudgePrivateKey says whether ssh would ignore a private key for its mode. It
-// does only if the key belongs to the caller, uid; st is of the real file.
+// JudgePrivateKey reports whether ssh would ignore a private key for its mode,
+// as it does only for a key of the caller, uid; st is of the real file.
 func JudgePrivateKey(path string, st Stat, uid int) (Finding, bool) {
 	if st.UID != uid || st.Mode&0077 == 0 {
 		return Finding{}, false
@@ -474,9 +475,9 @@ func JudgePrivateKey(path string, st Stat, uid int) (Finding, bool) {
 	return f, true
 }
 
-// JudgeKnownHosts says whether ssh, run by the account, could not read a
-// known_hosts file, and so would refuse every server whose key is asked for in
-// it; st is of the real file.
+// JudgeKnownHosts reports whether ssh, run by the account, could not read a
+// known_hosts file and so would refuse every server whose key it looks up
+// there; st is of the real file.
 func JudgeKnownHosts(path string, st Stat, who Account) (Finding, bool) {
 	j := judge{who: who, server: OpenSSH}
 	if j.permits(st, true) {
@@ -493,10 +494,10 @@ func JudgeKnownHosts(path string, st Stat, who Account) (Finding, bool) {
 	return f, true
 }
 
-// JudgeConfig says whether ssh, as client has it, would refuse to run for the
-// user uid because of the owner or mode of ~/.ssh/config, or of a file that it
-// includes; st is of the real file. /etc/ssh/ssh_config and what -F names are
-// not judged, but what they include is.
+// JudgeConfig reports whether the ssh that client names would refuse to run for
+// the user uid because of the owner or mode of ~/.ssh/config, or of a file that
+// it includes; st is of the real file. /etc/ssh/ssh_config and the file named
+// by -F are not judged, but what they include is.
 func JudgeConfig(ctx context.Context, tree Tree, path string, st Stat, uid int, client Server) (Finding, bool, error) {
 	f := Finding{Cause: "config-writable", Path: path, Stat: st}
 	if st.UID != 0 && st.UID != uid {

@@ -11,7 +11,7 @@ import (
 )
 
 // RealPath resolves every link of an absolute path, as realpath(3) does. Its
-// error wraps fs.ErrNotExist or fs.ErrPermission where it is that.
+// error may wrap fs.ErrNotExist or fs.ErrPermission.
 func RealPath(ctx context.Context, tree Tree, name string) (string, Stat, error) {
 	if !path.IsAbs(name) {
 		return "", Stat{}, fmt.Errorf("%q is not an absolute path", name)
