@@ -31,8 +31,8 @@ var unrestricting = []string{
 	"port-forwarding", "pty", "touch-required", "user-rc", "x11-forwarding",
 }
 
-// Restricts reports whether the entry lets less in than a bare key would:
-// from=, command=, expiry-time=, restrict, no-pty, cert-authority ….
+// Restricts reports whether the entry allows less than a bare key would: from=,
+// command=, expiry-time=, restrict, no-pty, cert-authority ….
 func (e Entry) Restricts() bool {
 	return slices.ContainsFunc(e.Options, func(o Option) bool {
 		return !slices.Contains(unrestricting, o.Name)
@@ -40,11 +40,11 @@ func (e Entry) Restricts() bool {
 }
 
 // ParseLine reads one line, without its newline. ok is false for a blank line
-// and for a comment.
+// or a comment.
 //
-// An entry is live when there is a client, an address and a time for which
-// sshd takes it: whether expiry-time= is over or from= names the client's
-// address is not looked at. A well-formed key of a type that OpenSSH 9.2 does
+// An entry is live if there are a client, an address and a time for which sshd
+// accepts it: whether expiry-time= has passed or from= names the client's
+// address does not matter. A well-formed key of a type that OpenSSH 9.2 does
 // not know counts as live, since a newer sshd may know it.
 func ParseLine(line []byte) (e Entry, ok bool) {
 	text, hasNUL := string(line), false
@@ -129,7 +129,7 @@ func whyNoKey(line, rest string) string {
 	return err.Error()
 }
 
-// Entries reads a whole file.
+// Entries returns the entries of a whole file.
 func Entries(data []byte) []Entry {
 	var entries []Entry
 	n := 0
@@ -143,8 +143,8 @@ func Entries(data []byte) []Entry {
 	return entries
 }
 
-// Find returns the live entries for a key, those with cert-authority among
-// them, which let in what the key has signed but not the key itself.
+// Find returns the live entries for a key, including those with cert-authority,
+// which admit what the key has signed but not the key itself.
 func Find(data []byte, key sshkey.Public) []Entry {
 	var found []Entry
 	for _, e := range Entries(data) {

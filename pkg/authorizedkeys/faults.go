@@ -10,28 +10,27 @@ import (
 	"pi-key-tools/pkg/sshkey"
 )
 
-// A Fault is a piece of a file that plainly was meant to let a key in, and of
-// which sshd and dropbear make something else.
+// A Fault is a piece of a file that was plainly meant to let a key in, but that
+// sshd and dropbear read otherwise.
 type Fault struct {
 	First, Last int    // its lines, from 1
 	Cause       string // a word of pi-key-causes(7)
 	Why         string // words for a person
-	// Keys are those that it keeps out, where they can be told.
+	// Keys are the keys that it keeps out, as far as they are known.
 	Keys []sshkey.Public
-	// Cure is the lines for the place of First to Last, without newlines, if
-	// the file itself says what was meant: empty if these are to go, and nil
-	// where one would have to guess, or would take a restriction from a key.
+	// Cure holds the lines that replace First to Last, without newlines, if the
+	// file itself shows what was meant: empty to remove them, nil where one
+	// would have to guess or would take a restriction from a key.
 	Cure []string
-	// Spare means that each of the Keys has another line that is live, so that
-	// nobody is kept out.
+	// Spare means that each of the Keys has another, live line, so that nobody
+	// is kept out.
 	Spare bool
 }
 
-// Faults returns what is wrong in a whole file, in the order of its lines. There
-// is nothing wrong with lines that sshd takes, with comments, blank lines, and
-// words without a key; CR before a newline, and a key that comes twice, are no
-// faults either.
-// Keys that are commented out are told of only where no entry is live.
+// Faults returns the faults of a whole file, in the order of its lines. Lines
+// that sshd accepts, comments, blank lines and words without a key are no
+// faults; neither is a CR before a newline, nor a key that occurs twice. Keys
+// that are commented out are reported only if no entry is live.
 func Faults(data []byte) []Fault {
 	r := reader{data: data}
 	start := 0

@@ -63,8 +63,8 @@ func parseOptions(s string) ([]Option, error) {
 	return options, nil
 }
 
-// CheckOptions says what is wrong with what shall stand before a key as its
-// options: sshd would pass the line by without a word.
+// CheckOptions returns what is wrong with options to be put before a key; sshd
+// would silently skip such a line.
 func CheckOptions(options string) error {
 	if strings.ContainsAny(options, "\r\n\x00") {
 		return errors.New("a control byte in it would break the line")

@@ -1,6 +1,6 @@
-// Package cause is the catalogue of why a login by key works or not: each
-// stable word that a record may carry, what it means, how it is known, and
-// what cures it. pi-key-causes(7) says the same in full.
+// Package cause is the catalogue of why a login by key works or fails: each
+// stable word that a record may carry, what it means, how it is known, and what
+// cures it. pi-key-causes(7) says the same in full.
 package cause
 
 import (
@@ -18,7 +18,7 @@ type Entry struct {
 	Cure     string // what to do; "" for a good outcome
 }
 
-// Lookup returns the entry of a word.
+// Lookup returns the entry for a word.
 func Lookup(word string) (Entry, bool) {
 	all := sorted()
 	i, found := slices.BinarySearchFunc(all, word, func(e Entry, w string) int {
