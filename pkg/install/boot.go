@@ -13,16 +13,16 @@ import (
 	"pi-key-tools/pkg/record"
 )
 
-// ErrStarted means that a system has been started, and reads no more keys from
-// its boot partition.
+// ErrStarted means that the system has been started before, and no longer reads
+// keys from its boot partition.
 var ErrStarted = errors.New("the system has been started before, and no longer reads keys from its boot partition")
 
-// Boot has the boot partition of a Raspberry Pi that is mounted at dir let the
-// keys in at the first start of its system: for a user, who is made there, or,
-// with none, for the one whom the partition names already. switched is the file
-// that switches sshd on, if there was need of one: an error beside records is why
-// it could not be made. What the system has made of all that at its start nobody
-// knows before.
+// Boot prepares the Raspberry Pi boot partition mounted at dir to let the keys
+// in when its system first starts: for user, who is created then, or, if empty,
+// for the user whom the partition already names. switched is the file that
+// switches sshd on, if one was needed; an error beside records is why it could
+// not be made. What the system makes of all that when it starts cannot be known
+// before.
 func (j Job) Boot(dir, user string) (records []record.Record, switched string, err error) {
 	if user != "" {
 		if err := firstboot.CheckUser(user); err != nil {

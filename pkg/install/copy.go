@@ -13,8 +13,8 @@ import (
 	"pi-key-tools/pkg/sshkey"
 )
 
-// Copy puts the keys on the host and proves that they log in: one connection
-// to act, and a second, fresh one with exactly these keys. It returns one
+// Copy puts the keys on the host and proves that they log in: one connection to
+// install them, and a second, fresh one with exactly these keys. It returns one
 // record for each key's place in the file, and one for its login.
 func (j Job) Copy(ctx context.Context, host *connect.Host) []record.Record {
 	if j.Authority {

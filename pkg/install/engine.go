@@ -13,27 +13,27 @@ import (
 	"pi-key-tools/pkg/sshkey"
 )
 
-// An Engine reaches one authorized_keys file. There is one for a far shell
-// (Shell), and where there is none, for sftp; and one for a mounted root.
+// An Engine edits one authorized_keys file. There is one for a far shell
+// (Shell), one for sftp where there is no shell, and one for a mounted root.
 type Engine interface {
-	// Edit makes a change: the file is the complete old or the complete new
-	// one at every moment, and the change is on the disk (but see
-	// Answer.Unsynced) and has been read back when err is nil. A *PutError
-	// means that the file is as it was, if it is not Unsure; after any other
-	// error that is not known either. What an Answer names as Added beside an
-	// error is in its place for all that, from an earlier part of the change.
+	// Edit makes a change: the file is the complete old or the complete new one
+	// at every moment, and when err is nil the change is on disk (but see
+	// Answer.Unsynced) and has been read back. A *PutError means that the file
+	// is as it was, unless it is Unsure; after any other error, that is unknown
+	// too. What an Answer lists as Added beside an error is in place all the
+	// same, from an earlier part of the change.
 	Edit(ctx context.Context, c Change) (Answer, error)
 	// Read returns the whole file; nil data if there is none.
 	Read(ctx context.Context) (path string, data []byte, err error)
 }
 
-// A Change is what to do to an authorized_keys file.
+// A Change is a change to make to an authorized_keys file.
 type Change struct {
 	Add   []Line     // each unless a line holds its key's blob already
 	Force bool       // add them all the same
 	Drop  []Numbered // lines to take out, if they are still what they were
-	// With has lines for the place of one that goes, by its number: without
-	// newlines, of which each gets one, and without NULs.
+	// With holds the lines that replace a dropped one, by its number, without
+	// NULs and without newlines; each gets one.
 	With   map[int][]string
 	Backup bool // keep a copy of what is there, if that changes; see Answer.Backup
 	DryRun bool // change nothing; say what would be
@@ -64,13 +64,13 @@ type Answer struct {
 	Path  string
 	Added []string              // blobs, in base64, of the lines added
 	Have  map[string][]Numbered // lines that held a blob already, live or not
-	// Backup is the path of the copy of the old file that is kept beside it: FILE.old,
-	// or FILE.old2 and so on, since none takes the place of another. It has the
-	// file's owner and mode, and is on the disk before the new file has the name.
-	// "" if none was asked for or there was nothing to keep.
+	// Backup is the path of the copy of the old file kept beside it: FILE.old,
+	// or FILE.old2 and so on, since no copy replaces another. It has the file's
+	// owner and mode, and is on disk before the new file gets the name. "" if
+	// none was asked for or there was nothing to keep.
 	Backup string
-	// Unsynced is why the change, which was made and read back, is not known to
-	// be on the disk; "" where it is.
+	// Unsynced is why the change, though made and read back, is not known to be
+	// on disk; "" if it is.
 	Unsynced string
 }
 
@@ -90,14 +90,14 @@ func mayBeUndone(r *record.Record, unsynced string) {
 	}
 }
 
-// A PutError is why the file could not be changed.
+// A PutError says why the file could not be changed.
 type PutError struct {
 	Cause string // a word of pi-key-causes(7)
 	Path  string // "" if it never came to that
 	Said  string // the system's own words
 
-	// Unsure: the new file may be in its place after all, but that it is on
-	// the disk is not known. Otherwise the file is as it was.
+	// Unsure means that the new file may be in place after all, but is not
+	// known to be on disk. Otherwise the file is as it was.
 	Unsure bool
 
 	denied bool // EACCES: an owner or a mode is in the way

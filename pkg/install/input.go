@@ -25,9 +25,9 @@ type Input struct {
 // name may cost.
 const maxInput = 16 << 20
 
-// Read takes the keys of one -i: a file, to whose name .pub is added if that
-// is there, or "-" for in. The public half of a private key file that is alone
-// is read from its clear part; nothing of the private half is kept.
+// Read reads the keys of one -i: a file, to whose name .pub is added if that
+// exists, or "-" for in. The public half of a lone private key file is read
+// from its clear part; nothing of the private half is kept.
 func (n *Input) Read(name string, in io.Reader) error {
 	if name == "-" {
 		data, err := read(in)
@@ -90,9 +90,9 @@ func (n *Input) add(keys ...sshkey.Public) {
 	}
 }
 
-// WithoutCertificates takes out the certificates of keys that are there too, as
-// an agent lists them. The error is of one that is alone: sshd passes a line with
-// a certificate by.
+// WithoutCertificates removes the certificates whose keys are there too, as an
+// agent lists them. A certificate alone is an error: sshd skips a line that
+// holds one.
 func (n *Input) WithoutCertificates() error {
 	for _, k := range n.Keys {
 		if sshkey.IsCertificate(k.Type) && !slices.ContainsFunc(n.Keys, k.Plain().Equal) {
@@ -103,11 +103,11 @@ func (n *Input) WithoutCertificates() error {
 	return nil
 }
 
-// ErrNoKey means that nothing was named and this side has nothing to install.
+// ErrNoKey means that no key was named and this side has none to install.
 var ErrNoKey = errors.New("no key to install: ssh's key files are not there, and no agent holds one")
 
-// Default takes what pikeycopy installs when no -i is given: the first pair
-// that ssh would use by itself, else the keys of the agent.
+// Default chooses what pikeycopy installs when no -i is given: the first pair
+// that ssh would use by itself, or else the keys of the agent.
 func (n *Input) Default(keys connect.Keys) error {
 	for _, c := range keys.Candidates {
 		if c.Pair != nil && c.HasPrivate() && len(c.Faults) == 0 && !c.IsCertificate() {

@@ -172,7 +172,7 @@ func wayOnFrom(cause string) string {
 	return ""
 }
 
-// Lines are the lines that the job adds.
+// Lines returns the lines that the job adds.
 func (j Job) Lines() []Line {
 	lines := make([]Line, len(j.Keys))
 	for i, k := range j.Keys {
@@ -181,19 +181,19 @@ func (j Job) Lines() []Line {
 	return lines
 }
 
-// ListHere is List for a file that is at hand, such as one of a mounted card.
+// ListHere is List for a file on this machine, such as one on a mounted card.
 func ListHere(ctx context.Context, engine Engine) []record.Record {
 	return orFailure(list(ctx, engine))
 }
 
-// RemoveHere is Remove for a file that is at hand. Nobody has logged in by a key
-// of it.
+// RemoveHere is Remove for a file on this machine. Nobody has logged in by a
+// key of it.
 func (j Job) RemoveHere(ctx context.Context, engine Engine) []record.Record {
 	return orFailure(j.removeFrom(ctx, engine, nil))
 }
 
-// PutHere is Copy for a file that is at hand. Nobody can log in to it, so nothing
-// is proved.
+// PutHere is Copy for a file on this machine. Nobody can log in to it, so
+// nothing is proved.
 func (j Job) PutHere(ctx context.Context, engine Engine) []record.Record {
 	path, placed, err := putLines(ctx, engine, j.Lines(), j.Force, j.DryRun)
 	return orFailure(j.places(path, placed), err)

@@ -12,10 +12,10 @@ import (
 	"pi-key-tools/pkg/confline"
 )
 
-// Options joins what goes before the keys in their lines: options as sshd(8)
-// has them, an end of their life, and for an authority cert-authority, with the
-// principals that it may let in, separated by commas. Its error is what sshd
-// would find wrong with them: it would pass the line by without a word.
+// Options joins what goes before the keys in their lines: options of sshd(8),
+// an expiry time, and for an authority cert-authority with the principals that
+// it may admit, separated by commas. Its error is what sshd would find wrong
+// with them, silently skipping the line.
 func Options(options, expires string, ca bool, principals string, now time.Time) (string, error) {
 	var words []string
 	if ca {

@@ -17,7 +17,7 @@ type placement struct {
 	Key   sshkey.Public
 	Added bool                  // by this call; or would be, in a dry run
 	Entry *authorizedkeys.Entry // the live line that has it, if it was there
-	// Beside is a live line by which it lets in the holders of other
+	// Beside is a live line through which it admits the holders of other
 	// certificates, if it was added beside one.
 	Beside *authorizedkeys.Entry
 	// Unsynced is why it is not known to be on the disk; see Answer.

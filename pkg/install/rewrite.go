@@ -9,11 +9,11 @@ import (
 	"pi-key-tools/pkg/record"
 )
 
-// Faults returns a record for each piece of the file that plainly was meant to
+// Faults returns a record for each piece of the file that was plainly meant to
 // let a key in and does not (see authorizedkeys.Faults), or for why the file
-// could not be read. Nothing is changed.
-// There is none for what keeps nobody out, since another line of the key is
-// live; keys that are commented out where no other is live are not a failure.
+// could not be read. Nothing is changed. There is no record for a fault that
+// keeps nobody out because the key has another live line; keys that are
+// commented out while no other is live are not a failure.
 func Faults(ctx context.Context, engine Engine) []record.Record {
 	return orFailure(faultsIn(ctx, engine))
 }
@@ -27,9 +27,9 @@ func faultsIn(ctx context.Context, engine Engine) ([]record.Record, error) {
 }
 
 // Rewrite cures the faults of the file that can be cured without guessing, in
-// their places and in one change, and keeps a copy of the file as it was. The
-// other faults have the records that Faults returns. Without faults there are
-// no records, and nothing is written.
+// place and in one change, and keeps a copy of the old file. The other faults
+// get the records that Faults returns. Without faults there are no records, and
+// nothing is written.
 func Rewrite(ctx context.Context, engine Engine, dryRun bool) []record.Record {
 	return orFailure(rewrite(ctx, engine, dryRun))
 }

@@ -18,11 +18,11 @@ import (
 	"pi-key-tools/pkg/strictmodes"
 )
 
-// A Mounted is the Engine of an account of a root file system that is mounted
-// here, such as an SD card.
+// A Mounted is the Engine of an account on a root file system mounted here,
+// such as an SD card.
 type Mounted struct {
-	// Note is what a person should know of where the card's sshd looks for
-	// keys; "" for nothing.
+	// Note tells a person about where the card's sshd looks for keys; "" for
+	// nothing.
 	Note string
 
 	dir    string
@@ -31,17 +31,16 @@ type Mounted struct {
 	config *sshdconfig.Config // of the card's sshd for the user; nil for none
 }
 
-// Root is the Engine of a user of the card that is mounted at dir. The user is
-// looked up in the card's own passwd(5); file is a path on the card, relative
-// to the user's home; "" for where the card's sshd_config says, or else
-// .ssh/authorized_keys. What holds for the writing is said at
-// hostfs.Card.Replace.
+// Root returns the Engine of a user of the card mounted at dir. The user is
+// looked up in the card's own passwd(5). file is a path on the card, relative
+// to the user's home; "" means where the card's sshd_config says, or else
+// .ssh/authorized_keys. Files are written as by hostfs.Card.Replace.
 //
-// Only root can make files for another user. Whoever is not root can work on
-// what has his own uid and one of his groups; anything else is refused here,
-// before anything is written.
+// Only root can make files for another user. Anybody else can work on what has
+// their own uid and one of their groups; anything else is refused here, before
+// anything is written.
 //
-// An SELinux label is kept, and none is made for what is new.
+// An SELinux label is kept, but none is made for a new file.
 func Root(dir, user, file string) (*Mounted, error) {
 	card, err := hostfs.OpenCard(dir)
 	if err != nil {
@@ -85,7 +84,7 @@ func mayWriteFor(who strictmodes.Account) error {
 	return nil
 }
 
-// Edit is Engine's.
+// Edit implements Engine.
 func (m *Mounted) Edit(ctx context.Context, c Change) (a Answer, err error) {
 	card, err := hostfs.OpenCard(m.dir)
 	if err != nil {
@@ -113,7 +112,7 @@ func (m *Mounted) Edit(ctx context.Context, c Change) (a Answer, err error) {
 	return a, nil
 }
 
-// Read is Engine's.
+// Read implements Engine.
 func (m *Mounted) Read(ctx context.Context) (string, []byte, error) {
 	card, err := hostfs.OpenCard(m.dir)
 	if err != nil {
@@ -124,7 +123,7 @@ func (m *Mounted) Read(ctx context.Context) (string, []byte, error) {
 	return file, data, m.failure(ctx, err)
 }
 
-// Findings is what the card's server would refuse of the way to the file.
+// Findings returns what the card's server would refuse on the way to the file.
 func (m *Mounted) Findings(ctx context.Context) ([]strictmodes.Finding, error) {
 	card, err := hostfs.OpenCard(m.dir)
 	if err != nil {
@@ -199,9 +198,9 @@ func (m *Mounted) findFile(ctx context.Context, card *hostfs.Card) {
 	}
 }
 
-// Refusals are the lines of the card's sshd_config(5) by which nobody gets in
-// by what is in the file, whatever its modes: a login would fail, and none is
-// needed to know. What another file or a Match may say otherwise is left open.
+// Refusals returns the lines of the card's sshd_config(5) that keep the file
+// from letting anybody in, whatever its modes: no login is needed to see that.
+// A line that another file or a Match may override is left out.
 func (m *Mounted) Refusals() []record.Record {
 	if m.config == nil || len(m.config.Unread) > 0 {
 		return nil

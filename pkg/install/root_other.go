@@ -11,20 +11,20 @@ import (
 	"pi-key-tools/pkg/strictmodes"
 )
 
-// A Mounted is there on Linux only.
+// A Mounted exists on Linux only.
 type Mounted struct {
 	Engine
 	Note string
 }
 
-// Root needs Linux: no other system reads the card's file system as it is, and
+// Root needs Linux: no other system reads the card's file system natively and
 // follows its links without leaving it.
 func Root(dir, _, _ string) (*Mounted, error) {
 	return nil, fmt.Errorf("%s: the root file system of a card can be changed only on Linux, not on %s; its boot partition can", dir, runtime.GOOS)
 }
 
-// Findings is there on Linux only.
+// Findings works on Linux only.
 func (m *Mounted) Findings(context.Context) ([]strictmodes.Finding, error) { return nil, nil }
 
-// Refusals is there on Linux only.
+// Refusals works on Linux only.
 func (m *Mounted) Refusals() []record.Record { return nil }

@@ -21,31 +21,31 @@ import (
 	"pi-key-tools/pkg/strictmodes"
 )
 
-// SFTP is the Engine of an account without a shell: by requests of sftp alone.
-// version is the server's version line. file is the keys file, relative to
-// where sftp starts, which is the home; "" for .ssh/authorized_keys. Links are
-// written at their target, and must not lead out of the home, or out of the
-// folder of a file that is named elsewhere.
+// SFTP returns the Engine of an account without a shell, by sftp requests
+// alone. version is the server's version line. file is the keys file, relative
+// to where sftp starts, which is the home; "" means .ssh/authorized_keys. Links
+// are written at their target, and must not lead out of the home, or out of the
+// directory of a file that is named elsewhere.
 //
 // What sftp (version 3, with OpenSSH's extensions) cannot do:
 //
-//   - Without fsync@openssh.com nothing can be brought to the disk, and where
-//     the server does not open folders the new name cannot. Answer.Unsynced
-//     says so.
+//   - Without fsync@openssh.com nothing can be flushed to disk; nor can the new
+//     name where the server does not open directories. Answer.Unsynced says so.
 //   - Without posix-rename@openssh.com a file cannot be replaced in one step:
 //     then nothing is written.
 //   - Hard links and access lists cannot be seen. The new file has the old
 //     one's owner, group and mode, or nothing is written; an access list stays
 //     with the old file.
-//   - There are no locks. Writers by sftp and by Shell take turns by a folder
-//     (see hold), and lose nothing. Another, such as an editor, is noticed unless
-//     it writes between our last look and our rename, a round trip.
-//   - In an account that is shut into a folder (ChrootDirectory), that file may
+//   - There are no locks. Writers by sftp and by Shell take turns by means of a
+//     directory (see hold), and lose nothing. Another, such as an editor, is
+//     noticed unless it writes between our last look and our rename, a round
+//     trip.
+//   - In an account confined to a directory (ChrootDirectory), that file may
 //     not be the one that sshd reads. The login that follows tells.
 //
 // On OpenSSH for Windows files have access lists instead of modes, which a new
-// one takes from its folder: that is right in .ssh of an ordinary user. For an
-// administrator it reads one file in ProgramData whose list sftp cannot set;
+// file takes from its directory: right in an ordinary user's .ssh. For an
+// administrator sshd reads one file in ProgramData, whose list sftp cannot set;
 // that is refused. None of this has been tried on Windows.
 func SFTP(client *sftp.Client, version, file string) Engine {
 	return overSFTP{client, file, strings.Contains(version, "OpenSSH_for_Windows"), 10 * time.Second}
@@ -60,7 +60,7 @@ type overSFTP struct {
 	patience time.Duration
 }
 
-// The extensions of OpenSSH's PROTOCOL, section 4, that decide what can be
+// Extensions of OpenSSH's PROTOCOL, section 4, that decide what can be
 // promised.
 const (
 	extRename = "posix-rename@openssh.com"

@@ -17,10 +17,10 @@ import (
 	"pi-key-tools/pkg/hostfs"
 )
 
-// Shell is the Engine of an account that runs a POSIX shell. path is the file,
-// absolute or from home ("~/x" is "x"); "" is where the server looks: below
-// home, or for root on OpenWrt in /etc/dropbear. A missing folder is made only
-// if it is ~/.ssh.
+// Shell returns the Engine of an account that runs a POSIX shell. path is the
+// file, absolute or relative to the home ("~/x" is "x"); "" means where the
+// server looks: below the home, or for root on OpenWrt in /etc/dropbear. A
+// missing directory is made only if it is ~/.ssh.
 func Shell(run hostfs.Runner, path string) Engine { return shell{run, path} }
 
 type shell struct {
@@ -93,19 +93,19 @@ var compactScript = sync.OnceValue(func() string {
 	return hostfs.Encode("printf '%s\\n' \"$mark\" >&2\n" + hostfs.Compact(putScript))
 })
 
-// Program is the script with these lines and this path (as for Shell) filled
-// in: a whole POSIX sh program, for a console or another tool. It says what
-// the engine is told, with "pikeycopy:" before each line, and ends with status
-// 0 only when it has said "done". Whether a line that holds a key already is
-// one that sshd takes is for the reader to see.
+// Program returns the script with these lines and this path (as for Shell)
+// filled in: a whole POSIX sh program, for a console or another tool. It prints
+// what it would tell the engine, with "pikeycopy:" before each line, and exits
+// with status 0 only if it has said "done". Whether sshd accepts a line that
+// already holds a key is for the reader to judge.
 func Program(lines []Line, path string) string {
 	about, script, _ := strings.Cut(putScript, "\nset ")
 	return about + "\n\n" + put{path: path, lines: lines, mark: "pikeycopy:"}.variables() + "\nset " + script
 }
 
-// Edit runs the script as often as it takes to carry all lines: each of its
-// runs is atomic. A run that fails ends it; the answer has what those before it
-// have added, and the error is Unsure if they have taken lines out.
+// Edit runs the script as often as it takes to carry all lines; each run is
+// atomic. A failed run ends it: the answer has what earlier runs added, and the
+// error is Unsure if they removed lines.
 func (s shell) Edit(ctx context.Context, c Change) (Answer, error) {
 	all := Answer{Have: map[string][]Numbered{}}
 	drop := slices.SortedFunc(slices.Values(c.Drop), func(a, b Numbered) int { return a.Number - b.Number })
@@ -187,7 +187,7 @@ const pieceSize = 1_000_000
 // maxRead bounds the file that Read takes.
 const maxRead = 64 << 20
 
-// Read brings the file in pieces, and begins anew when it changes meanwhile.
+// Read fetches the file in pieces, and starts over if it changes meanwhile.
 func (s shell) Read(ctx context.Context) (path string, data []byte, err error) {
 	for range 5 {
 		var was string
