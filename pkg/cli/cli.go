@@ -22,16 +22,16 @@ import (
 // Version is printed by --version. A packager sets it with -ldflags -X.
 var Version = "0.1.0-dev"
 
-// The exit status of a command, as diff(1) has it.
+// The exit status of a command, as in diff(1).
 const (
 	StatusOK      = 0 // every record is ok or done
 	StatusFail    = 1 // the command ran to its end and some record is fail or todo
 	StatusTrouble = 2 // it could not do its work
 )
 
-// An Env is all that a command touches of the world around it, so that a test
-// can call the command with buffers. It is safe for concurrent use once the
-// options are parsed.
+// An Env is everything that a command touches of the world around it, so that a
+// test can call the command with buffers. It is safe for concurrent use once
+// the options are parsed.
 type Env struct {
 	Name   string   // "pikeycheck"
 	Args   []string // without the name
@@ -52,12 +52,12 @@ type Env struct {
 	listen func()                  // has a signal end it
 }
 
-// System returns the Env of this process. A standard output that was closed
-// (>&-) is no error: Go's runtime has put /dev/null in its place before main,
-// opened just as Python's and Node's "discard the output" opens it, so that
-// the one cannot be told from the other. Other open files that the process was
-// started with, such as that of --password-file /dev/fd/3, are from then on not
-// handed to the programs that it starts.
+// System returns the Env of this process. A closed standard output (>&-) is no
+// error: before main, Go's runtime has put /dev/null in its place, opened just
+// as Python's and Node's "discard the output" opens it, so that the two cannot
+// be told apart. From then on, other files open since the process started, such
+// as that of --password-file /dev/fd/3, are not inherited by programs that it
+// starts.
 func System(name string) *Env {
 	keepFiles()
 	return &Env{
@@ -67,21 +67,21 @@ func System(name string) *Env {
 	}
 }
 
-// SignalError is the cause of a context that a signal has cancelled.
+// SignalError is the cause of a context that a signal cancelled.
 type SignalError struct{ Signal syscall.Signal }
 
 func (e SignalError) Error() string { return "interrupted by signal: " + e.Signal.String() }
 
-// Run calls run and returns the exit status: what run's error, the records it
-// emitted, the data it could not write and a signal amount to. The error that
-// run returns is trouble: it is printed, with its hint, and makes the status 2.
-// Standard output is closed at the end if it can be, since a file system may
-// tell only then that it did not keep the data.
+// Run calls run and returns the exit status that follows from run's error, the
+// records it emitted, the data it could not write and any signal. An error of
+// run is trouble: it is printed with its hint, and makes the status 2. Standard
+// output is closed at the end if possible, since a file system may report only
+// then that it did not store the data.
 //
-// On SIGINT, SIGTERM, SIGHUP and SIGQUIT the context is cancelled, run tells what is
-// finished, and the status is 128+N. A second signal ends the process at once,
-// as does one before Parse has returned. A signal that is ignored stays so:
-// nohup(1) means it.
+// On SIGINT, SIGTERM, SIGHUP and SIGQUIT the context is cancelled, run reports
+// what is finished, and the status is 128+N. A second signal ends the process
+// at once, as does one before Parse has returned. A signal that was ignored
+// stays ignored, as nohup(1) intends.
 func Run(env *Env, run func(context.Context, *Env) error) int {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	defer cancel(nil)
@@ -147,8 +147,8 @@ func (env *Env) status(ctx context.Context, err error) int {
 	return StatusOK
 }
 
-// Flags returns a flag set that holds the options that all four commands have.
-// synopsis is the lines that follow "usage: " in the help, one a line.
+// Flags returns a flag set with the options that all four commands share.
+// synopsis has the lines that follow "usage: " in the help.
 func (env *Env) Flags(synopsis string) *pflag.FlagSet {
 	fs := pflag.NewFlagSet(env.Name, pflag.ContinueOnError)
 	fs.SortFlags = false
@@ -166,9 +166,9 @@ func (env *Env) Flags(synopsis string) *pflag.FlagSet {
 // errAnswered ends a command whose -h or --version has been answered.
 var errAnswered = errors.New("answered")
 
-// Parse parses env.Args and returns the operands; from then on a signal ends the
-// run in order. It answers -h and --version itself; its error must be returned to
-// Run as it is.
+// Parse parses env.Args and returns the operands; from then on a signal ends
+// the run in an orderly way. It handles -h and --version itself; its error must
+// be returned to Run unchanged.
 func (env *Env) Parse(fs *pflag.FlagSet) ([]string, error) {
 	if err := fs.Parse(env.Args); err != nil {
 		return nil, Usagef("%v", err)
@@ -199,8 +199,8 @@ func (env *Env) Parse(fs *pflag.FlagSet) ([]string, error) {
 	return fs.Args(), nil
 }
 
-// Print writes data to standard output in one write. What cannot be written
-// ends the run with status 2.
+// Print writes data to standard output in one write. A failed write ends the
+// run with status 2.
 func (env *Env) Print(data []byte) {
 	env.mu.Lock()
 	defer env.mu.Unlock()
@@ -231,8 +231,8 @@ func (env *Env) stop(err error) {
 	}
 }
 
-// Emit writes a record to standard output, and tells it. A person who sees both on
-// a terminal is told the hint alone.
+// Emit writes a record to standard output and calls Tell. On a terminal that
+// shows both, only the hint of a failure is told.
 func (env *Env) Emit(r record.Record) {
 	env.List(r)
 	if r.Verdict == record.Fail && !env.JSON && env.DataOnTerminal() && isTerminal(env.Stderr) {
@@ -243,7 +243,7 @@ func (env *Env) Emit(r record.Record) {
 }
 
 // List writes a record to standard output and counts it for the exit status,
-// without a word to people: one of many that are alike.
+// but tells people nothing: for one of many similar records.
 func (env *Env) List(r record.Record) {
 	env.Print(env.Append(nil, r))
 	env.count(r)
@@ -257,7 +257,7 @@ func (env *Env) count(r record.Record) {
 	}
 }
 
-// Append appends the line of a record, as Emit writes it, to b.
+// Append appends to b the line of a record, as Emit writes it.
 func (env *Env) Append(b []byte, r record.Record) []byte {
 	if env.JSON {
 		return r.AppendJSON(b)
@@ -265,9 +265,9 @@ func (env *Env) Append(b []byte, r record.Record) []byte {
 	return r.AppendText(b)
 }
 
-// Tell counts a record for the exit status, and writes what failed to standard
-// error with its hint; where something is done, what is left to do is a note. It
-// alone is for a command whose standard output is something else.
+// Tell counts a record for the exit status and writes a failure to standard
+// error with its hint; where something was done, what is left to do is a note.
+// Commands whose standard output is not records call it directly.
 func (env *Env) Tell(r record.Record) {
 	env.count(r)
 	if r.Verdict == record.Fail {
@@ -292,8 +292,8 @@ func (env *Env) hint(r record.Record) {
 	}
 }
 
-// Errorf writes "NAME: [TARGET: ]message" to standard error. Bytes that a
-// terminal would obey are escaped, here as in all that follow.
+// Errorf writes "NAME: [TARGET: ]message" to standard error. Like the functions
+// below, it escapes bytes that a terminal would obey.
 func (env *Env) Errorf(target, format string, args ...any) {
 	if target != "" && target != record.Local {
 		format = "%s: " + format
@@ -305,15 +305,15 @@ func (env *Env) Errorf(target, format string, args ...any) {
 // Hintf writes "NAME: hint: message" to standard error.
 func (env *Env) Hintf(format string, args ...any) { env.say("hint: "+format, args...) }
 
-// Notef is Errorf for what is no error: -q silences it.
+// Notef is Errorf for what is not an error: -q silences it.
 func (env *Env) Notef(target, format string, args ...any) {
 	if !env.Quiet {
 		env.Errorf(target, format, args...)
 	}
 }
 
-// Tracef is Notef for the reader who asked why: it is written when -v was
-// given at least level times.
+// Tracef is Notef for explanations: it writes only if -v was given at least
+// level times.
 func (env *Env) Tracef(level int, target, format string, args ...any) {
 	if env.Verbose >= level {
 		env.Errorf(target, format, args...)
@@ -350,7 +350,7 @@ func (env *Env) Report(err error) {
 	}
 }
 
-// HintOf returns the way on that an error carries, or "".
+// HintOf returns the hint that an error carries, or "".
 func HintOf(err error) string {
 	var h interface{ Hint() string }
 	if errors.As(err, &h) {
@@ -367,19 +367,19 @@ type hintError struct {
 func (h hintError) Hint() string  { return h.hint }
 func (h hintError) Unwrap() error { return h.error }
 
-// WithHint gives an error a way on, for a person.
+// WithHint returns err with a hint for people on how to proceed.
 func WithHint(err error, format string, args ...any) error {
 	return hintError{err, fmt.Sprintf(format, args...)}
 }
 
-// Usagef returns the error of a command line that cannot be taken.
+// Usagef returns the error of a command line that is not acceptable.
 func Usagef(format string, args ...any) error {
 	return hintError{fmt.Errorf(format, args...), "-h lists the options"}
 }
 
-// NotEmpty refuses options that are given with nothing in them, as of an unset
-// variable of a script: what they are to hold back or to name is not left out
-// in silence.
+// NotEmpty returns an error for options that were given an empty value, as from
+// a script's unset variable: what they should restrict or name is not silently
+// omitted.
 func NotEmpty(fs *pflag.FlagSet, names ...string) error {
 	for _, name := range names {
 		if fs.Changed(name) && strings.TrimSpace(fs.Lookup(name).Value.String()) == "" {
@@ -399,7 +399,7 @@ func plainPathError(err error) error {
 	return err
 }
 
-// Stopwatch returns a function that tells the seconds since it was made.
+// Stopwatch returns a function that returns the seconds since this call.
 func Stopwatch() func() float64 {
 	start := time.Now()
 	return func() float64 { return time.Since(start).Seconds() }

@@ -27,9 +27,9 @@ type heldWrite struct {
 // maxKept is how many bytes wait at most.
 const maxKept = 1 << 20
 
-// StatusWidth returns how many columns a status line may have, or 0 if there is
-// to be none: with -q, and where standard error is no terminal, or one that
-// cannot go back over a line (TERM is dumb).
+// StatusWidth returns how many columns a status line may have, or 0 if there
+// must be none: with -q, and where standard error is not a terminal, or is one
+// that cannot overwrite a line (TERM is dumb).
 func (env *Env) StatusWidth() int {
 	f, ok := env.Stderr.(*os.File)
 	if kind := env.Getenv("TERM"); env.Quiet || !ok || kind == "" || kind == "dumb" || !term.IsTerminal(int(f.Fd())) {
@@ -45,10 +45,10 @@ func (env *Env) StatusWidth() int {
 	return max(1, width-3) // what wraps cannot be drawn over, and ^C is echoed after it
 }
 
-// Status draws the status line, which StatusWidth has allowed, in place of the
-// one before; "" takes it away. It gives way to messages and to data that goes
-// to a terminal too, and comes back when it is drawn again. A run in the
-// background draws none over what its shell does meanwhile.
+// Status draws the status line, which StatusWidth must allow, in place of the
+// last one; "" removes it. It makes way for messages and for data that goes to
+// a terminal too, until it is next drawn. A run in the background draws none
+// over its shell's output.
 func (env *Env) Status(line string) {
 	env.mu.Lock()
 	defer env.mu.Unlock()
@@ -85,9 +85,8 @@ func (env *Env) write(to io.Writer, text []byte) (int, error) {
 	return to.Write(text)
 }
 
-// Hold keeps a terminal for somebody who is asked there for a secret, until
-// release is called: the status line is away, and what is said to the terminal
-// meanwhile waits.
+// Hold reserves the terminal for a prompt for a secret until release is called:
+// the status line is removed, and output to the terminal is kept until then.
 func (env *Env) Hold() (release func()) {
 	env.mu.Lock()
 	defer env.mu.Unlock()
@@ -109,8 +108,8 @@ func (env *Env) Hold() (release func()) {
 	}
 }
 
-// DataOnTerminal reports whether standard output is a terminal, which then is
-// most likely that of the status line.
+// DataOnTerminal reports whether standard output is a terminal, most likely the
+// one of the status line.
 func (env *Env) DataOnTerminal() bool { return isTerminal(env.Stdout) }
 
 func isTerminal(w io.Writer) bool {
