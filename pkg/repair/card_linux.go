@@ -7,8 +7,8 @@ import (
 	"pi-key-tools/pkg/hostfs"
 )
 
-// OpenCard opens the root file system that is mounted at dir, and returns its
-// real path too. The caller calls end.
+// OpenCard opens the root file system mounted at dir, and also returns its real
+// path. The caller calls end.
 func OpenCard(dir string) (card hostfs.Machine, root string, end func(), err error) {
 	if root, err = filepath.Abs(dir); err == nil {
 		root, err = filepath.EvalSymlinks(root)

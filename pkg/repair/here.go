@@ -16,7 +16,7 @@ import (
 )
 
 // Login repairs the home of the account that fsys is logged in to, as home
-// does. What ends the work early is a record too.
+// does. An error that ends the work early is returned as a record too.
 func (j *Job) Login(ctx context.Context, fsys hostfs.FS, server strictmodes.Server) []record.Record {
 	there := *j
 	there.at = "there: "
@@ -35,14 +35,14 @@ func (j *Job) Login(ctx context.Context, fsys hostfs.FS, server strictmodes.Serv
 	return records
 }
 
-// Accounts repairs, on this machine or on a card, what its server refuses of
-// the files of accounts, and what its ssh does. The one "ok modes" record of an
-// account stands for both.
+// Accounts repairs, on this machine or on a card, the accounts' files that its
+// server or its ssh refuses. The one "ok modes" record of an account stands for
+// both.
 //
-// With all, those that have neither ~/.ssh nor another keys file are passed by:
-// it is the homes of people that are to be repaired, not the folders that
-// daemons are given for one. Records come as they are made, and are forgotten
-// then. In a dry run the FS and Content are asked by several goroutines at once.
+// With all, accounts with neither ~/.ssh nor another keys file are skipped: the
+// homes of people are to be repaired, not the directories given to daemons as
+// homes. Records are yielded as they are made, and not kept. In a dry run
+// several goroutines call the FS and Content at once.
 func (j *Job) Accounts(ctx context.Context, machine hostfs.FS, accounts []strictmodes.Account, all bool, server, client strictmodes.Server) iter.Seq[record.Record] {
 	return func(yield func(record.Record) bool) {
 		rules, err := j.readRules(ctx, machine, server)
@@ -104,8 +104,8 @@ func failed(ctx context.Context, who strictmodes.Account, step string, err error
 	return record.Record{Verdict: record.Fail, Cause: "keys-unreadable", Subject: who.Home, Detail: err.Error(), Hint: "run it again"}
 }
 
-// ServerHere returns whose rules the SSH server of this machine has: All if
-// there is none, or none that is known.
+// ServerHere returns the kind of this machine's SSH server: All if there is
+// none, or none that is known.
 func ServerHere(ctx context.Context) strictmodes.Server {
 	// A user's PATH often lacks the sbin folders.
 	find := func(name string) string {
@@ -134,15 +134,15 @@ func ServerHere(ctx context.Context) strictmodes.Server {
 	return strictmodes.All
 }
 
-// ClientHere returns which ssh is installed here, by what "ssh -V" says.
+// ClientHere returns the ssh installed here, as "ssh -V" reports it.
 func ClientHere(ctx context.Context) strictmodes.Server {
 	version, _ := exec.CommandContext(ctx, "ssh", "-V").CombinedOutput() // no ssh, no word: All
 	return strictmodes.ServerOf(string(version))
 }
 
-// Who returns the accounts to work on: the one of that name, all that somebody
-// can log in to, or, with neither, that of our own. The error of what only root
-// can do is ErrNotRoot.
+// Who returns the accounts to work on: the named one, all that somebody can log
+// in to, or, with neither, our own. The error is ErrNotRoot for what only root
+// can do.
 func Who(ctx context.Context, machine hostfs.Machine, name string, all bool) ([]strictmodes.Account, error) {
 	me, err := machine.Account(ctx)
 	if err != nil {
@@ -163,5 +163,5 @@ func Who(ctx context.Context, machine hostfs.Machine, name string, all bool) ([]
 	return []strictmodes.Account{who}, err
 }
 
-// ErrNotRoot means that the files of others are to be repaired.
+// ErrNotRoot means that the files to repair belong to another user.
 var ErrNotRoot = errors.New("only root can repair what belongs to another user: run it with sudo")

@@ -20,18 +20,18 @@ import (
 	"pi-key-tools/pkg/strictmodes"
 )
 
-// A Log is why a server let somebody not in, as its log tells.
+// A Log holds the reasons that a server's log gives for keeping somebody out.
 //
-// Whoever can write a line of the log, and a remote user name is part of one,
-// may have made up what it tells. So it is shown, escaped by whoever prints
-// records, and otherwise only says whose files to judge.
+// Anybody who can write a line of the log, of which a remote user name is part,
+// may have made them up. So they are shown, escaped by the code that prints
+// records, and otherwise only tell whose files to judge.
 type Log struct {
 	Stats    sshdlog.Stats
 	refusals sshdlog.Counter
 }
 
-// ReadLog reads a log to its end. The memory it takes is bounded. An error comes
-// with what was read before it.
+// ReadLog reads a log to its end, in bounded memory. An error comes with what
+// was read before it.
 func ReadLog(r io.Reader) (*Log, error) {
 	l := new(Log)
 	var err error
@@ -39,14 +39,14 @@ func ReadLog(r io.Reader) (*Log, error) {
 	return l, err
 }
 
-// Records returns a failure for each refusal, the repeated ones as one, with the
-// time by the clock of loc; or one record, "ok log", if there is none. Target is
-// left empty. Of the causes that have too many that differ, the last record
-// says how many are left out.
+// Records returns a failure for each refusal, with repeated ones merged and
+// times in loc; or one record, "ok log", if there is none. Target is left
+// empty. If refusals of a cause had to be left out because too many differ, one
+// further record says how many.
 //
-// repaired are the records of what was repaired since, if anything was. They
-// come last, and what they cure is told by them alone. files is the command that
-// judges and repairs the files of an account, or "".
+// repaired are the records of what was repaired since, if anything. They come
+// last, and what they cure is reported only there. files returns the command
+// that judges and repairs the files of an account, or "".
 func (l *Log) Records(from string, repaired []record.Record, loc *time.Location, files func(user string) string) []record.Record {
 	repaired = slices.Clone(repaired)
 	var records []record.Record
@@ -74,10 +74,10 @@ func (l *Log) Records(from string, repaired []record.Record, loc *time.Location,
 	return append(records, repaired...)
 }
 
-// Accounts returns whose files to judge on this machine or on a card: of those
-// that somebody can log in to, the ones that a refusal names, or in whose home a
-// file is that it names, where a file can be the reason. For anybody but root it
-// is at most our own account; the names of the others are there then.
+// Accounts returns the accounts whose files to judge, on this machine or a
+// card: of those that somebody can log in to, the ones named by a refusal that
+// a file can cause, or whose home has a file that it names. Except for root,
+// ours is at most our own account, and others has the names of the rest.
 func (l *Log) Accounts(ctx context.Context, machine hostfs.Machine) (ours []strictmodes.Account, others []string, err error) {
 	me, err := machine.Account(ctx)
 	if err != nil {
@@ -105,8 +105,8 @@ func (l *Log) Accounts(ctx context.Context, machine hostfs.Machine) (ours []stri
 	return ours, others, nil
 }
 
-// Concerns reports whether a refusal that a file can be the reason of names an
-// account, or a file in its home.
+// Concerns reports whether a refusal that a file can cause names the account,
+// or a file in its home.
 func (l *Log) Concerns(who strictmodes.Account) bool {
 	return slices.ContainsFunc(l.refusals.All(), func(c sshdlog.Count) bool {
 		if c.Path == "" && !slices.Contains(curable, c.Cause) {

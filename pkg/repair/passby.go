@@ -11,9 +11,9 @@ import (
 var curable = []string{"key-refused", "home-writable", "dir-writable", "parent-writable", "keys-writable",
 	"wrong-owner", "keys-unreadable", "keys-not-a-file", "keys-misnamed"}
 
-// PassBy reports whether a record of another command says that there is nothing
-// to repair at its target: because all is well, or because the cause is not one
-// that a repair of files can cure.
+// PassBy reports whether a record of another command means that there is
+// nothing to repair at its target: because all is well, or because repairing
+// files cannot remove the cause.
 func PassBy(r record.Record) bool {
 	return !r.Verdict.Bad() || !slices.Contains(curable, r.Cause)
 }

@@ -20,21 +20,21 @@ import (
 	"pi-key-tools/pkg/strictmodes"
 )
 
-// A Job is what to do with what is refused.
+// A Job says how to repair what is refused.
 type Job struct {
 	// DryRun changes nothing.
 	DryRun bool
-	// Plan is given every plan of a dry run, and what it is about; nil for
-	// nobody.
+	// Plan, if not nil, is called with every plan of a dry run, and what it is
+	// about.
 	Plan func(about string, steps []Step)
-	// Undo is told of every step before it is taken; nil for none.
+	// Undo, if not nil, records every step before it is taken.
 	Undo *Undo
-	// Content says what is wrong in the lines of a keys file, or cures it, and is
-	// asked where something is; nil to leave the lines alone.
+	// Content reports, or cures, what is wrong in the lines of a keys file, and
+	// is called only if something is; nil leaves the lines alone.
 	Content func(ctx context.Context, who strictmodes.Account, file string) []record.Record
 	// Root is where a card is mounted, for the hints; "" for none.
 	Root string
-	// Trace is told why; nil for nobody.
+	// Trace, if not nil, is called with explanations.
 	Trace func(format string, args ...any)
 
 	at string // comes before a command of a hint that is not for this machine

@@ -16,22 +16,22 @@ import (
 //go:embed script.sh
 var functions string
 
-// A Script writes plans as a program for any POSIX shell. Each step of it looks
-// first: what is already as it is to be is left without a word, and what is no
-// longer what was judged with a complaint, and the program ends with status 1.
+// A Script writes plans as a program for any POSIX shell. Each step looks
+// first: it silently skips what is already as it should be, and with a
+// complaint what is no longer as judged; the program then exits with status 1.
 type Script struct {
-	// Root is put before every path: the real path of the folder that a card
-	// is mounted at; "" for none.
+	// Root is put before every path: the real path of the directory where a
+	// card is mounted; "" for none.
 	Root string
 }
 
-// Head begins a program. about is a line for whoever reads it.
+// Head returns the beginning of a program. about is a line for its reader.
 func (s Script) Head(about string) string {
 	return "#!/bin/sh\n# " + comment(about) + "\n# shellcheck disable=SC2016,SC2030,SC2031,SC2317,SC2329 # names may hold a dollar; functions that end in a subshell, not all of them called\n" + functions + "status=0\n"
 }
 
-// Lines carries out the steps of one plan, of which each needs the one before.
-// about is a line for whoever reads it.
+// Lines returns the steps of one plan, each of which needs the one before.
+// about is a line for the program's reader.
 func (s Script) Lines(about string, steps []Step) string {
 	lines := s.lines(steps)
 	if len(lines) == 1 {
@@ -53,7 +53,7 @@ func (s Script) Lines(about string, steps []Step) string {
 		comment(about), strings.Join(lines[:last], " &&\n\t\t"), lines[last], back)
 }
 
-// Tail ends a program.
+// Tail returns the end of a program.
 func (s Script) Tail() string { return "\nexit $status\n" }
 
 // lines are the steps as calls of the functions.

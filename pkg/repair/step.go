@@ -10,8 +10,8 @@ import (
 	"pi-key-tools/pkg/strictmodes"
 )
 
-// A Step is one change to one file or folder. The change itself, the line of a
-// shell script that makes it and the steps that undo it all follow from it.
+// A Step is one change to one file or directory, from which follow the change
+// itself, the line of a shell script that makes it and the steps that undo it.
 type Step struct {
 	Op   Op
 	Path string           // real and absolute; for Mkdir what is to be made
@@ -24,8 +24,8 @@ type Step struct {
 // An Op is what a Step does.
 type Op int
 
-// The changes. Unmake undoes a Copy of Path to To, and Rmdir a Mkdir: they are
-// only ever done by a script.
+// The changes. Unmake undoes a Copy of Path to To, and Rmdir a Mkdir: only a
+// script does these.
 const (
 	Chmod Op = iota
 	Chown

@@ -11,8 +11,8 @@ import (
 )
 
 // An Undo is a file with a program for any POSIX shell that undoes what was
-// done, the last step first. Each step is on the disk there before it is taken;
-// one that was not taken after all is undone without a word.
+// done, last step first. Each step is on disk there before it is taken; one
+// that was not taken after all is silently skipped.
 type Undo struct {
 	script Script
 	file   *os.File
@@ -34,8 +34,8 @@ trap undo EXIT
 
 `
 
-// NewUndo makes the file, which must not be there (fs.ErrExist). about is a
-// line for whoever reads it, root as in Script. The caller closes it.
+// NewUndo makes the file, which must not exist (fs.ErrExist). about is a line
+// for its reader, root is as in Script. The caller closes it.
 func NewUndo(path, root, about string) (*Undo, error) {
 	u := &Undo{script: Script{Root: root}}
 	program := u.script.Head(about) + undoing
@@ -80,7 +80,7 @@ func (u *Undo) note(step Step) error {
 	return nil
 }
 
-// Close ends the use of the file, which is removed if there is nothing to undo.
+// Close closes the file, and removes it if there is nothing to undo.
 func (u *Undo) Close() error {
 	err := u.file.Close()
 	if err == nil && u.steps == 0 {
