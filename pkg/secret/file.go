@@ -16,8 +16,8 @@ import (
 // maxSecret bounds what is read of a secret, in bytes.
 const maxSecret = 64 << 10
 
-// A RefusedError means that the file of a secret was not read, since others
-// than its owner may read or write it.
+// A RefusedError means that a secret's file was not read, since others than its
+// owner may read or write it.
 type RefusedError struct {
 	Path string
 	Mode fs.FileMode // its permissions
@@ -49,8 +49,8 @@ func (s *Source) fromFile(ctx context.Context) ([]byte, error) {
 	}
 }
 
-// CheckFile says what is wrong with a file that a secret is to come from,
-// without reading it: it may be a pipe.
+// CheckFile returns what is wrong with a file that is to provide a secret,
+// without reading it, as it may be a pipe.
 func CheckFile(path string) error {
 	info, err := os.Stat(path)
 	if err != nil {

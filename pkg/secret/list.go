@@ -12,7 +12,7 @@ import (
 	"pi-key-tools/pkg/record"
 )
 
-// A List is the passwords of many targets, from a file of TARGET<TAB>PASSWORD
+// A List holds many targets' passwords, from a file of TARGET<TAB>PASSWORD
 // lines. It is safe for concurrent use until Wipe is called.
 type List struct {
 	Path string
@@ -26,10 +26,10 @@ type listEntry struct {
 
 // ReadList reads such a file, which may be a pipe, to its end. A target is
 // written as in a host list; its password is all that follows the first TAB.
-// Blank lines and those that start with '#' are skipped. A line that cannot be
-// read, or that has another password for a target that has one, is an error,
-// which has the line's number and nothing of its content. The file is refused
-// when others may read it (*RefusedError).
+// Blank lines and those that start with '#' are skipped. A malformed line, or a
+// different password for a target that already has one, is an error that gives
+// the line's number and none of its content. A file that others may read is
+// refused (*RefusedError).
 func ReadList(ctx context.Context, path string) (*List, error) {
 	l := &List{path, map[destination.Destination]listEntry{}}
 	done := make(chan error, 1)

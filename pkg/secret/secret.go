@@ -21,14 +21,14 @@ var ErrNobody = errors.New("there is nobody to ask for it: no file, no askpass p
 // terminal, or an askpass program that failed, as it does on "Cancel".
 var ErrDeclined = errors.New("no secret was given")
 
-// A Source is where one secret comes from. It is safe for concurrent use, and
-// must not be copied once Get was called.
+// A Source provides one secret. It is safe for concurrent use, and must not be
+// copied after Get has been called.
 type Source struct {
 	File   string              // --password-file: any path, first line; "" for none
 	Batch  bool                // BatchMode yes: askpass and terminal are not asked
 	Getenv func(string) string // SSH_ASKPASS, SSH_ASKPASS_REQUIRE, DISPLAY, WAYLAND_DISPLAY
-	// Hold, if set, is called before somebody is asked, and what it returns
-	// after that: nobody else is to write to the terminal meanwhile.
+	// Hold, if set, is called before a person is asked, and release afterwards:
+	// nothing else may write to the terminal meanwhile.
 	Hold func() (release func())
 
 	once sync.Once
@@ -39,13 +39,13 @@ type Source struct {
 
 // Get returns the secret, which the caller wipes. prompt is what the askpass
 // program and the terminal show, such as "pi@raspberrypi's password: ", with
-// everything escaped that a terminal would obey. Prompts take turns, those of
-// all sources; an empty answer is an empty secret. An error may be ErrNobody,
+// everything escaped that a terminal would obey. Prompts of all sources take
+// turns; an empty answer is an empty secret. An error may be ErrNobody,
 // ErrDeclined or ctx's.
 //
-// A file is read once and remembered, since it may be a pipe; it is refused
-// when others may read it (*RefusedError). Its errors name the file and never
-// the content.
+// A file is read once and remembered, since it may be a pipe; one that others
+// may read is refused (*RefusedError). Its errors name the file and never
+// include its content.
 func (s *Source) Get(ctx context.Context, prompt string) ([]byte, error) {
 	switch {
 	case s.File != "":
@@ -97,9 +97,9 @@ func (s *Source) ask(ctx context.Context, prompt string) ([]byte, error) {
 	return askpass(ctx, s.Getenv("SSH_ASKPASS"), prompt, err == nil)
 }
 
-// Settle has nobody asked any more, so that the terminal is as it was: for whoever
-// ends the process in the middle of its work, and has called off the contexts of
-// Get. It waits for a second at most.
+// Settle stops all prompting and restores the terminal, for a caller that ends
+// the process in the middle of its work and has cancelled the contexts of Get.
+// It waits for at most a second.
 func Settle() {
 	select {
 	case asking <- struct{}{}: // and keeps it
@@ -107,7 +107,7 @@ func Settle() {
 	}
 }
 
-// Forget wipes what was read of the file, once nobody calls Get any more.
+// Forget wipes what was read from the file. Get must not be called any more.
 func (s *Source) Forget() {
 	select {
 	case <-s.read: // never, if nothing was
