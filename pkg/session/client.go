@@ -21,14 +21,14 @@ func (c *Client) Close() error {
 	return c.ssh.Close()
 }
 
-// Wait waits for the end of the connection, and lets go of what it held.
+// Wait waits for the connection to end, and releases what it held.
 func (c *Client) Wait() {
 	_ = c.ssh.Wait() // what ended it is told to those who use it
 	c.stop()
 }
 
-// Alive asks the server for a sign of life: it answers what it does not know
-// (OpenSSH's PROTOCOL, 2.8).
+// Alive asks the server for a sign of life: a server answers even requests that
+// it does not know (OpenSSH's PROTOCOL, 2.8).
 func (c *Client) Alive(ctx context.Context) bool {
 	_, err := within(ctx, func() (bool, error) {
 		_, _, err := c.ssh.SendRequest("keepalive@openssh.com", true, nil)

@@ -13,17 +13,17 @@ import (
 	"pi-key-tools/pkg/hostfs"
 )
 
-// ErrNoCommand means that the server runs no command for this account.
+// ErrNoCommand means that the server runs no commands for this account.
 var ErrNoCommand = errors.New("the server refuses to run a command")
 
 // maxOutput is how much of a command's output is kept, counted from its end:
 // what a shell's start-up files print comes first and may be endless.
 const maxOutput = 1 << 20
 
-// Run runs a command line of ASCII in the far login shell and returns the last 1 MiB of
-// what it wrote and its exit status. err means that the command has not ended
-// with one in time: the connection ended, a signal killed the command, or the
-// server refused it (ErrNoCommand).
+// Run runs an ASCII command line in the far login shell and returns the last 1
+// MiB of its output and its exit status. err means that the command did not
+// exit in time with a status: the connection ended, a signal killed the
+// command, or the server refused it (ErrNoCommand).
 func (c *Client) Run(ctx context.Context, command string) (stdout, stderr []byte, status int, err error) {
 	fail := func(err error) ([]byte, []byte, int, error) {
 		if cause := context.Cause(ctx); cause != nil {
@@ -85,7 +85,7 @@ func (t *tail) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// ReadFrom spares io.Copy its 32 KiB: most commands say next to nothing.
+// ReadFrom saves io.Copy's 32 KiB buffer: most commands print next to nothing.
 func (t *tail) ReadFrom(r io.Reader) (total int64, err error) {
 	for {
 		t.b = slices.Grow(t.b, 512)

@@ -8,8 +8,8 @@ import (
 )
 
 // Deadline returns a context that ends after d, not counting the time between
-// pause and resume: a person who types a password does not run out of the
-// machine's time. The cause of its end is ErrTooSlow.
+// pause and resume: a person typing a password does not use up the machine's
+// time. The cause of its end is ErrTooSlow.
 func Deadline(parent context.Context, d time.Duration) (ctx context.Context, pause, resume, cancel func()) {
 	ctx, cancelCause := context.WithCancelCause(parent)
 	var mu sync.Mutex

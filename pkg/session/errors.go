@@ -10,10 +10,10 @@ import (
 	"sync"
 )
 
-// ErrDenied means that the server took none of what we had to offer.
+// ErrDenied means that the server accepted nothing of what we had to offer.
 var ErrDenied = errors.New("permission denied")
 
-// ErrSilent means that the server took the connection and did not say its
+// ErrSilent means that the server accepted the connection but did not send its
 // version within Config.ConnectTimeout.
 var ErrSilent = errors.New("no version came within ConnectTimeout")
 
@@ -21,20 +21,20 @@ var ErrSilent = errors.New("no version came within ConnectTimeout")
 // section 5.1). What it would do next makes no difference.
 var ErrNotSSH2 = errors.New("the server does not speak SSH 2")
 
-// ErrSignature means that what was signed is no signature of the key that was
-// offered: the private half is damaged, or an agent signs with another.
+// ErrSignature means that a signature is not one of the offered key: the
+// private half is damaged, or an agent signs with another.
 var ErrSignature = errors.New("its signature is wrong")
 
-// ErrHostKey means that the server showed a host key that it does not have:
-// its signature of the key exchange is not that key's. Somebody else may be
+// ErrHostKey means that the server showed a host key that it does not hold: its
+// signature of the key exchange is not that key's. Somebody else may be
 // answering in its place.
 var ErrHostKey = errors.New("the server presents a host key but cannot sign with it")
 
-// ErrHostKeyTurned means that the server showed another host key in a later
+// ErrHostKeyTurned means that the server showed a different host key in a later
 // key exchange of the same connection.
 var ErrHostKeyTurned = errors.New("the server changed its host key during the connection")
 
-// A PromptError is a question that was not answered, since it is not, or not
+// A PromptError is a question left unanswered, since it does not ask, or not
 // only, for the password.
 type PromptError struct {
 	Questions []string // the peer's words

@@ -5,9 +5,9 @@ import (
 	"encoding/binary"
 )
 
-// An Exchange is the end of a connection's first key exchange: the server's
-// own proof that this connection ends at it. An agent wants to see it before it
-// signs with a key that is for some destinations only (PROTOCOL.agent,
+// An Exchange is the result of a connection's first key exchange: the server's
+// own proof that this connection ends at it. An agent demands it before it
+// signs with a key that is restricted to some destinations (PROTOCOL.agent,
 // "session-bind@openssh.com").
 type Exchange struct {
 	HostKey   []byte // as on the wire; CheckHostKey has trusted it

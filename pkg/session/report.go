@@ -10,7 +10,7 @@ import (
 	"pi-key-tools/pkg/sshkey"
 )
 
-// A Stage is how far a connection came.
+// A Stage tells how far a connection got.
 type Stage string
 
 // The stages, in order. The words go into messages: "the server closed the
@@ -24,11 +24,11 @@ const (
 	LoggedIn    Stage = "session"
 )
 
-// An Answer is what the server said to a key, or what became of signing.
+// An Answer is the server's answer to a key, or the outcome of signing.
 type Answer string
 
-// The answers to an offered key, or to a password. A password is not asked
-// about, and not signed with.
+// The answers to an offered key, or to a password, for which there is neither a
+// question first nor a signature.
 const (
 	Refused          Answer = "refused"
 	Accepted         Answer = "accepted"          // to the question; nothing was signed
@@ -48,14 +48,14 @@ type Offer struct {
 	Late   bool  // the password came before it
 }
 
-// A Report is what was seen of a connection, also of one that failed.
+// A Report is what was seen of a connection, even of one that failed.
 //
-// Two things that a server tells are not in it. Its server-sig-algs (RFC 8308)
-// come encrypted, and x/crypto keeps them in a variable of its own
-// (client_auth.go clientAuthenticate()): that none of them is for a key shows as
-// Unasked. What sshd says in SSH_MSG_DEBUG after a login, such as "Ignored
-// authorized keys: bad ownership or modes", x/crypto reads and drops
-// (handshake.go readLoop()): the log there has the same words.
+// It lacks two things that a server tells. Its server-sig-algs (RFC 8308) come
+// encrypted, and x/crypto keeps them in a local variable (client_auth.go
+// clientAuthenticate()): if none of them fits a key, that shows as Unasked.
+// What sshd sends in SSH_MSG_DEBUG after a login, such as "Ignored authorized
+// keys: bad ownership or modes", x/crypto reads and drops (handshake.go
+// readLoop()); the log there has the same words.
 type Report struct {
 	Stage         Stage
 	Began         time.Time // when the connection was begun
@@ -73,21 +73,21 @@ type Report struct {
 	By            string // the method that let us in: "publickey", "password", …
 	Disconnect    string // the server's own words at the end of authentication
 
-	// How long it took to connect, from there until the host key was accepted,
-	// and from there to the end of authentication; 0 for what was not reached.
+	// The time to connect, from then until the host key was accepted, and from
+	// then to the end of authentication; 0 for what was not reached.
 	Connect, Handshake, Auth time.Duration
 }
 
-// What sshd says in place of its version before it hangs up (sshd.c), in
+// What sshd sends in place of its version before it hangs up (sshd.c), in
 // Report.Start.
 const (
 	Penalised   = "Not allowed at this time"
 	MaxStartups = "Exceeded MaxStartups"
 )
 
-// Booting reports whether the server lets nobody in because the machine is not
-// up yet: pam_nologin(8) shows what systemd-user-sessions(8) writes meanwhile. A
-// right password is refused as well then.
+// Booting reports whether the server lets nobody in because the machine is
+// still booting: pam_nologin(8) shows what systemd-user-sessions(8) writes
+// meanwhile. Even a right password is refused then.
 func (r *Report) Booting() bool { return strings.Contains(r.Banner, "System is booting up") }
 
 // LoginKey returns the key that let us in.
@@ -100,7 +100,7 @@ func (r *Report) LoginKey() (Key, bool) {
 	return Key{}, false
 }
 
-// Answer returns what became of a key; "" if it was not offered.
+// Answer returns the outcome of offering a key; "" if it was not offered.
 func (r *Report) Answer(key sshkey.Public) Answer {
 	for _, o := range r.Offers {
 		if o.Key.Public.Equal(key) {

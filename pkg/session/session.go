@@ -23,8 +23,7 @@ type Key struct {
 	Signer func(context.Context, Exchange) (ssh.Signer, error)
 }
 
-// A Config is how to log in. All of its functions are called at most once at
-// a time.
+// A Config says how to log in. Each function is called at most once at a time.
 type Config struct {
 	Dial func(context.Context) (net.Conn, error)
 	// ConnectTimeout bounds Dial and the wait for the server's version, as it
@@ -36,33 +35,33 @@ type Config struct {
 	// CheckHostKey decides whether the server may be trusted with anything.
 	// remote is its address, for known_hosts.
 	CheckHostKey func(key ssh.PublicKey, remote net.Addr) error
-	// Keys are offered in order, each in an attempt of its own, so that one
+	// Keys are offered in order, each in an attempt of its own, so that a key
 	// that cannot sign does not hide the next.
 	Keys []Key
-	// MaxRefused ends the offering after so many refused keys, to leave room
+	// MaxRefused ends the offering after that many refused keys, to leave room
 	// below MaxAuthTries for the password; 0 offers all.
 	MaxRefused int
-	// Password is asked at most once, after the keys and only if the server
-	// takes one by one of PasswordMethods. nil means that none is to be used.
+	// Password is called at most once, after the keys and only if the server
+	// accepts one of PasswordMethods. nil means that no password is used.
 	Password        func(ctx context.Context) ([]byte, error)
 	PasswordMethods []string // nil for both "password" and "keyboard-interactive"
-	// Hold, if set, keeps everything from being offered until it is closed: the
-	// connection is made, and its host key checked, while something else is
-	// still to be done.
+	// Hold, if set, delays all offers until it is closed: meanwhile the
+	// connection is made and its host key checked, while the caller finishes
+	// something else.
 	Hold <-chan struct{}
-	// Trace, if set, is told of each step.
+	// Trace, if set, is called with each step.
 	Trace func(format string, args ...any)
 }
 
-// Login makes the connection. The report is never nil. The connection lives
-// no longer than ctx, whose deadline bounds every read and write of it.
+// Login makes the connection. The report is never nil. The connection lives no
+// longer than ctx, whose deadline bounds all its reads and writes.
 func Login(ctx context.Context, cfg Config) (*Client, *Report, error) {
 	return connect(ctx, cfg, algorithms)
 }
 
-// Prove is Login by a key where that is all: whatever Config says, no password
-// is sent, and the connection ends once the login has come about. What it is
-// protected by may be what costs least; see proofAlgorithms.
+// Prove is Login by a key for no other purpose: whatever Config says, no
+// password is sent, and the connection ends once the login has succeeded. It
+// may be protected by the cheapest algorithms; see proofAlgorithms.
 func Prove(ctx context.Context, cfg Config) (*Report, error) {
 	cfg.Password = nil
 	client, rep, err := connect(ctx, cfg, proofAlgorithms)

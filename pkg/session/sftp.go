@@ -8,13 +8,12 @@ import (
 	"github.com/pkg/sftp"
 )
 
-// ErrNoSFTP means that the connection stands and the server does not start sftp.
+// ErrNoSFTP means that the connection works but the server does not start sftp.
 var ErrNoSFTP = errors.New("the server does not start sftp")
 
-// SFTP starts the subsystem sftp there. Its requests know no context of their
-// own: when ctx ends, so does the connection, since nothing less wakes a
-// request that the server never answers. Closing the connection ends the
-// subsystem.
+// SFTP starts the sftp subsystem there. Its requests take no context: when ctx
+// ends, so does the connection, since nothing less wakes a request that the
+// server never answers. Closing the connection ends the subsystem.
 func (c *Client) SFTP(ctx context.Context) (*sftp.Client, error) {
 	stop := context.AfterFunc(ctx, func() { c.ssh.Close() })
 	client, err := within(ctx, func() (*sftp.Client, error) { return sftp.NewClient(c.ssh) })
