@@ -67,7 +67,7 @@ type commandConn struct {
 	early   []byte        // that it said before
 }
 
-// A CommandError is a ProxyCommand that ended the connection.
+// A CommandError means that a ProxyCommand ended the connection.
 type CommandError struct {
 	Said string // on its standard error, at most 4 KiB; a peer's words may be among them
 	Err  error  // its exit status; nil for 0
@@ -93,8 +93,8 @@ func (e *CommandError) Unwrap() error { return io.ErrUnexpectedEOF }
 // it did.
 const grace = 500 * time.Millisecond
 
-// Read tells, at the end, what the command said of it; and so does Write, since
-// a command that fails at once is first seen by who writes to it.
+// Read returns, at the end, what the command said about it; so does Write,
+// since the first to see that a command failed at once may be a writer.
 func (c *commandConn) Read(b []byte) (int, error) {
 	c.reading.Store(true)
 	if len(c.early) > 0 {

@@ -23,7 +23,7 @@ import (
 	"pi-key-tools/pkg/sshconfig"
 )
 
-// Options are what a command line says for all its targets.
+// Options are what a command line says about all its targets.
 type Options struct {
 	ConfigFile     string        // -F
 	Jump           string        // -J
@@ -37,14 +37,14 @@ type Options struct {
 	Timeout        time.Duration // for all work on one target
 	Home           string        // of the user who runs us
 	Getenv         func(string) string
-	// Dial, if set, takes the place of net.Dialer's.
+	// Dial, if set, replaces net.Dialer's.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
-	// Note tells the user something about a target; Trace tells why, to the
-	// one who asked.
+	// Note tells the user something about a target; Trace explains, to a user
+	// who asked for it.
 	Note  func(target, format string, args ...any)
 	Trace func(level int, target, format string, args ...any)
-	// Hold, if set, keeps the terminal for whoever is asked for a secret, until
-	// what it returns is called.
+	// Hold, if set, reserves the terminal for a prompt for a secret, until
+	// release is called.
 	Hold func() (release func())
 }
 
@@ -83,8 +83,8 @@ func New(opt Options) *Connector {
 	}
 }
 
-// Close ends the connections to jump hosts and agents, and wipes the secrets that
-// were read.
+// Close closes the connections to jump hosts and agents, and wipes the secrets
+// that were read.
 func (c *Connector) Close() {
 	c.jumps.close()
 	if c.opt.Passwords != nil {
@@ -143,8 +143,8 @@ func (c *Connector) resolve(ctx context.Context, target string, req sshconfig.Re
 	return &Host{Target: target, Config: cfg, c: c}, nil
 }
 
-// ConfigFile names the user's configuration, that of -F or ~/.ssh/config, as a
-// shell is told it; "" if none is read.
+// ConfigFile returns the path of the user's configuration, from -F or
+// ~/.ssh/config, quoted for a shell; "" if none is read.
 func (h *Host) ConfigFile() string {
 	switch file := h.c.opt.ConfigFile; {
 	case file == "":
@@ -156,20 +156,20 @@ func (h *Host) ConfigFile() string {
 	}
 }
 
-// Again is the command line that runs a program on this target with what this
-// run was told about reaching it: a hint that can be pasted. What the run was
-// told is not said of a jump host.
+// Again returns the command line that runs a program on this target with the
+// options by which this run reaches it: a hint that can be pasted. Options of
+// this run are not applied to a jump host.
 func (h *Host) Again(program string) string { return h.again(program, nil) }
 
 // AgainByPassword is Again for a program that may have to log in by password,
-// for which the server has these methods; nil if that is not known. What keeps
-// this run from giving one is taken back: an option is left out, and a line of
-// ssh_config gets one against it.
+// to a server that offers these methods; nil if they are unknown. Whatever
+// keeps this run from giving one is undone: an option is left out, and a line
+// of ssh_config is overridden by one.
 func (h *Host) AgainByPassword(program string, methods []string) string {
 	return h.again(program, h.back(methods))
 }
 
-// SSH is the command line of ssh for this target, for a person at a terminal.
+// SSH returns the ssh command line for this target, for a person at a terminal.
 func (h *Host) SSH() string {
 	back := h.back(nil)
 	if h.Config.BatchMode { // whatever file there is for us
@@ -263,7 +263,7 @@ func (h *Host) reach(program string, back map[string]string) []string {
 }
 
 // Deadline returns a context that ends after the time for one target. A person
-// who is asked for a secret has more: see session.Deadline.
+// who is asked for a secret gets more: see session.Deadline.
 func (c *Connector) Deadline(ctx context.Context) (context.Context, func()) {
 	ctx, pause, resume, cancel := session.Deadline(ctx, c.opt.Timeout)
 	return context.WithValue(ctx, clockKey{}, clock{pause, resume}), cancel
@@ -282,20 +282,20 @@ func stopClock(ctx context.Context) (resume func()) {
 	return k.resume
 }
 
-// A Plan is what to log in with.
+// A Plan says what to log in with.
 type Plan struct {
 	Keys       []session.Key
 	MaxRefused int             // see session.Config
 	Password   bool            // may one be asked for
 	Hold       <-chan struct{} // see session.Config
-	// Proof says that the login is all: no password is sent, and there is no
-	// client in the end. See session.Prove.
+	// Proof means that the login is an end in itself: no password is sent, and
+	// no client is returned. See session.Prove.
 	Proof bool
 }
 
-// Login makes a connection to the host. Where the server turns it away, since it
-// has too many at the door or shuts our address out, it waits, and comes again as
-// long as the time for one target lasts, for all that wait there together.
+// Login connects to the host. If the server turns it away, because too many are
+// logging in or it blocks our address, Login waits and retries as long as the
+// time for one target lasts, on behalf of all that wait there together.
 func (h *Host) Login(ctx context.Context, plan Plan) (*session.Client, *session.Report, error) {
 	var turned func() (*session.Client, *session.Report, error)
 	for once := true; ; {
@@ -389,8 +389,8 @@ func (h *Host) login(ctx context.Context, plan Plan) (*session.Client, *session.
 	return client, rep, err
 }
 
-// Forget wipes the password that was given for the host, and lets the next
-// target at its address begin.
+// Forget wipes the password given for the host, and lets the next target at its
+// address begin.
 func (h *Host) Forget() {
 	secret.Wipe(h.password)
 	h.depart()

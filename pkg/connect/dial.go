@@ -74,7 +74,7 @@ func (h *Host) dial(ctx context.Context, gate *jump) (net.Conn, error) {
 	return nil, firstErr
 }
 
-// A BindError means that BindAddress or BindInterface is none of this machine's.
+// A BindError means that this machine has no such BindAddress or BindInterface.
 type BindError struct {
 	Setting string
 	Err     error

@@ -19,7 +19,7 @@ import (
 	"pi-key-tools/pkg/sshkey"
 )
 
-// A HostKeyError is a host key that may not be trusted.
+// A HostKeyError means that a host key may not be trusted.
 type HostKeyError struct {
 	Target string
 	Status knownhosts.Status // Unknown, Changed or Revoked
@@ -56,7 +56,7 @@ func (e *HostKeyError) places() string {
 	return b.String()
 }
 
-// Hint names the ways on.
+// Hint returns what the user can do about it.
 func (e *HostKeyError) Hint() string {
 	trust, first := "--host-key "+e.Shown.Fingerprint(), "-o StrictHostKeyChecking=accept-new"
 	if e.jump != nil { // for which neither option is meant
@@ -223,8 +223,8 @@ func (h *Host) checkHostKey(name string, lines []knownhosts.Line, key ssh.Public
 	return refuse
 }
 
-// A RevocationError means that RevokedHostKeys names what cannot be read. As
-// with ssh, no host key passes then.
+// A RevocationError means that RevokedHostKeys names a file that cannot be
+// read. As with ssh, no host key is accepted then.
 type RevocationError struct{ Err error }
 
 func (e *RevocationError) Error() string { return "RevokedHostKeys: " + e.Err.Error() }

@@ -19,7 +19,7 @@ import (
 )
 
 // A HostsCommandError means that KnownHostsCommand failed. As with ssh, no host
-// key passes then.
+// key is accepted then.
 type HostsCommandError struct {
 	Err  error
 	Said string // on its standard error

@@ -20,8 +20,8 @@ import (
 	"pi-key-tools/pkg/sshconfig"
 )
 
-// JumpError is a failure on the way, at a jump host. All targets behind it get
-// the same one.
+// JumpError is a failure at a jump host. All targets behind it get the same
+// one.
 type JumpError struct {
 	Target string // of ProxyJump
 	Host   *Host  // nil if its configuration cannot be had, which Err then tells
@@ -33,8 +33,7 @@ type JumpError struct {
 func (e *JumpError) Error() string { return fmt.Sprintf("jump host %s: %v", e.Target, e.Err) }
 func (e *JumpError) Unwrap() error { return e.Err }
 
-// ErrJumpEnded means that the connection to a jump host ended while something
-// went through it.
+// ErrJumpEnded means that the connection to a jump host ended while in use.
 var ErrJumpEnded = errors.New("the connection to it ended")
 
 // jumps are the connections of a run to jump hosts: one for each value of

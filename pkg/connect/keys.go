@@ -25,13 +25,13 @@ type Candidate struct {
 	Faults []identity.Fault
 }
 
-// HasPrivate reports whether this side could sign with the key, or at least
-// has what it would take.
+// HasPrivate reports whether this side could sign with the key, or at least has
+// what that takes.
 func (c Candidate) HasPrivate() bool {
 	return c.Agent || (c.Pair != nil && !slices.Contains(c.Pair.Missing, "private"))
 }
 
-// Keys are what this side has for a host.
+// Keys are the keys that this side has for a host.
 type Keys struct {
 	Candidates []Candidate      // in the order in which ssh offers them
 	Broken     []*identity.Pair // with no public half that could be offered
@@ -41,11 +41,11 @@ type Keys struct {
 	AgentKeys  int // how many the agent holds; -1 if there is no agent
 }
 
-// MaxOffers is how many keys one connection offers at most: x/crypto gives up
+// MaxOffers is the most keys that one connection offers: x/crypto gives up
 // after 64 attempts of any kind.
 const MaxOffers = 50
 
-// Offers returns the keys as session.Login wants them.
+// Offers returns the keys in the form that session.Login takes.
 func (k Keys) Offers() []session.Key {
 	offers := make([]session.Key, len(k.Candidates))
 	for i, c := range k.Candidates {
@@ -63,7 +63,7 @@ func (k Keys) Find(public sshkey.Public) (Candidate, bool) {
 	return k.Candidates[i], true
 }
 
-// IsCertificate reports whether it is a certificate rather than a key.
+// IsCertificate reports whether c is a certificate rather than a key.
 func (c Candidate) IsCertificate() bool { return sshkey.PlainType(c.Public.Type) != c.Public.Type }
 
 // Keys collects the keys that ssh would offer to the host, in its order
@@ -214,8 +214,8 @@ func (h *Host) accepts(key sshkey.Public) bool {
 	return list == nil || slices.Contains(list, keyType)
 }
 
-// KeysOff reports whether ssh_config switches login by key off for the host,
-// and where.
+// KeysOff reports whether ssh_config disables login by key for the host, and
+// where.
 func (h *Host) KeysOff() (where string, off bool) {
 	if !h.Config.PubkeyAuthentication {
 		return "PubkeyAuthentication no, " + h.Config.Sources["pubkeyauthentication"], true
@@ -226,7 +226,7 @@ func (h *Host) KeysOff() (where string, off bool) {
 	return "", false
 }
 
-// FaultError is why a private half that is here was not used: ssh would not
+// FaultError says why a private half that exists was not used: ssh would not
 // read it either.
 type FaultError struct {
 	Path  string
@@ -235,7 +235,7 @@ type FaultError struct {
 
 func (e *FaultError) Error() string { return e.Path + ": " + e.Fault.Detail }
 
-// Hinders reports whether ssh does not use a pair for a fault of it.
+// Hinders reports whether the fault keeps ssh from using the pair.
 func Hinders(p *identity.Pair, f identity.Fault) bool {
 	switch f.Cause {
 	case "key-mode", "key-damaged", "key-format", "key-pair-mismatch", "key-unreadable":

@@ -84,8 +84,8 @@ func (h *Host) listedPassword() (password []byte, found bool) {
 	return nil, false
 }
 
-// PasswordGiven reports whether a file has a password for the host, so that
-// nobody need be asked.
+// PasswordGiven reports whether a file provides a password for the host, so
+// that nobody needs to be asked.
 func (h *Host) PasswordGiven() bool {
 	password, listed := h.listedPassword()
 	secret.Wipe(password)

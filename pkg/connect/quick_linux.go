@@ -28,7 +28,7 @@ type quickConn struct {
 	raw syscall.RawConn
 }
 
-// Read asks again each time: the kernel forgets (tcp(7) TCP_QUICKACK).
+// Read sets it again each time: the kernel clears it (tcp(7) TCP_QUICKACK).
 func (c *quickConn) Read(b []byte) (int, error) {
 	n, err := c.TCPConn.Read(b)
 	// An acknowledgement that is late does no harm but to our patience.

@@ -11,12 +11,12 @@ import (
 )
 
 // ErrSpent means that a password was not sent, since it has failed on maxWrong
-// targets in a row, and on no other has it been right. What is wrong everywhere
-// is mistyped, and fail2ban counts.
+// targets in a row and succeeded on none. Such a password is mistyped, and
+// fail2ban counts.
 var ErrSpent = errors.New("the password was not sent: it failed on three targets in a row")
 
 // ErrRefused means that a password was not sent again to a target that has
-// refused it.
+// already refused it.
 var ErrRefused = errors.New("the server has refused the password before")
 
 // maxWrong is how many targets may refuse a password that none has taken.
