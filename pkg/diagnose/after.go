@@ -16,8 +16,8 @@ import (
 	"pi-key-tools/pkg/session"
 )
 
-// Shell tells whether the account runs commands for whoever logs in by the key
-// of the report, by having a POSIX shell say two words.
+// Shell tells whether the account runs commands for a login by the report's
+// key, by having a POSIX shell print two words.
 func Shell(ctx context.Context, client *session.Client, host *connect.Host, rep *session.Report) record.Record {
 	// The words are not in the command as they are in the answer, so that an
 	// echo is none.
@@ -101,7 +101,7 @@ var noShellThere = sync.OnceValue(func() *regexp.Regexp {
 	return regexp.MustCompile(`^/[^\s:]+: (No such file or directory|Permission denied|Exec format error)$`)
 })
 
-// NoCommand names why a command was not run, by what was said in its place.
+// NoCommand returns why a command was not run, from what was printed instead.
 func NoCommand(said string) string {
 	switch {
 	case strings.Contains(said, "Password change required"): // sshd(8), with PAM
@@ -114,8 +114,8 @@ func NoCommand(said string) string {
 	return "command-forced" // such as sftp alone
 }
 
-// SFTP tells whether files can be copied by sftp, and so by the scp of OpenSSH
-// 9.0 and later.
+// SFTP tells whether files can be copied by sftp, which scp uses since OpenSSH
+// 9.0.
 func SFTP(ctx context.Context, client *session.Client) record.Record {
 	files, err := client.SFTP(ctx)
 	if err == nil {

@@ -14,8 +14,8 @@ import (
 
 const signAnew = identity.SignAnew
 
-// Certificate judges a certificate by what it says itself: its kind, and by a
-// clock its validity.
+// Certificate judges a certificate by its own contents: its kind, and its
+// validity at the time now.
 func Certificate(key session.Key, cert sshkey.Certificate, now time.Time) (r record.Record, faulty bool) {
 	if !cert.User {
 		return failure("cert-refused", key.Public.Fingerprint(), signAnew, "seen: the certificate %s is a host certificate, which logs nobody in", key.Name), true
@@ -32,7 +32,7 @@ func ends(key sshkey.Public) (when string, ok bool) {
 	return identity.CertificateDate(cert.Before), true
 }
 
-// NoCertificates is the case of a server that knows none.
+// NoCertificates covers a server that does not support certificates.
 func NoCertificates(host *connect.Host, rep *session.Report) (record.Record, bool) {
 	if !isDropbear(rep) {
 		return record.Record{}, false

@@ -14,8 +14,8 @@ import (
 	"pi-key-tools/pkg/sshkey"
 )
 
-// A Look is what may let us in to look for the cause, after the keys that ssh
-// would offer were refused. The zero value is nothing.
+// A Look says how we may log in to look for the cause after the server has
+// refused the keys that ssh would offer. The zero value allows nothing.
 type Look struct {
 	Files    []string // private keys; one of them that logs in makes no ok
 	Password bool
@@ -26,12 +26,12 @@ type Look struct {
 // takes another try: MaxAuthTries is 6 by default.
 const maxTries = 5
 
-// Check logs in to a host as ssh would do it, by key. The client is nil unless
-// that worked, and look is to stay; if it did not work, the records name the
-// causes, and what must be cured first comes first. Where the server refuses the
-// keys and look has something to log in with, that is done, on the same connection
-// if it takes so many tries, and Inside looks for the causes there. It changes
-// nothing. The first record has what was seen of the connection as its Login.
+// Check logs in to a host by key, as ssh would. The client is nil unless that
+// worked and look.Stay is set; if it did not work, the records name the causes,
+// in the order in which to cure them. If the server refuses the keys and look
+// has something else to log in with, Check does so, on the same connection if
+// enough tries remain, and Inside looks for the causes there. Nothing is
+// changed. The Login of the first record is what was seen of the connection.
 func Check(ctx context.Context, host *connect.Host, look Look) (*session.Client, *session.Report, []record.Record) {
 	client, rep, records := check(ctx, host, look)
 	records[0].Login = seen(rep)

@@ -13,7 +13,7 @@ import (
 	"pi-key-tools/pkg/session"
 )
 
-// EnableSSH is how SSH is switched on, on a Raspberry Pi.
+// EnableSSH says how to enable SSH on a Raspberry Pi.
 const EnableSSH = "SSH is off on a new Raspberry Pi; enable it there: sudo raspi-config nonint do_ssh 0\n" +
 	"hint: or put an empty file named ssh on the boot partition of its card, or enable it in Raspberry Pi Imager\n" +
 	"hint: during its first boot a Pi refuses connections for some minutes: --wait 5m"

@@ -24,7 +24,7 @@ func failure(cause, subject, hint, format string, args ...any) record.Record {
 	return record.Record{Verdict: record.Fail, Cause: cause, Subject: subject, Hint: hint, Detail: fmt.Sprintf(format, args...)}
 }
 
-// Config is the record of a target whose configuration cannot be had.
+// Config returns the record of a target whose configuration is unavailable.
 func Config(ctx context.Context, err error) record.Record {
 	if r, ended := contextEnd(ctx, "reading the configuration"); ended {
 		return r
@@ -36,9 +36,9 @@ func Config(ctx context.Context, err error) record.Record {
 	return failure("config-bad", "", "", "%v", err)
 }
 
-// Login is the record of a login with keys: ok if a key let us in, else the
-// cause, from what keys this side has and what the report and error of
-// connect.Host.Login say.
+// Login returns the record of a login with keys: ok if a key let us in, else
+// the cause, as shown by the keys that this side has and by the report and
+// error of connect.Host.Login.
 func Login(ctx context.Context, host *connect.Host, keys connect.Keys, rep *session.Report, err error) record.Record {
 	if err == nil {
 		return success(rep)
@@ -129,9 +129,9 @@ func success(rep *session.Report) record.Record {
 		Detail: fmt.Sprintf("%s %s%s, %s", key.Public.Name(), key.Name, until, strings.TrimPrefix(rep.ServerVersion, "SSH-2.0-"))}
 }
 
-// Ended is the record of work on a host that we are logged in to, which an
-// error of session.Client.Run or of a hostfs.Far on it has ended. step is what
-// the work was at.
+// Ended returns the record of work on a host, after login, that an error of
+// session.Client.Run or of a hostfs.Far there has ended. step says what the
+// work was doing.
 func Ended(ctx context.Context, step string, err error) record.Record {
 	if r, impostor := hostKeyUnproven(err); impostor {
 		return r

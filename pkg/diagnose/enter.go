@@ -11,9 +11,9 @@ import (
 // MaxRefused leaves room below sshd's MaxAuthTries (6) for the password.
 const MaxRefused = 4
 
-// Enter logs in by whatever works, a key or else the password, to act on the
-// host. offers are the keys in the order to try; keys are all that this side
-// has. The record is nil if it worked.
+// Enter logs in by whatever works, a key or else the password, to do work on
+// the host. offers are the keys in the order to try; keys are all that this
+// side has. The record is nil if it worked.
 func Enter(ctx context.Context, host *connect.Host, keys connect.Keys, offers []session.Key) (*session.Client, *session.Report, *record.Record) {
 	client, rep, err := host.Login(ctx, connect.Plan{Keys: offers, MaxRefused: MaxRefused, Password: true})
 	if err == nil {

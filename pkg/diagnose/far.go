@@ -11,17 +11,16 @@ import (
 	"pi-key-tools/pkg/session"
 )
 
-// A Session is a connection that is logged in; *session.Client is one.
+// A Session is a logged-in connection; *session.Client is one.
 type Session interface {
 	Run(ctx context.Context, command string) (stdout, stderr []byte, status int, err error)
 	SFTP(ctx context.Context) (*sftp.Client, error)
 }
 
-// Far returns the files of the machine that user is logged in to: by the shell
-// there, which sees more, or by sftp where the account runs none. Where it runs
-// neither the error is hostfs.ErrNoShell or session.ErrNoCommand. likely are
-// files that are going to be asked about. There is nothing to close but the
-// session.
+// Far returns the files of the machine that user is logged in to: through its
+// shell, which sees more, or by sftp where the account runs no shell. Where it
+// runs neither, the error is hostfs.ErrNoShell or session.ErrNoCommand. likely
+// are files that are going to be asked about. Only the session needs closing.
 func Far(ctx context.Context, s Session, user string, likely ...string) (hostfs.FS, error) {
 	fsys := hostfs.Far(s.Run, likely...)
 	if _, err := fsys.Account(ctx); noShell(err) {

@@ -9,8 +9,8 @@ import (
 	"pi-key-tools/pkg/strictmodes"
 )
 
-// Files judges the files of the account that fsys is logged in to, as the
-// server there does, and returns a failure for each thing that it refuses.
+// Files judges the files of the account that fsys is logged in to as the server
+// there does, and returns a failure for each thing that it refuses.
 func Files(ctx context.Context, fsys hostfs.FS, server strictmodes.Server) ([]record.Record, error) {
 	who, err := fsys.Account(ctx)
 	if err != nil {

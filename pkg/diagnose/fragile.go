@@ -13,8 +13,8 @@ import (
 	"pi-key-tools/pkg/strictmodes"
 )
 
-// Fragile tells, through a login by key that works, what may end it some day, and
-// nothing of what cannot be looked at. It only reads.
+// Fragile reports, through a working login by key, what may break it some day,
+// and omits what cannot be looked at. It only reads.
 func Fragile(ctx context.Context, s Session, host *connect.Host, rep *session.Report) (notes []string) {
 	note := func(format string, args ...any) { notes = append(notes, fmt.Sprintf(format, args...)) }
 	key, _ := rep.LoginKey()

@@ -21,26 +21,25 @@ import (
 	"pi-key-tools/pkg/strictmodes"
 )
 
-// A Refusal is what Inside is to explain.
+// A Refusal is what Inside should explain.
 type Refusal struct {
 	Report *session.Report // of the connection that refused the keys
 	Here   bool            // that is the connection which looks
-	// Keys were refused. Those are spoken of that are in a file that the server
-	// reads; where none is, the first.
+	// Keys were refused. The records cover those in a file that the server
+	// reads, or the first if none is.
 	Keys []sshkey.Public
 	Path string // the file there that they were put in; "" to look for them
 	Way  string // the private key that let us in to look, if ssh would not offer it, for hints
 }
 
-// Inside finds out, through a session that is logged in, why the server refuses
-// keys: by its POSIX shell, or by sftp where the account runs none. It only
-// reads. The records are failures, at least one, and what must be cured first
-// comes first.
+// Inside finds out, through a logged-in session, why the server refuses keys:
+// by its POSIX shell, or by sftp where the account runs none. It only reads.
+// The records are failures, at least one, in the order in which to cure them.
 //
-// A detail says how it is known: "seen" is what was looked at; "logged" is what
-// the server's log says of this login, in its words; "likely" is what follows
-// from what was looked at, if what could not be is as it usually is. Where that
-// names no cause, the record is key-refused and lists what remains.
+// A detail says how it is known: "seen" was looked at; "logged" is what the
+// server's log says about this login, in its words; "likely" follows from what
+// was looked at, if what could not be is as usual. Where that names no cause,
+// the record is key-refused and lists what remains.
 func Inside(ctx context.Context, s Session, host *connect.Host, r Refusal) []record.Record {
 	rep, path := r.Report, r.Path
 	in := &inside{host: host, rep: rep, here: r.Here, way: r.Way, keys: plainKeys(r.Keys), certs: refusedCerts(rep), path: path, server: strictmodes.ServerOf(rep.ServerVersion)}
@@ -295,7 +294,7 @@ func wantsMore(rep *session.Report, user string) string {
 	return Effective(user, "authenticationmethods")
 }
 
-// Effective is how an administrator sees what holds for an account.
+// Effective returns a command that shows an administrator a user's settings.
 func Effective(user string, keywords ...string) string {
 	return "there: sudo sshd -T -C user=" + hostfs.Quote(user) + " | grep -i -e " + strings.Join(keywords, " -e ")
 }

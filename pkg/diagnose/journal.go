@@ -29,8 +29,8 @@ var journalSource string
 // first two are Debian's, the last is Red Hat's.
 var logFiles = []string{"/var/log/auth.log.1", "/var/log/auth.log", "/var/log/secure"}
 
-// What is read of a far log, from its end. A runner keeps 1 MiB, and a record of
-// the journal takes some 300 bytes.
+// How much is read of a far log, from its end. A runner keeps 1 MiB, and a
+// record of the journal takes some 300 bytes.
 const (
 	journalLines = 3000
 	journalBytes = 900_000
@@ -48,20 +48,20 @@ type Log struct {
 	end func() error
 }
 
-// Close ends the reading. The error is of a log that came to its end and whose
-// reader says that it is not whole.
+// Close ends the reading. Its error means that a log read to its end is not
+// whole, as its reader says.
 func (l *Log) Close() error { return l.end() }
 
-// ErrNoLog means that a machine keeps no log of its SSH server that is known.
+// ErrNoLog means that a machine has no known log of its SSH server.
 var ErrNoLog = errors.New("there is no log: neither a journal nor " + strings.Join(logFiles, ", "))
 
-// A LogClosedError means that there is a log, and that this account may read
-// none of it.
+// A LogClosedError means that there is a log, but this account may read none of
+// it.
 type LogClosedError struct{ Closed []string }
 
 func (e *LogClosedError) Error() string { return "may not read " + strings.Join(e.Closed, ", ") }
 
-// Hint says who may: systemd-journald.service(8) ACCESS CONTROL.
+// Hint says who may read it: systemd-journald.service(8) ACCESS CONTROL.
 func (e *LogClosedError) Hint() string {
 	return "run it with sudo, or add the account to the group that may: sudo gpasswd -a USER adm (or systemd-journal); this takes effect at the next login"
 }
@@ -96,9 +96,9 @@ func HereLog(ctx context.Context) (*Log, error) {
 	return l, nil
 }
 
-// FarLog reads the end of the log of the machine at the other end of run: what
-// is not older than back, or all of it for 0. It only reads. Where there is no
-// shell to ask, the error is hostfs.ErrNoShell.
+// FarLog reads the end of the log of the machine that run reaches: what is no
+// older than back, or everything if back is 0. It only reads. If no shell
+// answers, the error is hostfs.ErrNoShell.
 func FarLog(ctx context.Context, run hostfs.Runner, back time.Duration) (*Log, error) {
 	since := ""
 	if back > 0 {

@@ -17,9 +17,9 @@ import (
 )
 
 // Local judges this side without a target: the configuration, the key pairs
-// that ssh would use for any host, and each key of the agent by having it
-// sign. host is what holds for a host that nobody has configured; getenv tells
-// where other agents may be, if the one that ssh would ask does not answer.
+// that ssh would use for any host, and each key of the agent by having it sign.
+// host is what holds for a host that nobody has configured; getenv tells where
+// other agents may be, if the one that ssh would ask does not answer.
 func Local(ctx context.Context, host *connect.Host, home string, getenv func(string) string) []record.Record {
 	var records []record.Record
 	if path := filepath.Join(home, ".ssh", "config"); exists(path) {

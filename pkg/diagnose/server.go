@@ -8,8 +8,8 @@ import (
 	"pi-key-tools/pkg/strictmodes"
 )
 
-// ServerOn says whose rules the SSH server of a machine that is not running
-// has, by what is installed and by os-release(5). Without a word it is All.
+// ServerOn returns the kind of SSH server of a machine that is not running, by
+// what is installed and by os-release(5). If neither tells, it is All.
 func ServerOn(ctx context.Context, fsys hostfs.FS) strictmodes.Server {
 	installed := func(name string) bool {
 		_, _, err := strictmodes.RealPath(ctx, fsys, "/usr/sbin/"+name)
