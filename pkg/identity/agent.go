@@ -18,8 +18,8 @@ import (
 )
 
 // An Agent is a connection to ssh-agent. It is safe for concurrent use; the
-// agent answers one question after the other, so that one for which it asks a
-// person holds up those behind it.
+// agent answers one request after another, so that one for which it asks a
+// person delays those behind it.
 type Agent struct {
 	Socket string // as it was given to DialAgent
 
@@ -27,18 +27,18 @@ type Agent struct {
 	client agent.ExtendedAgent
 }
 
-// AgentError says why no agent answers. errors.Is tells the cases apart:
-// ErrNoSocket, ErrNotSocket, fs.ErrNotExist (the agent is gone, and its socket
-// with it), syscall.ECONNREFUSED (the agent is gone, its socket stayed).
+// AgentError says why no agent answers. errors.Is distinguishes the cases:
+// ErrNoSocket, ErrNotSocket, fs.ErrNotExist (the agent and its socket are
+// gone), syscall.ECONNREFUSED (the agent is gone, its socket stayed).
 type AgentError struct {
 	Socket string // "" if none is named
 	Err    error
 }
 
-// ErrNoSocket means that nothing names an agent: SSH_AUTH_SOCK is not set.
+// ErrNoSocket means that no agent is named: SSH_AUTH_SOCK is not set.
 var ErrNoSocket = errors.New("SSH_AUTH_SOCK is not set")
 
-// ErrNotSocket means that what is named is something else.
+// ErrNotSocket means that what is named as the agent's socket is not one.
 var ErrNotSocket = errors.New("it is not a socket")
 
 func (e *AgentError) Error() string {
@@ -56,8 +56,8 @@ func (e *AgentError) Error() string {
 func (e *AgentError) Unwrap() error { return e.Err }
 
 // DialAgent connects to the agent at socket, the value of SSH_AUTH_SOCK or of
-// IdentityAgent; on Windows "" is the pipe of its own agent. Its error is an
-// *AgentError. ctx is for the dialling only.
+// IdentityAgent; on Windows "" is the pipe of its own agent. The error is an
+// *AgentError. ctx limits only the dialling.
 func DialAgent(ctx context.Context, socket string) (*Agent, error) {
 	conn, err := dialAgent(ctx, socket)
 	if err != nil {
@@ -66,7 +66,7 @@ func DialAgent(ctx context.Context, socket string) (*Agent, error) {
 	return &Agent{socket, conn, agent.NewClient(conn)}, nil
 }
 
-// Close closes the connection. Questions that are under way fail.
+// Close closes the connection. Requests in progress fail.
 func (a *Agent) Close() error { return a.conn.Close() }
 
 // ask waits for an answer of the agent no longer than ctx lasts. An answer
@@ -92,14 +92,14 @@ func (a *Agent) Keys(ctx context.Context) ([]sshkey.Public, error) {
 	return keys, nil
 }
 
-// ErrAgentRefused means that the agent holds the key and would not sign.
+// ErrAgentRefused means that the agent holds the key but would not sign.
 var ErrAgentRefused = errors.New("the agent holds the key but refuses to sign with it")
 
-// Signer returns a signer for one of the agent's keys. It signs no
-// longer than ctx lasts, since the methods of ssh.Signer take none: an agent
-// that waits for a person would hold a login for ever. When it fails to sign,
-// the error is ErrAgentRefused with the cause beside it: the agent's word, or
-// that of ctx. RSA keys sign with SHA-2 only.
+// Signer returns a signer for one of the agent's keys. It signs only while ctx
+// lasts, since the methods of ssh.Signer take no context: an agent that waits
+// for a person would block a login forever. If it fails to sign, the error is
+// ErrAgentRefused along with the cause: the agent's answer, or ctx's error. RSA
+// keys sign with SHA-2 only.
 func (a *Agent) Signer(ctx context.Context, key sshkey.Public) (ssh.Signer, error) {
 	return a.signer(ctx, key, false)
 }
@@ -116,8 +116,7 @@ func (a *Agent) signer(ctx context.Context, key sshkey.Public, bound bool) (ssh.
 	return rsaSigner{sha2}, nil
 }
 
-// KeyNamed returns the key of the agent that is that one; the error says that
-// it is not there.
+// KeyNamed returns a signer for key, or an error if the agent does not hold it.
 func (a *Agent) KeyNamed(ctx context.Context, key sshkey.Public) (ssh.Signer, error) {
 	held, err := a.Keys(ctx)
 	if err != nil {
@@ -131,7 +130,7 @@ func (a *Agent) KeyNamed(ctx context.Context, key sshkey.Public) (ssh.Signer, er
 
 // TestSign has the agent sign a random challenge and verifies the result. Its
 // error is ErrAgentRefused unless the key is of a type that cannot be verified,
-// with ErrRestricted beside it for a key that signs only at some destinations.
+// along with ErrRestricted for a key that signs only for some destinations.
 func (a *Agent) TestSign(ctx context.Context, key sshkey.Public) error {
 	public, err := ssh.ParsePublicKey(key.Blob)
 	if err != nil {
@@ -204,7 +203,7 @@ func (s *agentSigner) SignWithAlgorithm(_ io.Reader, data []byte, algorithm stri
 	return signature, nil
 }
 
-// A FoundAgent is one that answers though nothing names it.
+// A FoundAgent is an agent that answers though nothing names it.
 type FoundAgent struct {
 	Socket string
 	Keys   int // that it holds

@@ -13,7 +13,7 @@ import (
 	"pi-key-tools/pkg/sshkey"
 )
 
-// A Loading is how an agent is to hold a key, ssh-add(1) -t and -c.
+// A Loading says how an agent is to hold a key: ssh-add(1) -t and -c.
 type Loading struct {
 	Life    time.Duration // after which the agent forgets it; 0: it does not
 	Confirm bool          // a person confirms each use
@@ -28,11 +28,10 @@ func (l Loading) check() error {
 	return nil
 }
 
-// Load puts a pair into the agent, and with it the certificate that is beside
-// it in FILE-cert.pub, as ssh-add(1) does. It returns what was put there, in
-// that order; beside an error that is what came before it. passphrase is as for
-// Pair.Signer, and so are the errors; ErrAgentWillNot means that the agent would
-// not take it.
+// Load adds a pair to the agent, and with it the certificate beside it in
+// FILE-cert.pub, as ssh-add(1) does. It returns what was added, in that order;
+// with an error, what was added before it. passphrase and the errors are as for
+// Pair.Signer; ErrAgentWillNot means that the agent would not accept it.
 func (a *Agent) Load(ctx context.Context, p *Pair, passphrase func(context.Context) ([]byte, error), how Loading) ([]sshkey.Public, error) {
 	if err := how.check(); err != nil {
 		return nil, err
@@ -72,8 +71,8 @@ func (a *Agent) add(ctx context.Context, key agent.AddedKey) error {
 	return a.do(ctx, func() error { return a.client.Add(key) })
 }
 
-// ErrAgentWillNot means that the agent was asked for something other than to
-// sign, and answered that it failed. It tells no reason.
+// ErrAgentWillNot means that the agent was asked to do something other than
+// sign, and reported failure. It gives no reason.
 var ErrAgentWillNot = errors.New("the agent will not do it")
 
 // do asks the agent to do something.
@@ -85,22 +84,22 @@ func (a *Agent) do(ctx context.Context, what func() error) error {
 	return err
 }
 
-// Remove has the agent forget a key. One that it does not hold is ErrAgentWillNot.
+// Remove removes a key from the agent. One it does not hold is ErrAgentWillNot.
 func (a *Agent) Remove(ctx context.Context, key sshkey.Public) error {
 	return a.do(ctx, func() error { return a.client.Remove(&agent.Key{Format: key.Type, Blob: key.Blob}) })
 }
 
-// RemoveAll has the agent forget every key.
+// RemoveAll removes every key from the agent.
 func (a *Agent) RemoveAll(ctx context.Context) error { return a.do(ctx, a.client.RemoveAll) }
 
-// Lock has the agent list and use no key until it is unlocked with the same
+// Lock makes the agent list and use no keys until it is unlocked with the same
 // passphrase.
 func (a *Agent) Lock(ctx context.Context, passphrase []byte) error {
 	return a.do(ctx, func() error { return a.client.Lock(passphrase) })
 }
 
-// Unlock ends what Lock began. The error is ErrAgentWillNot if the passphrase
-// is another, and if the agent is not locked.
+// Unlock undoes Lock. The error is ErrAgentWillNot if the passphrase is wrong
+// or the agent is not locked.
 func (a *Agent) Unlock(ctx context.Context, passphrase []byte) error {
 	return a.do(ctx, func() error { return a.client.Unlock(passphrase) })
 }

@@ -37,10 +37,10 @@ const maxAgents = 50
 // agentPatience is how long an agent has, which may be stopped.
 const agentPatience = 300 * time.Millisecond
 
-// FindAgents looks for agents of the user that answer, other than the one at
-// the socket except, where agents usually are; all are asked at once. Only what
-// belongs to the user, folder and socket, is talked to. Those that hold keys
-// come first.
+// FindAgents looks in the usual places for agents of the user that answer,
+// other than the one at the socket except; all are asked at once. It talks only
+// to sockets that belong to the user, in directories that do. Agents that hold
+// keys come first.
 func FindAgents(ctx context.Context, home string, getenv func(string) string, except string) []FoundAgent {
 	ctx, cancel := context.WithTimeout(ctx, agentPatience)
 	defer cancel()

@@ -15,28 +15,27 @@ import (
 	"pi-key-tools/pkg/sshkey"
 )
 
-// A Binding tells an agent at which server a connection ends. For a key that
-// was added for some destinations only (ssh-add -h) it wants to know.
+// A Binding tells an agent at which server a connection ends, as it requires
+// for a key added for some destinations only (ssh-add -h).
 type Binding struct {
 	HostKey   []byte // as on the wire
 	SessionID []byte
 	Signature []byte // of HostKey over SessionID, as on the wire
 }
 
-// ErrRestricted means that the agent keeps the key for other destinations. It
-// comes with ErrAgentRefused.
+// ErrRestricted means that the agent reserves the key for other destinations.
+// It comes with ErrAgentRefused.
 var ErrRestricted = errors.New("it is for other destinations only")
 
-// ErrPerhapsOthers comes with ErrAgentRefused where the agent knows at which
-// server it refuses to sign. It lists a key that it keeps for some users of that
-// server to all of them (ssh-agent.c identity_permitted()), and tells no reason.
+// ErrPerhapsOthers comes with ErrAgentRefused if the agent knows the server and
+// still refuses to sign. A key reserved for some users of a server is listed to
+// all of them (ssh-agent.c identity_permitted()), and no reason is given.
 var ErrPerhapsOthers = errors.New("perhaps it is for other users there")
 
-// BoundSigner is Signer for the login at a server; the agent may keep the key
-// from there (ErrRestricted). As ssh does (sshconnect2.c
-// get_agent_identities), it uses a connection of its own, which lives as long
-// as ctx: a connection is bound for good, and to a second session only where an
-// agent is forwarded.
+// BoundSigner is Signer for the login at a server, for which the agent may deny
+// the key (ErrRestricted). As ssh does (sshconnect2.c get_agent_identities), it
+// uses a connection of its own, which lives as long as ctx: a connection is
+// bound for good, and to a second session only if an agent is forwarded.
 func (a *Agent) BoundSigner(ctx context.Context, key sshkey.Public, to Binding) (ssh.Signer, error) {
 	own, err := DialAgent(ctx, a.Socket)
 	if err != nil {

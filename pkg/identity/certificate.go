@@ -15,15 +15,15 @@ import (
 	"pi-key-tools/pkg/sshkey"
 )
 
-// CertificateFile is where the certificate of a key file goes, by the name of
-// either half.
+// CertificateFile returns the path of the certificate of a key file, given the
+// path of either half.
 func CertificateFile(path string) string { return strings.TrimSuffix(path, ".pub") + "-cert.pub" }
 
-// CertificatePath is where ssh and ssh-add look for the pair's certificate.
+// CertificatePath returns where ssh and ssh-add look for a pair's certificate.
 func (p *Pair) CertificatePath() string { return CertificateFile(p.Path) }
 
-// Certificate returns the certificate of the pair that is beside it. The error
-// is fs.ErrNotExist if there is none, and says so if it is of another key.
+// Certificate returns the certificate beside the pair. The error is
+// fs.ErrNotExist if there is none, and says so if it is for another key.
 func (p *Pair) Certificate() (*ssh.Certificate, error) {
 	path := p.CertificatePath()
 	cert, err := LoadCertificate(path)
@@ -54,9 +54,9 @@ func LoadCertificate(path string) (*ssh.Certificate, error) {
 	return cert, nil
 }
 
-// WriteCertificate writes a file of a certificate, 0644: complete, on the disk,
-// and in the place of an earlier certificate of the same key for the same use,
-// which is there as a whole until then. Nothing else is replaced.
+// WriteCertificate writes a certificate file, 0644, complete and on disk. It
+// may replace an earlier certificate of the same key for the same use, which
+// stays whole until then; nothing else is replaced.
 func WriteCertificate(path string, cert sshkey.Public) error {
 	return hostfs.Replace(path, 0o644, func(old []byte) ([]byte, error) {
 		line := []byte(cert.Line() + "\n")
@@ -67,8 +67,8 @@ func WriteCertificate(path string, cert sshkey.Public) error {
 	})
 }
 
-// Renews returns the error with which WriteCertificate would leave what is at
-// path, for a certificate of the key.
+// Renews returns the error with which WriteCertificate would refuse to replace
+// what is at path by a certificate of the key.
 func Renews(path string, key sshkey.Public) error {
 	old, _, err := readKey(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -94,7 +94,7 @@ func renews(path string, old []byte, key sshkey.Public) error {
 	return nil
 }
 
-// Validity says when a certificate holds, as ssh-keygen -L does.
+// Validity returns when a certificate is valid, as ssh-keygen -L prints it.
 func Validity(c sshkey.Certificate, zone *time.Location) string {
 	date := func(seconds uint64) string {
 		return time.Unix(int64(min(seconds, math.MaxInt64)), 0).In(zone).Format("2006-01-02T15:04:05")
@@ -110,16 +110,16 @@ func Validity(c sshkey.Certificate, zone *time.Location) string {
 	return "from " + date(c.After) + " to " + date(c.Before)
 }
 
-// CertificateDate says when one end of a certificate's validity is, in UTC.
+// CertificateDate formats one end of a certificate's validity, in UTC.
 func CertificateDate(seconds uint64) string {
 	return time.Unix(int64(min(seconds, math.MaxInt64)), 0).UTC().Format(time.DateTime) + " UTC"
 }
 
-// SignAnew is the way on from a certificate that is of no use.
+// SignAnew is the hint for a certificate that is of no use.
 const SignAnew = "sign it again: pikeygen -s CA -I ID -n USER -V +52w KEY"
 
-// CertificateFault says what is wrong with a certificate by itself, and by a
-// clock (PROTOCOL.certkeys). One of a host is well here.
+// CertificateFault returns what is wrong with a certificate in itself, and at
+// the time now (PROTOCOL.certkeys). A host certificate is accepted here.
 func CertificateFault(key sshkey.Public, c sshkey.Certificate, name string, now time.Time) (record.Record, bool) {
 	r := record.Record{Verdict: record.Fail, Subject: key.Fingerprint(), Hint: SignAnew}
 	switch unix := uint64(max(now.Unix(), 0)); {
@@ -134,7 +134,7 @@ func CertificateFault(key sshkey.Public, c sshkey.Certificate, name string, now 
 	return r, true
 }
 
-// CertificateRecord is the record of a certificate that can be used.
+// CertificateRecord returns the record of a usable certificate.
 func CertificateRecord(key sshkey.Public, c sshkey.Certificate, name string) record.Record {
 	whom := strings.Join(c.Principals, ", ")
 	switch {

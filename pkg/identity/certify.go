@@ -18,7 +18,7 @@ import (
 	"pi-key-tools/pkg/sshkey"
 )
 
-// A Certification is what a certificate is to say, in the words of
+// A Certification says what a certificate is to contain, in the terms of
 // ssh-keygen(1).
 type Certification struct {
 	ID         string   // -I
@@ -30,10 +30,10 @@ type Certification struct {
 // maxPrincipals is SSHKEY_CERT_MAX_PRINCIPALS.
 const maxPrincipals = 256
 
-// Certificate returns the certificate of a user that says so, as yet without a
-// key and an authority. It refuses what ssh-keygen refuses, and one without a
-// principal, which lets in as anybody on servers before OpenSSH 10.3, and as
-// nobody since.
+// Certificate returns a user certificate with these contents, as yet without a
+// key and an authority. It refuses what ssh-keygen refuses, and a certificate
+// without principals, which logs in as anybody on servers before OpenSSH 10.3,
+// and as nobody since.
 func (c Certification) Certificate(now time.Time) (sshkey.Certificate, error) {
 	cert := sshkey.Certificate{User: true, ID: c.ID, Principals: strings.Split(c.Principals, ","), Before: sshkey.Forever}
 	switch {
@@ -238,8 +238,8 @@ func checkSources(list string) error {
 }
 
 // Certify has an authority sign a certificate of a key. The signature is
-// verified, since one of an agent or of a damaged file may be wrong. An RSA key
-// signs with SHA-512.
+// verified, since an agent's or a damaged file's may be wrong. An RSA key signs
+// with SHA-512.
 func Certify(authority ssh.Signer, key sshkey.Public, cert sshkey.Certificate) (sshkey.Public, error) {
 	if why := Weak(key); why != "" {
 		return sshkey.Public{}, errors.New("the key is weak: " + why)

@@ -22,12 +22,12 @@ import (
 	"pi-key-tools/pkg/strictmodes"
 )
 
-// DefaultNames are the files in ~/.ssh that ssh(1) tries by itself, in its
-// order (ssh_config(5) IdentityFile), without those of DSA.
+// DefaultNames are the files in ~/.ssh that ssh(1) tries by default, in its
+// order (ssh_config(5) IdentityFile), except for DSA.
 var DefaultNames = []string{"id_rsa", "id_ecdsa", "id_ecdsa_sk", "id_ed25519", "id_ed25519_sk"}
 
-// A Pair is a key pair on disk, or half of one, as far as it can be told
-// without a passphrase.
+// A Pair is a key pair on disk, or half of one, as far as it is known without a
+// passphrase.
 type Pair struct {
 	Path     string          // of the private half; the public one has ".pub" after it
 	Public   sshkey.Public   // from the private half where it tells, else from .pub; zero if neither does
@@ -47,7 +47,7 @@ type Fault struct {
 	Hint   string // a way on, best a command
 }
 
-// Record is the record of the fault.
+// Record returns the record of the fault.
 func (f Fault) Record() record.Record {
 	return record.Record{Verdict: record.Fail, Cause: f.Cause, Subject: f.Path, Detail: f.Detail, Hint: f.Hint}
 }
@@ -56,12 +56,12 @@ func (f Fault) Record() record.Record {
 // still uses 1024 (ssh_config(5) RequiredRSASize); many servers do not.
 const minRSABits = 2048
 
-// Load looks at the pair at path (of the private half, or of the .pub). An
-// error means that neither half is there (fs.ErrNotExist), or that the folder
+// Load examines the pair at path (of the private half, or of the .pub). An
+// error means that neither half exists (fs.ErrNotExist), or that the directory
 // cannot be read; faults are in the Pair.
 //
-// A missing .pub is no fault, since ssh does without it. A .pub that cannot be
-// read as a public key is one: ssh-copy-id and people would take it.
+// A missing .pub is not a fault, since ssh does without it. A .pub that is not
+// a readable public key is one: ssh-copy-id and people would use it.
 func Load(path string) (*Pair, error) {
 	p := &Pair{Path: strings.TrimSuffix(path, ".pub")}
 	private, err := p.loadPrivate()
@@ -106,8 +106,8 @@ func (p *Pair) fault(cause, path, hint, format string, args ...any) {
 	p.Faults = append(p.Faults, Fault{cause, path, fmt.Sprintf(format, args...), hint})
 }
 
-// IgnoredBySSH reports whether a fault is of a .pub that ssh does without: it
-// reads none that it cannot, and then has the private half tell.
+// IgnoredBySSH reports whether a fault is in a .pub that ssh does without: it
+// skips one that it cannot read, and gets the key from the private half.
 func (p *Pair) IgnoredBySSH(f Fault) bool {
 	return f.Path != p.Path && len(p.Public.Blob) > 0 && p.Offered.Equal(p.Public)
 }
@@ -118,9 +118,9 @@ func (p *Pair) anewHint() string {
 	return fmt.Sprintf("mv %[1]s.pub %[1]s.pub.old; pikeygen -y -f %[1]s", path)
 }
 
-// Usable reports whether the pair logs in as it is: both halves there or the
-// private one alone telling its public half, and no faults. It may need a
-// passphrase or an agent for that.
+// Usable reports whether the pair logs in as it is: it has no faults, and
+// either both halves or a private one that gives its public half. It may still
+// need a passphrase or an agent.
 func (p *Pair) Usable() bool {
 	return len(p.Faults) == 0 && !slices.Contains(p.Missing, "private") && len(p.Public.Blob) > 0
 }
@@ -227,7 +227,7 @@ func (p *Pair) unread(path string, err error) {
 
 const weakDSA = "DSA, which OpenSSH 10 no longer supports"
 
-// Weak says why a key is too weak for pikeygen, or "".
+// Weak returns why a key is too weak for pikeygen, or "".
 func Weak(key sshkey.Public) string {
 	switch {
 	case key.Type == "ssh-dss":
@@ -265,7 +265,7 @@ func readKey(path string) ([]byte, strictmodes.Stat, error) {
 	return data, hostfs.StatOf(info), nil
 }
 
-// PublicOf returns a key, or a certificate, of x/crypto's as ours, without a
+// PublicOf converts a key or certificate of x/crypto to ours, without a
 // comment.
 func PublicOf(k ssh.PublicKey) sshkey.Public {
 	return sshkey.Public{Type: k.Type(), Blob: k.Marshal()}

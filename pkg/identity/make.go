@@ -25,7 +25,7 @@ import (
 	"pi-key-tools/pkg/sshkey"
 )
 
-// A Spec is the key pair to make.
+// A Spec describes the key pair to make.
 type Spec struct {
 	Type       string // "ed25519", "rsa", "ecdsa"
 	Bits       int    // 0: ssh-keygen's default (3072 for rsa, 256 for ecdsa); of ed25519 ignored, as there
@@ -38,9 +38,9 @@ type Spec struct {
 // OPENSSL_RSA_MAX_MODULUS_BITS).
 const maxRSABits = 16384
 
-// Check says what is wrong with the spec, by ssh-keygen's own limits; but RSA
-// must have the 2048 bits without which Load would call the pair weak, and a
-// passphrase that is given must not be empty.
+// Check returns what is wrong with the spec, by ssh-keygen's own limits, except
+// that RSA must have at least 2048 bits, below which Load would call the pair
+// weak, and that a given passphrase must not be empty.
 func (s Spec) Check() error {
 	switch s.Type {
 	case "ed25519":
@@ -86,13 +86,13 @@ func (s Spec) generate(ctx context.Context) (crypto.Signer, error) {
 }
 
 // Make makes a pair and writes it to path and path.pub: complete or absent at
-// every moment, nothing overwritten (fs.ErrExist), 0600 and 0644, on the disk
-// when it returns nil. The folder is made, 0700, if it is missing.
+// every moment, without overwriting anything (fs.ErrExist), modes 0600 and
+// 0644, and on disk when it returns nil. A missing directory is made, 0700.
 //
-// The private half is written first. Should the machine die before the .pub
-// is there, what remains is a usable pair, whose .pub can be rebuilt; the
-// other order would leave a .pub that no private key belongs to. When the .pub
-// cannot be written, the private half is removed again.
+// The private half is written first. If the machine dies before the .pub is
+// there, what remains is a usable pair, whose .pub can be rebuilt; the other
+// order would leave a .pub that no private key belongs to. If the .pub cannot
+// be written, the private half is removed again.
 func Make(ctx context.Context, path string, spec Spec) (*Pair, error) {
 	if err := spec.Check(); err != nil {
 		return nil, err
@@ -154,9 +154,9 @@ func encode(key crypto.PrivateKey, comment string) ([]byte, error) {
 	return pem.EncodeToMemory(block), nil
 }
 
-// WritePublic writes a .pub file as Make does: complete, 0644, on the disk,
-// and never over anything (fs.ErrExist), but content with what is there if it
-// is the same key, since somebody else may rebuild it at the same time.
+// WritePublic writes a .pub file as Make does: complete, 0644, on disk, and
+// never over anything (fs.ErrExist). If the same key is already there it
+// succeeds, since somebody else may be rebuilding it at the same time.
 func WritePublic(path string, key sshkey.Public) error {
 	err := hostfs.CreateNew(path, []byte(key.Line()+"\n"), 0o644)
 	if errors.Is(err, fs.ErrExist) {
@@ -170,7 +170,7 @@ func WritePublic(path string, key sshkey.Public) error {
 }
 
 // PublicPEM returns a public key in PEM as ssh-keygen -e -m PEM ("pem") or -m
-// PKCS8 ("pkcs8") prints it: of RSA as PKCS#1 in the one form, all else as
+// PKCS8 ("pkcs8") prints it: RSA as PKCS#1 in the former, all else as
 // SubjectPublicKeyInfo, which OpenSSL reads. Not every key has such a form.
 func PublicPEM(key sshkey.Public, form string) ([]byte, error) {
 	public, err := ssh.ParsePublicKey(key.Blob)

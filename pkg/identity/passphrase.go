@@ -9,15 +9,15 @@ import (
 	"pi-key-tools/pkg/sshkey"
 )
 
-// Protect gives the private half another passphrase, or its first, or takes it
-// away: old is as for Signer, and fresh, asked once the old one is known to be
-// right, returns the new one, or nil for none; rounds are as in Spec. What is
-// inside stays as it is, so that keys of every type can be protected; a file in
-// PEM becomes one in OpenSSH's format, as with ssh-keygen -p.
+// Protect sets, changes or removes the passphrase of the private half. old is
+// as for Signer; fresh, called once the old one is known to be right, returns
+// the new one, or nil for none; rounds are as in Spec. The key itself is
+// unchanged, so that keys of every type can be protected; a file in PEM becomes
+// one in OpenSSH's format, as with ssh-keygen -p.
 //
-// The file is the old one or the new one at every moment, with its mode and
-// owner, and on the disk when nil is returned. Without a passphrase it is
-// written only if fresh says so. Errors are those of Signer.
+// The file is the old one or the new one at every moment, keeps its mode and
+// owner, and is on disk when nil is returned. It is written unencrypted only if
+// fresh says so. Errors are those of Signer.
 func (p *Pair) Protect(ctx context.Context, old, fresh func(context.Context) ([]byte, error), rounds int) error {
 	if err := p.there(); err != nil {
 		return err

@@ -18,14 +18,14 @@ import (
 	"pi-key-tools/pkg/sshkey"
 )
 
-// ErrPassphraseNeeded means the private half is encrypted and nobody gave the
-// passphrase; why comes with it.
+// ErrPassphraseNeeded means that the private half is encrypted and nobody gave
+// the passphrase; it comes with the reason.
 var ErrPassphraseNeeded = errors.New("the private key is encrypted and no passphrase was given")
 
-// ErrPassphraseWrong means the passphrase does not open the private half.
+// ErrPassphraseWrong means that the passphrase does not open the private half.
 var ErrPassphraseWrong = sshkey.ErrPassphraseWrong
 
-// An UnsupportedError is of a private half that ssh can open and this package
+// An UnsupportedError means that ssh can open a private half but this package
 // cannot. Its agent can sign with it.
 type UnsupportedError struct {
 	Path   string
@@ -35,7 +35,7 @@ type UnsupportedError struct {
 
 func (e *UnsupportedError) Error() string { return e.Path + ": " + e.Reason }
 
-// Hint returns the ways on.
+// Hint returns what the user can do about it.
 func (e *UnsupportedError) Hint() string {
 	path := hostfs.Quote(e.Path)
 	hint := "load it into the agent: ssh-add " + path
@@ -45,13 +45,13 @@ func (e *UnsupportedError) Hint() string {
 	return hint
 }
 
-// Signer opens the private half. passphrase is asked only if it is encrypted
-// and can be opened here; nil means nobody can be asked. The secret is wiped
-// after use. Errors are ErrPassphraseNeeded, with that of passphrase,
-// ErrPassphraseWrong, an *UnsupportedError, fs.ErrNotExist for a missing half, or
-// what is damaged in the file.
+// Signer opens the private half. passphrase is called only if it is encrypted
+// and can be opened here; nil means that nobody can be asked. The secret is
+// wiped after use. The error is ErrPassphraseNeeded, with that of passphrase,
+// ErrPassphraseWrong, an *UnsupportedError, fs.ErrNotExist for a missing half,
+// or says what is damaged in the file.
 //
-// The modes of the file and the strength of the key are not judged again: see
+// The mode of the file and the strength of the key are not judged again: see
 // Faults.
 func (p *Pair) Signer(ctx context.Context, passphrase func(context.Context) ([]byte, error)) (ssh.Signer, error) {
 	_, signer, err := p.open(ctx, passphrase)
