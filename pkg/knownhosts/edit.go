@@ -9,10 +9,10 @@ import (
 	"pi-key-tools/pkg/sshkey"
 )
 
-// Append returns data with a line for the names (see Name) and the key added,
-// its names hashed if hash is set (one line a name, as ssh does it). salt is
-// called for the 20 random bytes of each hashed name. Left out are names for
-// which data has the key already, and names that no line can hold: with a
+// Append returns data with a line added for the names (see Name) and the key,
+// the names hashed if hash is set (one line a name, as ssh does). salt is
+// called for the 20 random bytes of each hashed name. Names are left out if
+// data has the key for them already, or if no line can hold them: names with a
 // blank, a control byte, or a character that is syntax there.
 func Append(data []byte, names []string, key sshkey.Public, hash bool, salt func() []byte) []byte {
 	var missing []string
@@ -30,8 +30,8 @@ func Append(data []byte, names []string, key sshkey.Public, hash bool, salt func
 	return Add(slices.Clone(data), missing, key, hash, salt)
 }
 
-// Add is Append for names of which the caller knows that they are to be added.
-// Like append it may write behind data.
+// Add is Append for names that the caller knows must be added. Like append, it
+// may write past the end of data.
 func Add(data []byte, names []string, key sshkey.Public, hash bool, salt func() []byte) []byte {
 	names = slices.DeleteFunc(slices.Clone(names), func(name string) bool { return !writable(name) })
 	if len(names) == 0 {
@@ -55,10 +55,10 @@ func Add(data []byte, names []string, key sshkey.Public, hash bool, salt func() 
 	return out
 }
 
-// Replace removes what the file says of the names (plain keys only: markers
+// Replace removes what the file says about the names (plain keys only: markers
 // and other names on the same line stay) and appends the new key. Every other
-// line stays byte for byte, and so does a line that has the new key already.
-// A wildcard that matches a name stays for the others: "*.local" becomes
+// line stays byte for byte, as does a line that already has the new key. A
+// wildcard that matches a name still matches the others: "*.local" becomes
 // "*.local,!pi.local".
 func Replace(data []byte, names []string, key sshkey.Public, hash bool, salt func() []byte) []byte {
 	var out bytes.Buffer

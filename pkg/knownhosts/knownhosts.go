@@ -24,7 +24,7 @@ const (
 	MarkerRevoked = "@revoked"
 )
 
-// A Line is one that speaks of the host that was asked for.
+// A Line is a line that matches the host asked for.
 type Line struct {
 	Path   string
 	Number int    // from 1
@@ -32,10 +32,10 @@ type Line struct {
 	Key    sshkey.Public
 }
 
-// Name returns how known_hosts writes a host: lower case, "[host]:port" unless
-// the port is 22 (or 0, not given). host is ssh's HostName after its
-// canonicalization of addresses, without brackets; a trailing dot and an IPv6
-// zone stay, as in ssh. A HostKeyAlias is written without a port: Name(alias, 22).
+// Name returns the form of a host in known_hosts: lower case, "[host]:port"
+// unless the port is 22 (or 0, not given). host is ssh's HostName with
+// addresses canonicalized, without brackets; a trailing dot and an IPv6 zone
+// stay, as in ssh. A HostKeyAlias has no port: Name(alias, 22).
 func Name(host string, port int) string {
 	host = lower(host)
 	if port == 0 || port == 22 {
@@ -44,8 +44,8 @@ func Name(host string, port int) string {
 	return "[" + host + "]:" + strconv.Itoa(port)
 }
 
-// An Index is a File that is ready to be asked for many hosts: a line that names
-// its hosts in clear is looked at only when one of them is asked for.
+// An Index is a File prepared for lookups of many hosts: a line that names its
+// hosts in the clear is parsed only when one of them is looked up.
 type Index struct {
 	path   string
 	lines  []line
@@ -54,7 +54,7 @@ type Index struct {
 	hashed []hashed
 }
 
-// NewIndex reads a file. A line that cannot be read is skipped.
+// NewIndex indexes a file. A line that cannot be read is skipped.
 func NewIndex(f File) *Index {
 	x := &Index{path: f.Path, named: map[string][]int{}}
 	number := 0
@@ -109,11 +109,11 @@ func (x *Index) lookup(name string, found []Line) []Line {
 }
 
 // Lookup returns the lines of the files that match the name (see Name), in
-// their order: hashed ones, wildcards and negation as ssh does it. A well-formed
-// key of an unknown type is kept: the host is known, if only to a newer ssh.
+// order, handling hashes, wildcards and negation as ssh does. A well-formed key
+// of an unknown type is kept: the host is known, if only to a newer ssh.
 //
-// ssh asks once more without the port when no line has "[host]:port", and then
-// takes only a key that it knows; that is for the caller to do.
+// If no line has "[host]:port", ssh asks again without the port, and then
+// accepts only a key that it knows; that is left to the caller.
 func Lookup(files []*Index, name string) []Line {
 	name = lower(name)
 	var found []Line
@@ -123,13 +123,13 @@ func Lookup(files []*Index, name string) []Line {
 	return found
 }
 
-// LookupOnce is Lookup in a file that is asked for one host.
+// LookupOnce is Lookup in a single file for a single host.
 func LookupOnce(f File, name string) []Line { return Lookup([]*Index{NewIndex(f)}, name) }
 
-// A Status is what known_hosts says of a key that a host has shown.
+// A Status is the verdict of known_hosts on a key that a host has shown.
 type Status int
 
-// In the order of their weight: a revoked key is refused whatever else is said.
+// In order of weight: a revoked key is refused whatever other lines say.
 const (
 	Unknown Status = iota // no line of that name (for any key type)
 	Known                 // a line has this key
@@ -137,15 +137,15 @@ const (
 	Revoked               // an @revoked line has this key, or the CA that signed it
 )
 
-// Judge says what the lines of a host say of the key it has shown. For a host
-// certificate key is the certificate, or the key inside it, and ca the key that
-// signed it; else ca is the zero Public. The lines that decided come back: the
-// matching one, all for Changed, the revoking one.
+// Judge returns the verdict of a host's lines on the key it has shown. For a
+// host certificate, key is the certificate, or the key inside it, and ca the
+// key that signed it; otherwise ca is the zero Public. The lines that decided
+// are returned: the matching one, all for Changed, the revoking one.
 //
-// A certificate is Known by an @cert-authority line that has ca, and its
-// validity and principals are the caller's to check. Without such a line, or
-// when it is not valid (leave ca out then), the key inside decides, as in ssh.
-// Source: sshconnect.c check_host_key(), hostfile.c check_hostkeys_by_key_or_type().
+// A certificate is Known by an @cert-authority line that has ca; its validity
+// and principals are for the caller to check. Without such a line, or if
+// invalid (then leave ca out), its inner key decides, as in ssh. Source:
+// sshconnect.c check_host_key(), hostfile.c check_hostkeys_by_key_or_type().
 func Judge(lines []Line, key, ca sshkey.Public) (Status, []Line) {
 	// Who revokes a key does not want its certificates either, and the other
 	// way round (sshkey.c sshkey_equal_public()).
@@ -185,9 +185,9 @@ func Judge(lines []Line, key, ca sshkey.Public) (Status, []Line) {
 }
 
 // Algorithms orders the host key algorithms that a client should offer, as
-// ssh's order_hostkeyalgs() does: the ones for key types that the lines have
-// come first, so that a host known by its ed25519 key shows that one and not
-// another that looks like a change. defaults is the preference of ssh.
+// ssh's order_hostkeyalgs() does: those for key types in lines come first, so
+// that a host known by its ed25519 key shows that one and not another that
+// looks like a change. defaults is ssh's preference.
 func Algorithms(lines []Line, defaults []string) []string {
 	// As in ssh, a type counts unless its first key is revoked.
 	has := func(algorithm string) bool {
