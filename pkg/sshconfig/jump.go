@@ -16,7 +16,7 @@ type jump struct {
 	via        string // what stands before the last comma; "" if nothing
 }
 
-// String writes it as ssh_config(5) and `ssh -G` do.
+// String returns the jump host as ssh_config(5) and `ssh -G` write it.
 func (j *jump) String() string {
 	var b strings.Builder
 	if j.via != "" {

@@ -45,9 +45,9 @@ func OptionKeyword(option string) string {
 	return d.keyword.name
 }
 
-// CheckOption says what is wrong with an -o KEY=VALUE (or "KEY VALUE"): a key
-// that ssh does not know, one that these commands do not honour, or a value
-// that ssh would refuse, is an error, not silence.
+// CheckOption returns what is wrong with an -o KEY=VALUE (or "KEY VALUE"): a
+// key that ssh does not know or these commands do not honour, or a value that
+// ssh would refuse, is an error rather than ignored.
 func CheckOption(option string) error {
 	d := parseOption(option)
 	switch {

@@ -11,7 +11,7 @@ import (
 // The bytes that readconf.c takes for white space.
 const blanks = " \t\r\n"
 
-// Where a value of the command line comes from, for Sources and errors.
+// The sources of values from the command line, for Sources and errors.
 const (
 	commandLine       = "command line"
 	commandLineOption = "command line -o"

@@ -23,8 +23,8 @@ import (
 	"pi-key-tools/pkg/confline"
 )
 
-// A Request is the part of ssh's command line that decides, and the world
-// around it.
+// A Request is the part of ssh's command line that determines the
+// configuration, and the environment around it.
 type Request struct {
 	Host       string   // as given: a name, an address or an alias
 	User       string   // of user@host or -l; "" if not given
@@ -34,7 +34,7 @@ type Request struct {
 	Options    []string // -o KEY=VALUE, in order; they go before User, Port and Jump
 }
 
-// A Host is what holds for one target. Tokens and ~ are expanded.
+// A Host is the configuration of one target. Tokens and ~ are expanded.
 type Host struct {
 	Alias                    string // as given
 	HostName                 string
@@ -72,10 +72,10 @@ type Host struct {
 	getenv func(string) string
 }
 
-// KnownHostsArguments takes KnownHostsCommand apart as ssh does, which runs it
-// without a shell (sshconnect.c load_hostkeys_command()). more are the tokens
-// that depend on the server's key: H I K f t. There are none of a command that
-// is not quoted well.
+// KnownHostsArguments splits KnownHostsCommand as ssh does, which runs it
+// without a shell (sshconnect.c load_hostkeys_command()). more has the tokens
+// that depend on the server's key: H I K f t. A command that is not properly
+// quoted has no arguments.
 func (h *Host) KnownHostsArguments(more map[byte]string) ([]string, error) {
 	words, ok := confline.Command(h.KnownHostsCommand)
 	if !ok || len(words) == 0 {
@@ -92,23 +92,23 @@ func (h *Host) KnownHostsArguments(more map[byte]string) ([]string, error) {
 	return words, nil
 }
 
-// A Resolver answers for many targets, several at a time. It reads each file
-// once: what changes on the disk afterwards is not seen. Its fields must not
-// be changed after the first call.
+// A Resolver resolves many targets, several at a time. It reads each file once:
+// later changes on disk are not seen. Its fields must not be changed after the
+// first call.
 type Resolver struct {
-	// Home is the user's, for ~/.ssh/config and ~; "" for the one in passwd.
-	// ssh takes passwd's and does not look at $HOME; here the caller decides,
-	// and ssh is not asked about a home that is not the one it would take.
+	// Home is the user's, for ~/.ssh/config and ~; "" means the one in passwd.
+	// ssh uses passwd's and ignores $HOME; here the caller decides, and ssh is
+	// not asked about a home other than the one it would use.
 	Home string
-	// Getenv is for SSH_AUTH_SOCK and ${VAR}; nil for os.Getenv. A variable
-	// that is empty counts as not set. What ssh is asked, it answers by the
+	// Getenv is for SSH_AUTH_SOCK and ${VAR}; nil means os.Getenv. An empty
+	// variable counts as unset. What ssh is asked, it answers by the
 	// environment of this process.
 	Getenv func(string) string
-	// SystemFile is read after the user's; "" for /etc/ssh/ssh_config, on
+	// SystemFile is read after the user's; "" means /etc/ssh/ssh_config, on
 	// Windows %ProgramData%\ssh\ssh_config.
 	SystemFile string
-	// Trace, if set, is told why each answer is what it is. It must bear
-	// being called by several goroutines.
+	// Trace, if set, is called to explain each answer. It must be safe for
+	// concurrent use.
 	Trace func(format string, args ...any)
 
 	local func() (local, error) // set once, see setUp
@@ -135,7 +135,7 @@ type local struct {
 	hostname   string
 }
 
-// A SyntaxError is a line that ssh refuses to go on with.
+// A SyntaxError is a line at which ssh gives up.
 type SyntaxError struct {
 	At     string // FILE:LINE, or "command line -o"
 	Reason string
@@ -157,8 +157,8 @@ func (e *PermissionError) Error() string {
 		e.Path, e.UID, e.Mode.Perm())
 }
 
-// Resolve returns what holds for the request. A line that ssh refuses is a
-// *SyntaxError, a file that ssh refuses a *PermissionError.
+// Resolve returns the configuration for the request. The error is a
+// *SyntaxError for a line, and a *PermissionError for a file, that ssh refuses.
 func (r *Resolver) Resolve(ctx context.Context, req Request) (*Host, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
