@@ -6,12 +6,11 @@ import (
 	"io/fs"
 )
 
-// A Reader reads the files of the machine that a configuration is of.
+// A Reader reads the files of the machine that a configuration belongs to.
 type Reader interface {
-	// ReadFile's error is fs.ErrNotExist, by errors.Is, where it is that.
+	// ReadFile's error wraps fs.ErrNotExist if there is no such file.
 	ReadFile(ctx context.Context, path string) ([]byte, error)
-	// Glob returns what a pattern leads to, sorted; one without a match is no
-	// error.
+	// Glob returns the sorted matches of a pattern; none is no error.
 	Glob(ctx context.Context, pattern string) ([]string, error)
 }
 
@@ -23,9 +22,9 @@ const (
 	maxText   = 16 << 20
 )
 
-// Load reads main, and all that it includes. What cannot be read is marked
-// Unread; a main that is not there has no file. The error is the context's,
-// and there is none else.
+// Load reads main and everything that it includes. What cannot be read is
+// marked Unread; a main that does not exist has no file. The only error is the
+// context's.
 func Load(ctx context.Context, r Reader, main string) (Files, error) {
 	files := Files{}
 	if data, err := r.ReadFile(ctx, main); !errors.Is(err, fs.ErrNotExist) {

@@ -15,27 +15,27 @@ import (
 	"pi-key-tools/pkg/pattern"
 )
 
-// Dir is where a relative Include looks.
+// Dir is the directory that a relative Include refers to.
 const Dir = "/etc/ssh"
 
-// DefaultFile is what sshd reads where no -f names another file.
+// DefaultFile is what sshd reads unless -f names another file.
 const DefaultFile = Dir + "/sshd_config"
 
 // A File is one file of a configuration.
 type File struct {
 	Path string
 	Text string
-	// Unread means that it is there, or may be, and could not be read. Path is
-	// then a pattern if it is the folder that could not be read.
+	// Unread means that the file exists, or may, but could not be read. Path is
+	// then a pattern if it is the directory that could not be read.
 	Unread bool
 }
 
-// Files are the files that a name or pattern led to, in the order of glob(3).
-// A pattern that leads nowhere has an entry that is empty.
+// Files maps a name or pattern to its files, in the order of glob(3). A pattern
+// that matches nothing has an empty entry.
 type Files map[string][]File
 
-// Missing returns the patterns of Include that are still to be looked up, and
-// main if that is: call it again with what they lead to until there are none.
+// Missing returns the Include patterns still to be looked up, and main if that
+// is missing: add what they match and call it again until none are returned.
 func (f Files) Missing(main string) []string {
 	found, known := f[main]
 	if !known {
@@ -63,7 +63,7 @@ func (f Files) Missing(main string) []string {
 	return missing
 }
 
-// A Connection is who comes from where: what Match looks at.
+// A Connection says who connects from where, which is what Match looks at.
 type Connection struct {
 	User         string
 	Groups       []string // names; nil if unknown
@@ -72,7 +72,7 @@ type Connection struct {
 	LocalPort    int      // 0 if unknown
 }
 
-// A Setting is a keyword and what it is set to.
+// A Setting is a keyword and its value.
 type Setting struct {
 	Keyword string   // as sshd_config(5) spells it
 	Args    []string // never empty
@@ -80,7 +80,7 @@ type Setting struct {
 	Line    int      // of the first line, where several add up; 0 if not from a file
 }
 
-// At returns "FILE:LINE", or where else the setting is from.
+// At returns "FILE:LINE", or the setting's other origin.
 func (s Setting) At() string {
 	if s.Line == 0 {
 		return s.File
@@ -88,7 +88,7 @@ func (s Setting) At() string {
 	return s.File + ":" + strconv.Itoa(s.Line)
 }
 
-// A Config is what holds for one connection.
+// A Config is the configuration for one connection.
 type Config struct {
 	conn     Connection
 	settings map[string]Setting
@@ -97,29 +97,29 @@ type Config struct {
 	Unread []string
 }
 
-// Get returns what a keyword is set to, as far as was read; false if it has
-// its default. keyword is in any case.
+// Get returns the setting of a keyword, as far as was read; false means that it
+// has its default. The case of keyword does not matter.
 func (c *Config) Get(keyword string) (Setting, bool) {
 	s, ok := c.settings[canonical(keyword)]
 	return s, ok
 }
 
-// Is reports whether a keyword is set to a word, in any case.
+// Is reports whether a keyword is set to a word, ignoring case.
 func (c *Config) Is(keyword, word string) bool {
 	s, ok := c.Get(keyword)
 	return ok && strings.EqualFold(s.Args[0], word)
 }
 
-// Possible returns the settings of Match blocks which may or may not hold for
-// the connection, and that would win over what Get returns.
+// Possible returns the settings of Match blocks that may or may not apply to
+// the connection, and that would take precedence over what Get returns.
 func (c *Config) Possible(keyword string) []Setting { return c.possible[canonical(keyword)] }
 
 // additive are the keywords whose lines add up.
 var additive = []string{"allowusers", "denyusers", "allowgroups", "denygroups"}
 
-// Evaluate returns what the files say for a connection. options are those that
-// sshd was given by -o, which come first; main is the file that it was started
-// with.
+// Evaluate returns the configuration that the files give a connection. options
+// are those given to sshd by -o, which come first; main is the file that it was
+// started with.
 func Evaluate(options []string, main string, files Files, conn Connection) *Config {
 	e := &evaluation{conn: conn, files: files, settings: map[string]Setting{}, possible: map[string][]Setting{}}
 	for _, o := range options {
@@ -146,8 +146,8 @@ func Evaluate(options []string, main string, files Files, conn Connection) *Conf
 	return &Config{conn: conn, settings: e.settings, possible: e.possible, Unread: e.unread}
 }
 
-// Confirm replaces what the files say by what "sshd -T -C user=…,addr=…" says
-// in dump, which knows no doubt. FILE:LINE stay where both say the same.
+// Confirm replaces the files' settings by those of dump, the unambiguous output
+// of "sshd -T -C user=…,addr=…". FILE:LINE stays where both agree.
 func (c *Config) Confirm(dump string) {
 	confirmed := map[string]Setting{}
 	for text := range strings.Lines(dump) {
@@ -291,8 +291,8 @@ func truthOf(b bool) truth {
 }
 
 // KeysFiles returns where the server looks for the authorized keys of an
-// account, in order, and the setting that says so (zero for the default).
-// Every path is absolute; "none" is left out.
+// account, in order, and the setting that says so (zero for the default). Every
+// path is absolute; "none" is left out.
 func (c *Config) KeysFiles(home string, uid int) ([]string, Setting) {
 	s, ok := c.Get("AuthorizedKeysFile")
 	words := s.Args
@@ -325,8 +325,8 @@ func (c *Config) Expand(name, home string, uid int) string {
 	return path.Clean(name)
 }
 
-// Refuses returns the setting by which the server lets the account in by no
-// method at all (auth.c allowed_user()).
+// Refuses returns the setting that keeps the account out whatever the method
+// (auth.c allowed_user()).
 func (c *Config) Refuses() (Setting, bool) {
 	matchesUser := func(p string) truth {
 		user, host, atHost := strings.Cut(p, "@")
@@ -367,8 +367,8 @@ func (c *Config) Refuses() (Setting, bool) {
 	return Setting{}, false
 }
 
-// Permits reports whether the patterns of a from= let the connection's address
-// in; sure is false if that depends on a name that only the server knows.
+// Permits reports whether the patterns of a from= match the connection's
+// address; sure is false if that depends on a name that only the server knows.
 func (c *Config) Permits(patterns string) (permits, sure bool) {
 	switch c.matchHost(patterns) {
 	case yes:
@@ -399,8 +399,8 @@ func (c *Config) matchHost(patterns string) truth {
 	return no
 }
 
-// Accepts reports whether a key that signs by these algorithms is taken, by
-// the value of PubkeyAcceptedAlgorithms.
+// Accepts reports whether PubkeyAcceptedAlgorithms allows a key that signs by
+// these algorithms.
 func (c *Config) Accepts(algorithms ...string) bool {
 	s, ok := c.Get("PubkeyAcceptedAlgorithms")
 	return slices.ContainsFunc(algorithms, func(algorithm string) bool {
@@ -419,8 +419,8 @@ func (c *Config) Accepts(algorithms ...string) bool {
 	})
 }
 
-// StartsWithKey reports whether a login may begin with a public key, by
-// AuthenticationMethods.
+// StartsWithKey reports whether AuthenticationMethods allows a login to begin
+// with a public key.
 func (c *Config) StartsWithKey() bool {
 	s, ok := c.Get("AuthenticationMethods")
 	return !ok || slices.ContainsFunc(s.Args, func(list string) bool {
