@@ -1,8 +1,8 @@
 package sshdlog
 
-// A Counter merges the events that are about the same thing: those with the
-// same cause, path, line, user and key. Its memory is bounded, whatever names
-// an attacker makes up: of each cause it keeps the first 200.
+// A Counter merges events about the same thing: those with the same cause,
+// path, line, user and key. Its memory is bounded, whatever names an attacker
+// makes up: it keeps the first 200 of each cause.
 type Counter struct {
 	counts  []Count
 	index   map[countKey]int
@@ -10,7 +10,7 @@ type Counter struct {
 	leftOut map[string]int
 }
 
-// A Count is an event as it was met first. Its Times are those of all.
+// A Count is an event as first seen. Its Times are those of all occurrences.
 type Count struct {
 	Event
 	Last string // the time of the last one, as it stands in the log
@@ -73,9 +73,9 @@ func (c *Counter) tallies() tallies {
 	return all
 }
 
-// All returns what was counted, in the order in which it was met first.
+// All returns the counted events, in the order in which they were first seen.
 func (c *Counter) All() []Count { return c.counts }
 
-// LeftOut returns how many events of each cause were not kept, because there
-// were too many that differ; "" is the cause of those that have none.
+// LeftOut returns how many events of each cause were not kept, because too many
+// differ; "" is the cause of those that have none.
 func (c *Counter) LeftOut() map[string]int { return c.leftOut }

@@ -8,9 +8,9 @@ import (
 	"io"
 )
 
-// A Scanner reads a log and yields what it understands, in the order in which
-// it is understood: an event may wait for a later line of its connection that
-// tells the user and the address. It holds a bounded part of the log.
+// A Scanner reads a log and yields the events that it recognizes, in the order
+// in which they are complete: one may wait for a later line of its connection
+// that tells the user and the address. It holds a bounded part of the log.
 type Scanner struct {
 	r     io.Reader
 	want  Severity
@@ -44,13 +44,13 @@ const (
 	keptOfLong = messageMax * 8
 )
 
-// NewScanner returns a Scanner that yields events of this severity and above.
+// NewScanner returns a Scanner that yields events of severity want and above.
 func NewScanner(r io.Reader, want Severity) *Scanner {
 	prepare()
 	return &Scanner{r: r, want: want, buf: make([]byte, bufferSize)}
 }
 
-// Scan goes on to the next event. It returns false at the end of the log, and
+// Scan advances to the next event. It returns false at the end of the log, and
 // after an error.
 func (s *Scanner) Scan() bool {
 	if s.next++; s.next < len(s.ready) {
@@ -71,17 +71,17 @@ func (s *Scanner) Scan() bool {
 	return true
 }
 
-// Event returns what Scan has found, after it has returned true.
+// Event returns the event that Scan found, after it has returned true.
 func (s *Scanner) Event() Event {
 	e := s.ready[s.next]
 	e.settle()
 	return e
 }
 
-// Stats counts what was read so far.
+// Stats returns counts of what has been read so far.
 func (s *Scanner) Stats() Stats { return s.stats }
 
-// Err returns the error that ended the reading, if it was not the end.
+// Err returns the error that ended the reading, except for the end of the log.
 func (s *Scanner) Err() error {
 	if errors.Is(s.err, io.EOF) {
 		return nil

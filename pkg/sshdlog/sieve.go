@@ -10,10 +10,10 @@ import (
 	"sync/atomic"
 )
 
-// AddLog counts the events of a log of this severity and above: those that a
-// Scanner yields, in its order, but with all processors and in much less time.
-// It reads to the end, of which it returns the error if it was another than
-// io.EOF, and holds a bounded part of the log.
+// AddLog counts the events of a log of severity want and above: those that a
+// Scanner yields, in its order, but using all processors and in much less time.
+// It reads to the end, returns any error other than io.EOF, and holds a bounded
+// part of the log.
 func (c *Counter) AddLog(r io.Reader, want Severity) (Stats, error) {
 	prepare()
 	workers := runtime.GOMAXPROCS(0)

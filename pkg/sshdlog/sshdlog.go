@@ -28,7 +28,7 @@ const (
 	Refusal                  // why there was no login
 )
 
-// An Event is a line that is understood. What the line does not tell is empty.
+// An Event is a line that was recognized. What the line does not tell is empty.
 // The parameters may hold any byte: they are what the line says, decoded.
 type Event struct {
 	Name     string // of the pattern, such as "bad-modes-dir"; for tests and for -v
