@@ -8,10 +8,10 @@ import (
 	"strings"
 )
 
-// ParseBlob makes a Public of a key as it travels: what an agent lists, what a
-// server presents, what the base64 of a line holds. A key of a known type must
+// ParseBlob makes a Public of a key in wire format: what an agent lists, a
+// server presents, or the base64 of a line holds. A key of a known type must
 // have the fields of its type and nothing else; of an unknown type only the
-// type word is looked at.
+// type word is checked.
 func ParseBlob(blob []byte, comment string) (Public, error) {
 	d, err := dissect(blob)
 	if err != nil {
@@ -128,12 +128,12 @@ func kindOf[T string | []byte](typ T) *kind {
 const certSuffix = "-cert-v01@openssh.com"
 
 // IsCertificate reports whether a type word, or the name of a signature
-// algorithm, is one of certificates.
+// algorithm, is one for certificates.
 func IsCertificate(typ string) bool { return strings.HasSuffix(typ, certSuffix) }
 
-// PlainType returns the type word of the key that a certificate of type typ is
-// for: ssh-rsa for ssh-rsa-cert-v01@openssh.com. What is not a certificate of a
-// known type comes back as it is.
+// PlainType returns the type word of the key in a certificate of type typ:
+// ssh-rsa for ssh-rsa-cert-v01@openssh.com. A typ that is not a known
+// certificate type is returned unchanged.
 func PlainType(typ string) string {
 	base, ok := strings.CutSuffix(typ, certSuffix)
 	switch {
@@ -145,10 +145,10 @@ func PlainType(typ string) string {
 	return typ
 }
 
-// KeyType returns the type word of the keys that a signature algorithm is for:
-// ssh-rsa for rsa-sha2-512. Most algorithms are named like their keys. A line
-// of authorized_keys or known_hosts may name the one or the other before the
-// key (sshkey.c sshkey_type_from_name()).
+// KeyType returns the type word of the keys for a signature algorithm: ssh-rsa
+// for rsa-sha2-512. Most algorithms are named like their keys. A line of
+// authorized_keys or known_hosts may have either before the key (sshkey.c
+// sshkey_type_from_name()).
 func KeyType(algorithm string) string {
 	switch algorithm {
 	case "rsa-sha2-256", "rsa-sha2-512":

@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// A Certificate is what an authority says of a key (PROTOCOL.certkeys).
+// A Certificate is an authority's statement about a key (PROTOCOL.certkeys).
 type Certificate struct {
 	Key        Public // that is certified, without a comment
 	Serial     uint64
@@ -31,13 +31,13 @@ type CertOption struct {
 	Data string // "" for a flag, else what its name calls for: see Value
 }
 
-// ValueOption returns the option that has a string for its data.
+// ValueOption returns an option whose data is a string.
 func ValueOption(name, value string) CertOption {
 	return CertOption{name, string(appendString(nil, value))}
 }
 
-// Value returns the string that is all of an option's data; "" if it is not
-// that.
+// Value returns the string that makes up an option's data; "" if the data is
+// not one string.
 func (o CertOption) Value() string {
 	w := &wire{rest: []byte(o.Data)}
 	if value := w.string(); w.end() == nil {
@@ -70,8 +70,8 @@ const (
 	hostCertificate = 2
 )
 
-// Certificate takes a certificate apart; ok is false for a key that is none.
-// Its signature is not verified.
+// Certificate parses a certificate; ok is false for a key that is not one. Its
+// signature is not verified.
 func (p Public) Certificate() (c Certificate, ok bool, err error) {
 	d, err := dissect(p.Blob)
 	if err != nil || d.cert == nil {
@@ -100,8 +100,8 @@ func (p Public) Certificate() (c Certificate, ok bool, err error) {
 	return c, true, nil
 }
 
-// Sign returns the certificate as it travels. nonce is random; sign gets what
-// is to be signed, and returns the signature of the authority as it travels.
+// Sign returns the signed certificate in wire format. nonce is random; sign
+// gets the data to sign and returns the authority's signature in wire format.
 func (c Certificate) Sign(nonce []byte, sign func(data []byte) ([]byte, error)) (Public, error) {
 	d, err := dissect(c.Key.Blob)
 	switch {

@@ -20,9 +20,9 @@ type Envelope struct {
 	Rounds    int    // of bcrypt; 0 for none
 }
 
-// A FileError is why ssh(1) would not read a private key file, by ssh's rules
-// and not x/crypto's, which is more lenient; or why it reads one with which no
-// server lets it in.
+// A FileError says why ssh(1) would not read a private key file, by ssh's rules
+// and not those of x/crypto, which is more lenient; or why no server would
+// accept the key.
 type FileError struct {
 	Cause  string // "key-damaged" or "key-format" of pi-key-causes(7)
 	Reason string // "lines end in CR LF", "PuTTY .ppk", …
@@ -31,7 +31,7 @@ type FileError struct {
 
 func (e *FileError) Error() string { return "ssh cannot use it: " + e.Reason }
 
-// Hint returns the way on, "" if none is known.
+// Hint returns what the user can do about it, "" if nothing is known.
 func (e *FileError) Hint() string { return e.hint }
 
 func damaged(reason, hint string) error { return &FileError{"key-damaged", reason, hint} }
@@ -50,12 +50,13 @@ const (
 	endOpenSSH   = "\n-----END OPENSSH PRIVATE KEY-----\n"
 )
 
-// OpenEnvelope looks at the raw bytes of a private key file. Its error is a
+// OpenEnvelope examines the raw bytes of a private key file. Its error is a
 // *FileError.
 //
-// Of OpenSSH's format it checks all that stands in clear; of an unencrypted
-// key also that its private part is whole and belongs to the public one, of
-// Ed25519 and ECDSA by computing that. Of PEM, which OpenSSL reads for ssh, it checks the frame and the outer fields.
+// In OpenSSH's format it checks all that is in the clear; for an unencrypted
+// key also that its private part is whole and belongs to the public one, by
+// computing it for Ed25519 and ECDSA. In PEM, which OpenSSL reads for ssh, it
+// checks the frame and the outer fields.
 func OpenEnvelope(data []byte) (Envelope, error) {
 	if bytes.HasPrefix(data, []byte(beginOpenSSH)) {
 		return openOpenSSH(data)

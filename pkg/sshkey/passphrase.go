@@ -26,8 +26,8 @@ const (
 // OpenSSH's format.
 func CanDecrypt(e Envelope) bool { return e.Cipher != "chacha20-poly1305@openssh.com" }
 
-// Decrypt returns a private key file in OpenSSH's format without its passphrase.
-// What is inside is as it was, whatever the type of the key, and belongs to the
+// Decrypt returns a private key file in OpenSSH's format without its
+// passphrase. The key inside, of whatever type, is unchanged and matches the
 // public half. The error may be ErrPassphraseWrong.
 func Decrypt(data, passphrase []byte) ([]byte, error) {
 	e, s, err := unpackOpenSSH(data)
@@ -93,7 +93,7 @@ func decipher(name string, key, iv, data, tag []byte) ([]byte, error) {
 }
 
 // Encrypt returns a private key file in OpenSSH's format with a passphrase, as
-// ssh-keygen -a ROUNDS writes it. The file must have none yet.
+// ssh-keygen -a ROUNDS writes it. The file must not have one yet.
 func Encrypt(data, passphrase []byte, rounds int) ([]byte, error) {
 	e, s, err := unpackOpenSSH(data)
 	switch {

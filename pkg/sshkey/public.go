@@ -18,8 +18,8 @@ import (
 // ErrPrivateKey is what a PublicError wraps when a private key was given.
 var ErrPrivateKey = errors.New("a private key, where only a public one belongs")
 
-// A PublicError says what stands where a public key was expected. Nothing of
-// what stands there is in it but the type words of public keys.
+// A PublicError says what was found where a public key was expected. It
+// contains nothing of that but the type words of public keys.
 type PublicError struct {
 	Line int   // from 1; 0 if it is about a single line or the whole input
 	Err  error // ErrPrivateKey or what is wrong, in words
@@ -35,7 +35,7 @@ func (e *PublicError) Error() string {
 
 func (e *PublicError) Unwrap() error { return e.Err }
 
-// Hint returns the way on.
+// Hint returns what the user can do about it.
 func (e *PublicError) Hint() string { return e.hint }
 
 // refuse makes a PublicError whose line is not known yet.
@@ -63,18 +63,18 @@ const (
 	hintSource  = "give a .pub file of ssh-keygen or pikeygen"
 )
 
-// ParsePublic reads one "type base64 [comment]" line: no options, no control
-// bytes but the line's end and TAB as a blank. The type word must be the one
+// ParsePublic parses one "type base64 [comment]" line: no options, no control
+// bytes except the line's end and TAB as a blank. The type word must be the one
 // inside the blob. Its error is a *PublicError.
 func ParsePublic(line string) (Public, error) {
 	return parseLine(strings.TrimSuffix(strings.TrimSuffix(line, "\n"), "\r"))
 }
 
-// ParseLenient reads "type base64 [comment]" as ssh and sshd read what stands on
-// a line of known_hosts and authorized_keys (sshkey.c sshkey_read()), and so
-// takes more than ParsePublic does: b64_pton() passes over what isspace() is
-// true for, so that a CR at the end does not disturb it; the type word may be a
-// signature algorithm, see KeyType; and the comment may hold anything.
+// ParseLenient parses "type base64 [comment]" as ssh and sshd do in lines of
+// known_hosts and authorized_keys (sshkey.c sshkey_read()), and so accepts more
+// than ParsePublic: b64_pton() skips what isspace() is true for, so that a CR
+// at the end does no harm; the type word may be a signature algorithm, see
+// KeyType; and the comment may hold anything.
 func ParseLenient(text string) (Public, error) {
 	word, rest := cutBlank(text)
 	b64, comment := cutBlank(rest)
@@ -92,20 +92,20 @@ func ParseLenient(text string) (Public, error) {
 	return key, nil
 }
 
-// ReadPublic reads the public keys of a file or of a stream, as ssh-copy-id
-// takes them: lines of "type base64 [comment]"; blank lines and '#' comments
-// are skipped. BOM, CRLF, UTF-16 and RFC 4716 are converted. An error is a
+// ReadPublic reads the public keys of a file or stream, as ssh-copy-id accepts
+// them: lines of "type base64 [comment]", skipping blank lines and '#'
+// comments. BOM, CRLF, UTF-16 and RFC 4716 are converted. An error is a
 // *PublicError; it names the line and says what it holds instead: a private
-// key, several keys glued, options before the key, a control byte, a torn
-// line. No keys at all is an error too.
+// key, several keys run together, options before the key, a control byte, a
+// torn line. No keys at all is an error too.
 func ReadPublic(data []byte) ([]Public, error) {
 	parts, err := ReadParts(data, slices.Collect[Public])
 	return slices.Concat(parts...), err
 }
 
-// ReadParts is ReadPublic for long lists, which are not held as a whole: it calls
-// part for the keys of some lines at a time, on all processors, and returns what
-// it made of them in the order of the lines. On an error all that is void.
+// ReadParts is ReadPublic for long lists, which it does not hold as a whole: it
+// calls part for the keys of some lines at a time, on all processors, and
+// returns its results in the order of the lines. An error voids them all.
 func ReadParts[T any](data []byte, part func(keys iter.Seq[Public]) T) ([]T, error) {
 	text, err := decodeText(data)
 	if err != nil {

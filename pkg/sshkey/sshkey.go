@@ -27,9 +27,8 @@ func (p Public) Line() string {
 	return line
 }
 
-// Fingerprint returns "SHA256:…", as ssh-keygen -l prints it. For a
-// certificate it is that of the key which is certified, again as ssh-keygen
-// and sshd have it.
+// Fingerprint returns "SHA256:…", as ssh-keygen -l prints it. For a certificate
+// it is that of the certified key, as in ssh-keygen and sshd.
 func (p Public) Fingerprint() string {
 	sum := p.digest()
 	return string(base64.RawStdEncoding.AppendEncode([]byte("SHA256:"), sum[:]))
