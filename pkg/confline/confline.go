@@ -5,18 +5,17 @@ package confline
 
 import "strings"
 
-// Split returns the words of s, which is what follows the keyword. Words end at
-// spaces and TABs and at nothing else: a carriage return or a form feed is part
-// of a word. Quotes, single and double, may stand anywhere in a word and are
-// left out; \" \' \\ and, outside quotes, "\ " are what follows the backslash,
-// and any other backslash is itself. A '#' where a word would begin ends the
-// line.
+// Split returns the words of s, which is what follows the keyword. Only spaces
+// and TABs end a word: a carriage return or a form feed is part of one. Quotes,
+// single and double, may occur anywhere in a word and are removed; \" \' \\
+// and, outside quotes, "\ " stand for what follows the backslash, and any other
+// backslash stands for itself. A '#' where a word would begin ends the line.
 //
-// A word may be empty (""), which ssh takes for some keywords and sshd for none.
-// It is not ok for a quote that is not closed.
+// A word may be empty (""), which ssh accepts for some keywords and sshd for
+// none. ok is false if a quote is not closed.
 func Split(s string) (words []string, ok bool) { return split(s, true) }
 
-// Command is Split for the command in a line, in which a '#' is part of a word.
+// Command is Split for the command in a line, where '#' is part of a word.
 func Command(s string) (words []string, ok bool) { return split(s, false) }
 
 func split(s string, comments bool) (words []string, ok bool) {

@@ -7,9 +7,9 @@ import (
 	"strings"
 )
 
-// Seconds reads a time as sshd_config(5) TIME FORMATS has it: a sequence of
-// numbers, each with s, m, h, d, w or nothing behind it, such as 90d or 1h30m.
-// It takes what misc.c convtime() takes, and no more than that can count.
+// Seconds parses a time in the form of sshd_config(5) TIME FORMATS: a sequence
+// of numbers, each followed by s, m, h, d, w or nothing, such as 90d or 1h30m.
+// It accepts what misc.c convtime() accepts, up to the most that it can count.
 func Seconds(s string) (int64, error) {
 	bad := errors.New("invalid time value " + strconv.Quote(s))
 	if s == "" {

@@ -14,10 +14,10 @@ import (
 	"pi-key-tools/pkg/record"
 )
 
-// A Destination is one target, taken apart. Host is never empty, never starts
-// with '-', and holds nothing that a shell, ssh or known_hosts would read as
-// more than a name: it is made of letters, digits and "._-+=", or is an IPv6
-// address, which may name its zone after a '%'.
+// A Destination is one parsed target. Host is never empty, never starts with
+// '-', and holds nothing that a shell, ssh or known_hosts would read as more
+// than a name: it consists of letters, digits and "._-+=", or is an IPv6
+// address, which may have a zone after a '%'.
 type Destination struct {
 	User string // "" if not given
 	Host string // name, alias or address; an IPv6 address without brackets
@@ -39,8 +39,8 @@ func (d Destination) String() string {
 	return s
 }
 
-// SSH returns the arguments that name the destination to ssh(1), which reads no
-// host:port.
+// SSH returns the arguments that name the destination to ssh(1), which does not
+// accept host:port.
 func (d Destination) SSH() []string {
 	var args []string
 	if d.Port != 0 {
@@ -50,10 +50,10 @@ func (d Destination) SSH() []string {
 	return append(args, d.String())
 }
 
-// Parse takes a target apart. Its error says what is wrong with it, and
-// carries no control byte that a terminal would obey, nor a password.
+// Parse parses a target. Its error says what is wrong with it, and contains no
+// control byte that a terminal would obey, nor a password.
 //
-// As with ssh the last '@' ends the user; in ssh:// a '/' may follow and
+// As with ssh the last '@' ends the user; in ssh:// a '/' may follow with
 // nothing after it, and percent-escapes are refused rather than decoded.
 func Parse(s string) (Destination, error) {
 	d, err := parse(s)

@@ -16,8 +16,8 @@ type Line struct {
 	Text        string // the target as written
 	Destination Destination
 	Err         error // why the target cannot be taken (the list goes on)
-	// Record is what another command has said of the target; nil where the line
-	// is no record.
+	// Record is what another command has reported about the target; nil if the
+	// line is not a record.
 	Record *record.Record
 }
 
@@ -26,12 +26,12 @@ const (
 	maxSkipped = 16 << 20 // of a line that is too long anyway
 )
 
-// Lines reads a host list: one target a line, '#' comments and blank lines
-// skipped, what follows the first blank or TAB ignored, JSON records read as
-// well (see record.TargetOf). It yields each target as soon as its line has
+// Lines reads a host list: one target a line, skipping '#' comments and blank
+// lines and ignoring what follows the first blank or TAB; JSON records are read
+// as well (see record.TargetOf). It yields each target as soon as its line has
 // been read. A line over 64 KiB is an error of that line. An error of the
-// reader itself, or a line that does not end within 16 MiB, comes as the last
-// pair.
+// reader itself, or a line that does not end within 16 MiB, is yielded as the
+// last pair.
 func Lines(r io.Reader) func(yield func(Line, error) bool) {
 	return func(yield func(Line, error) bool) {
 		b := bufio.NewReaderSize(r, maxLine)

@@ -7,8 +7,9 @@ import (
 	"strings"
 )
 
-// CustomTOML has custom.toml let the keys in: "" is no file. A user who is named
-// nowhere cannot be: the keys would go to a home that is renamed later.
+// CustomTOML edits custom.toml's text to let the keys in; "" means no file.
+// Text or caller must name the user: else the keys go to a home that is renamed
+// later.
 func CustomTOML(text, user string, keys []Key) (Edit, error) {
 	if strings.Contains(text, `"""`) || strings.Contains(text, "'''") {
 		return Edit{}, errors.New("a string of several lines")

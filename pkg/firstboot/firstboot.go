@@ -19,19 +19,19 @@ type Key struct {
 	Blob string // the key in it, in base64
 }
 
-// An Edit is what becomes of a file.
+// An Edit is the result of editing a file.
 type Edit struct {
 	Text  string
 	User  string // whom the keys let in; "" for the user that the system has by default
 	Added []bool // of each key: it was not there
-	// SSH means that the file has sshd(8) switched on.
+	// SSH means that the file enables sshd(8).
 	SSH bool
 }
 
-// ErrNoUser means that the file names no user, and neither does the caller.
+// ErrNoUser means that neither the file nor the caller names a user.
 var ErrNoUser = errors.New("it makes no user: name the one that the keys are to let in")
 
-// CheckUser says whether useradd(8) of Debian would take a name.
+// CheckUser returns an error if Debian's useradd(8) would not accept the name.
 func CheckUser(name string) error {
 	if !regexp.MustCompile(`^[a-z_][a-z0-9_-]{0,31}$`).MatchString(name) {
 		return errors.New("a user's name is of small letters, digits, '_' and '-', and begins with a letter")
@@ -42,14 +42,14 @@ func CheckUser(name string) error {
 	return nil
 }
 
-// YAML quotes a line as a YAML string, in which only the quote means something.
+// YAML quotes a line as a YAML string in which only the quote is special.
 func YAML(line string) string {
 	return "'" + strings.ReplaceAll(strings.ToValidUTF8(line, "?"), "'", "''") + "'"
 }
 
-// TOML quotes a line as a TOML string, which one of JSON is too, for custom.toml:
-// the system writes its keys by echo of Debian's sh (imager_custom), which makes
-// one backslash of two, and a newline of that in corp\nancy@laptop.
+// TOML quotes a line as a TOML string, in the form of JSON's, for custom.toml.
+// The system writes its keys by echo of Debian's sh (imager_custom), which
+// makes one backslash of two, and so a newline of the \n in corp\nancy@laptop.
 func TOML(line string) string {
 	line = strings.ReplaceAll(strings.ToValidUTF8(line, "?"), `\`, `\\`)
 	quoted, _ := json.Marshal(line) // of a string it does not fail

@@ -12,8 +12,9 @@ import (
 // groups are those that Raspberry Pi Imager puts a user into.
 const groups = "users,adm,dialout,audio,netdev,video,plugdev,cdrom,games,input,gpio,spi,i2c,render,sudo"
 
-// UserData has user-data of cloud-init let the keys in: "" is no file. With a
-// user it is that one, who is made if the file makes none; else the one whom the file makes.
+// UserData edits cloud-init's user-data to let the keys in; "" means no file.
+// They go to user, added if missing, or if user is "" to the one the file
+// makes.
 func UserData(text, user string, keys []Key) (Edit, error) {
 	d := document{rows: slices.Collect(strings.Lines(ended(text))), eol: newline(text)}
 	switch {

@@ -17,7 +17,7 @@ import (
 	"golang.org/x/net/ipv4"
 )
 
-// A Machine is one that answered.
+// A Machine is a machine that answered.
 type Machine struct {
 	From      netip.Addr   // who sent the answer
 	Addresses []netip.Addr // that it gave for the name, in its order; link-local ones have a zone
@@ -44,9 +44,10 @@ const maxAddresses = 16
 // group is where questions are sent.
 var group = netip.MustParseAddrPort("224.0.0.251:5353")
 
-// Query asks on every interface who has a name such as "raspberrypi.local", and
-// returns all that answer, each machine once. It takes less than half a second
-// if somebody does. Its error is ErrNobody, ctx's, or why nothing could be sent.
+// Query asks on every interface for machines with a name such as
+// "raspberrypi.local", and returns all that answer, each once. It takes less
+// than half a second if one does. Its error is ErrNobody, ctx's, or why nothing
+// was sent.
 func Query(ctx context.Context, name string) ([]Machine, error) {
 	return query(ctx, name, group, interfaces())
 }

@@ -14,8 +14,8 @@ import "strings"
 const tooLong = 1023
 
 // Match reports whether the pattern matches all of s (match_pattern()). It
-// takes no more than len(s) × len(pattern) steps: it goes back to the last '*'
-// only, which is enough.
+// takes at most len(s) × len(pattern) steps: it backtracks only to the last
+// '*', which is enough.
 func Match(s, pattern string) bool {
 	star, from := -1, 0 // where the last '*' is, and up to where it reaches
 	i, j := 0, 0
@@ -37,7 +37,7 @@ func Match(s, pattern string) bool {
 	return strings.Trim(pattern[j:], "*") == ""
 }
 
-// A Result is what a list of patterns says of a name.
+// A Result is the verdict of a list of patterns on a name.
 type Result int
 
 const (
@@ -46,12 +46,12 @@ const (
 	Refused // a pattern with '!' before it matches, whatever else does
 )
 
-// MatchList looks s up in patterns with commas between them
-// (match_pattern_list()). Blanks are not special.
+// MatchList matches s against comma-separated patterns (match_pattern_list()).
+// Blanks are not special.
 //
-// An empty pattern matches the empty name, but there is none in an empty list
-// nor behind a comma at the end. A pattern of 1023 bytes or more ends the list,
-// and nothing matched unless a pattern before it refuses.
+// An empty pattern matches the empty name, but an empty list has none, nor does
+// a trailing comma add one. A pattern of 1023 bytes or more ends the list, and
+// nothing has matched unless a pattern before it refuses.
 func MatchList(s, patterns string) Result {
 	if patterns == "" {
 		return Unmatched

@@ -22,7 +22,7 @@ const (
 	Fail Verdict = "fail" // it does not hold
 )
 
-// Bad reports whether the verdict keeps a run from ending with status 0.
+// Bad reports whether the verdict keeps a run from exiting with status 0.
 func (v Verdict) Bad() bool { return v != OK && v != Done }
 
 // Local is the Target of a record about this machine.
@@ -40,8 +40,8 @@ type Record struct {
 	Login   *Login  // in JSON alone; nil for a record that is not about a login
 }
 
-// A Login is what was seen of a connection. Its strings are any bytes, most of
-// them a peer's.
+// A Login is what was seen of a connection. Its strings are arbitrary bytes,
+// most of them a peer's.
 type Login struct {
 	Address   string   `json:"address"`   // host:port of the server; "" if there was no connection, as in what follows
 	Before    string   `json:"before"`    // what it sent before its version
@@ -57,7 +57,7 @@ type Login struct {
 	Auth      float64  `json:"auth"`      // from there until we were in, or refused
 }
 
-// An Offer is a key that was offered, and what became of it.
+// An Offer is a key that was offered, and the outcome.
 type Offer struct {
 	Fingerprint string `json:"fingerprint"`
 	Type        string `json:"type"`
@@ -165,8 +165,8 @@ func TargetOf(line string) (string, error) {
 	return Unescape(word), nil
 }
 
-// Parse reads a line that AppendText or AppendJSON has written. It reports
-// whether the line is one: a host list has others.
+// Parse reads a line written by AppendText or AppendJSON. It reports whether
+// the line is one: a host list also has others.
 func Parse(line string) (Record, bool) {
 	line = strings.TrimRight(line, "\r\n")
 	var o object
@@ -232,7 +232,7 @@ func Escape(s string) string {
 	return b.String()
 }
 
-// Unescape undoes Escape. What Escape never writes is left as it is.
+// Unescape undoes Escape. What Escape never writes is left unchanged.
 func Unescape(s string) string {
 	if !strings.Contains(s, `\`) {
 		return s
