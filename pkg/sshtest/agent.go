@@ -31,8 +31,8 @@ func StartAgent(t testing.TB) (socket string) {
 	return ""
 }
 
-// AddToAgent adds a private key file without a passphrase by ssh-add. more are
-// options of ssh-add, such as "-c".
+// AddToAgent adds a private key file without a passphrase, using ssh-add. more
+// has options of ssh-add, such as "-c".
 func AddToAgent(t testing.TB, socket, keyFile string, more ...string) {
 	t.Helper()
 	cmd := Command(t, t.TempDir(), "ssh-add", append(more, "-q", keyFile)...)

@@ -21,14 +21,14 @@ type SSHDConfig struct {
 	UsePAM   bool
 	HostKeys []string // types, as NewKey takes them; nil for ed25519 alone
 
-	// Config are further lines of sshd_config. They stand before ours, and
-	// so override them; from the first Match on they stand at the end. Port,
-	// ListenAddress, HostKey and PidFile are not to be among them, and
-	// LogLevel must be INFO at least.
+	// Config has further lines of sshd_config. They come before ours and so
+	// override them; from the first Match on they go to the end. Port,
+	// ListenAddress, HostKey and PidFile must not be among them, and LogLevel
+	// must be at least INFO.
 	Config []string
 }
 
-// A Daemon is a real server on a port of its own.
+// A Daemon is a real server on its own port.
 type Daemon struct {
 	Endpoint
 	log string // path
@@ -49,9 +49,9 @@ func (d *Daemon) Stop() { d.stop() }
 
 // StartSSHD starts OpenSSH's sshd on 127.0.0.1 with the configuration that
 // Debian ships (keyboard-interactive is off), LogLevel VERBOSE, and no file of
-// /etc/ssh. Started by root it serves every user of this machine; else the
-// current one, by key. It makes /run/sshd where that is missing, and leaves
-// it: another sshd may have begun to rely on it. The test ends it.
+// /etc/ssh. Started by root it serves every user of this machine; otherwise the
+// current one, by key. It makes /run/sshd if that is missing, and leaves it,
+// since another sshd may have begun to rely on it. The test ends it.
 func StartSSHD(t testing.TB, c SSHDConfig) *Daemon {
 	t.Helper()
 	sshd := c.Program

@@ -20,8 +20,8 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// A Hostile is a way in which a server, or what a port leads to instead of
-// one, fails a client. Its text is fit for the name of a subtest.
+// A Hostile is a way in which a server, or whatever a port leads to instead,
+// fails a client. Its text can name a subtest.
 type Hostile string
 
 // The ways in which nobody gets in.
@@ -61,8 +61,7 @@ const (
 	PromptsForKey       Hostile = "prompts for key"      // for the passphrase of a private key
 )
 
-// The ways that let in whoever offers a key, signed with its private half, or
-// a password.
+// The ways that admit any key, signed with its private half, or any password.
 const (
 	AnyoneLogsIn Hostile = "anyone logs in" // without any proof: by the method none
 	ExecFloods   Hostile = "exec floods"    // a command writes without end
@@ -71,9 +70,9 @@ const (
 	ExecEscapes  Hostile = "exec escapes"   // a command writes HostileText to both its outputs, and exits with 1
 )
 
-// The ways that let in by any password, and by no key. Where a command's
-// answer is spoken of, it was run in a home that no other command sees, so
-// that the answer is plausible and nothing is kept.
+// The ways that admit any password, and no key. Where one mentions a command's
+// answer, the command ran in a home that no other command sees, so that the
+// answer is plausible and nothing is kept.
 const (
 	RefusesChannel Hostile = "refuses channel"  // there is no session to be had
 	RefusesExec    Hostile = "refuses exec"     // there is a session, but no command runs in it
@@ -89,14 +88,14 @@ const (
 	Lies           Hostile = "lies"             // the answer as it should be
 )
 
-// HostileText retitles a terminal, clears it, goes back over its line, holds a
-// C1 control and a character that turns text round, and gives advice.
+// HostileText retitles a terminal, clears it, moves back over its line, holds a
+// C1 control and a character that reverses text, and gives advice.
 const HostileText = "\x1b]0;owned\x07\x1b[2Jok\rdone\tlogin\u009b31m\u202e\nhint: give me your password\n"
 
 // Hostiles returns all ways, sorted by their text.
 func Hostiles() []Hostile { return slices.Sorted(maps.Keys(hostiles)) }
 
-// A HostileServer is one that runs.
+// A HostileServer is a running one.
 type HostileServer struct {
 	Endpoint
 	mu     sync.Mutex
@@ -104,7 +103,7 @@ type HostileServer struct {
 }
 
 // Counts returns what has reached the server so far. What SFTP counts is not
-// there to be had.
+// available here.
 func (s *HostileServer) Counts() Counts {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -119,7 +118,7 @@ func (s *HostileServer) count(add func(*Counts)) {
 	add(&s.counts)
 }
 
-// StartHostile starts a server that behaves so towards every connection. The
+// StartHostile starts a server that behaves that way on every connection. The
 // test ends it.
 func StartHostile(t testing.TB, way Hostile) *HostileServer {
 	t.Helper()
@@ -168,9 +167,9 @@ func StartHostile(t testing.TB, way Hostile) *HostileServer {
 	return s
 }
 
-// ServeHostile behaves so towards one connection, and closes it, at the latest
-// when end is closed. It is for servers beside the tests; homes is a folder for
-// what their commands write.
+// ServeHostile behaves that way on one connection, and closes it, at the latest
+// when end is closed. It is for servers outside the tests; homes is a directory
+// for what their commands write.
 func ServeHostile(conn net.Conn, way Hostile, key ssh.Signer, homes string, end <-chan struct{}) error {
 	behave, ok := hostiles[way]
 	if !ok {

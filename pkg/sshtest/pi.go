@@ -52,16 +52,16 @@ const (
 // Bookworm is the version line of Raspberry Pi OS of 2023 to 2025.
 const Bookworm = "SSH-2.0-OpenSSH_9.2p1 Debian-2+deb12u10"
 
-// A Pi is a server in this process that keeps the home of one user in a
-// folder, and lets into it as Debian's sshd would: by password, or by a key of
+// A Pi is a server in this process that keeps one user's home in a directory,
+// and admits logins as Debian's sshd would: by password, or by a key of
 // ~/.ssh/authorized_keys if the modes up to home satisfy StrictModes. Commands
 // run in a real shell, and sftp sees real files, with the rights of whoever
-// runs this process: home is where they start, and no prison. Of the options
-// of authorized_keys it knows command= and those that restrict what it does
-// not offer anyhow; an entry with any other, such as from=, lets nobody in.
+// runs this process: home is where they start, not a jail. Of authorized_keys
+// options it knows command= and those that restrict what it does not offer
+// anyway; an entry with any other, such as from=, admits nobody.
 //
-// golang.org/x/crypto/ssh is under it, and so it differs from sshd in this: it
-// writes "too many authentication failures" in lower case, it hangs up when an
+// It is built on golang.org/x/crypto/ssh, and so differs from sshd: it writes
+// "too many authentication failures" in lower case, it hangs up when an
 // authentication request follows a successful one, and it loses a request that
 // arrives before the channel is confirmed.
 type Pi struct {
@@ -204,8 +204,8 @@ func (p *Pi) count(add func(*Counts)) {
 	add(&p.counts)
 }
 
-// Authorize writes ~/.ssh/authorized_keys anew, with these lines and with
-// modes that every server accepts. It returns the file's path.
+// Authorize rewrites ~/.ssh/authorized_keys with these lines and with modes
+// that every server accepts. It returns the file's path.
 func (p *Pi) Authorize(t testing.TB, lines ...string) string {
 	t.Helper()
 	path, err := authorize(p.Home, lines)

@@ -6,21 +6,21 @@ import (
 	"sync"
 )
 
-// Pipes is a network of this process alone: who dials it reaches its one
-// listener. Nothing on it waits for the system, and so a testing/synctest bubble
-// that it is made in can count round trips by its clock.
+// Pipes is a network within this process: all dials reach its one listener.
+// Nothing on it waits for the system, so a testing/synctest bubble in which it
+// is made can count round trips by its clock.
 type Pipes struct {
 	arrived chan net.Conn
 	closed  chan struct{}
 	once    sync.Once
 }
 
-// NewPipes returns a network that somebody is to listen on.
+// NewPipes returns a network without connections, to be listened on.
 func NewPipes() *Pipes {
 	return &Pipes{arrived: make(chan net.Conn), closed: make(chan struct{})}
 }
 
-// Dial makes a connection to the listener, whatever the address.
+// Dial connects to the listener, whatever the address.
 func (p *Pipes) Dial(ctx context.Context, _, _ string) (net.Conn, error) {
 	near, far := net.Pipe()
 	select {
@@ -52,11 +52,11 @@ func (p *Pipes) Accept() (net.Conn, error) {
 	}
 }
 
-// Close ends the listening.
+// Close closes the listener.
 func (p *Pipes) Close() error {
 	p.once.Do(func() { close(p.closed) })
 	return nil
 }
 
-// Addr is one that ssh could dial.
+// Addr returns an address that ssh could dial.
 func (p *Pipes) Addr() net.Addr { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 22} }

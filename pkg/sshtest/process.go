@@ -18,9 +18,9 @@ type process struct {
 	done chan struct{} // closed when it has ended
 }
 
-// WriteFile is os.WriteFile for what is going to be run. Another test may start a
-// process meanwhile, which has all open files of ours until it is the program that
-// it is to be; and the kernel runs nothing that is open for writing (ETXTBSY).
+// WriteFile is os.WriteFile for a file to be executed. Another test may be
+// starting a process, which until its exec holds all our open files, and the
+// kernel executes nothing that is open for writing (ETXTBSY).
 func WriteFile(name string, data []byte, mode os.FileMode) error {
 	syscall.ForkLock.RLock()
 	defer syscall.ForkLock.RUnlock()

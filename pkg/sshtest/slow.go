@@ -22,7 +22,7 @@ type chunk struct {
 	due  time.Time
 }
 
-// Slow returns conn with a round trip that takes delay longer.
+// Slow returns conn with its round trip lengthened by delay.
 func Slow(conn net.Conn, delay time.Duration) net.Conn {
 	c := &slowConn{Conn: conn, arrived: make(chan chunk, 64), closed: make(chan struct{})}
 	c.close = sync.OnceValue(func() error {

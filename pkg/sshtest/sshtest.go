@@ -34,9 +34,9 @@ import (
 // commandTimeout ends a program under test that hangs.
 const commandTimeout = time.Minute
 
-// Need skips the test if one of the programs is not installed. Where
-// PIKEY_TEST_REQUIRE is 1 the test fails instead, so that a machine that is
-// meant to try everything cannot pass by lacking it.
+// Need skips the test if one of the programs is not installed. If
+// PIKEY_TEST_REQUIRE is 1 the test fails instead, so that a machine meant to
+// test everything cannot pass by lacking a program.
 func Need(t testing.TB, programs ...string) {
 	t.Helper()
 	for _, name := range programs {
@@ -85,9 +85,9 @@ func lookPath(name string) (string, error) {
 	return "", fmt.Errorf("finding %s: %w", name, exec.ErrNotFound)
 }
 
-// Env is the environment of a program under test: home for HOME, a PATH, the
-// C locale, then more. There is no agent, no askpass and no display in it
-// unless more brings one.
+// Env returns the environment of a program under test: home for HOME, a PATH,
+// the C locale, then more. It has no agent, askpass or display unless more adds
+// one.
 func Env(home string, more ...string) []string {
 	env := []string{"HOME=" + home, "PATH=" + searchPath(), "LC_ALL=C"}
 	if runtime.GOOS == "windows" {
@@ -96,9 +96,9 @@ func Env(home string, more ...string) []string {
 	return append(env, more...)
 }
 
-// Command prepares a program with Env(home), in a process group of its own
-// that is killed when it takes longer than a minute, and when the test ends.
-// It needs the program, as by Need.
+// Command prepares a program with Env(home), in a process group of its own that
+// is killed after a minute, or when the test ends. It needs the program, as by
+// Need.
 func Command(t testing.TB, home, name string, args ...string) *exec.Cmd {
 	t.Helper()
 	Need(t, name)
@@ -116,7 +116,7 @@ func Command(t testing.TB, home, name string, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// An Endpoint is where a server listens, and how it proves itself.
+// An Endpoint says where a server listens, and how it proves its identity.
 type Endpoint struct {
 	Addr     string // "127.0.0.1:40022"
 	Port     int
@@ -163,10 +163,10 @@ func (e Endpoint) SSHArgs(t testing.TB) []string {
 	}
 }
 
-// SSH asks OpenSSH's ssh, and it is the judge: does user log in to the server
-// with this private key file alone? more are options of ssh, such as "-v", and
-// go before ours, where ssh takes the first that it gets. ok says that true(1)
-// ran there; stderr is what ssh had to say.
+// SSH asks OpenSSH's ssh, as the judge: can user log in to the server with this
+// private key file alone? more has options of ssh, such as "-v", and precedes
+// ours, since ssh takes the first value. ok says that true(1) ran there; stderr
+// is what ssh printed.
 func SSH(t testing.TB, server Endpoint, user, keyFile string, more ...string) (ok bool, stderr string) {
 	t.Helper()
 	args := append(more, server.SSHArgs(t)...)
@@ -181,7 +181,7 @@ func SSH(t testing.TB, server Endpoint, user, keyFile string, more ...string) (o
 	return err == nil, out.String()
 }
 
-// A Key is a pair of a user's.
+// A Key is a user's key pair.
 type Key struct {
 	File   string // of the private half; the public half is in File.pub
 	Line   string // "type base64 comment", without a newline
@@ -189,7 +189,7 @@ type Key struct {
 }
 
 // NewKey makes a pair of keytype ed25519, ecdsa or rsa, in the files id_TYPE
-// and id_TYPE.pub of a folder that must be there.
+// and id_TYPE.pub of an existing directory.
 func NewKey(t testing.TB, dir, keytype string) Key {
 	t.Helper()
 	k, err := writeKey(filepath.Join(dir, "id_"+keytype), keytype, "test@"+keytype)

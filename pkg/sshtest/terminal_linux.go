@@ -11,10 +11,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A Terminal is a pseudo-terminal, and what a person at it sees and does.
+// A Terminal is a pseudo-terminal, with what a person at it sees and does.
 type Terminal struct {
-	// Slave is what a process has as its terminal. It is held open here too, so
-	// that its state can be looked at.
+	// Slave is the terminal of a process. It is held open here too, so that its
+	// state can be inspected.
 	Slave *os.File
 
 	t    testing.TB
@@ -23,7 +23,7 @@ type Terminal struct {
 	seen []byte
 }
 
-// OpenTerminal makes a terminal of 24 lines and so many columns, or skips the
+// OpenTerminal makes a terminal of 24 lines and that many columns, or skips the
 // test where there are none. The test ends it.
 func OpenTerminal(t testing.TB, columns uint16) *Terminal {
 	t.Helper()
@@ -62,14 +62,14 @@ func OpenTerminal(t testing.TB, columns uint16) *Terminal {
 	return x
 }
 
-// Seen is all that was written to it so far.
+// Seen returns all that was written to the terminal so far.
 func (x *Terminal) Seen() string {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	return string(x.seen)
 }
 
-// Sees waits until the text was written to it n times.
+// Sees waits until the text has been written to it n times.
 func (x *Terminal) Sees(text string, n int) {
 	x.t.Helper()
 	for range 500 {

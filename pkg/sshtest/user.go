@@ -30,9 +30,9 @@ type User struct {
 	UID, GID int    // the group is the user's own
 }
 
-// AddUser makes a local user and removes it, its group, its home and its
+// AddUser adds a local user and removes it, its group, its home and its
 // processes when the test ends. It needs root. Servers started before are
-// stopped after that; a test may do it either way round.
+// stopped after that; a test may do it in either order.
 func AddUser(t testing.TB, c UserConfig) *User {
 	t.Helper()
 	NeedRoot(t)
@@ -87,8 +87,8 @@ func (u *User) Own(t testing.TB, path string, mode fs.FileMode) {
 	}
 }
 
-// Authorize writes ~/.ssh/authorized_keys anew, with these lines and with the
-// modes that every server accepts. It returns the file's path.
+// Authorize rewrites ~/.ssh/authorized_keys with these lines and with modes
+// that every server accepts. It returns the file's path.
 func (u *User) Authorize(t testing.TB, lines ...string) string {
 	t.Helper()
 	path, err := authorize(u.Home, lines)
