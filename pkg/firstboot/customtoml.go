@@ -8,8 +8,7 @@ import (
 )
 
 // CustomTOML edits custom.toml's text to let the keys in; "" means no file.
-// Text or caller must name the user: else the keys go to a home that is renamed
-// later.
+// Text or caller must name the user, or the keys go to a home that is renamed.
 func CustomTOML(text, user string, keys []Key) (Edit, error) {
 	if strings.Contains(text, `"""`) || strings.Contains(text, "'''") {
 		return Edit{}, errors.New("a string of several lines")

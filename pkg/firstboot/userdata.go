@@ -13,8 +13,7 @@ import (
 const groups = "users,adm,dialout,audio,netdev,video,plugdev,cdrom,games,input,gpio,spi,i2c,render,sudo"
 
 // UserData edits cloud-init's user-data to let the keys in; "" means no file.
-// They go to user, added if missing, or if user is "" to the one the file
-// makes.
+// They go to user, added if missing, or if that is "" to the file's own.
 func UserData(text, user string, keys []Key) (Edit, error) {
 	d := document{rows: slices.Collect(strings.Lines(ended(text))), eol: newline(text)}
 	switch {

@@ -16,7 +16,7 @@ import (
 // machine: fs.ErrPermission, syscall.EROFS.
 type FS interface {
 	strictmodes.Tree
-	// Account returns the account that we are there.
+	// Account returns the account that we act as.
 	Account(ctx context.Context) (strictmodes.Account, error)
 	// Chmod changes the permissions of a file or directory that is still as was
 	// says, by type, permissions, owner and group, and checks that the change
