@@ -16,7 +16,7 @@ type Entry struct {
 	Line    int           // from 1
 	Key     sshkey.Public // zero if the line holds no key that sshd would read
 	Options []Option      // in order
-	Dead    string        // why sshd passes the line by; "" if it is live
+	Dead    string        // why sshd skips the line; "" if it is live
 }
 
 // An Option is one of an entry's options.

@@ -14,7 +14,7 @@ type Entry struct {
 	Word     string // stable, lower case with hyphens
 	Meaning  string // one sentence
 	Evidence string // how it is known
-	Example  string // a record that has the word; of a word that only a note on standard error has, the note
+	Example  string // a record with the word; for a word used only in a note on standard error, the note
 	Cure     string // what to do; "" for a good outcome
 }
 

@@ -286,7 +286,7 @@ func stopClock(ctx context.Context) (resume func()) {
 type Plan struct {
 	Keys       []session.Key
 	MaxRefused int             // see session.Config
-	Password   bool            // may one be asked for
+	Password   bool            // whether one may be asked for
 	Hold       <-chan struct{} // see session.Config
 	// Proof means that the login is an end in itself: no password is sent, and
 	// no client is returned. See session.Prove.

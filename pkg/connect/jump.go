@@ -24,7 +24,7 @@ import (
 // one.
 type JumpError struct {
 	Target string // of ProxyJump
-	Host   *Host  // nil if its configuration cannot be had, which Err then tells
+	Host   *Host  // nil if its configuration is unavailable, for the reason in Err
 	Report *session.Report
 	Keys   Keys
 	Err    error

@@ -36,7 +36,7 @@ type Keys struct {
 	Candidates []Candidate      // in the order in which ssh offers them
 	Broken     []*identity.Pair // with no public half that could be offered
 	Looked     []string         // the files that were looked for
-	Unaccepted []Candidate      // kept back by PubkeyAcceptedAlgorithms
+	Unaccepted []Candidate      // excluded by PubkeyAcceptedAlgorithms
 	AgentErr   *identity.AgentError
 	AgentKeys  int // how many the agent holds; -1 if there is no agent
 }

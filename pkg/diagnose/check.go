@@ -17,9 +17,9 @@ import (
 // A Look says how we may log in to look for the cause after the server has
 // refused the keys that ssh would offer. The zero value allows nothing.
 type Look struct {
-	Files    []string // private keys; one of them that logs in makes no ok
+	Files    []string // private keys; a login by one of them does not count as ok
 	Password bool
-	Stay     bool // there is more to do on a connection that the keys have made
+	Stay     bool // keep a connection that the keys have made, for further work
 }
 
 // maxTries is how many keys sshd refuses on one connection, and then still

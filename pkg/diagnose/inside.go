@@ -24,7 +24,7 @@ import (
 // A Refusal is what Inside should explain.
 type Refusal struct {
 	Report *session.Report // of the connection that refused the keys
-	Here   bool            // that is the connection which looks
+	Here   bool            // Inside looks through that same connection
 	// Keys were refused. The records cover those in a file that the server
 	// reads, or the first if none is.
 	Keys []sshkey.Public

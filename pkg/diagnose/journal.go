@@ -41,8 +41,8 @@ const (
 type Log struct {
 	io.Reader
 	From   []string // where it is: "the journal", or files
-	Closed []string // what there is besides, and may not be read by this account
-	Cut    bool     // it is only the end of what is there
+	Closed []string // further logs, which this account may not read
+	Cut    bool     // it is only the end of the log
 
 	now time.Time // by the clock there, and in its zone
 	end func() error

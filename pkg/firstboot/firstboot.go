@@ -22,8 +22,8 @@ type Key struct {
 // An Edit is the result of editing a file.
 type Edit struct {
 	Text  string
-	User  string // whom the keys let in; "" for the user that the system has by default
-	Added []bool // of each key: it was not there
+	User  string // whom the keys let in; "" for the system's default user
+	Added []bool // for each key, whether it was missing
 	// SSH means that the file enables sshd(8).
 	SSH bool
 }

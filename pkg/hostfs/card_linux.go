@@ -177,7 +177,7 @@ func (c *Card) Glob(ctx context.Context, pattern string) ([]string, error) {
 }
 
 // ReadKeys reads a file of an account as Replace sees it, even one of its own
-// that Replace refuses for further hard links; nil if none.
+// that Replace refuses for further hard links; nil if there is none.
 func (c *Card) ReadKeys(ctx context.Context, who strictmodes.Account, name string) (string, []byte, error) {
 	s, f, err := c.openKeys(ctx, who, name)
 	if f == nil || err != nil {

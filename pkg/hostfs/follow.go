@@ -22,10 +22,10 @@ var ErrNotFolder = errors.New("it is not a directory")
 
 // A Location is where a name leads once its links are followed.
 type Location struct {
-	Dir   string            // the folder, below the base: "." or ".ssh"
-	Name  string            // in the folder; no link
+	Dir   string            // the directory, below the base: "." or ".ssh"
+	Name  string            // in the directory; not a link
 	Stat  *strictmodes.Stat // nil if nothing is there
-	NoDir bool              // the folder is missing too, and nothing but it
+	NoDir bool              // the directory is missing too, but nothing above it
 }
 
 // Follow resolves name, relative to the directory base, as long as it stays

@@ -43,8 +43,8 @@ type nearby interface {
 	forget()
 }
 
-// Steadies lends Steady FSs of f to goroutines. What one remembers, its next
-// borrower finds. The caller calls end when all are given back.
+// Steadies lends Steady FSs of f to goroutines. The next borrower of one finds
+// what it remembers. The caller calls end when all are given back.
 func Steadies(f FS) (borrow func() (steadied FS, back func()), end func()) {
 	var mu sync.Mutex
 	var idle []*steady

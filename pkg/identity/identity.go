@@ -44,7 +44,7 @@ type Fault struct {
 	Cause  string // key-mode, key-damaged, key-format, key-pair-mismatch, key-weak, key-unreadable, key-encrypted
 	Path   string // the half that it is about
 	Detail string // words for a person
-	Hint   string // a way on, best a command
+	Hint   string // what to do, preferably a command
 }
 
 // Record returns the record of the fault.

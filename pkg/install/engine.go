@@ -35,7 +35,7 @@ type Change struct {
 	// With holds the lines that replace a dropped one, by its number, without
 	// NULs and without newlines; each gets one.
 	With   map[int][]string
-	Backup bool // keep a copy of what is there, if that changes; see Answer.Backup
+	Backup bool // keep a copy of the old file if it changes; see Answer.Backup
 	DryRun bool // change nothing; say what would be
 }
 
@@ -93,7 +93,7 @@ func mayBeUndone(r *record.Record, unsynced string) {
 // A PutError says why the file could not be changed.
 type PutError struct {
 	Cause string // a word of pi-key-causes(7)
-	Path  string // "" if it never came to that
+	Path  string // "" if it was not yet known
 	Said  string // the system's own words
 
 	// Unsure means that the new file may be in place after all, but is not

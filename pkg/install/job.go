@@ -22,7 +22,7 @@ type Job struct {
 	Options   string   // before each key; see Options
 	Authority bool     // the keys sign certificates, and log nobody in themselves
 	Path      string   // of the file there; "" for where the server looks
-	Force     bool     // add what is there, remove what had better stay
+	Force     bool     // add what is already there, remove what should rather stay
 	SFTP      bool     // even where there is a shell
 	DryRun    bool
 }

@@ -35,7 +35,7 @@ type Record struct {
 	Cause   string  // a word of pi-key-causes(7)
 	Subject string  // the fingerprint, path or line that it is about
 	Detail  string  // words for a person; may change between versions
-	Hint    string  // a way on, best a command; on standard error, and in JSON
+	Hint    string  // what to do, preferably a command; on standard error, and in JSON
 	Seconds float64 // how long the target has taken so far
 	Login   *Login  // in JSON alone; nil for a record that is not about a login
 }

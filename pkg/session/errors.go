@@ -38,7 +38,7 @@ var ErrHostKeyTurned = errors.New("the server changed its host key during the co
 // only, for the password.
 type PromptError struct {
 	Questions []string // the peer's words
-	New       bool     // after the password: it is to be changed
+	New       bool     // after the password, which must be changed
 }
 
 func (e *PromptError) Error() string {

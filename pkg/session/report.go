@@ -69,7 +69,7 @@ type Report struct {
 	NotOffered    int      // keys left unoffered because of MaxRefused
 	PasswordSent  bool
 	Password      Answer // to the password; "" if none was sent
-	PasswordErr   error  // why no password could be had; a *PromptError for a question that was not answered
+	PasswordErr   error  // why there was no password; a *PromptError for a question that was not answered
 	By            string // the method that let us in: "publickey", "password", …
 	Disconnect    string // the server's own words at the end of authentication
 

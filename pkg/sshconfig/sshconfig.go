@@ -41,16 +41,16 @@ type Host struct {
 	User                     string
 	Port                     int
 	IdentityFiles            []string // in the order ssh tries them
-	IdentityFilesSet         bool     // named by somebody, not ssh's own defaults
+	IdentityFilesSet         bool     // set explicitly, not ssh's defaults
 	CertificateFiles         []string
 	RequiredRSASize          int // bits; shorter RSA keys are not used
 	IdentitiesOnly           bool
 	IdentityAgent            string // socket path; "" for none
-	ProxyJump                string // as ssh_config has it: "user@a:22,b"; "" for none
+	ProxyJump                string // as in ssh_config: "user@a:22,b"; "" for none
 	ProxyCommand             string // tokens expanded, for /bin/sh; "" for none
 	UserKnownHostsFiles      []string
 	GlobalKnownHostsFiles    []string
-	KnownHostsCommand        string   // as ssh_config has it, see KnownHostsArguments; "" for none
+	KnownHostsCommand        string   // as in ssh_config, see KnownHostsArguments; "" for none
 	RevokedHostKeys          []string // files of keys that no host may show
 	HostKeyAlias             string
 	HostKeyAlgorithms        []string // nil: ssh's default, of which ssh prefers those that it has keys on file for

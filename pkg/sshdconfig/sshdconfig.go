@@ -76,7 +76,7 @@ type Connection struct {
 type Setting struct {
 	Keyword string   // as sshd_config(5) spells it
 	Args    []string // never empty
-	File    string   // or where else it is from: an option of sshd, "sshd -T"
+	File    string   // or its other origin: an option of sshd, "sshd -T"
 	Line    int      // of the first line, where several add up; 0 if not from a file
 }
 

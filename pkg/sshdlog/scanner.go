@@ -32,9 +32,9 @@ type Scanner struct {
 // Stats count the lines that were read. A record of the journal is one line.
 type Stats struct {
 	Lines   int
-	Known   int // of those: are understood
-	Unknown int // are of sshd, dropbear or ssh, or of nobody that they name, and are not
-	Foreign int // are of other programs
+	Known   int // of those, recognized
+	Unknown int // of sshd, dropbear or ssh, or of no named program, and not recognized
+	Foreign int // of other programs
 }
 
 // A line that the buffer cannot hold is cut. What is kept of it is longer than
