@@ -220,6 +220,8 @@ type patient struct {
 	ctx context.Context
 	r   io.Reader
 	own []byte // what is read into: a read that is given up may write to it later
+
+	wide bool // it was widened
 }
 
 func (p *patient) Read(b []byte) (int, error) {
@@ -234,6 +236,10 @@ func (p *patient) Read(b []byte) (int, error) {
 		p.r = u.f
 	}
 	if f, ok := p.r.(*os.File); ok {
+		if !p.wide {
+			widen(f)
+			p.wide = true
+		}
 		for {
 			yes, known := ready(f)
 			if yes {
