@@ -8,7 +8,15 @@ import (
 	"os"
 	"path/filepath"
 	"syscall"
+
+	"golang.org/x/sys/unix"
 )
+
+// To rename knows no moment with two names, and FAT has it too.
+var publishers = []publisher{
+	func(temp, path string) error { return renameNew(unix.AT_FDCWD, temp, path) },
+	link,
+}
 
 // noLinks reports whether link(2) failed because there are no hard links here:
 // FAT says EPERM, Android EACCES.

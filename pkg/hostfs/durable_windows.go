@@ -52,6 +52,3 @@ func lock(path string) (unlock func(), err error) {
 		}
 	}
 }
-
-// createUnnamed is Linux's.
-func createUnnamed(string, []byte, fs.FileMode, fs.FileInfo) error { return errors.ErrUnsupported }

@@ -97,7 +97,8 @@ func (h handle) chown(uid int) error { return unix.Fchownat(int(h), "", uid, -1,
 // or a sandbox cannot rename without replacing.
 func renameNew(dir int, from, to string) error {
 	err := unix.Renameat2(dir, from, dir, to, unix.RENAME_NOREPLACE)
-	if err == unix.EINVAL || err == unix.ENOSYS {
+	switch err {
+	case unix.EINVAL, unix.ENOSYS, unix.EPERM:
 		return errors.ErrUnsupported
 	}
 	return err

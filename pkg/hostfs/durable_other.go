@@ -1,4 +1,4 @@
-//go:build unix && !linux
+//go:build !linux
 
 package hostfs
 
@@ -6,8 +6,6 @@ import (
 	"errors"
 	"io/fs"
 )
-
-var publishers = []publisher{link}
 
 // createUnnamed is Linux's.
 func createUnnamed(string, []byte, fs.FileMode, fs.FileInfo) error { return errors.ErrUnsupported }
