@@ -220,6 +220,9 @@ func readAtMost(f *os.File, most int64) ([]byte, error) {
 // special character need not be in a folder that can be read. names lists one.
 // The error is ErrTooMany rather than that the whole disk is searched.
 func glob(ctx context.Context, tree strictmodes.Tree, pattern string, names func(dir string) ([]string, error)) ([]string, error) {
+	if !path.IsAbs(pattern) {
+		return nil, fmt.Errorf("%q is not an absolute path", pattern)
+	}
 	missing := func(err error) bool { return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) }
 	found, looked := []string{""}, 0
 	parts := components(strings.ReplaceAll(pattern, "[!", "[^"))

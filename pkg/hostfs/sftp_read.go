@@ -2,14 +2,9 @@ package hostfs
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
-	"path"
-	"slices"
-	"strings"
 
 	"github.com/pkg/sftp"
 
@@ -70,55 +65,17 @@ func ReadOpen(f *sftp.File, most int64) ([]byte, *sftp.FileStat, error) {
 }
 
 func (s *overSFTP) Glob(ctx context.Context, pattern string) ([]string, error) {
-	if !path.IsAbs(pattern) {
-		return nil, fmt.Errorf("%q is not an absolute path", pattern)
-	}
-	found := []string{"/"}
-	for part := range strings.SplitSeq(strings.Trim(pattern, "/"), "/") {
-		var next []string
-		for _, dir := range found {
-			names, err := s.match(ctx, dir, part)
-			if err != nil {
-				return nil, fmt.Errorf("looking for %s: %w", pattern, err)
-			}
-			next = append(next, names...)
+	return glob(ctx, s, pattern, func(dir string) ([]string, error) {
+		if info, err := s.stat(dir); err != nil || !info.IsDir() {
+			return nil, tell(ctx, "stat", dir, err)
 		}
-		found = next
-	}
-	slices.Sort(found)
-	return found, nil
-}
-
-// match returns what is in a folder by a pattern of its name, as glob(7) has it.
-func (s *overSFTP) match(ctx context.Context, dir, pattern string) ([]string, error) {
-	if !strings.ContainsAny(pattern, `*?[\`) {
-		p := path.Join(dir, pattern)
-		if _, err := s.lstat(p); err != nil {
-			if errors.Is(err, fs.ErrNotExist) {
-				err = nil
-			}
-			return nil, tell(ctx, "lstat", p, err)
+		entries, err := s.client.ReadDir(dir)
+		var names []string
+		for _, e := range entries {
+			names = append(names, e.Name())
 		}
-		return []string{p}, nil
-	}
-	if info, err := s.stat(dir); err != nil || !info.IsDir() {
-		if errors.Is(err, fs.ErrNotExist) {
-			err = nil
-		}
-		return nil, tell(ctx, "stat", dir, err)
-	}
-	entries, err := s.client.ReadDir(dir)
-	if err != nil {
-		return nil, tell(ctx, "readdir", dir, err)
-	}
-	var found []string
-	for _, e := range entries {
-		hidden := strings.HasPrefix(e.Name(), ".") && !strings.HasPrefix(pattern, ".")
-		if ok, _ := path.Match(pattern, e.Name()); ok && !hidden {
-			found = append(found, path.Join(dir, e.Name()))
-		}
-	}
-	return found, nil
+		return names, tell(ctx, "readdir", dir, err)
+	})
 }
 
 func (s *overSFTP) Attributes(ctx context.Context, p string) (strictmodes.Attributes, error) {
