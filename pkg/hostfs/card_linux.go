@@ -240,12 +240,8 @@ func (c *Card) Replace(ctx context.Context, who strictmodes.Account, name string
 			return "", err
 		}
 		defer dir.Close()
-		var f *os.File
-		if f, old, err = s.read(dir, false); err != nil {
+		if old, err = s.read(dir); err != nil {
 			return "", err
-		}
-		if f != nil {
-			f.Close()
 		}
 	}
 	data, err := edit(s.path, old)
@@ -368,18 +364,14 @@ func (s spot) mine(uid uint32) bool {
 	return int(uid) == s.who.UID || uid == 0 && !s.linked
 }
 
-// read opens and reads the file in dir; all nil if there is none.
-func (s spot) read(dir *os.File, look bool) (*os.File, []byte, error) {
-	f, err := s.file(dir, look)
+// read reads the file in dir; nil if there is none.
+func (s spot) read(dir *os.File) ([]byte, error) {
+	f, err := s.file(dir, false)
 	if f == nil || err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	data, err := s.contents(f)
-	if err != nil {
-		f.Close()
-		return nil, nil, err
-	}
-	return f, data, nil
+	defer f.Close()
+	return s.contents(f)
 }
 
 // contents reads the whole file.
@@ -534,7 +526,7 @@ func (s spot) write(t *turn, old *os.File, content, data []byte) error {
 	return nil
 }
 
-// lostTurn is the error of the new file's being gone.
+// lostTurn is the error of our turn, with the new file in it, being gone.
 func lostTurn(err error) error {
 	if err == unix.ENOENT {
 		return fmt.Errorf("%w: another writer took this one for dead", ErrChanged)

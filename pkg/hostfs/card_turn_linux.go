@@ -119,11 +119,8 @@ func (t *turn) wait(ctx context.Context, patience time.Duration) error {
 			t.name = turnName
 			return nil
 		}
-		if err == unix.ENOENT {
-			return fmt.Errorf("%w: another writer took this one for dead", ErrChanged)
-		}
 		if err != unix.ENOTEMPTY && err != unix.EEXIST {
-			return err
+			return lostTurn(err)
 		}
 		now, err := t.holder()
 		switch {
