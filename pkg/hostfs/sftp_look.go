@@ -7,8 +7,6 @@ import (
 	"io/fs"
 	"path"
 	"slices"
-	"strconv"
-	"strings"
 	"sync"
 
 	"github.com/pkg/sftp"
@@ -136,22 +134,19 @@ func (s *overSFTP) Account(ctx context.Context) (strictmodes.Account, error) {
 	if err != nil && !settled(err) {
 		return who, err
 	}
-	for line := range strings.Lines(passwd) {
-		f := strings.Split(strings.TrimSuffix(line, "\n"), ":")
-		if len(f) != 7 || f[0] != s.user {
-			continue
+	group, groupErr := s.database(ctx, "group")
+	listed := readAccounts(passwd, group)
+	if i, ok := listed.named[s.user]; ok {
+		who = listed.filled(i, nil)
+		if groupErr != nil {
+			who.Groups = nil // not known
 		}
-		uid, err1 := strconv.Atoi(f[2])
-		gid, err2 := strconv.Atoi(f[3])
-		if err1 != nil || err2 != nil {
-			continue
-		}
-		who.UID, who.Groups, who.Home = uid, s.groups(ctx, gid), start
 		// sftp-server -d starts elsewhere.
-		if st, err := s.stat(f[5]); err == nil && st.IsDir() && path.IsAbs(f[5]) {
-			who.Home = f[5]
-		} else if start == "/" {
-			return who, fmt.Errorf("%w: %s", ErrNoHome, f[5])
+		if st, err := s.stat(who.Home); who.Home == "" || err != nil || !st.IsDir() {
+			if start == "/" {
+				return who, fmt.Errorf("%w: %s", ErrNoHome, who.Home)
+			}
+			who.Home = start
 		}
 		return who, nil
 	}
@@ -166,19 +161,4 @@ func (s *overSFTP) Account(ctx context.Context) (strictmodes.Account, error) {
 	}
 	who.UID, who.Home = st.UID, start
 	return who, nil
-}
-
-// groups are those of the user, the primary first; nil if they cannot be read.
-func (s *overSFTP) groups(ctx context.Context, primary int) []int {
-	text, err := s.database(ctx, "group")
-	if err != nil {
-		return nil
-	}
-	groups := []int{primary}
-	for gid, g := range groupsOf(text) {
-		if slices.Contains(strings.Split(g.members, ","), s.user) {
-			groups = append(groups, gid)
-		}
-	}
-	return groups
 }
