@@ -22,7 +22,9 @@ func (j Job) Copy(ctx context.Context, host *connect.Host) []record.Record {
 	}
 	mine := host.Keys(ctx, j.Files...)
 	provable, unproven := j.provable(mine, host.Config.User, time.Now())
-	client, rep, failed := diagnose.Enter(ctx, host, mine, first(mine, j.Keys))
+	// Those to be installed may be there already.
+	others := func(k sshkey.Public) bool { return !slices.ContainsFunc(j.Keys, k.Equal) }
+	client, rep, failed := diagnose.Enter(ctx, host, mine, offers(mine, others))
 	if failed != nil {
 		return []record.Record{*failed}
 	}
@@ -133,23 +135,6 @@ func (j Job) provable(mine connect.Keys, user string, now time.Time) (keys []ssh
 		}
 	}
 	return keys, unproven
-}
-
-// first returns the keys to offer for getting in: those to be installed that
-// can sign, which may be there already, then the others as ssh offers them.
-func first(mine connect.Keys, keys []sshkey.Public) []session.Key {
-	offers := mine.Offers()
-	slices.SortStableFunc(offers, func(a, b session.Key) int {
-		return rank(keys, a) - rank(keys, b)
-	})
-	return offers
-}
-
-func rank(keys []sshkey.Public, k session.Key) int {
-	if slices.ContainsFunc(keys, k.Public.Equal) {
-		return 0
-	}
-	return 1
 }
 
 // A proof is the second connection. Every key but one is asked about, and one

@@ -29,57 +29,55 @@ type Job struct {
 
 // Remove takes the keys out of the file on the host.
 func (j Job) Remove(ctx context.Context, host *connect.Host) []record.Record {
-	// Rather by a key that stays.
-	last := func(mine connect.Keys) []session.Key {
-		offers := mine.Offers()
-		goes := func(k session.Key) int {
-			if slices.ContainsFunc(j.Lines(), func(l Line) bool { return l.letsIn(k.Public) }) {
-				return 1
-			}
-			return 0
-		}
-		slices.SortStableFunc(offers, func(a, b session.Key) int { return goes(a) - goes(b) })
-		return offers
+	goes := func(k sshkey.Public) bool {
+		return slices.ContainsFunc(j.Lines(), func(l Line) bool { return l.letsIn(k) })
 	}
-	return j.enter(ctx, host, last, func(client *session.Client, rep *session.Report) ([]record.Record, error) {
-		var used *sshkey.Public
+	return j.enter(ctx, host, goes, func(e Engine, rep *session.Report) ([]record.Record, error) {
 		if in, ok := rep.LoginKey(); ok {
-			used = &in.Public
+			return j.removeFrom(ctx, e, &in.Public)
 		}
-		var records []record.Record
-		err := j.through(ctx, client, rep, func(e Engine) (err error) {
-			records, err = j.removeFrom(ctx, e, used)
-			return err
-		})
-		return records, err
+		return j.removeFrom(ctx, e, nil)
 	})
 }
 
 // List returns the entries of the file on the host.
 func (j Job) List(ctx context.Context, host *connect.Host) []record.Record {
-	return j.enter(ctx, host, connect.Keys.Offers, func(client *session.Client, rep *session.Report) ([]record.Record, error) {
-		var records []record.Record
-		err := j.through(ctx, client, rep, func(e Engine) (err error) {
-			records, err = list(ctx, e)
-			return err
-		})
-		return records, err
-	})
+	none := func(sshkey.Public) bool { return false }
+	return j.enter(ctx, host, none, func(e Engine, _ *session.Report) ([]record.Record, error) { return list(ctx, e) })
 }
 
-// enter logs in by whatever works and does something there.
-func (j Job) enter(ctx context.Context, host *connect.Host, offers func(connect.Keys) []session.Key, do func(*session.Client, *session.Report) ([]record.Record, error)) []record.Record {
+// enter logs in by whatever works, rather by a key that is not late, and works
+// on the file there.
+func (j Job) enter(ctx context.Context, host *connect.Host, late func(sshkey.Public) bool, do func(Engine, *session.Report) ([]record.Record, error)) []record.Record {
 	mine := host.Keys(ctx, j.Files...)
-	client, rep, failed := diagnose.Enter(ctx, host, mine, offers(mine))
+	client, rep, failed := diagnose.Enter(ctx, host, mine, offers(mine, late))
 	if failed != nil {
 		return []record.Record{*failed}
 	}
 	defer client.Close()
-	records, err := do(client, rep)
+	var records []record.Record
+	err := j.through(ctx, client, rep, func(e Engine) (err error) {
+		records, err = do(e, rep)
+		return err
+	})
 	if err != nil {
 		records = append(records, j.failure(ctx, host, client, rep, err))
 	}
 	return records
+}
+
+// offers returns the keys to offer for getting in, as ssh offers them, but the
+// late ones last.
+func offers(mine connect.Keys, late func(sshkey.Public) bool) []session.Key {
+	var soon, last []session.Key
+	for _, k := range mine.Offers() {
+		if late(k.Public) {
+			last = append(last, k)
+		} else {
+			soon = append(soon, k)
+		}
+	}
+	return append(soon, last...)
 }
 
 // through has the far file worked on by way of the shell there or, where no

@@ -249,7 +249,7 @@ func (e overSFTP) read(file string) ([]byte, *sftp.FileStat, error) {
 	if errors.Is(err, fs.ErrNotExist) {
 		// Not every "no": a folder that may not be passed says so as well.
 		if _, err := hostfs.Given(e.client.Lstat(file)); !errors.Is(err, fs.ErrNotExist) {
-			return nil, nil, &unreadable{errOr(err, errOvertaken)}
+			return nil, nil, &unreadable{cmp.Or(err, errOvertaken)}
 		}
 		return nil, nil, nil
 	}
@@ -265,13 +265,6 @@ func (e overSFTP) read(file string) ([]byte, *sftp.FileStat, error) {
 		return nil, nil, &unreadable{fmt.Errorf("reading %s: %w", file, err)}
 	}
 	return data, st, nil
-}
-
-func errOr(err, otherwise error) error {
-	if err != nil {
-		return err
-	}
-	return otherwise
 }
 
 // unreadable is an error of reading the keys file.
