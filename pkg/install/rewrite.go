@@ -3,6 +3,7 @@ package install
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"pi-key-tools/pkg/authorizedkeys"
@@ -23,7 +24,7 @@ func faultsIn(ctx context.Context, engine Engine) ([]record.Record, error) {
 	if err != nil {
 		return nil, err
 	}
-	return shown(path, authorizedkeys.Faults(data), func(authorizedkeys.Fault) bool { return true }), nil
+	return shown(path, authorizedkeys.Faults(data)), nil
 }
 
 // Rewrite cures the faults of the file that can be cured without guessing, in
@@ -67,14 +68,15 @@ func rewrite(ctx context.Context, engine Engine, dryRun bool) ([]record.Record, 
 			mayBeUndone(&cured[i], a.Unsynced)
 		}
 	}
-	return append(cured, shown(path, faults, func(f authorizedkeys.Fault) bool { return f.Cure == nil })...), nil
+	stay := slices.DeleteFunc(faults, func(f authorizedkeys.Fault) bool { return f.Cure != nil })
+	return append(cured, shown(path, stay)...), nil
 }
 
 // shown are the records of faults that stay.
-func shown(path string, faults []authorizedkeys.Fault, such func(authorizedkeys.Fault) bool) []record.Record {
+func shown(path string, faults []authorizedkeys.Fault) []record.Record {
 	var records []record.Record
 	for _, f := range faults {
-		if !such(f) || f.Spare {
+		if f.Spare {
 			continue
 		}
 		r := record.Record{Verdict: record.Fail, Cause: f.Cause, Subject: at(path, f), Detail: f.Why + keysOf(f), Hint: remedy(f)}

@@ -18,7 +18,6 @@ import (
 	"github.com/pkg/sftp"
 
 	"pi-key-tools/pkg/hostfs"
-	"pi-key-tools/pkg/strictmodes"
 )
 
 // SFTP returns the Engine of an account without a shell, by sftp requests
@@ -138,7 +137,7 @@ func (e overSFTP) find(ctx context.Context) (place, error) {
 			return p, err
 		}
 	}
-	at, err := hostfs.Follow(ctx, sftpTree{e.client}, p.base, name)
+	at, err := hostfs.Follow(ctx, hostfs.SFTP(e.client, ""), p.base, name)
 	if err != nil {
 		return p, err
 	}
@@ -394,24 +393,4 @@ func (e overSFTP) causeAt(at place) string {
 		}
 	}
 	return "write-failed"
-}
-
-// sftpTree is the files there, as far as following links needs them.
-type sftpTree struct{ client *sftp.Client }
-
-func (t sftpTree) Lstat(_ context.Context, name string) (strictmodes.Stat, error) {
-	info, err := hostfs.Given(t.client.Lstat(name))
-	if err != nil {
-		return strictmodes.Stat{}, err
-	}
-	st := info.Sys().(*sftp.FileStat)
-	return strictmodes.Stat{Mode: info.Mode(), UID: int(st.UID), GID: int(st.GID), Nlink: 1}, nil
-}
-
-func (t sftpTree) Readlink(_ context.Context, name string) (string, error) {
-	return t.client.ReadLink(name)
-}
-
-func (t sftpTree) PrivateGroup(context.Context, int, int) (bool, error) {
-	return false, errors.ErrUnsupported
 }
