@@ -157,8 +157,7 @@ func describe(key sshkey.Public) string {
 func (c *command) make(ctx context.Context) (*identity.Pair, error) {
 	spec := c.spec
 	if c.passphraseFile != "" {
-		source := secret.Source{File: c.passphraseFile, Getenv: c.Getenv}
-		passphrase, err := source.Get(ctx, "")
+		passphrase, err := c.passphrase(c.passphraseFile, "")(ctx)
 		if err != nil {
 			return nil, err
 		}

@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"time"
 
+	"pi-key-tools/pkg/hostfs"
 	"pi-key-tools/pkg/identity"
 	"pi-key-tools/pkg/record"
 	"pi-key-tools/pkg/sshkey"
@@ -63,7 +64,7 @@ const maxInput = 128 << 20
 // input, or the pair of a private key file.
 func (c *command) listOperand(name string) error {
 	if name == "-" {
-		data, err := readAll(c.Stdin, 0)
+		data, err := readAll(c.Stdin)
 		if err == nil {
 			err = c.listPublic(data, "standard input")
 		}
@@ -72,7 +73,7 @@ func (c *command) listOperand(name string) error {
 		}
 		return nil
 	}
-	data, err := readFile(name)
+	data, err := hostfs.Read(name)
 	if err == nil {
 		err = c.listPublic(data, name)
 	}
@@ -94,11 +95,9 @@ func (c *command) listOperand(name string) error {
 	return nil
 }
 
-// readAll reads what may be a list of public keys, of size bytes as far as is
-// known.
-func readAll(r io.Reader, size int64) ([]byte, error) {
+// readAll reads what may be a list of public keys.
+func readAll(r io.Reader) ([]byte, error) {
 	var data bytes.Buffer
-	data.Grow(int(min(size, maxInput)) + bytes.MinRead)
 	if _, err := data.ReadFrom(io.LimitReader(r, maxInput+1)); err != nil {
 		return nil, err
 	}
@@ -106,19 +105,6 @@ func readAll(r io.Reader, size int64) ([]byte, error) {
 		return nil, fmt.Errorf("more than %d MiB", maxInput>>20)
 	}
 	return data.Bytes(), nil
-}
-
-func readFile(name string) ([]byte, error) {
-	f, err := os.Open(name)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return nil, err
-	}
-	return readAll(f, info.Size())
 }
 
 // listPublic writes the record of each key in a list, or says why it is none. Of

@@ -93,8 +93,7 @@ func (c *command) open(ctx context.Context, pair *identity.Pair) (sshkey.Public,
 	if err != nil {
 		return sshkey.Public{}, err
 	}
-	key := signer.PublicKey()
-	return sshkey.Public{Type: key.Type(), Blob: key.Marshal()}, nil
+	return identity.PublicOf(signer.PublicKey()), nil
 }
 
 // passphrase returns what gets a passphrase from a file, or asks for it.

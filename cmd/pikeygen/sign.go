@@ -134,7 +134,7 @@ func readPublic(data []byte, err error) ([]sshkey.Public, error) {
 // a file that either half names.
 func (c *command) subjects(name string) ([]subject, error) {
 	if name == "-" {
-		keys, err := readPublic(readAll(c.Stdin, 0))
+		keys, err := readPublic(readAll(c.Stdin))
 		if err != nil {
 			return nil, fmt.Errorf("standard input: %w", err)
 		}
@@ -145,7 +145,7 @@ func (c *command) subjects(name string) ([]subject, error) {
 		return all, nil
 	}
 	s := subject{file: identity.CertificateFile(name)}
-	keys, err := readPublic(readFile(name))
+	keys, err := readPublic(hostfs.Read(name))
 	switch {
 	case err == nil && len(keys) > 1:
 		return nil, cli.WithHint(fmt.Errorf("%s holds %d keys, and a certificate is for one", name, len(keys)), "sign keys from standard input: pikeygen -s CA ... - <%s", hostfs.Quote(name))
@@ -203,10 +203,7 @@ func (c *command) certifier(ctx context.Context) (authority ssh.Signer, done fun
 	if c.dryRun {
 		return nil, done, nil
 	}
-	source := secret.Source{File: c.passphraseFile, Getenv: c.Getenv}
-	authority, err = pair.Signer(ctx, func(ctx context.Context) ([]byte, error) {
-		return source.Get(ctx, fmt.Sprintf("Enter passphrase for key '%s': ", pair.Path))
-	})
+	authority, err = pair.Signer(ctx, c.passphrase(c.passphraseFile, "Enter passphrase for key '%s': ", pair.Path))
 	if errors.Is(err, secret.ErrNobody) {
 		err = cli.WithHint(err, "--passphrase-file FILE, or have the agent sign: -U")
 	} else if unsupported := (*identity.UnsupportedError)(nil); errors.As(err, &unsupported) {
