@@ -160,7 +160,7 @@ func mend(line string) (text string, f Fault) {
 		return "", Fault{}
 	}
 	options := f.beforeKey(text[:k.blob], k.key.Type)
-	if base64.StdEncoding.EncodeToString(k.key.Blob) != text[k.blob:k.end] {
+	if k.key.Base64() != text[k.blob:k.end] {
 		f.because("entry-truncated", "the key lacks the = at its end")
 	}
 	// With straight ones beside them, they may be part of a value.

@@ -3,7 +3,6 @@ package connect
 import (
 	"cmp"
 	"context"
-	"encoding/base64"
 	"fmt"
 	"io"
 	"os"
@@ -47,7 +46,7 @@ func (h *Host) hostKeysTold(ctx context.Context, name string, key ssh.PublicKey)
 	tokens := map[byte]string{'H': name, 'I': "ORDER", 't': "NONE", 'f': "NONE", 'K': "NONE"}
 	if key != nil {
 		blob := identity.PublicOf(key)
-		tokens['I'], tokens['t'], tokens['f'], tokens['K'] = "HOSTNAME", blob.Type, blob.Plain().Fingerprint(), base64.StdEncoding.EncodeToString(blob.Blob)
+		tokens['I'], tokens['t'], tokens['f'], tokens['K'] = "HOSTNAME", blob.Type, blob.Plain().Fingerprint(), blob.Base64()
 	}
 	argv, err := h.Config.KnownHostsArguments(tokens)
 	if err != nil {

@@ -2,7 +2,6 @@ package diagnose
 
 import (
 	"context"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -201,7 +200,7 @@ func (in *inside) belongs(f authorizedkeys.Fault, data []byte) belonging {
 		return perhaps
 	}
 	for _, key := range in.keys {
-		whole := base64.StdEncoding.EncodeToString(key.Blob)
+		whole := key.Base64()
 		for _, m := range found {
 			n := 0
 			for n < min(len(m[1]), len(whole)) && m[1][n] == whole[n] {

@@ -2,7 +2,6 @@ package diagnose
 
 import (
 	"context"
-	"encoding/base64"
 	"fmt"
 	"maps"
 	"path"
@@ -51,7 +50,7 @@ func (in *inside) holders(files []string, key sshkey.Public) []string {
 
 // linesWith returns the lines that hold the base64 of a key.
 func linesWith(lines []numbered, key sshkey.Public) []numbered {
-	text := base64.StdEncoding.EncodeToString(key.Blob)
+	text := key.Base64()
 	return slices.DeleteFunc(slices.Clone(lines), func(n numbered) bool { return !strings.Contains(n.text, text) })
 }
 

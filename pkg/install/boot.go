@@ -59,7 +59,7 @@ func (j Job) Boot(dir, user string) (records []record.Record, switched string, e
 	file := filepath.Join(dir, name)
 	var keys []firstboot.Key
 	for _, l := range j.Lines() {
-		keys = append(keys, firstboot.Key{Line: l.Text(), Blob: blob(l.Key)})
+		keys = append(keys, firstboot.Key{Line: l.Text(), Blob: l.Key.Base64()})
 	}
 	var done firstboot.Edit
 	change := func(old []byte) ([]byte, error) {

@@ -3,7 +3,6 @@ package install
 import (
 	"bytes"
 	"context"
-	"encoding/base64"
 	"fmt"
 	"slices"
 	"strings"
@@ -122,14 +121,12 @@ func backupName(file string, n int) string {
 	return fmt.Sprintf("%s.old%d", file, n)
 }
 
-func blob(key sshkey.Public) string { return base64.StdEncoding.EncodeToString(key.Blob) }
-
 // apply is the change of a file that is at hand. It never touches old.
 func (c Change) apply(path string, old []byte) (edited []byte, a Answer, err error) {
 	a = Answer{Path: path, Have: map[string][]Numbered{}}
 	var lines []string
 	for _, l := range c.Add {
-		b := blob(l.Key)
+		b := l.Key.Base64()
 		if slices.Contains(a.Added, b) {
 			continue
 		}

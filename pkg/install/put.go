@@ -35,7 +35,7 @@ func putLines(ctx context.Context, engine Engine, lines []Line, force, dryRun bo
 	// an option it does not know) does not count: then add the key after all.
 	var again Change
 	for _, l := range lines {
-		p := placement{Key: l.Key, Added: slices.Contains(first.Added, blob(l.Key)), Unsynced: first.Unsynced}
+		p := placement{Key: l.Key, Added: slices.Contains(first.Added, l.Key.Base64()), Unsynced: first.Unsynced}
 		live := first.live(l)
 		switch {
 		case p.Added && !force:
@@ -57,7 +57,7 @@ func putLines(ctx context.Context, engine Engine, lines []Line, force, dryRun bo
 	again.Force, again.DryRun = true, dryRun
 	second, err := engine.Edit(ctx, again)
 	for _, l := range again.Add {
-		if slices.Contains(second.Added, blob(l.Key)) {
+		if slices.Contains(second.Added, l.Key.Base64()) {
 			placed = append(placed, placement{Key: l.Key, Added: true, Beside: first.otherwise(l), Unsynced: second.Unsynced})
 		}
 	}
@@ -76,7 +76,7 @@ type held struct {
 func (a Answer) live(l Line) []held {
 	wanted := l.entry()
 	var all []held
-	for _, found := range a.Have[blob(l.Key)] {
+	for _, found := range a.Have[l.Key.Base64()] {
 		e, ok := authorizedkeys.ParseLine([]byte(found.Text))
 		if !ok || e.Dead != "" || !e.Key.Equal(l.Key) || !alike(e, wanted) {
 			continue
@@ -100,7 +100,7 @@ func (a Answer) live(l Line) []held {
 // principals. sshd looks at both, and either lets in.
 func (a Answer) otherwise(l Line) *authorizedkeys.Entry {
 	wanted := l.entry()
-	for _, found := range a.Have[blob(l.Key)] {
+	for _, found := range a.Have[l.Key.Base64()] {
 		e, ok := authorizedkeys.ParseLine([]byte(found.Text))
 		if ok && e.Dead == "" && e.Key.Equal(l.Key) && isAuthority(e) && isAuthority(wanted) && !alike(e, wanted) {
 			e.Line = found.Number

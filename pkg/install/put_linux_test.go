@@ -153,7 +153,7 @@ func TestPutPresence(t *testing.T) {
 		old     string
 		present bool
 	}{
-		"other comment": {key.Type + " " + blob(key) + " elsewhere\n", true},
+		"other comment": {key.Type + " " + key.Base64() + " elsewhere\n", true},
 		"restricted":    {`from="10.0.0.1",command="/bin/true" ` + key.Line() + "\n", true},
 		"commented out": {"# " + key.Line() + "\n", false},
 		"authority":     {"cert-authority " + key.Line() + "\n", false},

@@ -227,7 +227,7 @@ func (e overSFTP) check(file string, edited []byte, c Change, a Answer) error {
 	}
 	lines := strings.Split(string(now), "\n")
 	for _, l := range c.Add {
-		if slices.Contains(a.Added, blob(l.Key)) && !slices.Contains(lines, l.Text()) {
+		if slices.Contains(a.Added, l.Key.Base64()) && !slices.Contains(lines, l.Text()) {
 			return &unsure{fmt.Errorf("%s was written, and then read back without the new line", file)}
 		}
 	}

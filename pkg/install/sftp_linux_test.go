@@ -143,7 +143,7 @@ func TestSFTPAddsToNothing(t *testing.T) {
 			t.Errorf("read %q, %v", data, err)
 		}
 		answer, err = engine.Edit(t.Context(), add(b))
-		if err != nil || len(answer.Added) != 0 || answer.Have[blob(b)][0].Number != 2 {
+		if err != nil || len(answer.Added) != 0 || answer.Have[b.Base64()][0].Number != 2 {
 			t.Errorf("again: %+v %v", answer, err)
 		}
 		noLeftovers(t, home)

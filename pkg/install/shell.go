@@ -52,7 +52,7 @@ type put struct {
 func (p put) variables() string {
 	var lines, drop, with []string
 	for _, l := range p.lines {
-		lines = append(lines, blob(l.Key)+" "+l.Text())
+		lines = append(lines, l.Key.Base64()+" "+l.Text())
 	}
 	gone := 0
 	for _, d := range p.drop {
@@ -129,7 +129,7 @@ func (s shell) Edit(ctx context.Context, c Change) (Answer, error) {
 			drop = drop[:len(drop)-1]
 		}
 		for len(add) > 0 {
-			if room -= encoded(blob(add[0].Key) + " " + add[0].Text() + "\n"); room < 0 && len(p.lines)+len(p.drop) > 0 {
+			if room -= encoded(add[0].Key.Base64() + " " + add[0].Text() + "\n"); room < 0 && len(p.lines)+len(p.drop) > 0 {
 				break
 			}
 			p.lines = append(p.lines, add[0])
@@ -173,7 +173,7 @@ func (s shell) edit(ctx context.Context, p put) (Answer, error) {
 		return a.Answer, err
 	}
 	for _, l := range p.lines {
-		if b := blob(l.Key); !slices.Contains(a.Added, b) && a.Have[b] == nil {
+		if b := l.Key.Base64(); !slices.Contains(a.Added, b) && a.Have[b] == nil {
 			return a.Answer, &PutError{Cause: "write-failed", Path: a.Path, Unsure: true, Said: "its answer is incomplete"}
 		}
 	}

@@ -63,7 +63,7 @@ func TestShellUnderEveryPosixShell(t *testing.T) {
 				t.Errorf("read %q %v", data, err)
 			}
 			a, err := Shell(run, "").Edit(t.Context(), Change{Drop: []Numbered{{1, "# caf\xe9\r"}, {2, "\x00\x00"}, {4, key.Line()}}, Add: lines(key)})
-			if err != nil || len(a.Have[blob(key)]) != 1 {
+			if err != nil || len(a.Have[key.Base64()]) != 1 {
 				t.Fatal(a, err)
 			}
 			if got, want := content(t, home), "ssh-ed25519 AAAA someone\n"+other.Line()+"\n"; got != want {

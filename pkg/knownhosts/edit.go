@@ -2,7 +2,6 @@ package knownhosts
 
 import (
 	"bytes"
-	"encoding/base64"
 	"slices"
 	"strings"
 
@@ -50,7 +49,7 @@ func Add(data []byte, names []string, key sshkey.Public, hash bool, salt func() 
 	}
 	for _, h := range hosts {
 		// No comment: ssh writes none, and it is not the host's word.
-		out = append(out, h+" "+key.Type+" "+base64.StdEncoding.EncodeToString(key.Blob)+"\n"...)
+		out = append(out, h+" "+key.Type+" "+key.Base64()+"\n"...)
 	}
 	return out
 }

@@ -449,7 +449,7 @@ func (p Public) RFC4716() string {
 		}
 		b.WriteString(header + "\n")
 	}
-	b64 := base64.StdEncoding.EncodeToString(p.Blob)
+	b64 := p.Base64()
 	for ; len(b64) > 70; b64 = b64[70:] {
 		b.WriteString(b64[:70] + "\n")
 	}

@@ -20,12 +20,15 @@ type Public struct {
 
 // Line returns "type base64 comment" without a newline.
 func (p Public) Line() string {
-	line := p.Type + " " + base64.StdEncoding.EncodeToString(p.Blob)
+	line := p.Type + " " + p.Base64()
 	if p.Comment != "" {
 		line += " " + p.Comment
 	}
 	return line
 }
+
+// Base64 returns the blob as it stands in a line.
+func (p Public) Base64() string { return base64.StdEncoding.EncodeToString(p.Blob) }
 
 // Fingerprint returns "SHA256:…", as ssh-keygen -l prints it. For a certificate
 // it is that of the certified key, as in ssh-keygen and sshd.
