@@ -719,7 +719,7 @@ var provocations = []provocation{
 	{how: "another key to look with", at: "sshd", provoke: func(t *testing.T, s *scene) {
 		other := sshtest.NewKey(t, t.TempDir(), "ecdsa")
 		s.user.Authorize(t, `from="10.0.0.1" `+s.key.Line, other.Line)
-		s.args = append(s.args, "-i", other.File)
+		s.args = append(s.args, "--inside-key", other.File)
 	}, want: []string{"check fail entry-from seen"}, unjudged: true},
 	{how: "two keys on one line", at: "sshd", provoke: func(t *testing.T, s *scene) {
 		s.user.Authorize(t, sshtest.NewKey(t, t.TempDir(), "ed25519").Line+s.key.Line)

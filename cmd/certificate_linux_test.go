@@ -72,7 +72,7 @@ func TestCertificateCauses(t *testing.T) {
 					t.Errorf("nothing is said of certificates: %s", records)
 				}
 			}
-			records, stderr := me.run(1, "", "pikeycheck", "-i", other.File, user.Name+"@"+server.Addr)
+			records, stderr := me.run(1, "", "pikeycheck", "--inside-key", other.File, user.Name+"@"+server.Addr)
 			var want []string
 			for cause := range strings.FieldsSeq(c.want) {
 				want = append(want, "fail "+cause)

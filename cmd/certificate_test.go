@@ -252,7 +252,7 @@ func TestCertificatesAndDropbear(t *testing.T) {
 	if data, err := os.ReadFile(file); err != nil || strings.Contains(string(data), "cert-authority") {
 		t.Errorf("it was added all the same: %s, %v", data, err)
 	}
-	records, _ = me.run(1, "", "pikeycheck", "-i", other.File, target)
+	records, _ = me.run(1, "", "pikeycheck", "--inside-key", other.File, target)
 	wantOutcomes(t, records, "fail cert-refused", "fail key-not-installed")
 }
 

@@ -183,7 +183,7 @@ func TestInsideByKey(t *testing.T) {
 	me.run(0, "", "pikeygen")
 	second, _ := me.run(0, "", "pikeygen", "-t", "ecdsa", "-f", filepath.Join(me.home, ".ssh/id_ecdsa"))
 	user.Authorize(t, other.Line, `from="10.0.0.1" `+strings.TrimSpace(second))
-	records, stderr := me.run(1, "", "pikeycheck", "-i", other.File, user.Name+"@"+server.Addr)
+	records, stderr := me.run(1, "", "pikeycheck", "--inside-key", other.File, user.Name+"@"+server.Addr)
 	wantOutcomes(t, records, "fail entry-from")
 	if !strings.Contains(stderr, "ecdsa-sha2-nistp256") || !strings.Contains(stderr, "-o 'IdentityFile="+other.File) {
 		t.Error("no way on: ", stderr)

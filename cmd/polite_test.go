@@ -247,7 +247,7 @@ func TestExchangesOfACheck(t *testing.T) {
 		{[]string{"--shell"}, ssh.KeyExchangeMLKEM768X25519},
 		{[]string{"--sftp"}, ssh.KeyExchangeMLKEM768X25519},
 		{[]string{"--password-file", password}, ssh.KeyExchangeMLKEM768X25519},
-		{[]string{"-i", sshtest.NewKey(t, t.TempDir(), "ed25519").File}, ssh.KeyExchangeMLKEM768X25519},
+		{[]string{"--inside-key", sshtest.NewKey(t, t.TempDir(), "ed25519").File}, ssh.KeyExchangeMLKEM768X25519},
 	} {
 		me.run(0, "", "pikeycheck", append(tt.args, "pi@"+pi.Addr)...)
 		c := pi.Counts()

@@ -12,7 +12,7 @@ _pi_key_tools() {
 	pikeygen:-a) previous=--rounds ;;
 	esac
 	case $previous in
-	-F | --config | -f | --file | -i | --identity | --sign | --hosts | --log | --password-file | --passwords | --passphrase-file | --new-passphrase-file | --root | --boot | --undo)
+	-F | --config | -f | --file | -i | --identity | --inside-key | --sign | --hosts | --log | --password-file | --passwords | --passphrase-file | --new-passphrase-file | --root | --boot | --undo)
 		compopt -o filenames 2>/dev/null
 		mapfile -t COMPREPLY < <(compgen -f -- "$current")
 		return

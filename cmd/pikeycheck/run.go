@@ -13,12 +13,15 @@ import (
 	"pi-key-tools/pkg/diagnose"
 	"pi-key-tools/pkg/identity"
 	"pi-key-tools/pkg/record"
+	"pi-key-tools/pkg/session"
+	"pi-key-tools/pkg/sshconfig"
+	"pi-key-tools/pkg/sshkey"
 )
 
 const synopsis = `pikeycheck [options] target ...
 pikeycheck [options] --hosts file
 pikeycheck [options]
-pikeycheck -a [-t life] [-c] [--passphrase-file file] [file ...]
+pikeycheck -a [-t life] [-c] [--passphrase-file file] [file ... | -]
 pikeycheck -d [file ... | -]
 pikeycheck -D | -l | -L | -x | -X
 pikeycheck -K [file ...]
@@ -33,8 +36,10 @@ func run(ctx context.Context, env *cli.Env) error {
 	shell := fs.Bool("shell", false, "also test whether the account runs commands for this key")
 	sftp := fs.Bool("sftp", false, "also test whether sftp and scp work")
 	var look diagnose.Look
-	fs.StringArrayVarP(&look.Files, "identity", "i", nil, "private key in `file` to look inside with, if ssh's own keys are refused; repeatable")
+	var named identities
+	fs.StringArrayVarP(&named.files, "identity", "i", nil, "offer the private key in `file`, instead of those of ssh's default files; repeatable")
 	fs.BoolVar(&look.Password, "inside", false, "log in by password to look inside, if the keys are refused; implied by --password-file")
+	fs.StringArrayVar(&look.Files, "inside-key", nil, "private key in `file` to look inside with, if the keys are refused; repeatable")
 	word := fs.String("explain", "", "say what the cause `word` of a record means, how it is known and what cures it")
 	env.Args = lone(env.Args)
 	operands, err := env.Parse(fs)
@@ -53,6 +58,12 @@ func run(ctx context.Context, env *cli.Env) error {
 	if err := job.check(); err != nil {
 		return err
 	}
+	if err := named.load(); err != nil {
+		return fmt.Errorf("-i %w", err)
+	}
+	for _, file := range named.files {
+		opt.Connect.Options = append(opt.Connect.Options, sshconfig.Identity(file))
+	}
 	list, err := opt.Check(operands)
 	if err != nil {
 		return err
@@ -65,25 +76,58 @@ func run(ctx context.Context, env *cli.Env) error {
 			return diagnose.Local(ctx, host, home, env.Getenv)
 		})
 	}
-	for _, file := range look.Files {
+	if err := (&identities{files: look.Files}).load(); err != nil {
+		return fmt.Errorf("--inside-key %w", err)
+	}
+	return opt.Run(ctx, env, list, func(ctx context.Context, host *connect.Host) []record.Record {
+		return check(ctx, env, host, look, named, *shell, *sftp)
+	})
+}
+
+// identities are private key files that an option names, and their public keys,
+// as far as these are known without a passphrase.
+type identities struct {
+	files []string
+	keys  []sshkey.Public
+}
+
+// load reads them. Its error names the file first.
+func (i *identities) load() error {
+	for _, file := range i.files {
 		pair, err := identity.Load(file)
 		if err == nil && len(pair.Public.Blob) == 0 && !pair.Private.Encrypted {
 			err = errors.New(pair.Faults[0].Detail)
 		}
 		if err != nil {
-			return fmt.Errorf("-i %s: %w", record.Escape(file), err)
+			return fmt.Errorf("%s: %w", record.Escape(file), err)
 		}
+		i.keys = append(i.keys, pair.Offered)
 	}
-	return opt.Run(ctx, env, list, func(ctx context.Context, host *connect.Host) []record.Record {
-		return check(ctx, env, host, look, *shell, *sftp)
-	})
+	return nil
+}
+
+// others notes which other key let us in, where some are named: as ssh does, we
+// offer those of the agent and of the configuration too.
+func (i *identities) others(env *cli.Env, host *connect.Host, rep *session.Report) {
+	key, in := rep.LoginKey()
+	if !in || len(i.keys) == 0 || slices.ContainsFunc(i.keys, key.Public.Plain().Equal) {
+		return
+	}
+	hint := ""
+	if !host.Config.IdentitiesOnly {
+		hint = "\nhint: to offer none of the agent's: " + host.Again("pikeycheck -o IdentitiesOnly=yes")
+	}
+	env.Notef(host.Target, "another key than that of -i logged in: %s, %s%s", key.Public.Fingerprint(), key.Name, hint)
 }
 
 // check logs in by key, and where that does not work looks for the cause.
-func check(ctx context.Context, env *cli.Env, host *connect.Host, look diagnose.Look, shell, sftp bool) []record.Record {
+func check(ctx context.Context, env *cli.Env, host *connect.Host, look diagnose.Look, named identities, shell, sftp bool) []record.Record {
 	look.Password = look.Password || host.PasswordGiven()
 	look.Stay = env.Verbose > 0 || shell || sftp
 	client, rep, records := diagnose.Check(ctx, host, look)
+	if records[0].Verdict == record.OK {
+		named.others(env, host, rep)
+	}
 	if client == nil {
 		return records
 	}

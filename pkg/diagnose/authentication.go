@@ -86,7 +86,7 @@ func tooManyTries(host *connect.Host, keys connect.Keys, rep *session.Report) re
 	}); i >= 0 { // there was no try left for it
 		key = keys.Candidates[i].Pair.Path
 	}
-	hint := "offer only the right key: " + host.Again("pikeycheck -o IdentitiesOnly=yes -o "+hostfs.Quote("IdentityFile="+key))
+	hint := "offer only the right key: " + host.Again("pikeycheck -o IdentitiesOnly=yes -i "+hostfs.Quote(key))
 	tries := "one try"
 	if n := len(rep.Offers); n != 1 {
 		tries = fmt.Sprintf("%d tries", n)

@@ -77,7 +77,8 @@ func check(ctx context.Context, host *connect.Host, look Look) (*session.Client,
 	defer acting.Close()
 	refusal.By = actingRep.By
 	way, _ := actingRep.LoginKey()
-	found := Inside(ctx, acting, host, Refusal{Report: refusal, Keys: refusedKeys(refusal, offers), Here: acting == client, Way: way.Name})
+	file := strings.TrimSuffix(way.Name, " (agent)")
+	found := Inside(ctx, acting, host, Refusal{Report: refusal, Keys: refusedKeys(refusal, offers), Here: acting == client, Way: file})
 	return nil, rep, together(verdict, found, len(offers))
 }
 
@@ -86,7 +87,7 @@ func check(ctx context.Context, host *connect.Host, look Look) (*session.Client,
 func unlooked(host *connect.Host, look Look, verdict, why record.Record, rep *session.Report, err error) []record.Record {
 	switch {
 	case why.Cause == verdict.Cause && !look.Password:
-		verdict.Detail += "; it refuses the keys of -i too"
+		verdict.Detail += "; it refuses the keys of --inside-key too"
 	case why.Cause == verdict.Cause:
 	case rep.Password == session.Partial:
 		verdict.Detail += "; the password alone does not let us in to look for the cause there"

@@ -222,12 +222,12 @@ func TestLoginWords(t *testing.T) {
 		{name: "one try, and more keys", keys: connect.Keys{Candidates: make([]connect.Candidate, 3)},
 			rep: auth(func(r *session.Report) { r.Disconnect = "Too many authentication failures" }), err: io.EOF,
 			want: record.Record{Cause: "too-many-tries", Detail: "the server hung up after 1 key: Too many authentication failures",
-				Hint: "offer only the right key: pikeycheck -o IdentitiesOnly=yes -o 'IdentityFile=KEY' -F none pi@pi.local"}},
+				Hint: "offer only the right key: pikeycheck -o IdentitiesOnly=yes -i KEY -F none pi@pi.local"}},
 		{name: "too many tries", rep: auth(func(r *session.Report) {
 			r.Disconnect, r.Offers = "Too many authentication failures", append(r.Offers, offerB(session.Refused))
 		}), err: io.EOF,
 			want: record.Record{Cause: "too-many-tries", Detail: "the server hung up after 2 keys: Too many authentication failures",
-				Hint: "offer only the right key: pikeycheck -o IdentitiesOnly=yes -o 'IdentityFile=KEY' -F none pi@pi.local"}},
+				Hint: "offer only the right key: pikeycheck -o IdentitiesOnly=yes -i KEY -F none pi@pi.local"}},
 		{name: "too many files", opt: connect.Options{Options: []string{"IdentitiesOnly=yes"}}, rep: auth(func(r *session.Report) {
 			r.Disconnect, r.Offers = "Too many authentication failures", append(r.Offers, offerB(session.Refused))
 		}), err: io.EOF,

@@ -16,6 +16,7 @@ import (
 	"pi-key-tools/pkg/hostfs"
 	"pi-key-tools/pkg/record"
 	"pi-key-tools/pkg/session"
+	"pi-key-tools/pkg/sshconfig"
 	"pi-key-tools/pkg/sshdconfig"
 	"pi-key-tools/pkg/sshkey"
 	"pi-key-tools/pkg/strictmodes"
@@ -215,7 +216,7 @@ func (in *inside) find(unless, cause, subject, hint, format string, args ...any)
 // again is a command line for this host that gets in as we did.
 func (in *inside) again(program string) string {
 	if in.way != "" {
-		program += " -o " + hostfs.Quote("IdentityFile="+in.way)
+		program += " -o " + hostfs.Quote(sshconfig.Identity(in.way))
 	}
 	return in.host.Again(program)
 }

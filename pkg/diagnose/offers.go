@@ -147,7 +147,7 @@ func unoffered(host *connect.Host, keys connect.Keys) (file, hint string) {
 	if whole, err := filepath.Abs(file); err == nil { // ssh takes one in its configuration from where it runs
 		file = whole
 	}
-	hint = "try it: " + host.Again("pikeycheck -o "+hostfs.Quote("IdentityFile="+file))
+	hint = "try it: " + host.Again("pikeycheck -i "+hostfs.Quote(file))
 	if config := host.ConfigFile(); config != "" {
 		hint += fmt.Sprintf("\nhint: if it works, have ssh offer it: "+`printf 'Host %%s\n\tIdentityFile "%%s"\n' %s %s >> %s`,
 			hostfs.Quote(host.Config.Alias), hostfs.Quote(file), config)

@@ -1,6 +1,9 @@
 package sshconfig
 
-import "fmt"
+import (
+	"fmt"
+	"strings"
+)
 
 // harmless are the keywords that do not decide anything in Host and are
 // taken on the command line all the same, because passing them by makes no
@@ -43,6 +46,14 @@ func OptionKeyword(option string) string {
 		return ""
 	}
 	return d.keyword.name
+}
+
+// Identity returns the option that names a key file as -i of ssh(1) does.
+func Identity(file string) string {
+	if strings.ContainsAny(file, " \t\"'\\%#") {
+		file = `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`, `%`, `%%`).Replace(file) + `"`
+	}
+	return "IdentityFile=" + file
 }
 
 // CheckOption returns what is wrong with an -o KEY=VALUE (or "KEY VALUE"): a
