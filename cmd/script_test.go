@@ -4,6 +4,7 @@ package cmd_test
 
 import (
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -35,8 +36,8 @@ import (
 //	lines N FILE
 //	    wants that many lines.
 //	appendline FILE LINE
-//	agent
-//	    starts an ssh-agent, and sets SSH_AUTH_SOCK.
+//	agent [silent]
+//	    starts an ssh-agent, or what never answers, and sets SSH_AUTH_SOCK.
 func TestScripts(t *testing.T) {
 	bin := binaries(t)
 	scripts, err := filepath.Abs(filepath.Join(root, "scripts"))
@@ -85,8 +86,15 @@ func TestScripts(t *testing.T) {
 			"appendline": func(ts *testscript.TestScript, _ bool, args []string) {
 				appendTo(ts, ts.MkAbs(args[0]), args[1]+"\n")
 			},
-			"agent": func(ts *testscript.TestScript, _ bool, _ []string) {
-				ts.Setenv("SSH_AUTH_SOCK", sshtest.StartAgent(t))
+			"agent": func(ts *testscript.TestScript, _ bool, args []string) {
+				if len(args) == 0 {
+					ts.Setenv("SSH_AUTH_SOCK", sshtest.StartAgent(t))
+					return
+				}
+				silent, err := net.Listen("unix", filepath.Join(t.TempDir(), "silent")) // its backlog takes calls
+				ts.Check(err)
+				t.Cleanup(func() { silent.Close() })
+				ts.Setenv("SSH_AUTH_SOCK", silent.Addr().String())
 			},
 			"lines": func(ts *testscript.TestScript, _ bool, args []string) {
 				want(ts, "lines", strings.Count(ts.ReadFile(args[1]), "\n"), args[0])

@@ -39,7 +39,7 @@ type agentJob struct {
 }
 
 func (j *agentJob) flags(fs *pflag.FlagSet) {
-	fs.BoolVarP(&j.add, "add", "a", false, "add keys to the agent: the files named, or ssh's default ones")
+	fs.BoolVarP(&j.add, "add", "a", false, "add keys to the agent: the files named (-: standard input), or ssh's default ones")
 	fs.StringVarP(&j.life, "life", "t", "", "with -a: the agent forgets the keys after this `time`, such as 8h")
 	fs.BoolVarP(&j.confirm, "confirm", "c", false, "with -a: each use of the keys must be confirmed")
 	fs.BoolVarP(&j.remove, "delete", "d", false, "remove keys from the agent; -: the public keys on standard input")
@@ -127,6 +127,15 @@ func (j *agentJob) run(ctx context.Context) error {
 		return cli.WithHint(err, `start one in this shell: eval "$(ssh-agent -s)"`)
 	}
 	defer j.agent.Close()
+	j.agent.Patience = j.opt.Connect.Timeout
+	err = j.act(ctx, how)
+	if errors.Is(err, identity.ErrAgentSilent) && ctx.Err() == nil {
+		err = cli.WithHint(err, "one that hangs has to be started again; one that asks somebody may need longer: --timeout 5m")
+	}
+	return err
+}
+
+func (j *agentJob) act(ctx context.Context, how identity.Loading) error {
 	switch {
 	case j.add:
 		return j.addKeys(ctx, how)
@@ -145,6 +154,14 @@ func (j *agentJob) run(ctx context.Context) error {
 func (j *agentJob) pairs() ([]*identity.Pair, error) {
 	var pairs []*identity.Pair
 	for _, file := range j.files {
+		if file == identity.Stdin && j.add {
+			p, err := j.piped()
+			if err != nil {
+				return nil, err
+			}
+			pairs = append(pairs, p)
+			continue
+		}
 		p, err := identity.Load(file)
 		if errors.Is(err, fs.ErrNotExist) {
 			j.Emit(record.Record{Verdict: record.Fail, Cause: "key-missing", Subject: file, Detail: "there is no such file"})
@@ -175,6 +192,27 @@ func (j *agentJob) pairs() ([]*identity.Pair, error) {
 	return pairs, nil
 }
 
+// piped is the pair of the private key on standard input.
+func (j *agentJob) piped() (*identity.Pair, error) {
+	data, err := io.ReadAll(io.LimitReader(j.Stdin, 1<<20))
+	var p *identity.Pair
+	if err == nil {
+		p, err = identity.Read(data)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("standard input: %w", err)
+	}
+	return p, nil
+}
+
+// nameOf is the path of a pair, or what ssh-add calls standard input.
+func nameOf(p *identity.Pair) string {
+	if p.Path == identity.Stdin {
+		return "(stdin)"
+	}
+	return p.Path
+}
+
 // refusals are the faults for which ssh-add would not take a key either.
 var refusals = []string{"key-mode", "key-damaged", "key-format", "key-unreadable"}
 
@@ -191,13 +229,16 @@ func (j *agentJob) addKeys(ctx context.Context, how identity.Loading) error {
 			continue
 		}
 		keys, err := j.agent.Load(ctx, p, func(ctx context.Context) ([]byte, error) {
-			return phrases.Get(ctx, fmt.Sprintf("Enter passphrase for %s: ", p.Path))
+			return phrases.Get(ctx, fmt.Sprintf("Enter passphrase for %s: ", nameOf(p)))
 		}, how)
 		for _, k := range keys {
 			j.Emit(j.added(ctx, p, k, how))
 		}
 		if ctx.Err() != nil { // which says nothing of the key
 			return context.Cause(ctx)
+		}
+		if errors.Is(err, identity.ErrAgentSilent) {
+			return err
 		}
 		if err != nil {
 			j.Emit(notAdded(p, err))
@@ -208,7 +249,7 @@ func (j *agentJob) addKeys(ctx context.Context, how identity.Loading) error {
 
 // added is the record of a key that the agent took, if it shows that it did.
 func (j *agentJob) added(ctx context.Context, p *identity.Pair, key sshkey.Public, how identity.Loading) record.Record {
-	r := record.Record{Verdict: record.Done, Cause: "agent-added", Subject: key.Fingerprint(), Detail: fmt.Sprintf("%s %s", key.Name(), p.Path)}
+	r := record.Record{Verdict: record.Done, Cause: "agent-added", Subject: key.Fingerprint(), Detail: fmt.Sprintf("%s %s", key.Name(), nameOf(p))}
 	held, err := j.agent.Keys(ctx)
 	if err == nil && !slices.ContainsFunc(held, key.Equal) {
 		err = errors.New("the agent took it and does not list it")
@@ -415,6 +456,8 @@ func (j *agentJob) turnLock(ctx context.Context) error {
 		r.Cause, r.Detail, do = "agent-unlocked", "it lists and uses its keys again", j.agent.Unlock
 	}
 	switch err := do(ctx, word); {
+	case errors.Is(err, identity.ErrAgentSilent):
+		return err
 	case j.unlock && len(held) > 0: // gpg-agent and GNOME's say yes, and know no lock
 		r = refused(r, "", "it was not locked: it listed its keys before")
 	case err != nil && j.unlock:

@@ -36,6 +36,7 @@ func (j *agentJob) toKeychain(ctx context.Context) error {
 		return err
 	}
 	defer j.agent.Close()
+	j.agent.Patience = j.opt.Connect.Timeout
 	held, err := j.agent.Keys(ctx)
 	if err != nil {
 		return err

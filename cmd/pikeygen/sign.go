@@ -167,6 +167,10 @@ func (c *command) subjects(name string) ([]subject, error) {
 	return []subject{s}, nil
 }
 
+// agentPatience is how long the agent has for each answer: for a signature it may
+// ask somebody.
+const agentPatience = 30 * time.Second
+
 // certifier opens the key of the authority, or finds it in the agent. In a dry
 // run it is only looked at. done gives back what it needs.
 func (c *command) certifier(ctx context.Context) (authority ssh.Signer, done func(), err error) {
@@ -183,9 +187,14 @@ func (c *command) certifier(ctx context.Context) (authority ssh.Signer, done fun
 		if err != nil {
 			return nil, done, cli.WithHint(fmt.Errorf("-U: %w", err), `eval "$(ssh-agent -s)" && pikeycheck -a %s`, hostfs.Quote(pair.Path))
 		}
+		agent.Patience = agentPatience
 		if authority, err = agent.KeyNamed(ctx, pair.Public); err != nil {
 			agent.Close()
-			return nil, done, cli.WithHint(fmt.Errorf("-U: %w", err), "add it there: pikeycheck -a %s", hostfs.Quote(pair.Path))
+			err = fmt.Errorf("-U: %w", err)
+			if errors.Is(err, identity.ErrNotHeld) {
+				err = cli.WithHint(err, "add it there: pikeycheck -a %s", hostfs.Quote(pair.Path))
+			}
+			return nil, done, err
 		}
 		if c.dryRun {
 			authority = nil

@@ -359,7 +359,7 @@ func (c *Connector) agent(ctx context.Context, socket string) (*identity.Agent, 
 	c.mu.Unlock()
 	s.once.Do(func() {
 		// What holds for all targets must not depend on one target's time.
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), agentPatience)
+		ctx, cancel := context.WithTimeoutCause(context.WithoutCancel(ctx), agentPatience, fmt.Errorf("not within %v", agentPatience))
 		defer cancel()
 		if s.agent, s.err = identity.DialAgent(ctx, socket); s.err == nil {
 			if s.keys, s.err = s.agent.Keys(ctx); s.err != nil {

@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"slices"
 	"syscall"
+	"time"
 
 	"golang.org/x/crypto/ssh"
 	"golang.org/x/crypto/ssh/agent"
@@ -22,6 +23,9 @@ import (
 // person delays those behind it.
 type Agent struct {
 	Socket string // as it was given to DialAgent
+	// Patience is how long it may take for each answer, also where it has to ask
+	// a person; 0: as long as the context lasts.
+	Patience time.Duration
 
 	conn   io.ReadWriteCloser
 	client agent.ExtendedAgent
@@ -63,25 +67,33 @@ func DialAgent(ctx context.Context, socket string) (*Agent, error) {
 	if err != nil {
 		return nil, &AgentError{socket, err}
 	}
-	return &Agent{socket, conn, agent.NewClient(conn)}, nil
+	return &Agent{Socket: socket, conn: conn, client: agent.NewClient(conn)}, nil
 }
 
 // Close closes the connection. Requests in progress fail.
 func (a *Agent) Close() error { return a.conn.Close() }
 
-// ask waits for an answer of the agent no longer than ctx lasts. An answer
-// that comes later is dropped, and those after it are still told apart.
-func ask[T any](ctx context.Context, question func() (T, error)) (T, error) {
+// ErrAgentSilent means that the agent did not answer in time.
+var ErrAgentSilent = errors.New("the agent did not answer in time")
+
+// ask waits for an answer of the agent no longer than ctx and its patience last.
+// An answer that comes later is dropped, and those after it are still told apart.
+func ask[T any](ctx context.Context, a *Agent, question func() (T, error)) (T, error) {
+	if a.Patience > 0 {
+		limited, cancel := context.WithTimeoutCause(ctx, a.Patience, fmt.Errorf("not within %v", a.Patience))
+		defer cancel()
+		ctx = limited
+	}
 	v, err := await(ctx, question)
 	if err != nil && err == context.Cause(ctx) {
-		err = fmt.Errorf("the agent did not answer in time: %w", err)
+		err = fmt.Errorf("%w: %w", ErrAgentSilent, err)
 	}
 	return v, err
 }
 
 // Keys lists the agent's keys, in its order. A locked agent lists none.
 func (a *Agent) Keys(ctx context.Context) ([]sshkey.Public, error) {
-	list, err := ask(ctx, a.client.List)
+	list, err := ask(ctx, a, a.client.List)
 	if err != nil {
 		return nil, fmt.Errorf("listing the keys of the agent at %s: %w", a.Socket, err)
 	}
@@ -105,7 +117,7 @@ func (a *Agent) Signer(ctx context.Context, key sshkey.Public) (ssh.Signer, erro
 }
 
 func (a *Agent) signer(ctx context.Context, key sshkey.Public, bound bool) (ssh.Signer, error) {
-	s := &agentSigner{ctx, a.client, &agent.Key{Format: key.Type, Blob: key.Blob, Comment: key.Comment}, bound}
+	s := &agentSigner{ctx, a, &agent.Key{Format: key.Type, Blob: key.Blob, Comment: key.Comment}, bound}
 	if !s.rsa() {
 		return s, nil
 	}
@@ -116,14 +128,18 @@ func (a *Agent) signer(ctx context.Context, key sshkey.Public, bound bool) (ssh.
 	return rsaSigner{sha2}, nil
 }
 
-// KeyNamed returns a signer for key, or an error if the agent does not hold it.
+// ErrNotHeld means that the agent does not hold the key.
+var ErrNotHeld = errors.New("does not hold")
+
+// KeyNamed returns a signer for key. The error is ErrNotHeld if the agent
+// answers, but does not hold it.
 func (a *Agent) KeyNamed(ctx context.Context, key sshkey.Public) (ssh.Signer, error) {
 	held, err := a.Keys(ctx)
 	if err != nil {
 		return nil, err
 	}
 	if !slices.ContainsFunc(held, key.Equal) {
-		return nil, fmt.Errorf("the agent at %s does not hold %s", a.Socket, key.Fingerprint())
+		return nil, fmt.Errorf("the agent at %s %w %s", a.Socket, ErrNotHeld, key.Fingerprint())
 	}
 	return a.Signer(ctx, key)
 }
@@ -148,7 +164,7 @@ func (a *Agent) TestSign(ctx context.Context, key sshkey.Public) error {
 		return err
 	}
 	signature, err := signer.Sign(rand.Reader, challenge)
-	if err != nil && a.restricted(ctx, key) {
+	if err != nil && !errors.Is(err, ErrAgentSilent) && a.restricted(ctx, key) {
 		return fmt.Errorf("%w: %w", ErrAgentRefused, ErrRestricted)
 	}
 	if err != nil {
@@ -163,10 +179,10 @@ func (a *Agent) TestSign(ctx context.Context, key sshkey.Public) error {
 // An agentSigner signs with a key in the agent. The key may be of a type that
 // x/crypto does not know.
 type agentSigner struct {
-	ctx    context.Context
-	client agent.ExtendedAgent
-	key    *agent.Key
-	bound  bool // the agent has been told at which server it signs
+	ctx   context.Context
+	agent *Agent
+	key   *agent.Key
+	bound bool // the agent has been told at which server it signs
 }
 
 func (s *agentSigner) rsa() bool {
@@ -187,10 +203,10 @@ func (s *agentSigner) SignWithAlgorithm(_ io.Reader, data []byte, algorithm stri
 	case ssh.KeyAlgoRSASHA256:
 		flags = agent.SignatureFlagRsaSha256
 	}
-	signature, err := ask(s.ctx, func() (*ssh.Signature, error) {
-		return s.client.SignWithFlags(s.key, bytes.Clone(data), flags)
+	signature, err := ask(s.ctx, s.agent, func() (*ssh.Signature, error) {
+		return s.agent.client.SignWithFlags(s.key, bytes.Clone(data), flags)
 	})
-	if err != nil && s.bound && s.ctx.Err() == nil {
+	if err != nil && s.bound && !errors.Is(err, ErrAgentSilent) {
 		return nil, fmt.Errorf("%w: %w; %w", ErrAgentRefused, err, ErrPerhapsOthers)
 	}
 	if err != nil {

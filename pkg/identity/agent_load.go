@@ -77,8 +77,8 @@ var ErrAgentWillNot = errors.New("the agent will not do it")
 
 // do asks the agent to do something.
 func (a *Agent) do(ctx context.Context, what func() error) error {
-	_, err := ask(ctx, func() (struct{}, error) { return struct{}{}, what() })
-	if err != nil && ctx.Err() == nil {
+	_, err := ask(ctx, a, func() (struct{}, error) { return struct{}{}, what() })
+	if err != nil && !errors.Is(err, ErrAgentSilent) {
 		err = fmt.Errorf("%w: %w", ErrAgentWillNot, err)
 	}
 	return err

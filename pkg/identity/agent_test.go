@@ -260,6 +260,20 @@ func TestAgentHangs(t *testing.T) {
 	if _, err := s.Sign(rand.Reader, []byte("x")); !errors.Is(err, context.DeadlineExceeded) || !errors.Is(err, identity.ErrAgentRefused) {
 		t.Errorf("Sign: %v", err)
 	}
+
+	a.Patience = 20 * time.Millisecond
+	for name, ask := range map[string]func() error{
+		"Keys":        func() error { _, err := a.Keys(t.Context()); return err },
+		"KeyNamed":    func() error { _, err := a.KeyNamed(t.Context(), key); return err },
+		"TestSign":    func() error { return a.TestSign(t.Context(), key) },
+		"BoundSigner": func() error { _, err := a.BoundSigner(t.Context(), key, identity.Binding{}); return err },
+		"RemoveAll":   func() error { return a.RemoveAll(t.Context()) },
+		"Load":        func() error { _, err := a.Load(t.Context(), load(t, path), nil, identity.Loading{}); return err },
+	} {
+		if err := ask(); !errors.Is(err, identity.ErrAgentSilent) || errors.Is(err, identity.ErrAgentWillNot) || errors.Is(err, identity.ErrNotHeld) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
 }
 
 // An answer that comes too late is not taken for the next one's.

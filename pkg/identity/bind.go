@@ -42,8 +42,9 @@ func (a *Agent) BoundSigner(ctx context.Context, key sshkey.Public, to Binding) 
 		return nil, fmt.Errorf("%w: %w", ErrAgentRefused, err)
 	}
 	context.AfterFunc(ctx, func() { own.Close() })
+	own.Patience = a.Patience
 	bound := false
-	hidden, err := ask(ctx, func() (bool, error) {
+	hidden, err := ask(ctx, own, func() (bool, error) {
 		// An agent that does not know of bindings knows of no restrictions.
 		bound = own.bind(to) == nil
 		return own.hides(key, a), nil
@@ -71,7 +72,8 @@ func (a *Agent) restricted(ctx context.Context, key sshkey.Public) bool {
 		return false
 	}
 	defer own.Close()
-	hidden, err := ask(ctx, func() (bool, error) { return own.bind(nowhere) == nil && own.hides(key, a), nil })
+	own.Patience = a.Patience
+	hidden, err := ask(ctx, own, func() (bool, error) { return own.bind(nowhere) == nil && own.hides(key, a), nil })
 	return err == nil && hidden
 }
 

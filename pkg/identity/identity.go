@@ -102,6 +102,21 @@ func Load(path string) (*Pair, error) {
 	return p, nil
 }
 
+// Stdin stands for the path of a pair that was not in a file.
+const Stdin = "-"
+
+// Read returns the pair of a private key that does not come from a file: nothing
+// is beside it, and it has no mode. The error is a *sshkey.FileError, or x/crypto's.
+func Read(data []byte) (*Pair, error) {
+	p := &Pair{Path: Stdin, Missing: []string{"public"}}
+	public, err := p.take(data)
+	if public.Comment == "" {
+		public.Comment = "(stdin)" // as ssh-add has it
+	}
+	p.Public = public
+	return p, err
+}
+
 func (p *Pair) fault(cause, path, hint, format string, args ...any) {
 	p.Faults = append(p.Faults, Fault{cause, path, fmt.Sprintf(format, args...), hint})
 }
@@ -146,23 +161,35 @@ func (p *Pair) loadPrivate() (sshkey.Public, error) {
 		(bytes.Contains(data, []byte("-----BEGIN")) || bytes.HasPrefix(data, []byte("PuTTY"))) {
 		p.fault(f.Cause, p.Path, "chmod go= "+hostfs.Quote(p.Path), "%s", f.Detail) // pikeyfix knows those in ~/.ssh alone
 	}
-	envelope, err := sshkey.OpenEnvelope(data)
+	public, err := p.take(data)
 	if err != nil {
-		p.Offered, _ = offered(data)
+		if p.contents == nil {
+			p.Offered, _ = offered(data)
+		}
 		p.unread(p.Path, err)
 		return none, nil
 	}
-	p.Private, p.contents, p.names = envelope, data, st.Nlink
+	p.names = st.Nlink
+	return public, nil
+}
+
+// take fills in what a private key file tells, and returns its public half, if it
+// does.
+func (p *Pair) take(data []byte) (public sshkey.Public, err error) {
+	envelope, err := sshkey.OpenEnvelope(data)
+	if err != nil {
+		return public, err
+	}
+	p.Private, p.contents = envelope, data
 	switch {
 	case len(envelope.Public.Blob) > 0:
 		return printable(envelope.Public), nil
 	case envelope.Encrypted, envelope.Format == "dsa": // judged as weak, whatever is in it
-		return none, nil
+		return public, nil
 	}
 	_, signer, err := parse(data, nil)
 	if err != nil {
-		p.unread(p.Path, err)
-		return none, nil
+		return public, err
 	}
 	return PublicOf(signer.PublicKey()), nil
 }
