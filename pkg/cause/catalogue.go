@@ -257,10 +257,10 @@ var thisSide = []Entry{
 		Cure:     "Run pikeyfix, or chmod go-w ~/.ssh/config.",
 	}, {
 		Word:     "config-bad",
-		Meaning:  "The ssh configuration has a line that ssh rejects, or a KnownHostsCommand that fails.",
+		Meaning:  "The ssh configuration cannot be read, or has a line that ssh rejects, or a KnownHostsCommand that fails.",
 		Evidence: "The file was parsed by the rules of ssh_config(5), or ssh -G was asked.",
 		Example:  "pi@raspberrypi\tfail\tconfig-bad\t-\t/home/ann/.ssh/config:1: bad configuration option: identityfiel",
-		Cure:     "Correct the line that the detail names.",
+		Cure:     "Correct the line or the file that the detail names.",
 	}, {
 		Word:     "known-hosts-unreadable",
 		Meaning:  "We may not read a known_hosts file, so ssh trusts no server whose key it would look up there.",

@@ -187,6 +187,20 @@ func Read(path string) ([]byte, error) {
 	return ReadAll(f)
 }
 
+// Await returns what read returns, or the cause of the end of ctx if that comes
+// first: to open or read a pipe can take for ever, and cannot be called off. What
+// read writes to is not to be looked at then.
+func Await(ctx context.Context, read func() error) error {
+	done := make(chan error, 1)
+	go func() { done <- read() }()
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
 // ReadAll is Read for an open file.
 func ReadAll(f *os.File) ([]byte, error) {
 	most := int64(maxKeys)

@@ -1,6 +1,9 @@
 package hostfs
 
 import (
+	"context"
+	"errors"
+	"io"
 	"os/user"
 	"runtime"
 	"testing"
@@ -19,5 +22,25 @@ func TestHome(t *testing.T) {
 		if got != want || err != nil {
 			t.Errorf("%q: %q, %v, want %q", home, got, err, want)
 		}
+	}
+}
+
+// A pipe that nobody writes to is waited for as long as there is time.
+func TestAwait(t *testing.T) {
+	r, w := io.Pipe()
+	defer w.Close()
+	ctx, cancel := context.WithCancelCause(t.Context())
+	began, enough := make(chan bool), errors.New("enough")
+	go func() { <-began; cancel(enough) }()
+	err := Await(ctx, func() error {
+		close(began)
+		_, err := r.Read(make([]byte, 1))
+		return err
+	})
+	if err != enough {
+		t.Errorf("%v", err)
+	}
+	if err := Await(t.Context(), func() error { return io.ErrUnexpectedEOF }); err != io.ErrUnexpectedEOF {
+		t.Errorf("%v", err)
 	}
 }

@@ -25,8 +25,8 @@ type file struct {
 }
 
 // load returns the files that hold for a Request.ConfigFile, and reads them
-// when it is first asked for.
-func (r *Resolver) load(config string, here local) ([]*file, error) {
+// when it is first asked for: the time of that target is all they get.
+func (r *Resolver) load(ctx context.Context, config string, here local) ([]*file, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if known, ok := r.files[config]; ok {
@@ -39,13 +39,13 @@ func (r *Resolver) load(config string, here local) ([]*file, error) {
 		}
 		return err
 	}
-	l := loader{home: here.home, systemDir: filepath.Dir(r.systemFile())}
+	l := loader{ctx: ctx, home: here.home, systemDir: filepath.Dir(r.systemFile())}
 	var err error
 	switch {
 	case isNone(config):
 	case config != "":
 		if err = read(l.file(config, true, false, 0)); err != nil {
-			err = fmt.Errorf("reading the file of -F: %w", err)
+			err = fmt.Errorf("-F %w", err)
 		}
 	default:
 		// ssh passes over either file when it cannot open it.
@@ -74,19 +74,20 @@ func (r *Resolver) systemFile() string {
 
 // A loader reads one set of files.
 type loader struct {
+	ctx             context.Context
 	home, systemDir string
 }
 
 var errDepth = errors.New("too many recursive configuration includes")
 
 // file reads a file and, line by line, what it includes. An error is that of
-// opening it, a *PermissionError, or errDepth, which ssh never gets past
-// wherever it comes across it.
+// opening it, a *PermissionError, a *WaitError, or errDepth, which ssh never gets
+// past wherever it comes across it.
 func (l loader) file(path string, user, checked bool, depth int) (*file, error) {
 	if depth > maxDepth {
 		return nil, fmt.Errorf("%s: %w", path, errDepth)
 	}
-	data, err := read(path, checked)
+	data, err := l.read(path, checked)
 	if err != nil {
 		return nil, err
 	}
@@ -101,7 +102,7 @@ func (l loader) file(path string, user, checked bool, depth int) (*file, error) 
 				break
 			}
 		}
-		if errors.Is(d.err, errDepth) {
+		if errors.Is(d.err, errDepth) || errors.As(d.err, new(*WaitError)) {
 			return nil, d.err
 		}
 	}
@@ -172,6 +173,19 @@ func glob(pattern string) []string {
 	return found
 }
 
+// read is the function read, which may wait for a pipe, within the time there is.
+func (l loader) read(path string, checked bool) ([]byte, error) {
+	var data []byte
+	err := hostfs.Await(l.ctx, func() (err error) {
+		data, err = read(path, checked)
+		return err
+	})
+	if cause := context.Cause(l.ctx); cause != nil && errors.Is(err, cause) {
+		return nil, &WaitError{path}
+	}
+	return data, err
+}
+
 // read returns what is in a file; nothing for a folder, as fopen(3) and
 // getline(3) have it.
 func read(path string, checked bool) ([]byte, error) {
@@ -205,7 +219,10 @@ func checkOwner(path string, info fs.FileInfo) error {
 	}
 	st := hostfs.StatOf(info)
 	_, refused, err := strictmodes.JudgeConfig(context.Background(), hostfs.Local(), path, st, os.Getuid(), client)
-	if refused || err != nil {
+	switch {
+	case st.Mode&fs.ModeDevice != 0 && refused: // such as /dev/zero: to take the modes away would be no cure
+		return fmt.Errorf("%s: %w", path, hostfs.ErrNotRegular)
+	case refused || err != nil:
 		return &PermissionError{Path: path, Mode: st.Mode, UID: st.UID}
 	}
 	return nil

@@ -157,8 +157,17 @@ func (e *PermissionError) Error() string {
 		e.Path, e.UID, e.Mode.Perm())
 }
 
+// A WaitError means that a file has no end in the time there is, such as a pipe
+// that nobody writes to.
+type WaitError struct{ Path string }
+
+func (e *WaitError) Error() string {
+	return e.Path + ": it was not read to its end in the time for one target; is it a pipe?"
+}
+
 // Resolve returns the configuration for the request. The error is a
-// *SyntaxError for a line, and a *PermissionError for a file, that ssh refuses.
+// *SyntaxError for a line, and a *PermissionError for a file, that ssh refuses,
+// or a *WaitError.
 func (r *Resolver) Resolve(ctx context.Context, req Request) (*Host, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -177,7 +186,7 @@ func (r *Resolver) Resolve(ctx context.Context, req Request) (*Host, error) {
 	if err := e.commandLine(req); err != nil {
 		return nil, err
 	}
-	files, err := r.load(req.ConfigFile, here)
+	files, err := r.load(ctx, req.ConfigFile, here)
 	if err != nil {
 		return nil, err
 	}
