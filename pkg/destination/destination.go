@@ -132,6 +132,9 @@ func splitPort(s string) (host, port string, hasPort bool, err error) {
 		if after != "" && !hasPort {
 			return "", "", false, errors.New("only ':' and a port may follow the ']'")
 		}
+		if after == "" && host != "" && !strings.ContainsAny(host, ":%") {
+			return "", "", false, errors.New("a name in brackets without a port, like the group of an inventory")
+		}
 		return host, port, hasPort, nil
 	}
 	if strings.Count(s, ":") > 1 {

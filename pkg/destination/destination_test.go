@@ -80,6 +80,7 @@ func TestParseRefuses(t *testing.T) {
 		{"host:+22", "a port is"},
 		{"host: 22", "a port is"},
 		{"[::1]22", "may follow"},
+		{"[kitchen]", "like the group of an inventory"},
 		{"[::1", "without its ']'"},
 		{"[::1]:22:23", "a port is"},
 		{"a:b:c", "neither an IPv6 address nor host:port"},
@@ -245,6 +246,18 @@ func TestLines(t *testing.T) {
 
 // The start of a line that could not be read on is no target: it may be the
 // start of another machine's name.
+func TestFormOf(t *testing.T) {
+	for text, want := range map[string]Form{
+		"name,user": Table, "pi1;ann": Table, "\"pi1\",\"ann\"": Table, "PK\x03\x04\x14\x00": Spreadsheet,
+		"root:x:0:0:root:/root:/bin/sh": Accounts, "{": Inventory, "[\"pi1\",": Inventory, "[all:vars]": Inventory, "all:": Inventory, "---": Inventory, "-": Inventory,
+		"<html>": "", "-oProxyCommand=x": "", "a:b:c": "", "": "",
+	} {
+		if got := FormOf(text); got != want {
+			t.Errorf("%q: %q, want %q", text, got, want)
+		}
+	}
+}
+
 func TestLinesReportsTheReader(t *testing.T) {
 	broken := errors.New("broken")
 	got, err := collect(io.MultiReader(strings.NewReader("a\nb"), iotest.ErrReader(broken)))

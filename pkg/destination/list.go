@@ -98,3 +98,28 @@ func skipLine(b *bufio.Reader) error {
 	}
 	return errors.New("a line without end")
 }
+
+// A Form is what a file may be that was taken for a host list.
+type Form string
+
+const (
+	Table       Form = "a table"
+	Spreadsheet Form = "a spreadsheet"
+	Inventory   Form = "an inventory of Ansible" // or other JSON, YAML or INI
+	Accounts    Form = "passwd(5)"
+)
+
+// FormOf guesses it by the first Line's Text that is no target; "" for no guess.
+func FormOf(text string) Form {
+	switch {
+	case strings.HasPrefix(text, "PK\x03\x04"): // zip, as .xlsx and .ods are
+		return Spreadsheet
+	case strings.Count(text, ":") == 6 && strings.Contains(text, ":/"):
+		return Accounts
+	case strings.HasPrefix(text, "{"), strings.HasPrefix(text, "["), strings.HasSuffix(text, ":"), text == "---", text == "-":
+		return Inventory
+	case strings.ContainsAny(text, ",;"):
+		return Table
+	}
+	return ""
+}
