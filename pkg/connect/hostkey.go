@@ -160,8 +160,10 @@ func (h *Host) lookup(name string) (lines []knownhosts.Line) {
 		file, err := h.c.hostKeys.file(path)
 		if err != nil {
 			// ssh goes on without a file that it cannot read, and ends up
-			// refusing the host; saying why is better.
-			h.c.opt.Note(h.Target, "%v", err)
+			// refusing the host; saying why is better, once for all targets.
+			if _, said := h.c.hostKeys.unread.LoadOrStore(path, true); !said {
+				h.c.opt.Note("", "known_hosts %v", err)
+			}
 			continue
 		}
 		lines = append(lines, file.lookup(name)...)

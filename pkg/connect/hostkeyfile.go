@@ -16,8 +16,9 @@ import (
 // are met at the same time written together: each writing makes the whole file
 // anew. The zero value is ready.
 type hostKeyFiles struct {
-	mu    sync.Mutex
-	files map[string]*hostKeyFile
+	mu     sync.Mutex
+	files  map[string]*hostKeyFile
+	unread sync.Map // the paths of those that it has been said of that they cannot be read
 }
 
 type hostKeyFile struct {
