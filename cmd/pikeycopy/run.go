@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 	"time"
@@ -72,11 +71,7 @@ func run(ctx context.Context, env *cli.Env) error {
 	}
 	var input install.Input
 	for _, name := range names {
-		if err := input.Read(name, env.Stdin); err != nil {
-			var path *os.PathError
-			if errors.As(err, &path) { // without the system call
-				err = fmt.Errorf("%s: %w", record.Escape(path.Path), path.Err)
-			}
+		if err := hostfs.Await(ctx, func() error { return input.Read(name, env.Stdin) }); err != nil {
 			return fmt.Errorf("-i %w", err)
 		}
 	}
@@ -243,7 +238,7 @@ func boot(ctx context.Context, env *cli.Env, opt *targets.Options, dir string, j
 func refusals(ctx context.Context, engine *install.Mounted, root, user string) []record.Record {
 	findings, err := engine.Findings(ctx)
 	if err != nil {
-		return []record.Record{{Verdict: record.Fail, Cause: "keys-unreadable", Detail: "whether the server there takes the file is not known: " + err.Error()}}
+		return []record.Record{{Verdict: record.Fail, Cause: "keys-unreadable", Detail: "whether the server there takes the file is not known: " + record.Words(err)}}
 	}
 	records := engine.Refusals()
 	for _, f := range findings {

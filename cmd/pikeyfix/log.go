@@ -99,7 +99,7 @@ func (t *logReport) records(env *cli.Env, repaired []record.Record) []record.Rec
 	}
 	records := t.Records(t.from, repaired, time.Local, t.files)
 	if t.torn != nil {
-		records = append(records, record.Record{Verdict: record.Fail, Cause: "log-unreadable", Subject: t.from, Detail: t.torn.Error()})
+		records = append(records, record.Record{Verdict: record.Fail, Cause: "log-unreadable", Subject: t.from, Detail: record.Words(t.torn)})
 	}
 	said := make(map[string]bool)
 	for i, r := range records {
@@ -134,7 +134,7 @@ func (m *mode) hereLog(ctx context.Context, env *cli.Env, job repair.Job) error 
 	}}
 	t.Log, err = repair.ReadLog(in)
 	if err = errors.Join(err, in.Close()); err != nil {
-		err = fmt.Errorf("reading %s: %w", from, err)
+		err = fmt.Errorf("--log %s: %w", from, err)
 	}
 	t.trace(env, "")
 	if err == nil && m.apply {

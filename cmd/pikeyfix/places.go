@@ -56,7 +56,7 @@ func (m *mode) here(ctx context.Context, env *cli.Env, job repair.Job) (err erro
 	job.Content = func(ctx context.Context, who strictmodes.Account, file string) []record.Record {
 		engine, err := install.Root(root, who.Name, file)
 		if err != nil {
-			return []record.Record{{Verdict: record.Fail, Cause: "keys-unreadable", Subject: file, Detail: err.Error()}}
+			return []record.Record{{Verdict: record.Fail, Cause: "keys-unreadable", Subject: file, Detail: record.Words(err)}}
 		}
 		records := m.lines(ctx, engine, job.DryRun)
 		for i, r := range records {
@@ -112,6 +112,9 @@ func (m *mode) target(ctx context.Context, env *cli.Env, host *connect.Host, job
 	keys := host.Keys(ctx)
 	client, rep, failed := diagnose.Enter(ctx, host, keys, keys.Offers())
 	if failed != nil {
+		if m.log != "" && failed.Cause == "name-unknown" {
+			failed.Hint += "\nhint: or, if " + host.Target + " is to be the file of a log: there is no such file here"
+		}
 		return []record.Record{*failed}
 	}
 	defer client.Close()

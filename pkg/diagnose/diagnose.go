@@ -21,12 +21,18 @@ import (
 
 // A failure is a record in the making.
 func failure(cause, subject, hint, format string, args ...any) record.Record {
+	for i, arg := range args {
+		if err, ok := arg.(error); ok {
+			args[i] = record.Words(err)
+		}
+	}
 	return record.Record{Verdict: record.Fail, Cause: cause, Subject: subject, Hint: hint, Detail: fmt.Sprintf(format, args...)}
 }
 
 // Config returns the record of a target whose configuration is unavailable.
 func Config(ctx context.Context, err error) record.Record {
-	if r, ended := contextEnd(ctx, "reading the configuration"); ended {
+	var waited *sshconfig.WaitError
+	if r, ended := contextEnd(ctx, "reading the configuration"); ended && (r.Cause != "too-slow" || !errors.As(err, &waited)) {
 		return r
 	}
 	var mode *sshconfig.PermissionError

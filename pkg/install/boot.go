@@ -29,6 +29,9 @@ func (j Job) Boot(dir, user string) (records []record.Record, switched string, e
 			return nil, "", fmt.Errorf("%q: %w", user, err)
 		}
 	}
+	if _, err := os.Stat(dir); err != nil {
+		return nil, "", fmt.Errorf("--boot %w", err)
+	}
 	cmdline, mode, err := regular(dir, "cmdline.txt")
 	if err != nil {
 		return nil, "", fmt.Errorf("%s is not a boot partition of a Raspberry Pi: %w", dir, err)

@@ -112,7 +112,7 @@ func (j Job) failure(ctx context.Context, host *connect.Host, client *session.Cl
 		}
 		return r
 	}
-	r := record.Record{Verdict: record.Fail, Cause: put.Cause, Subject: put.Path, Detail: err.Error(), Hint: wayOn(put, host)}
+	r := record.Record{Verdict: record.Fail, Cause: put.Cause, Subject: put.Path, Detail: record.Words(err), Hint: wayOn(put, host)}
 	if put.Unsure {
 		r.Hint = "run it again: nothing is done twice"
 	}
@@ -210,13 +210,13 @@ func orFailure(records []record.Record, err error) []record.Record {
 func failureHere(err error) record.Record {
 	var put *PutError
 	if errors.As(err, &put) {
-		r := record.Record{Verdict: record.Fail, Cause: put.Cause, Subject: put.Path, Detail: err.Error(), Hint: wayOnFrom(put.Cause)}
+		r := record.Record{Verdict: record.Fail, Cause: put.Cause, Subject: put.Path, Detail: record.Words(err), Hint: wayOnFrom(put.Cause)}
 		if put.Unsure {
 			r.Hint = "run it again: nothing is done twice"
 		}
 		return r
 	}
-	return record.Record{Verdict: record.Fail, Cause: "write-failed", Detail: err.Error()}
+	return record.Record{Verdict: record.Fail, Cause: "write-failed", Detail: record.Words(err)}
 }
 
 // places are the records of where the keys are.

@@ -44,7 +44,7 @@ type Mounted struct {
 func Root(dir, user, file string) (*Mounted, error) {
 	card, err := hostfs.OpenCard(dir)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("--root %w", err)
 	}
 	defer card.Close()
 	ctx := context.Background() // which nothing here waits for
@@ -144,14 +144,14 @@ func (m *Mounted) failure(ctx context.Context, err error) error {
 	case err == nil:
 		return nil
 	case errors.Is(err, hostfs.ErrUnsure):
-		why := strings.TrimPrefix(err.Error(), hostfs.ErrUnsure.Error()+": ")
+		why := strings.TrimPrefix(record.Words(err), hostfs.ErrUnsure.Error()+": ")
 		return &PutError{Cause: "write-failed", Path: m.file, Said: why, Unsure: true}
 	case context.Cause(ctx) != nil:
 		return context.Cause(ctx)
 	case errors.As(err, &put):
 		return put
 	}
-	put = &PutError{Cause: causeOf(err), Path: m.file, Said: err.Error(), denied: errors.Is(err, fs.ErrPermission)}
+	put = &PutError{Cause: causeOf(err), Path: m.file, Said: record.Words(err), denied: errors.Is(err, fs.ErrPermission)}
 	var where *fs.PathError
 	if errors.As(err, &where) {
 		put.Path = where.Path

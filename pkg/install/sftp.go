@@ -18,6 +18,7 @@ import (
 	"github.com/pkg/sftp"
 
 	"pi-key-tools/pkg/hostfs"
+	"pi-key-tools/pkg/record"
 )
 
 // SFTP returns the Engine of an account without a shell, by sftp requests
@@ -357,7 +358,7 @@ func (e overSFTP) failure(ctx context.Context, at place, err error) error {
 		}
 		return put
 	}
-	put = &PutError{Cause: causeOf(err), Path: at.path, Said: err.Error(), denied: errors.Is(err, fs.ErrPermission)}
+	put = &PutError{Cause: causeOf(err), Path: at.path, Said: record.Words(err), denied: errors.Is(err, fs.ErrPermission)}
 	var status *sftp.StatusError
 	switch {
 	case put.Cause != "":

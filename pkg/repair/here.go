@@ -101,7 +101,7 @@ func failed(ctx context.Context, who strictmodes.Account, step string, err error
 	if context.Cause(ctx) != nil {
 		return diagnose.Ended(ctx, step, err)
 	}
-	return record.Record{Verdict: record.Fail, Cause: "keys-unreadable", Subject: who.Home, Detail: err.Error(), Hint: "run it again"}
+	return record.Record{Verdict: record.Fail, Cause: "keys-unreadable", Subject: who.Home, Detail: record.Words(err), Hint: "run it again"}
 }
 
 // ServerHere returns the kind of this machine's SSH server: All if there is

@@ -191,7 +191,7 @@ func (r *repairer) one(f strictmodes.Finding) (record.Record, error) {
 	rec := record.Record{Verdict: record.Fail, Cause: f.Cause, Subject: f.Path, Detail: f.Detail}
 	p, err := r.plan(f)
 	if err != nil {
-		rec.Detail, rec.Hint = err.Error(), "run it again"
+		rec.Detail, rec.Hint = record.Words(err), "run it again"
 		return rec, err
 	}
 	if len(p.steps) == 0 {
@@ -231,7 +231,7 @@ func (r *repairer) one(f strictmodes.Finding) (record.Record, error) {
 	if rec.Hint == "" {
 		rec.Hint = r.obstacle(rec.Cause, f.Path)
 	}
-	rec.Detail = err.Error()
+	rec.Detail = record.Words(err)
 	return rec, err
 }
 

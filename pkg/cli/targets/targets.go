@@ -11,6 +11,7 @@ import (
 	"iter"
 	"os"
 	"regexp"
+	"strings"
 	"sync"
 	"time"
 
@@ -126,7 +127,7 @@ func (o *Options) Check(operands []string) ([]Target, error) {
 			continue
 		}
 		if err := secret.CheckFile(file.path); err != nil {
-			return nil, fmt.Errorf("--%s: %w", file.option, err)
+			return nil, fmt.Errorf("--%s %w", file.option, err)
 		}
 	}
 	return list, nil
@@ -140,14 +141,14 @@ type Work func(context.Context, *connect.Host) []record.Record
 // it. With --wait work is called again until the target is up. The records'
 // Target and Seconds are filled in.
 func (o *Options) Run(ctx context.Context, env *cli.Env, operands []Target, work Work) error {
-	list, closeList, err := o.open(env)
+	list, closeList, err := o.open(ctx, env)
 	if err != nil {
 		return err
 	}
 	defer closeList()
 	if o.Passwords != "" {
 		if o.Connect.Passwords, err = secret.ReadList(ctx, o.Passwords); err != nil {
-			return fmt.Errorf("--passwords: %w", err)
+			return fmt.Errorf("--passwords %w", err)
 		}
 	}
 	connector, err := o.connector(env)
@@ -157,6 +158,8 @@ func (o *Options) Run(ctx context.Context, env *cli.Env, operands []Target, work
 	defer connector.Close()
 	var readErr error
 	started, left := 0, 0
+	var strange destination.Line // the first that is no target
+	lines, invalid := 0, 0
 	emit := func(r record.Record) {
 		started++
 		switch {
@@ -172,8 +175,8 @@ func (o *Options) Run(ctx context.Context, env *cli.Env, operands []Target, work
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	p := o.progress(env, len(operands), list)
-	lines := p.counted(o.once(env, p, all(ctx, operands, list, &readErr)))
-	fleet.Run(lines, o.jobs(env), o.KeepOrder, func(line destination.Line) []outcome {
+	counted := p.counted(o.once(env, p, all(ctx, operands, list, &readErr)))
+	fleet.Run(counted, o.jobs(env), o.KeepOrder, func(line destination.Line) []outcome {
 		// A mistake of ours ends all of it, loudly, with status 2: what we know
 		// is wrong. What is written of other targets stays, and so does echo.
 		defer func() {
@@ -188,6 +191,11 @@ func (o *Options) Run(ctx context.Context, env *cli.Env, operands []Target, work
 		end(records)
 		return []outcome{{line, records}}
 	}, func(of outcome) {
+		if lines++; of.line.Err != nil {
+			if invalid++; invalid == 1 || of.line.Number < strange.Number {
+				strange = of.line
+			}
+		}
 		for _, r := range of.records {
 			emit(r)
 		}
@@ -200,6 +208,9 @@ func (o *Options) Run(ctx context.Context, env *cli.Env, operands []Target, work
 	if left > 0 && errors.As(context.Cause(ctx), &signal) { // else the rest of the list was not read
 		env.Errorf("", "targets that were not begun: %d", left)
 	}
+	if hint := o.otherForm(env, strange.Text); 2*invalid >= lines && hint != "" {
+		env.Hintf("%s", hint)
+	}
 	if readErr != nil {
 		return fmt.Errorf("--hosts %s: %w", o.Hosts, readErr)
 	}
@@ -211,6 +222,35 @@ func (o *Options) Run(ctx context.Context, env *cli.Env, operands []Target, work
 		return fmt.Errorf("--hosts %s: no target in the list", o.Hosts)
 	}
 	return cli.Usagef("no target given")
+}
+
+// otherForm is a hint for a list most of which is no list, by the first line that
+// is no target; "" if there is none.
+func (o *Options) otherForm(env *cli.Env, text string) string {
+	form := destination.FormOf(text)
+	file, again, way := hostfs.Quote(o.Hosts), " | "+env.Name+" --hosts -", ""
+	if file == "-" {
+		file = "FILE"
+	}
+	switch form {
+	case destination.Table:
+		way = "the column of the targets is one: tr -d '\"' <" + file + " | cut -d, -f1" + again
+		if !strings.Contains(text, ",") {
+			way = strings.Replace(way, "-d,", "-d';'", 1)
+		}
+	case destination.Spreadsheet:
+		way = "save the column of the targets as text"
+	case destination.Inventory:
+		way = "scripts/hosts-from makes a list of it: ansible-inventory -i " + file + " --list | hosts-from ansible" + again
+		if strings.HasPrefix(text, "{") { // it has been listed
+			way = "scripts/hosts-from makes a list of it: hosts-from ansible <" + file + again
+		}
+	case destination.Accounts:
+		way = "targets are machines, and not the accounts of one"
+	default:
+		return ""
+	}
+	return fmt.Sprintf("a list has one target a line, [user@]host[:port]; this looks like %s: %s", form, way)
 }
 
 // progress tells of a run of several targets; nil, which tells nothing, for one.
@@ -374,16 +414,24 @@ func (o *Options) one(ctx context.Context, env *cli.Env, connector *connect.Conn
 	})
 }
 
-func (o *Options) open(env *cli.Env) (io.Reader, func(), error) {
+func (o *Options) open(ctx context.Context, env *cli.Env) (io.Reader, func(), error) {
 	switch o.Hosts {
 	case "":
 		return nil, func() {}, nil
 	case "-":
 		return env.Stdin, func() {}, nil
 	}
-	f, err := os.Open(o.Hosts)
+	var f *os.File
+	err := hostfs.Await(ctx, func() (err error) {
+		f, err = os.Open(o.Hosts)
+		return err
+	})
 	if err != nil {
-		return nil, nil, fmt.Errorf("--hosts: %w", err)
+		return nil, nil, fmt.Errorf("--hosts %w", err)
+	}
+	if info, err := f.Stat(); err == nil && info.IsDir() {
+		f.Close()
+		return nil, nil, fmt.Errorf("--hosts %s: a directory, not a list", o.Hosts)
 	}
 	return f, func() { f.Close() }, nil
 }
