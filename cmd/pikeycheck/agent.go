@@ -288,7 +288,7 @@ func (j *agentJob) keeper() (who, cure string) {
 }
 
 func notAdded(p *identity.Pair, err error) record.Record {
-	r := record.Record{Verdict: record.Fail, Cause: "key-damaged", Subject: p.Path, Detail: err.Error()}
+	r := record.Record{Verdict: record.Fail, Cause: "key-damaged", Subject: p.Path, Detail: record.Words(err)}
 	var unsupported *identity.UnsupportedError
 	switch {
 	case errors.As(err, &unsupported):
