@@ -58,7 +58,7 @@ func sent(t testing.TB, kex string, hostKey ssh.Signer) (stream, sessionID []byt
 // certified is a host key with its certificate.
 func certified(t testing.TB, key ssh.Signer) ssh.Signer {
 	t.Helper()
-	cert := &ssh.Certificate{Key: key.PublicKey(), CertType: ssh.HostCert, ValidBefore: ssh.CertTimeInfinity}
+	cert := &ssh.Certificate{Key: key.PublicKey(), CertType: ssh.HostCert, ValidPrincipals: []string{"host"}, ValidBefore: ssh.CertTimeInfinity}
 	if err := cert.SignCert(rand.Reader, sshtest.NewKey(t, t.TempDir(), "ed25519").Signer); err != nil {
 		t.Fatal(err)
 	}
