@@ -151,7 +151,8 @@ func TestWrongPasswordOfARealServer(t *testing.T) {
 }
 
 // One connection to act and one to prove, whatever there is to do. Only one on
-// which no password may be sent has the key exchange that is cheap.
+// which no password may be sent has the key exchange that is cheap; and where the
+// server does not punish that, no password follows a key that does not log in.
 func TestConnectionsOfACopy(t *testing.T) {
 	const (
 		connections = 2
@@ -159,73 +160,82 @@ func TestConnectionsOfACopy(t *testing.T) {
 		cheap       = ssh.KeyExchangeECDHP256
 	)
 	tests := []struct {
-		name      string
-		setup     func(t *testing.T, me *traveller, pi *sshtest.Pi) (keys string, args []string)
-		want      []string
-		passwords int
-		exchanges []string
+		name       string
+		setup      func(t *testing.T, me *traveller, pi *sshtest.Pi) (keys string, args []string)
+		want       []string
+		passwords  int
+		exchanges  []string // of the connections that end in a login
+		unpunished []string // the same, where the server punishes nobody
 	}{
 		{"fresh", func(*testing.T, *traveller, *sshtest.Pi) (string, []string) { return "", nil },
-			[]string{"done key-added", "ok login"}, 1, []string{safe, safe}},
+			[]string{"done key-added", "ok login"}, 1, []string{safe, safe}, []string{safe, cheap}},
 		{"present", func(t *testing.T, me *traveller, pi *sshtest.Pi) (string, []string) {
 			public, _ := me.run(0, "", "pikeygen")
 			pi.Authorize(t, strings.TrimSpace(public))
 			return "", nil
-		}, []string{"ok key-present", "ok login"}, 0, []string{safe, cheap}},
+		}, []string{"ok key-present", "ok login"}, 0, []string{safe, cheap}, []string{safe, cheap}},
 		{"present and restricted", func(t *testing.T, me *traveller, pi *sshtest.Pi) (string, []string) {
 			public, _ := me.run(0, "", "pikeygen")
 			other := sshtest.NewKey(t, me.home, "ecdsa")
 			pi.Authorize(t, "restrict "+strings.TrimSpace(public), other.Line)
 			return "", []string{"-o", "IdentityFile=" + other.File, "-o", "IdentityFile=" + filepath.Join(me.home, ".ssh", "id_ed25519")}
-		}, []string{"ok key-present", "ok login"}, 0, []string{safe, cheap}},
+		}, []string{"ok key-present", "ok login"}, 0, []string{safe, cheap}, []string{safe, cheap}},
 		{"twenty keys", func(t *testing.T, me *traveller, pi *sshtest.Pi) (string, []string) {
 			var lines strings.Builder
 			for range 20 {
 				lines.WriteString(sshtest.NewKey(t, t.TempDir(), "ed25519").Line + "\n")
 			}
 			return lines.String(), nil
-		}, append(slices.Repeat([]string{"done key-added"}, 20), slices.Repeat([]string{"ok accepted"}, 20)...), 2, []string{safe, safe}},
+		}, append(slices.Repeat([]string{"done key-added"}, 20), slices.Repeat([]string{"ok accepted"}, 20)...), 2, []string{safe, safe}, []string{safe, safe}},
 		{"no private half", func(t *testing.T, me *traveller, pi *sshtest.Pi) (string, []string) {
 			return sshtest.NewKey(t, t.TempDir(), "ed25519").Line + "\n", nil
-		}, []string{"done key-added", "ok accepted"}, 2, []string{safe, safe}},
+		}, []string{"done key-added", "ok accepted"}, 2, []string{safe, safe}, []string{safe, safe}},
 		{"home writable", func(t *testing.T, me *traveller, pi *sshtest.Pi) (string, []string) {
 			if err := os.Chmod(pi.Home, 0o777); err != nil {
 				t.Fatal(err)
 			}
 			return "", nil
-		}, []string{"done key-added", "fail home-writable"}, 2, []string{safe, safe}},
+		}, []string{"done key-added", "fail home-writable"}, 2, []string{safe, safe}, []string{safe}},
 	}
+	const trixie = "SSH-2.0-OpenSSH_10.0p2 Debian-7"
 	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
-			pi := sshtest.StartPi(t, sshtest.PiConfig{})
-			me := newTraveller(t, pi.Endpoint)
-			keys, args := tt.setup(t, me, pi)
-			if keys == "" {
-				keys, _ = me.run(0, "", "pikeygen")
+		for _, version := range []string{trixie, sshtest.Bookworm} {
+			passwords, exchanges := tt.passwords, tt.exchanges
+			if version == sshtest.Bookworm {
+				exchanges = tt.unpunished
+				passwords = min(passwords, len(exchanges))
 			}
-			status := 0
-			if slices.ContainsFunc(tt.want, func(o string) bool { return strings.HasPrefix(o, "fail ") }) {
-				status = 1
-			}
-			args = append(args, "-i", "-", "--password-file", me.file("password", pi.Password+"\n"), "pi@"+pi.Addr)
-			records, _ := me.run(status, keys, "pikeycopy", args...)
-			wantOutcomes(t, records, tt.want...)
-			c := pi.Counts()
-			for range 100 { // the last login may be counted after the program has ended
-				if c.Logins == len(tt.exchanges) {
-					break
+			t.Run(tt.name+" "+version, func(t *testing.T) {
+				t.Parallel()
+				pi := sshtest.StartPi(t, sshtest.PiConfig{Version: version})
+				me := newTraveller(t, pi.Endpoint)
+				keys, args := tt.setup(t, me, pi)
+				if keys == "" {
+					keys, _ = me.run(0, "", "pikeygen")
 				}
-				time.Sleep(10 * time.Millisecond)
-				c = pi.Counts()
-			}
-			if c.Connections != connections {
-				t.Errorf("%d connections, want %d", c.Connections, connections)
-			}
-			if !slices.Equal(c.Exchanges, tt.exchanges) || c.Passwords != tt.passwords {
-				t.Errorf("the connections that ended in a login were by %q, want %q; %d passwords, want %d", c.Exchanges, tt.exchanges, c.Passwords, tt.passwords)
-			}
-		})
+				status := 0
+				if slices.ContainsFunc(tt.want, func(o string) bool { return strings.HasPrefix(o, "fail ") }) {
+					status = 1
+				}
+				args = append(args, "-i", "-", "--password-file", me.file("password", pi.Password+"\n"), "pi@"+pi.Addr)
+				records, _ := me.run(status, keys, "pikeycopy", args...)
+				wantOutcomes(t, records, tt.want...)
+				c := pi.Counts()
+				for range 100 { // the last login may be counted after the program has ended
+					if c.Logins == len(exchanges) {
+						break
+					}
+					time.Sleep(10 * time.Millisecond)
+					c = pi.Counts()
+				}
+				if c.Connections != connections {
+					t.Errorf("%d connections, want %d", c.Connections, connections)
+				}
+				if !slices.Equal(c.Exchanges, exchanges) || c.Passwords != passwords {
+					t.Errorf("the connections that ended in a login were by %q, want %q; %d passwords, want %d", c.Exchanges, exchanges, c.Passwords, passwords)
+				}
+			})
+		}
 	}
 }
 

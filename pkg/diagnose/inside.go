@@ -374,8 +374,6 @@ var needs = map[string][2]int{
 	"ssh-mldsa44-ed25519@openssh.com":    {10, 5},
 }
 
-var openSSH = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`OpenSSH_(\d+)\.(\d+)`) })
-
 func (in *inside) keyTypes() {
 	for _, key := range in.spokenOf() {
 		if len(in.certs) == 0 || len(in.holders(slices.Collect(maps.Keys(in.held)), key)) > 0 {
@@ -389,12 +387,10 @@ func (in *inside) keyType(key sshkey.Public) {
 	const keyword = "PubkeyAcceptedAlgorithms"
 	const other = "make another key: pikeygen -t ed25519 -f FILE; or "
 	fp, name := key.Fingerprint(), key.Name()
-	if m := openSSH().FindStringSubmatch(in.rep.ServerVersion); m != nil {
-		major, _ := strconv.Atoi(m[1])
-		minor, _ := strconv.Atoi(m[2])
-		if v := needs[key.Type]; slices.Compare([]int{major, minor}, v[:]) < 0 {
+	if version, ok := in.rep.OpenSSH(); ok {
+		if v := needs[key.Type]; slices.Compare(version[:], v[:]) < 0 {
 			in.find("", "key-type-refused", fp, "make another key: pikeygen -t rsa -f FILE; or update the server",
-				"%s does not support keys of type %s; OpenSSH %d.%d does", m[0], name, v[0], v[1])
+				"OpenSSH %d.%d does not support keys of type %s; OpenSSH %d.%d does", version[0], version[1], name, v[0], v[1])
 			return
 		}
 	}

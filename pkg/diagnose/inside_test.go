@@ -273,7 +273,7 @@ func TestInsideConfiguration(t *testing.T) {
 		{"rsa too short", []string{"RequiredRSASize 3072"}, public(t, rsa.Line),
 			want{"key-type-refused", "sshd_config:1", "3072, and the key has 2048", ""}},
 		{"dsa", nil, dsa, want{"key-type-refused", "SHA256:", "likely: OpenSSH has not accepted DSA", "pikeygen"}},
-		{"mldsa", nil, mldsa, want{"key-type-refused", "SHA256:", "OpenSSH_9.2 does not support keys of type MLDSA44-ED25519", "pikeygen"}},
+		{"mldsa", nil, mldsa, want{"key-type-refused", "SHA256:", "OpenSSH 9.2 does not support keys of type MLDSA44-ED25519", "pikeygen"}},
 		{"revoked", []string{"RevokedKeys " + revoked}, sshkey.Public{},
 			want{"key-revoked", revoked, "seen: the key is in the list", ""}},
 		{"revoked by a KRL", []string{"RevokedKeys " + krl}, sshkey.Public{},

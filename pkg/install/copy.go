@@ -139,8 +139,8 @@ func (j Job) provable(mine connect.Keys, user string, now time.Time) (keys []ssh
 
 // A proof is the second connection. Every key but one is asked about, and one
 // logs in: a key that can sign if there is any. Where none can, the connection
-// still ends in a login, by whatever let us in before, since servers punish
-// addresses that only ever knock (PerSourcePenalties).
+// still ends in a login, by whatever let us in before, and so it does where none
+// does log in and the server punishes addresses that only ever knock.
 type proof struct {
 	offers  []session.Key // those to be proven, and one more perhaps
 	asked   int           // how many are to be proven
@@ -159,7 +159,11 @@ func prepare(ctx context.Context, host *connect.Host, mine connect.Keys, keys []
 	if in, ok := before.LoginKey(); ok && !slices.ContainsFunc(p.offers, func(k session.Key) bool { return k.Public.Equal(in.Public) }) {
 		p.offers = append(p.offers, in)
 	}
-	plan := connect.Plan{Keys: p.offers, MaxRefused: diagnose.MaxRefused, Password: before.PasswordSent, Proof: !before.PasswordSent, Hold: p.written}
+	signs := slices.ContainsFunc(p.offers, func(k session.Key) bool { return k.Signer != nil })
+	// Where both are needed it is to be told so.
+	both := before.Password != session.LogsIn || slices.ContainsFunc(before.Offers, func(o session.Offer) bool { return o.Answer == session.Partial })
+	password := before.PasswordSent && (!signs || both || before.Punishes())
+	plan := connect.Plan{Keys: p.offers, MaxRefused: diagnose.MaxRefused, Password: password, Proof: !password, Hold: p.written}
 	ctx, cancel := context.WithCancel(ctx)
 	p.abandon = func() {
 		cancel()

@@ -1,7 +1,9 @@
 package session
 
 import (
+	"fmt"
 	"net"
+	"slices"
 	"strings"
 	"time"
 
@@ -89,6 +91,22 @@ const (
 // still booting: pam_nologin(8) shows what systemd-user-sessions(8) writes
 // meanwhile. Even a right password is refused then.
 func (r *Report) Booting() bool { return strings.Contains(r.Banner, "System is booting up") }
+
+// OpenSSH returns the version of the server, such as 9 and 2, if it is OpenSSH's
+// for Unix.
+func (r *Report) OpenSSH() (version [2]int, ok bool) {
+	_, v, _ := strings.Cut(r.ServerVersion, "OpenSSH_")
+	n, _ := fmt.Sscanf(v, "%d.%d", &version[0], &version[1])
+	return version, n == len(version)
+}
+
+// Punishes reports whether the server may shut out addresses whose logins fail:
+// OpenSSH's does since 9.8 (sshd_config(5) PerSourcePenalties), dropbear does not,
+// and of others it is not known.
+func (r *Report) Punishes() bool {
+	version, ok := r.OpenSSH()
+	return ok && slices.Compare(version[:], []int{9, 8}) >= 0 || !ok && !strings.Contains(r.ServerVersion, "dropbear")
+}
 
 // LoginKey returns the key that let us in.
 func (r *Report) LoginKey() (Key, bool) {

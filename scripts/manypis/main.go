@@ -5,7 +5,7 @@
 // address is a machine of its own, with authorized keys of its own.
 //
 //	manypis [-latency TIME] [-user NAME] -password-file FILE [-authorized FILE]
-//	    [-bad WAY]… [-hole]
+//	    [-release NAME] [-bad WAY]… [-hole]
 //
 // It prints "PORT HOST-KEY" and serves until a signal or the end of a pipe on
 // standard input. It costs little: a command is not run. One that adds keys (of
@@ -61,8 +61,11 @@ func main() {
 		}
 		return nil
 	})
+	name := flag.String("release", "bookworm", "the Debian `release` whose sshd they seem to run: bookworm or trixie")
 	flag.Parse()
-	if flag.NArg() > 0 || *passwordFile == "" {
+	known := false
+	s.release, known = releases[*name]
+	if !known || flag.NArg() > 0 || *passwordFile == "" {
 		flag.Usage()
 		os.Exit(2)
 	}
@@ -73,7 +76,23 @@ func main() {
 	}
 }
 
+// A release is what the sshd of one of Debian's says and offers, but for what
+// x/crypto has not: sntrup761x25519, which both prefer to curve25519.
+type release struct {
+	version   string
+	exchanges []string
+}
+
+var releases = map[string]release{
+	"bookworm": {"SSH-2.0-OpenSSH_9.2p1 Debian-2+deb12u10", classical},
+	"trixie":   {"SSH-2.0-OpenSSH_10.0p2 Debian-7", append([]string{ssh.KeyExchangeMLKEM768X25519}, classical...)},
+}
+
+var classical = []string{ssh.KeyExchangeCurve25519, ssh.KeyExchangeECDHP256, ssh.KeyExchangeECDHP384, ssh.KeyExchangeECDHP521,
+	ssh.KeyExchangeDHGEXSHA256, ssh.KeyExchangeDH16SHA512, ssh.KeyExchangeDH14SHA256}
+
 type server struct {
+	release        release
 	user, password string
 	latency        time.Duration
 	everywhere     string // a key's blob
@@ -119,7 +138,8 @@ func (s *server) run(passwordFile, authorized string, hole bool) error {
 	defer os.RemoveAll(s.homes)
 	defer close(s.end)
 	s.config = ssh.ServerConfig{
-		ServerVersion: "SSH-2.0-OpenSSH_9.2p1 Debian-2+deb12u10",
+		Config:        ssh.Config{KeyExchanges: s.release.exchanges},
+		ServerVersion: s.release.version,
 		PasswordCallback: func(c ssh.ConnMetadata, password []byte) (*ssh.Permissions, error) {
 			if c.User() == s.user && string(password) == s.password {
 				return nil, nil
