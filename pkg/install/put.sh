@@ -22,6 +22,7 @@
 # shellcheck disable=SC2046,SC2086 # words are split on purpose; there is no globbing
 # shellcheck disable=SC2015 # where these stand, the middle part cannot go wrong
 # shellcheck disable=SC2016 # the comment of a key may look like an expansion
+# shellcheck disable=SC3013,SC3067 # a test that has no -ef or no -O is heeded
 set -uf
 LC_ALL=C
 export LC_ALL
@@ -60,7 +61,8 @@ look() {
 		-*) ;;
 		*) fail keys-not-a-file "$file" ;;
 		esac
-		[ -r "$file" ] || fail keys-unreadable "$file"
+		# Two eyes on it, for what comes to it from now on.
+		[ -r "$file" ] && command exec 7<"$file" 8<"$file" || fail keys-unreadable "$file"
 		return
 	fi
 	case $was in
@@ -108,12 +110,13 @@ esac
 # Some sudo leave HOME as it was.
 case $path in
 "$home"/*)
-	set --
-	[ "$(id -u)" -ne 0 ] || set -- $(ls -ldn "$home/.")
-	if [ "${3:-0}" != 0 ]; then
-		because "it belongs to uid $3, and root must not write where another may move things: log in as the owner"
-		fail wrong-owner "$home"
-	fi
+	[ -O "$home/." ] 2>/dev/null || [ "$(id -u)" -ne 0 ] || {
+		set -- $(ls -ldn "$home/.")
+		[ "${3:-0}" = 0 ] || {
+			because "it belongs to uid $3, and root must not write where another may move things: log in as the owner"
+			fail wrong-owner "$home"
+		}
+	}
 	;;
 esac
 
@@ -344,11 +347,35 @@ discard() {
 	copy=
 }
 
-# search sets $found to the lines that hold a blob.
+# search tells whether a line holds a blob, and with -n sets $found to those
+# that do. Where none does, the eye with which it looks is at the end then.
 search() {
+	command exec 8<"$file" || fail keys-unreadable "$file"
 	# Without -a, GNU's takes a file with a NUL for no text; others may not know it.
-	found=$(grep -a -F "$@" -e "$blobs" "$file" 2>/dev/null)
-	[ $? -le 1 ] || found=$(grep -F "$@" -e "$blobs" "$file") || [ $? -eq 1 ] || fail keys-unreadable "$file"
+	found=$(grep -a "$1" -F -e "$blobs" <&8 2>/dev/null) && return
+	[ $? -gt 1 ] || return
+	found=$(grep "$1" -F -e "$blobs" "$file") && return
+	[ $? -eq 1 ] || fail keys-unreadable "$file"
+	return 1
+}
+
+# browse finds lines in a small file, which a shell reads sooner than it starts
+# grep and tail, although byte by byte. It returns 1 if it has not seen each byte,
+# up to a last newline, since shells take a NUL for nothing.
+browse() {
+	[ "$size" -lt 2000 ] || return
+	number=0
+	left=$size
+	while IFS= read -r line; do
+		number=$((number + 1))
+		left=$((left - ${#line} - 1))
+		for blob in $blobs; do
+			case $line in
+			*"$blob"*) found=$found$number:$line$newline && break ;;
+			esac
+		done
+	done <&8
+	[ "$left" -eq 0 ] && whole=yes || { found= && return 1; }
 }
 
 # present finds which keys the file holds and which are to be added.
@@ -359,9 +386,10 @@ present() {
 		blobs=$blobs${blobs:+$newline}${line%% *}
 	done
 	found=
-	if [ -n "$was" ] && [ -z "$force" ] && [ -n "$blobs" ]; then
-		search
-		[ -z "$found" ] || search -n # which takes longer
+	whole=
+	if [ -n "$was" ] && [ -z "$force" ] && [ -n "$blobs" ] && ! browse; then
+		# To number lines is little work, but in a large file more than to find none.
+		if [ "$size" -lt 1000000 ] || search -q; then search -n; fi
 	fi
 	add=
 	added=
@@ -395,9 +423,9 @@ present() {
 	IFS=$fields$newline
 }
 
-# ended tells whether the last byte of a file is a newline.
+# ended tells whether the last byte of its input is a newline.
 ended() { [ "$(
-	tail -c 1 "$1"
+	tail -c 1
 	printf x
 )" = "${newline}x" ]; }
 
@@ -443,8 +471,6 @@ twin() {
 compose() {
 	glue=
 	if [ -n "$was" ]; then
-		# Two eyes on the old file, for what comes to it from now on.
-		command exec 7<"$file" 8<"$file" || fail keys-unreadable "$file"
 		twin "$tmp" || return
 		case $kind in
 		-r-*) chmod u+w "$tmp" || unwritten "$tmp" || return ;; # only until it is written
@@ -452,13 +478,15 @@ compose() {
 		if [ -n "$drop" ]; then
 			(without >"$tmp") || unwritten "$tmp" || return
 		fi
+		command exec 6<"$tmp" || unwritten "$tmp" || return
 		# Whether anything is left is told by what ls said; test -s and wc
 		# take a file of which they cannot learn the size for an empty one.
-		if [ -n "$add" ] && [ "$size" -gt "$gone" ] && ! ended "$tmp"; then
-			glue=$newline
+		if [ -n "$add" ] && [ "$size" -gt "$gone" ] && [ -z "$whole" ]; then
+			ended <&6 || glue=$newline
 		fi
 	fi
 	(printf '%s' "$glue$add" >>"$tmp") || unwritten "$tmp" || return
+	[ -n "$was" ] || command exec 6<"$tmp" || unwritten "$tmp" || return
 	case ${kind-} in
 	-r-*) [ -z "$was" ] || chmod u-w "$tmp" || unwritten "$tmp" || return ;;
 	esac
@@ -501,7 +529,7 @@ check() {
 	more=${#more} # bytes, in this locale
 	base=$(($6 - more))
 	expect=$((size - gone))
-	if [ -n "$drop" ] && [ "$base" -eq "$((expect + 1))" ] && ! ended "$file"; then
+	if [ -n "$drop" ] && [ "$base" -eq "$((expect + 1))" ] && ! ended <"$file"; then
 		expect=$base # the last line is gone, which had no newline
 	fi
 	if [ "$base" -ne "$expect" ]; then
@@ -542,11 +570,7 @@ publish() {
 	flush "$dir" || fail write-failed "$dir"
 	# Who had opened the old file to append to it may have done so by now.
 	[ -n "$was" ] || return 0
-	late=$(
-		tail -c "+$((size + 1))" <&8
-		printf x
-	)
-	if [ "$late" != x ]; then
+	if IFS= read -r late <&8 || [ -n "$late" ]; then
 		tail -c "+$((size + 1))" <&7 >>"$file" && flush "$file" || fail write-failed "$file"
 	fi
 }
@@ -558,10 +582,13 @@ readBack() {
 		set -- $(ls -ldin "$file")
 		[ "${1-}" = "$inode" ] || fail busy "$file"
 	fi
-	[ "$(
-		tail -c "+$((base + 1))" "$file"
-		printf x
-	)" != "$glue${add}x" ] || return 0
+	back=
+	if [ "$file" -ef /dev/fd/6 ]; then # which is where they begin, if tail left it there
+		while [ "${#back}" -lt 4000 ] && IFS= read -r line; do
+			back=$back$line$newline
+		done <&6
+	fi 2>/dev/null
+	[ "${back%"$glue$add"}" = "$back" ] && [ "$(tail -c "+$((base + 1))" "$file")" != "$glue${add%"$newline"}" ] || return 0
 	IFS=$newline
 	for line in $add; do
 		grep -a -q -x -F -e "$line" "$file" 2>/dev/null || grep -q -x -F -e "$line" "$file" || fail write-failed "$file"
@@ -628,7 +655,8 @@ while :; do
 	[ "$tries" -lt 5 ] || fail busy "$file"
 	say file "$file"
 done
-if [ -n "$add$drop" ] && [ "$(stat -f -c %t "$dir" 2>/dev/null)" = 794c7630 ]; then
+if [ -n "$add$drop" ] && { [ -d /sys/module/overlay ] || [ ! -d /sys/module ]; } &&
+	[ "$(stat -f -c %t "$dir" 2>/dev/null)" = 794c7630 ]; then
 	say overlay # statfs(2) OVERLAYFS_SUPER_MAGIC
 fi
 say "done"

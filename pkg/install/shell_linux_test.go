@@ -514,7 +514,11 @@ func TestShellWithOddPrograms(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			home := t.TempDir()
-			write(t, home, "ssh-ed25519 AAAA someone\n")
+			old := "ssh-ed25519 AAAA someone\n"
+			if c.program == "grep" {
+				old += "\x00\n" // without which it is not needed
+			}
+			write(t, home, old)
 			bin := t.TempDir()
 			program(t, bin, c.program, c.body)
 			key := newKey(t)
@@ -527,7 +531,7 @@ func TestShellWithOddPrograms(t *testing.T) {
 			case c.cause != "" && (put == nil || put.Cause != c.cause || put.Unsure != c.unsure):
 				t.Errorf("error %v, want %s", err, c.cause)
 			}
-			want := "ssh-ed25519 AAAA someone\n"
+			want := old
 			if c.cause == "" || c.unsure {
 				want += key.Line() + "\n"
 			}
@@ -548,22 +552,51 @@ func TestShellWithAForeignAppender(t *testing.T) {
 		"in place":           {"sync", `[ -d "$1" ] || printf "# foreign" | dd of="$HOME/.ssh/authorized_keys" conv=notrunc 2>/dev/null; exec /bin/sync "$@"`},
 		"after the renaming": {"mv", `/bin/mv "$@"; echo "# foreign" >>"$HOME/.ssh/authorized_keys"`},
 	} {
-		t.Run(name, func(t *testing.T) {
+		for _, mine := range []string{"# mine###\n# mine", "# mine###\n# mine\n", strings.Repeat("# mine###\n", 500)} {
+			t.Run(fmt.Sprint(name, len(mine)), func(t *testing.T) {
+				t.Parallel()
+				home := t.TempDir()
+				write(t, home, mine)
+				bin := t.TempDir()
+				program(t, bin, "grep", `exec /bin/grep "$@" </dev/fd/0`) // as one that reads ahead: where it stopped is not seen
+				program(t, bin, c[0], strings.Replace(c[1], "[ -d", `[ -e "$HOME/once" ] || { >"$HOME/once"; false; } || [ -d`, 1))
+				key := newKey(t)
+				_, _, err := putLines(t.Context(), Shell(account(t, "sh", home, "PATH="+bin+":"+os.Getenv("PATH")), ""), lines(key), false, false)
+				if err != nil {
+					t.Fatal(err)
+				}
+				got := content(t, home)
+				if strings.Count(got, "# foreign") != 1 || strings.Count(got, key.Line()+"\n") != 1 || !strings.Contains(got, "\n# mine") {
+					t.Errorf("file %q", got)
+				}
+				noLeftovers(t, home)
+			})
+		}
+	}
+}
+
+// What a shell reads by itself, and where grep numbers lines at once or only if
+// there is something to be found, is told alike.
+func TestShellSizes(t *testing.T) {
+	for _, size := range []int{0, 100, 1900, 2100, 1_100_000} {
+		for _, end := range []string{"\n", "", "\n\x00"} {
 			home := t.TempDir()
-			write(t, home, "# mine###\n# mine")
-			bin := t.TempDir()
-			program(t, bin, c[0], strings.Replace(c[1], "[ -d", `[ -e "$HOME/once" ] || { >"$HOME/once"; false; } || [ -d`, 1))
-			key := newKey(t)
-			_, _, err := putLines(t.Context(), Shell(account(t, "sh", home, "PATH="+bin+":"+os.Getenv("PATH")), ""), lines(key), false, false)
-			if err != nil {
-				t.Fatal(err)
+			there, key := newKey(t), newKey(t)
+			filler := strings.Repeat("# "+strings.Repeat("x", 96)+"\r\n", size/100)
+			old := filler + `from="\1 *" ` + there.Line() + end
+			write(t, home, old)
+			_, placed, err := putLines(t.Context(), Shell(account(t, "sh", home), ""), lines(there, key), false, false)
+			if err != nil || len(placed) != 2 || placed[0].Added || placed[0].Entry.Line != size/100+1 || !placed[1].Added {
+				t.Errorf("%d %q: %+v %v", size, end, placed, err)
 			}
-			got := content(t, home)
-			if strings.Count(got, "# foreign") != 1 || strings.Count(got, key.Line()+"\n") != 1 || !strings.Contains(got, "\n# mine") {
-				t.Errorf("file %q", got)
+			if end != "\n" {
+				old += "\n"
+			}
+			if got := content(t, home); got != old+key.Line()+"\n" {
+				t.Errorf("%d %q: file ends in %q", size, end, got[max(0, len(got)-300):])
 			}
 			noLeftovers(t, home)
-		})
+		}
 	}
 }
 
