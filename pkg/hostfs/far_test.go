@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -350,6 +351,9 @@ func TestReadFile(t *testing.T) {
 			must(t, unix.Mkfifo(in("fifo"), 0o600))
 			if data, err := fsys.ReadFile(t.Context(), in("link 2")); err != nil || string(data) != "content" {
 				t.Errorf("through links: %q, %v", data, err)
+			}
+			if data, err := fsys.ReadFile(t.Context(), "/proc/self/mounts"); runtime.GOOS == "linux" && (err != nil || !strings.Contains(string(data), " / ")) { // which claims to be empty
+				t.Errorf("proc(5): %d bytes, %v", len(data), err)
 			}
 			for name, want := range map[string]error{
 				"none": fs.ErrNotExist, "none/deeper": fs.ErrNotExist, "dangling": fs.ErrNotExist, "circle": nil,

@@ -28,6 +28,9 @@ func (s *overSFTP) read(p string) ([]byte, error) {
 		return nil, err
 	}
 	defer f.Close()
+	if inProc(p) {
+		return io.ReadAll(io.LimitReader(f, maxRead))
+	}
 	data, _, err := ReadOpen(f, maxRead)
 	return data, err
 }
