@@ -32,6 +32,12 @@ func authentication(host *connect.Host, keys connect.Keys, rep *session.Report, 
 	if r, found := signing(keys, rep); found {
 		return r
 	}
+	if r, found := hungUp(rep); found {
+		return r
+	}
+	if r, found := afterSignature(host, rep); found {
+		return r
+	}
 	if r, found := password(host, rep); found {
 		return r
 	}
@@ -101,15 +107,54 @@ func tooManyTries(host *connect.Host, keys connect.Keys, rep *session.Report) re
 	return failure("too-many-tries", "", hint, "the server hung up after %s: %s", plural(len(rep.Offers), "key"), cut(rep.Disconnect))
 }
 
+// hungUp is the case of an sshd that ends the connection in place of an answer to
+// what is right, as auth2.c userauth_finish() does where PAM refuses the account.
+func hungUp(rep *session.Report) (record.Record, bool) {
+	if _, ok := rep.OpenSSH(); !ok || rep.Disconnect != "" {
+		return record.Record{}, false
+	}
+	proof, fp := "the password", ""
+	if i := slices.IndexFunc(rep.Offers, func(o session.Offer) bool { return o.Answer == session.HungUp }); i >= 0 {
+		proof, fp = "the key", rep.Offers[i].Key.Public.Fingerprint()
+	} else if rep.Password != session.Unanswered {
+		return record.Record{}, false
+	}
+	said := ""
+	if rep.Banner != "" { // what the modules say
+		said = "; it says: " + cut(rep.Banner)
+	}
+	return failure("pam-refused", fp, inLog(rep), "likely: the server hangs up in place of an answer to %s, as sshd does where it is right and PAM refuses the account; "+
+		"unless the connection broke just then%s", proof, said), true
+}
+
+// afterSignature is the case of a key that the server would take, and whose
+// right signature does not let us in: the files there are good.
+func afterSignature(host *connect.Host, rep *session.Report) (record.Record, bool) {
+	i := slices.IndexFunc(rep.Offers, func(o session.Offer) bool { return o.Answer == session.SignatureRefused })
+	if i < 0 {
+		return record.Record{}, false
+	}
+	key := rep.Offers[i].Key.Public
+	fp, user := key.Fingerprint(), host.Config.User
+	const taken = "the server would accept the key, but "
+	_, openSSH := rep.OpenSSH()
+	switch {
+	case strings.HasPrefix(key.Type, "sk-"):
+		return failure("touch-missing", fp, "touch it when it blinks; if the server wants its PIN too (verify-required): ssh-keygen -t ed25519-sk -O verify-required",
+			"likely: "+taken+"refuses its signature, which is correct: the security key was not touched, or its PIN was not entered"), true
+	case user == "root" && openSSH: // auth2.c userauth_finish(), after the signature
+		return failure("root-refused", fp, "log in as another user and use sudo; or set PermitRootLogin prohibit-password: "+Effective(user, "permitrootlogin"),
+			"likely: "+taken+"refuses its signature, which is correct, as sshd does where PermitRootLogin is no"), true
+	}
+	return failure("key-refused", fp, inLog(rep), taken+"refuses its signature, which is correct; possible causes: PermitRootLogin, if the user has uid 0; "+
+		"or a rule of the server's own"), true
+}
+
 // refused lists what remains possible: from outside, all of it looks the same.
 func refused(host *connect.Host, keys connect.Keys, rep *session.Report, asked []session.Offer) record.Record {
 	var offered []string
-	signed := ""
 	for _, o := range asked {
 		offered = append(offered, o.Key.Public.Name()+" "+o.Key.Public.Fingerprint())
-		if o.Answer == session.SignatureRefused {
-			signed = fmt.Sprintf("the server would accept %s, but refuses its signature, which is correct; ", o.Key.Public.Fingerprint())
-		}
 	}
 	subject := ""
 	if len(offered) == 1 {
@@ -133,9 +178,9 @@ func refused(host *connect.Host, keys connect.Keys, rep *session.Report, asked [
 	if slices.ContainsFunc(asked, func(o session.Offer) bool { return sshkey.IsCertificate(o.Key.Public.Type) }) {
 		ofCertificate = "; for a certificate also an authority that is not trusted there (cert-refused), or the clock there (cert-not-yet)"
 	}
-	return failure("key-refused", subject, hint, signed+
+	return failure("key-refused", subject, hint,
 		"%s refused for user %s (%s); possible causes: key-not-installed, home-writable, dir-writable, keys-writable, wrong-owner, keys-unreadable, keys-file-elsewhere, "+
-		"an option on its line, no such user, or a user who may not log in%s; the server's log says which: %s",
+			"an option on its line, no such user, or a user who may not log in%s; the server's log says which: %s",
 		plural(len(offered), "key"), user, strings.Join(offered, ", "), ofCertificate, journalOf(rep))
 }
 

@@ -374,7 +374,8 @@ func TestLoginWords(t *testing.T) {
 		{name: "one key refused", rep: auth(func(*session.Report) {}), err: session.ErrDenied,
 			want: record.Record{Cause: "key-refused", Subject: printA, Detail: "1 key refused for user pi (ED25519 " + printA + "); " + couldBe, Hint: inHint}},
 		{name: "a right signature refused", rep: auth(func(r *session.Report) { r.Offers[0].Answer = session.SignatureRefused }), err: session.ErrDenied,
-			want: record.Record{Cause: "key-refused", Subject: printA, Detail: "the server would accept " + printA + ", but refuses its signature, which is correct; 1 key refused for user pi (ED25519 " + printA + "); " + couldBe, Hint: inHint}},
+			want: record.Record{Cause: "key-refused", Subject: printA, Hint: "look in the log there: sudo journalctl -u ssh --since -10min",
+				Detail: "the server would accept the key, but refuses its signature, which is correct; possible causes: PermitRootLogin, if the user has uid 0; or a rule of the server's own"}},
 		{name: "two keys refused", rep: auth(func(r *session.Report) { r.Offers = append(r.Offers, offerB(session.Refused)) }), err: session.ErrDenied,
 			want: record.Record{Cause: "key-refused", Detail: "2 keys refused for user pi (ED25519 " + printA + ", ECDSA " + printB + "); " + couldBe, Hint: inHint}},
 		{name: "a key refused, by dropbear", rep: auth(func(r *session.Report) {

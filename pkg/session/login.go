@@ -265,6 +265,8 @@ func (l *login) settle(success, ended bool) {
 			}
 		}
 		l.refused++
+	case o.answer == Unanswered && o.signed && l.ctx.Err() == nil:
+		o.answer = HungUp
 	}
 	l.cfg.Trace("%s: %s", o.key.Public.Fingerprint(), o.answer)
 	l.rep.Offers = append(l.rep.Offers, Offer{o.key, o.answer, o.err, o.late})
