@@ -36,7 +36,7 @@ func Shell(ctx context.Context, client *session.Client, host *connect.Host, rep 
 		return record.Record{Verdict: record.OK, Cause: "shell", Detail: "a POSIX shell runs commands"}
 	}
 	said := strings.TrimSpace(string(stdout) + "\n" + string(stderr))
-	word, instead := NoCommand(said), "instead of running the command, it"
+	word, instead := NoCommand(said, status), "instead of running the command, it"
 	command := forced(rep)
 	if command != "" && (said == "" || word == "command-forced") {
 		word, instead = "command-forced", "instead of the command it runs "+command+", which"
@@ -47,6 +47,8 @@ func Shell(ctx context.Context, client *session.Client, host *connect.Host, rep 
 	}
 	switch {
 	case said != "":
+	case word == "session-failed":
+		r.Detail = fmt.Sprintf("likely: %s said nothing, with status %d, as sshd does where PAM opens no session", instead, status)
 	case word == "no-shell":
 		r.Detail = fmt.Sprintf("%s said nothing, with status %d; possible causes: the login shell, command= on the line, ForceCommand, or an exit in a start-up file", instead, status)
 	default:
@@ -61,6 +63,8 @@ func insteadHint(word string, host *connect.Host, rep *session.Report) string {
 	switch word {
 	case "password-expired":
 		return changePassword(host)
+	case "session-failed":
+		return inLog(rep)
 	case "no-shell":
 		return "check the login shell there: getent passwd " + user + "\nhint: if " + user + " is to run commands, there: sudo chsh -s /bin/sh " + user
 	case "shell-missing":
@@ -101,11 +105,14 @@ var noShellThere = sync.OnceValue(func() *regexp.Regexp {
 	return regexp.MustCompile(`^/[^\s:]+: (No such file or directory|Permission denied|Exec format error)$`)
 })
 
-// NoCommand returns why a command was not run, from what was printed instead.
-func NoCommand(said string) string {
+// NoCommand returns why a command was not run, from what was printed instead
+// and the exit status.
+func NoCommand(said string, status int) string {
 	switch {
 	case strings.Contains(said, "Password change required"): // sshd(8), with PAM
 		return "password-expired"
+	case status == hostfs.NotStarted:
+		return "session-failed"
 	case noShellThere().MatchString(said):
 		return "shell-missing"
 	case said == "", strings.Contains(said, "This account is currently not available"): // false(1), nologin(8)

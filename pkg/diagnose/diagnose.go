@@ -149,6 +149,9 @@ func Ended(ctx context.Context, step string, err error) record.Record {
 	if errors.As(err, &closed) {
 		return failure("no-shell", "", "MaxSessions in sshd_config there must not be 0", "last step: %s; the server refuses to open a session: %s", step, cut(closed.Message))
 	}
+	if errors.Is(err, hostfs.ErrNoSession) {
+		return failure("session-failed", "", inLog(&session.Report{}), "last step: %s; %s", step, cut(err.Error()))
+	}
 	var exit *ssh.ExitError
 	if errors.Is(err, session.ErrNoCommand) || errors.Is(err, hostfs.ErrNoShell) || errors.As(err, &exit) {
 		return failure("no-shell", "", "the account must run a POSIX shell for this", "last step: %s; %s", step, cut(err.Error()))

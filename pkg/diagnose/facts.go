@@ -12,7 +12,6 @@ import (
 	"strings"
 
 	"pi-key-tools/pkg/hostfs"
-	"pi-key-tools/pkg/record"
 	"pi-key-tools/pkg/sshdconfig"
 	"pi-key-tools/pkg/strictmodes"
 )
@@ -91,8 +90,7 @@ func (f *facts) ask(ctx context.Context, run hostfs.Runner, q question) error {
 		return err
 	}
 	if !f.read(mark, string(stdout)) {
-		said := strings.TrimSpace(string(stderr))
-		return fmt.Errorf("%w: status %d, and it said \"%s\"", hostfs.ErrNoShell, status, record.Escape(cut(said)))
+		return hostfs.NoShell(status, string(stderr))
 	}
 	return nil
 }

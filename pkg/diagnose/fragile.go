@@ -24,7 +24,7 @@ func Fragile(ctx context.Context, s Session, host *connect.Host, rep *session.Re
 	in := &inside{host: host, rep: rep, here: true, keys: []sshkey.Public{key.Public.Plain()}, server: strictmodes.ServerOf(rep.ServerVersion)}
 	in.fsys = hostfs.Far(s.Run)
 	if err := in.gather(ctx, s.Run); err != nil {
-		if noShell(err) && NoCommand(err.Error()) == "password-expired" {
+		if noShell(err) && NoCommand(err.Error(), 0) == "password-expired" {
 			note("the password has expired, and the server runs nothing until it is changed: %s", host.SSH())
 		}
 		return notes

@@ -60,7 +60,7 @@ func Inside(ctx context.Context, s Session, host *connect.Host, r Refusal) []rec
 		in.readLog(ctx, s)
 	}
 	switch {
-	case noShell(err) && NoCommand(err.Error()) == "password-expired":
+	case noShell(err) && NoCommand(err.Error(), 0) == "password-expired":
 		return []record.Record{failure("password-expired", "", changePassword(host),
 			"seen: instead of running a command the server says: Password change required; change it, then look for the cause of the refused keys")}
 	case len(in.seen)+len(in.likely) > 0:

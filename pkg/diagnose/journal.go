@@ -112,8 +112,7 @@ func FarLog(ctx context.Context, run hostfs.Runner, back time.Duration) (*Log, e
 	r := bufio.NewReader(bytes.NewReader(stdout))
 	l := &Log{end: func() error { return nil }}
 	if err := l.readHead(mark, r); errors.Is(err, io.ErrUnexpectedEOF) {
-		return nil, fmt.Errorf("reading the log there: %w: status %d, and it said \"%s\"", hostfs.ErrNoShell, status,
-			record.Escape(cut(strings.TrimSpace(string(stderr)))))
+		return nil, fmt.Errorf("reading the log there: %w", hostfs.NoShell(status, string(stderr)))
 	} else if err != nil {
 		return nil, err
 	}

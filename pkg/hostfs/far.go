@@ -67,11 +67,7 @@ func (f *far) ask(ctx context.Context, script string) (string, error) {
 			return answer[:end], nil
 		}
 	}
-	said := strings.TrimSpace(string(stdout) + "\n" + string(stderr))
-	if said == "" {
-		return "", fmt.Errorf("%w: status %d, and it said nothing", ErrNoShell, status)
-	}
-	return "", fmt.Errorf("%w: status %d, and it said \"%s\"", ErrNoShell, status, record.Escape(cut(said)))
+	return "", NoShell(status, string(stdout)+"\n"+string(stderr))
 }
 
 // script gives a script the path as $p, and functions: look prints what ls(1)

@@ -6,8 +6,11 @@ package hostfs
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
+	"strings"
 
+	"pi-key-tools/pkg/record"
 	"pi-key-tools/pkg/strictmodes"
 )
 
@@ -80,6 +83,25 @@ var ErrNotRegular = errors.New("it is not a regular file")
 // ErrNoShell means that a login works but no POSIX shell answers there. The
 // error that wraps it shows, escaped and shortened, what came instead.
 var ErrNoShell = errors.New("the login shell there ran no command")
+
+// ErrNoSession is ErrNoShell where sshd has not even started the login shell.
+var ErrNoSession = fmt.Errorf("%w, since sshd started no session", ErrNoShell)
+
+// NotStarted is the exit status of sshd in place of a command's where PAM opens
+// no session, or /etc/nologin forbids one (session.c do_child()).
+const NotStarted = 254
+
+// NoShell is ErrNoShell with what came instead of an answer.
+func NoShell(status int, said string) error {
+	err := ErrNoShell
+	if status == NotStarted {
+		err = ErrNoSession
+	}
+	if said = strings.TrimSpace(said); said == "" {
+		return fmt.Errorf("%w: status %d, and it said nothing", err, status)
+	}
+	return fmt.Errorf("%w: status %d, and it said \"%s\"", err, status, record.Escape(cut(said)))
+}
 
 // ErrNoHome means that the home directory of an account does not exist.
 var ErrNoHome = errors.New("there is no such home")

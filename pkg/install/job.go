@@ -164,6 +164,8 @@ func wayOnFrom(cause string) string {
 		return "there: cp -p FILE FILE.new && mv FILE.new FILE, which makes it a file of its own"
 	case "no-shell", "command-forced":
 		return "the account must run a POSIX shell, or sftp, for this"
+	case "session-failed":
+		return "look in the log there: sudo journalctl -u ssh --since -10min"
 	case "keys-symlink":
 		return "look at the link there: ls -l ~/.ssh"
 	}

@@ -164,11 +164,11 @@ func encoded(text string) int {
 }
 
 func (s shell) edit(ctx context.Context, p put) (Answer, error) {
-	stdout, stderr, _, err := s.run(ctx, p.command())
+	stdout, stderr, status, err := s.run(ctx, p.command())
 	if err != nil {
 		return Answer{}, err
 	}
-	a, err := readAnswer(p.mark, stdout, stderr)
+	a, err := readAnswer(p.mark, stdout, stderr, status)
 	if err != nil {
 		return a.Answer, err
 	}
@@ -194,11 +194,11 @@ func (s shell) Read(ctx context.Context) (path string, data []byte, err error) {
 		data = nil
 		for n := 0; ; n++ {
 			p := put{path: s.path, piece: strconv.Itoa(n), mark: "pikeycopy-" + rand.Text()}
-			stdout, stderr, _, err := s.run(ctx, p.command())
+			stdout, stderr, status, err := s.run(ctx, p.command())
 			if err != nil {
 				return path, nil, err
 			}
-			a, err := readAnswer(p.mark, stdout, stderr)
+			a, err := readAnswer(p.mark, stdout, stderr, status)
 			path = a.Path
 			if err != nil {
 				return path, nil, err
@@ -232,7 +232,7 @@ type said struct {
 	data []byte // a piece of it
 }
 
-func readAnswer(mark string, stdout, stderr []byte) (said, error) {
+func readAnswer(mark string, stdout, stderr []byte, status int) (said, error) {
 	a := said{}
 	a.Have = map[string][]Numbered{}
 	_, ours, began := bytes.Cut(stderr, []byte(mark+"\n"))
@@ -282,7 +282,7 @@ func readAnswer(mark string, stdout, stderr []byte) (said, error) {
 		}
 	}
 	if !began && !bytes.Contains(stdout, []byte(mark)) {
-		return a, noShell(stdout, stderr)
+		return a, noShell(stdout, stderr, status)
 	}
 	err := putError("write-failed", a.Path, stderr)
 	err.Unsure = true
@@ -293,9 +293,9 @@ func readAnswer(mark string, stdout, stderr []byte) (said, error) {
 }
 
 // noShell names why the script was not run, by what was said in its place.
-func noShell(stdout, stderr []byte) error {
+func noShell(stdout, stderr []byte, status int) error {
 	said := lastWords(stdout, stderr)
-	return &PutError{Cause: diagnose.NoCommand(said), Said: said}
+	return &PutError{Cause: diagnose.NoCommand(said, status), Said: said}
 }
 
 // errnoCauses are the far system's words (LC_ALL=C) for why a file could not
