@@ -114,6 +114,7 @@ type Host struct {
 	trying   *tries                  // that have let it be sent; nil if it is not
 	seat     *seat                   // its place at its address; nil if it has none
 	known    *[]knownhosts.Line      // of its host key; nil when they are to be looked up
+	closed   string                  // a file of such that may not be read
 }
 
 // Host resolves a target.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"os"
 	"path/filepath"
@@ -27,6 +28,7 @@ type HostKeyError struct {
 	Shown  sshkey.Public
 	Lines  []knownhosts.Line // that say otherwise
 	Wanted string            // the fingerprint of --host-key, if that is what differs
+	Closed string            // a known_hosts file that may not be read, and may have the host
 	jump   *Host             // that has shown the key, if it is not the target
 }
 
@@ -40,9 +42,12 @@ func (e *HostKeyError) Error() string {
 		return fmt.Sprintf("%s, revoked by %s", shown, e.places())
 	case knownhosts.Changed:
 		return fmt.Sprintf("%s, but the known key is %s", shown, e.places())
-	default:
-		return fmt.Sprintf("%s, but no known_hosts file has %s", shown, e.Name)
 	}
+	unknown := fmt.Sprintf("%s, but no known_hosts file has %s", shown, e.Name)
+	if e.Closed != "" {
+		unknown += ", or it is in " + e.Closed + ", which may not be read"
+	}
+	return unknown
 }
 
 func (e *HostKeyError) places() string {
@@ -67,6 +72,8 @@ func (e *HostKeyError) Hint() string {
 		return "a revoked host key is never trusted: give the machine a new one (sudo ssh-keygen -A there, after removing /etc/ssh/ssh_host_*)"
 	case e.Wanted != "":
 		return fmt.Sprintf("compare the fingerprint with `ssh-keygen -lf %s` on the machine's own console", e.file())
+	case e.Closed != "":
+		return identity.ToRead(e.Closed)
 	case e.Status == knownhosts.Changed:
 		return fmt.Sprintf("if the machine was reinstalled, compare the fingerprint with `ssh-keygen -lf %s` there, then trust this key: %s", e.file(), trust)
 	default:
@@ -164,6 +171,9 @@ func (h *Host) lookup(name string) (lines []knownhosts.Line) {
 			if _, said := h.c.hostKeys.unread.LoadOrStore(path, true); !said {
 				h.c.opt.Note("", "known_hosts %v", err)
 			}
+			if errors.Is(err, fs.ErrPermission) {
+				h.closed = path
+			}
 			continue
 		}
 		lines = append(lines, file.lookup(name)...)
@@ -200,6 +210,9 @@ func (h *Host) checkHostKey(name string, lines []knownhosts.Line, key ssh.Public
 		status, said = knownhosts.Revoked, []knownhosts.Line{*line}
 	}
 	refuse := &HostKeyError{Target: h.Target, Status: status, Name: name, Shown: shown, Lines: said}
+	if status == knownhosts.Unknown {
+		refuse.Closed = h.closed
+	}
 	h.c.opt.Trace(1, h.Target, "host key %s %s", shown.Name(), shown.Fingerprint())
 	if status == knownhosts.Revoked {
 		return refuse

@@ -86,6 +86,9 @@ func Login(ctx context.Context, host *connect.Host, keys connect.Keys, rep *sess
 		if cause == "" {
 			cause = "host-key-changed"
 		}
+		if hostKey.Closed != "" && hostKey.Wanted == "" {
+			return failure("known-hosts-unreadable", hostKey.Closed, hostKey.Hint(), "%v", hostKey)
+		}
 		return failure(cause, hostKey.Shown.Fingerprint(), hostKey.Hint(), "%v", hostKey)
 	}
 	var revocation *connect.RevocationError

@@ -240,7 +240,7 @@ func (p *Pair) unread(path string, err error) {
 		f.Hint = strings.NewReplacer(" FILE", " "+hostfs.Quote(path), " NEW", " "+hostfs.Quote(path+".new")).Replace(e.Hint())
 	} else if e, ok := errors.AsType[*fs.PathError](err); ok {
 		f.Cause, f.Detail = "key-unreadable", e.Err.Error()
-		f.Hint = fmt.Sprintf("sudo chown %d %s", os.Getuid(), hostfs.Quote(path))
+		f.Hint = ToRead(path)
 	}
 	switch {
 	case path != p.Path:
@@ -250,6 +250,22 @@ func (p *Pair) unread(path string, err error) {
 		f.Hint = e.Cure
 	}
 	p.Faults = append(p.Faults, f)
+}
+
+// ToRead is how a person gets to read a file of this side that is closed to
+// them.
+func ToRead(path string) string {
+	quoted := hostfs.Quote(path)
+	info, err := os.Stat(path)
+	switch {
+	case err != nil:
+		return "namei -l " + quoted + " shows what is in the way"
+	case hostfs.StatOf(info).UID == os.Getuid():
+		return "chmod u+r " + quoted
+	case info.Mode()&0o400 == 0:
+		return fmt.Sprintf("sudo chown %d %s && chmod u+r %[2]s", os.Getuid(), quoted)
+	}
+	return fmt.Sprintf("sudo chown %d %s", os.Getuid(), quoted)
 }
 
 const weakDSA = "DSA, which OpenSSH 10 no longer supports"
