@@ -50,8 +50,13 @@ func ReadLog(r io.Reader) (*Log, error) {
 func (l *Log) Records(from string, repaired []record.Record, loc *time.Location, files func(user string) string) []record.Record {
 	repaired = slices.Clone(repaired)
 	var records []record.Record
-	for _, c := range l.refusals.All() {
-		told := false
+	all := l.refusals.All()
+	for _, c := range all {
+		// Without PAM, sshd says of an account that has expired that it is locked too
+		// (platform.c platform_locked_account()).
+		told := c.Cause == "account-locked" && slices.ContainsFunc(all, func(o sshdlog.Count) bool {
+			return o.Cause == "account-expired" && o.User == c.User && o.Times >= c.Times
+		})
 		for i, r := range repaired {
 			if cures(r, c.Event) {
 				repaired[i].Detail += "; logged " + detail(c, loc)
@@ -67,7 +72,7 @@ func (l *Log) Records(from string, repaired []record.Record, loc *time.Location,
 		records = append(records, record.Record{Verdict: record.Fail, Cause: cause,
 			Detail: fmt.Sprintf("%d more, which differ in the user, the file or the key, are not listed", left[cause])})
 	}
-	if len(l.refusals.All()) == 0 {
+	if len(all) == 0 {
 		records = append(records, record.Record{Verdict: record.OK, Cause: "log", Subject: from,
 			Detail: fmt.Sprintf("no refusal in %d lines of SSH; servers do not log every refusal", l.Stats.Known+l.Stats.Unknown)})
 	}

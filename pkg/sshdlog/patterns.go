@@ -32,6 +32,7 @@ const (
 	asBefore      = "See the preceding line of the same process; pi-key-causes(7) describes the candidates, entry-from and entry-expired."
 	newerClient   = "Update the client, or use an ed25519 key; the last resort is PubkeyAcceptedAlgorithms +ssh-rsa on the server."
 	brokenMount   = "Look at the file system there with dmesg and findmnt: a failing card, or a missing mount; modes do not matter here."
+	chrootMissing = "As root there: mkdir -p on the directory, which root must own and nobody else may write to; or correct ChrootDirectory in sshd_config."
 	moduleMissing = "Install the module that the line names, or remove its line from /etc/pam.d there."
 )
 
@@ -73,8 +74,9 @@ var patterns = []pattern{
 	{"rhosts-file", sshd, Hint, "", "", "Rhosts authentication refused for {user}: bad modes for {path}"},
 	{"chroot-modes", sshd, Refusal, "chroot-modes", "", `bad ownership or modes for chroot directory component "{path}" | ` +
 		`bad ownership or modes for chroot directory "{path}"`},
-	{"chroot-notdir", sshd, Refusal, "chroot-modes", "", `chroot path component "{path}" is not a directory | chroot path "{path}" is not a directory`},
-	{"chroot-chdir", sshd, Refusal, "chroot-modes", "", `Unable to chdir to chroot path "{path}": {reason}`},
+	{"chroot-notdir", sshd, Refusal, "chroot-modes", chrootMissing, `chroot path component "{path}" is not a directory | chroot path "{path}" is not a directory`},
+	{"chroot-stat", sshd, Refusal, "chroot-modes", chrootMissing, `safely_chroot: stat("{path}"): {reason}`},
+	{"chroot-chdir", sshd, Refusal, "chroot-modes", chrootMissing, `Unable to chdir to chroot path "{path}": {reason}`},
 
 	// The line of the key.
 	{"key-options-bad", sshd, Refusal, "entry-options-bad", "", "{at}: bad key options: {reason}"},
@@ -283,6 +285,8 @@ var patterns = []pattern{
 	{"cfg-terminating", sshd, Refusal, "server-config-bad", "", "{path}: terminating, {#} bad configuration options"},
 	{"cfg-match", sshd, Refusal, "server-config-bad", "Move the option above the first Match, and try sudo sshd -t.", "{path} line {line}: Directive '{reason}' is not allowed within a Match block"},
 	{"no-hostkeys", sshd, Refusal, "host-key-unusable", "", "sshd: no hostkeys available -- exiting."},
+	{"hostkey-damaged", sshd, Refusal, "host-key-unusable", "After a power cut, on its console: sudo rm on the file and its .pub, sudo ssh-keygen -A, then sudo systemctl restart ssh; it has another host key then.",
+		`Unable to load host key "{path}": invalid format | Unable to load host key "{path}": error in libcrypto`},
 	{"hostkey-load", sshd, Refusal, "host-key-unusable", "", `Unable to load host key "{path}": {reason} | Unable to load host key: {path}`},
 	{"bind", sshd, Refusal, "connection-refused", "Another program has the port, such as dropbear or ssh.socket: see sudo ss -ltnp, and stop one.", "Bind to port {#} on {-} failed: {reason}."},
 	{"privsep-dir", sshd, Refusal, "connection-refused", "As root there: mkdir -p /run/sshd, then systemctl restart ssh.", "Missing privilege separation directory: {path}"},
