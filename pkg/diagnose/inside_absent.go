@@ -119,7 +119,7 @@ func (in *inside) notRead(ctx context.Context, file, unless string) bool {
 	_, _, err := strictmodes.RealPath(ctx, in.fsys, file)
 	switch link := in.link(ctx, file); {
 	case errors.Is(err, fs.ErrNotExist) && link != "":
-		in.find(unless, "keys-symlink", link, fmt.Sprintf("there: mv %[1]s %[1]s.aside; then: %[2]s", hostfs.Quote(link), in.put("pikeycopy -i -")),
+		in.find(unless, "keys-symlink", link, fmt.Sprintf("there: mv %[1]s %[1]s.aside\nhint: then: %[2]s", hostfs.Quote(link), in.put("pikeycopy -i -")),
 			"it is a dangling link")
 		return true
 	case !errors.Is(err, fs.ErrNotExist) && !strings.ContainsAny(file, "*?["):
