@@ -2,6 +2,9 @@ package cmd_test
 
 import (
 	"bytes"
+	"crypto/ed25519"
+	"crypto/rand"
+	"crypto/sha256"
 	"encoding/base64"
 	"fmt"
 	"io/fs"
@@ -15,6 +18,9 @@ import (
 	"testing"
 	"time"
 	"unicode/utf16"
+
+	"golang.org/x/crypto/ssh"
+	"golang.org/x/crypto/ssh/agent"
 
 	"pi-key-tools/pkg/cause"
 	"pi-key-tools/pkg/sshtest"
@@ -36,7 +42,7 @@ type provocation struct {
 	// What is run, in that order, and what it is to say, in the order of its
 	// records: "PROGRAM VERDICT CAUSE [EVIDENCE]; …". EVIDENCE is seen, logged or
 	// likely where the detail begins with it. The exit status follows from that.
-	// Before "cure" is run, the hints of the last "look" are pasted.
+	// Before "cure" is run, the hints of the last "look" or "log" are pasted.
 	// After " | " is what it says so far, where that is wrong.
 	want []string
 
@@ -54,6 +60,11 @@ var askings = map[string][]string{
 	"look":  {"pikeycheck", "--password-file", "PASSWORD"},
 	"copy":  {"pikeycopy", "-i", "PUBLIC", "--password-file", "PASSWORD"},
 	"fix":   {"pikeyfix", "-n", "--password-file", "PASSWORD"},
+	"mend":  {"pikeyfix", "--password-file", "PASSWORD"},
+	"log":   {"pikeyfix", "--log", "LOG"}, // the server's, without a target
+	"list":  {"pikeycopy", "-L", "--password-file", "PASSWORD"},
+	"take":  {"pikeycopy", "-r", "-i", "PUBLIC", "--password-file", "PASSWORD"},
+	"limit": {"pikeycopy", "-i", "PUBLIC", "--options", "restrict", "--password-file", "PASSWORD"},
 }
 
 // A scene is where one provocation happens.
@@ -66,7 +77,7 @@ type scene struct {
 	user   *sshtest.User
 	target string
 	args   []string // of every program, and of ssh
-	hints  []string // of the last "look"
+	hints  []string // of the last "look" or "log"
 }
 
 // Files of the far side.
@@ -137,6 +148,52 @@ func (s *scene) agent(more ...string) (socket string) {
 	sshtest.AddToAgent(s.t, socket, s.key.File, more...)
 	s.args = append(s.args, "-o", "IdentityAgent="+socket, "-o", "IdentitiesOnly=no")
 	return socket
+}
+
+// untouched is a security key in an agent, which signs although nobody has
+// touched it.
+type untouched struct {
+	agent.Agent
+	public  ssh.PublicKey
+	private ed25519.PrivateKey
+}
+
+func (u *untouched) List() ([]*agent.Key, error) {
+	return []*agent.Key{{Format: u.public.Type(), Blob: u.public.Marshal()}}, nil
+}
+
+// Sign signs what PROTOCOL.u2f describes, with none of its flags set.
+func (u *untouched) Sign(_ ssh.PublicKey, data []byte) (*ssh.Signature, error) {
+	application, message := sha256.Sum256([]byte("ssh:")), sha256.Sum256(data)
+	flags := make([]byte, 5) // and the counter
+	return &ssh.Signature{Format: u.public.Type(), Blob: ed25519.Sign(u.private, slices.Concat(application[:], flags, message[:])), Rest: flags}, nil
+}
+
+// securityKey has only such a key, which is authorized.
+func securityKey(t *testing.T, s *scene) {
+	noKeys(t, s)
+	public, private, err := ed25519.GenerateKey(nil)
+	must(t, err)
+	key, err := ssh.ParsePublicKey(ssh.Marshal(struct {
+		Type        string
+		Key         []byte
+		Application string
+	}{"sk-ssh-ed25519@openssh.com", public, "ssh:"}))
+	must(t, err)
+	s.user.Authorize(t, strings.TrimSpace(string(ssh.MarshalAuthorizedKey(key))))
+	l, err := net.Listen("unix", filepath.Join(t.TempDir(), "agent"))
+	must(t, err)
+	t.Cleanup(func() { l.Close() })
+	go func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go agent.ServeAgent(&untouched{public: key, private: private}, conn)
+		}
+	}()
+	s.args = append(s.args, "-o", "IdentityAgent="+l.Addr().String(), "-o", "IdentitiesOnly=no")
 }
 
 // passphrase gives the key one.
@@ -317,6 +374,15 @@ func commandLine(t *testing.T, d *sshtest.Daemon) (words []string, pid string) {
 // pastable are the commands that a hint may begin with.
 var pastable = []string{"pikeyfix", "pikeycopy", "echo", "sudo", "chmod", "mv", "umask"}
 
+func hintsIn(stderr string) (hints []string) {
+	for line := range strings.Lines(stderr) {
+		if _, hint, ok := strings.Cut(line, ": hint: "); ok {
+			hints = append(hints, strings.TrimSpace(hint))
+		}
+	}
+	return hints
+}
+
 // paste runs what the hints say, as somebody does who is root there.
 func (s *scene) paste() {
 	s.t.Helper()
@@ -333,9 +399,13 @@ func (s *scene) paste() {
 	}
 	const listens = "Server listening"
 	pasted := 0
-	for _, hint := range s.hints {
-		if _, there, ok := strings.Cut(hint, "there: "); ok {
-			hint = there
+	hints := slices.Clone(s.hints)
+	for i := 0; i < len(hints) && i < 10; i++ { // a hint may lead to the next
+		hint := hints[i]
+		for _, before := range []string{"there: ", "then: "} {
+			if _, command, ok := strings.Cut(hint, before); ok {
+				hint = command
+			}
 		}
 		if word, _, _ := strings.Cut(hint, " "); !slices.Contains(pastable, word) {
 			continue
@@ -349,6 +419,7 @@ func (s *scene) paste() {
 		cmd.Env = append(sshtest.Env(s.home), "PATH="+bin+":"+binaries(s.t)+":/usr/sbin:/usr/bin:/sbin:/bin")
 		if out, err := cmd.CombinedOutput(); err != nil {
 			s.t.Logf("%s: %v: %s", hint, err, out) // there may be another hint
+			hints = append(hints, hintsIn(string(out))...)
 		} else if strings.Contains(hint, "systemctl") {
 			for range 500 {
 				if strings.Count(s.daemon.Log(), listens) > started {
@@ -556,6 +627,11 @@ var provocations = []provocation{
 	{how: "an address that is shut out", provoke: both(hostile(sshtest.Penalised), options("--timeout", "2s")), want: []string{"check fail penalised", "copy fail penalised"}},
 	{how: "a web server", provoke: hostile(sshtest.HTTP), want: []string{"check fail not-ssh"}},
 	{how: "a server of the nineties", provoke: both(hostile(sshtest.SSH1), options("--timeout", "1s")), want: []string{"check fail not-ssh"}},
+	{how: "a server that has been stopped", config: []string{}, provoke: both(options("--timeout", "1s"), func(t *testing.T, s *scene) {
+		_, pid := commandLine(t, s.daemon)
+		s.tool("kill", "-STOP", pid)
+		t.Cleanup(func() { s.tool("kill", "-CONT", pid) })
+	}), want: []string{"check fail too-slow"}, unjudged: true},
 	{how: "a server that says nothing", provoke: both(hostile(sshtest.Silent), options("--timeout", "1s")), want: []string{"check fail too-slow"}},
 	{how: "a key exchange that nobody has any more", config: []string{"KexAlgorithms diffie-hellman-group1-sha1"}, want: []string{"check fail no-common-algorithm"}},
 	{how: "ciphers that nobody has any more", config: []string{"Ciphers 3des-cbc"}, want: []string{"check fail no-common-algorithm"}, unjudged: true},
@@ -647,6 +723,21 @@ var provocations = []provocation{
 	{how: "AuthorizedKeysFile with two words, and the key in neither", config: []string{"AuthorizedKeysFile .ssh/a .ssh/b"}, want: []string{"look fail keys-file-elsewhere seen", "copy ok key-present; fail keys-file-elsewhere seen", "cure ok login"}},
 	{how: "AuthorizedKeysFile with two words, and the second is open", config: []string{"AuthorizedKeysFile .ssh/a .ssh/b"}, provoke: farFile(".ssh/b", "KEY\n", 0o666), want: []string{"look fail keys-writable seen", "cure ok login"}},
 	{how: "ChrootDirectory that others may write", config: []string{"ChrootDirectory /tmp"}, want: []string{"check ok login", "shell ok login; fail connection-dropped"}, unjudged: true},
+
+	{how: "PermitRootLogin no, and the key is good", config: []string{"PermitRootLogin no", "TrustedUserCAKeys AUTHORITY"}, provoke: both(certified("-n", "root"), func(_ *testing.T, s *scene) { s.target = "root@" + s.server.Addr }),
+		want: []string{"check fail root-refused likely", "look fail root-refused likely", "log fail root-refused"}},
+	{how: "a security key that nobody has touched", config: []string{}, provoke: securityKey, want: []string{"here ok agent", "check fail touch-missing likely", "log fail touch-missing"}, unjudged: true},
+	{how: "PAM refuses the account", config: []string{"PAM account required pam_deny.so"}, want: []string{"check fail pam-refused likely", "look fail pam-refused likely", "copy fail pam-refused likely", "log fail pam-refused"}},
+	{how: "PAM opens no session", config: []string{"PAM session required pam_deny.so"}, want: []string{"shell ok login; fail session-failed likely", "copy fail session-failed", "fix fail session-failed", "log fail session-failed"}},
+	{how: "a ChrootDirectory that others may write, in the log", config: []string{"ChrootDirectory /tmp"}, want: []string{"shell ok login; fail connection-dropped", "log fail chroot-modes"}, unjudged: true},
+	{how: "a ChrootDirectory that is not there", config: []string{"ChrootDirectory /no/such/folder"}, want: []string{"shell ok login; fail connection-dropped", "log fail chroot-modes"}, unjudged: true},
+	{how: "a locked account, in the log", config: []string{}, provoke: both(account(sshtest.UserConfig{}), func(_ *testing.T, s *scene) { s.tool("usermod", "-L", s.user.Name) }),
+		want: []string{"check fail key-refused", "log fail account-locked", "cure ok login"}},
+	{how: "an expired account, in the log", config: []string{}, provoke: account(sshtest.UserConfig{}, "chage", "-E", "1"), want: []string{"check fail key-refused", "log fail account-expired", "cure ok login"}},
+	{how: "a shell that is not there, in the log", config: []string{}, provoke: account(sshtest.UserConfig{}, "usermod", "-s", "/bin/no-such-shell"), want: []string{"check fail key-refused", "log fail shell-missing", "cure ok login"}},
+	{how: "AllowUsers, in the log", config: []string{"AllowUsers alice"}, want: []string{"check fail key-refused", "log fail user-not-allowed"}},
+	{how: "no such user, in the log", config: []string{}, provoke: func(_ *testing.T, s *scene) { s.target = "nobody-" + s.target }, want: []string{"check fail key-refused", "log fail user-unknown"}, unjudged: true},
+	{how: "expiry-time= of the past, in the log", config: []string{}, provoke: lines(`expiry-time="20200101" KEY`), want: []string{"check fail key-refused", "log fail entry-refused"}},
 
 	// What only the log tells: the configuration is root's.
 	{how: "PubkeyAcceptedAlgorithms, in the log", config: []string{"CLOSED", "SetEnv PATH=JOURNAL:/usr/bin:/bin", "PubkeyAcceptedAlgorithms rsa-sha2-512"}, want: []string{"look fail key-type-refused logged"}},
@@ -784,12 +875,37 @@ var provocations = []provocation{
 	{how: "home on an overlay", at: "sshd", provoke: overlay, want: []string{"look fail key-not-installed seen", "cure ok login"}},
 	{how: "a disk that is full", at: "sshd", provoke: mounted("tmpfs", "size=64k", "cat /dev/zero >fill 2>/dev/null; :"), want: []string{"check fail key-refused", "look fail key-not-installed seen", "copy fail disk-full"}},
 	{how: "no inodes", at: "sshd", provoke: mounted("tmpfs", "nr_inodes=4", "touch fill; :"), want: []string{"check fail key-refused", "look fail key-not-installed seen", "copy fail disk-full"}},
+	{how: "a file system that keeps no modes", config: []string{"SetEnv PATH=JOURNAL:/usr/bin:/bin", "BIN chmod :"}, provoke: chmod("", 0o777), want: []string{"check fail key-refused", "mend fail modes-unsupported"}},
+	{how: "a label of SELinux", config: []string{"SetEnv PATH=JOURNAL:/usr/bin:/bin", "BIN getenforce echo Enforcing", `BIN ls case $1 in -Zd) echo "unconfined_u:object_r:user_home_t:s0 $2" ;; *) exec /bin/ls "$@" ;; esac`, "AuthorizedKeysFile none"},
+		provoke: func(t *testing.T, s *scene) { // what sshd cannot read is as if it were not there
+			config := configOf(t, s.daemon)
+			text, err := os.ReadFile(config)
+			must(t, err)
+			must(t, os.WriteFile(config, bytes.Replace(text, []byte("AuthorizedKeysFile none\n"), nil, 1), 0o644))
+		}, want: []string{"check fail key-refused", "look fail selinux-label likely"}},
 	{how: "no home", at: "sshd", provoke: func(t *testing.T, s *scene) { must(t, os.RemoveAll(s.user.Home)) }, want: []string{"check fail key-refused", "look fail home-missing seen", "copy fail home-missing"}},
 
 	{how: "a home that is encrypted, and closed", at: "sshd", provoke: func(t *testing.T, s *scene) {
 		must(t, os.RemoveAll(s.far(farSSH)))
 		must(t, os.WriteFile(s.far("Access-Your-Private-Data.desktop"), nil, 0o644))
 	}, want: []string{"check fail key-refused", "look fail home-encrypted seen"}},
+
+	// What the files have, and what is put there and taken away.
+	{how: "three lines", at: "sshd", provoke: lines("KEY", "no-pty KEY", "nonsense"), want: []string{"list ok entry; ok entry-restricted; fail entry-dead", "limit fail options-differ; ok login"}},
+	{how: "the key that logs in is to go", at: "sshd", provoke: lines("KEY"), want: []string{"take fail key-in-use"}},
+	{how: "the last key is to go", at: "sshd", provoke: both(lines("KEY"), options("-o", "PubkeyAuthentication=no")), want: []string{"take fail key-last"}},
+	{how: "one key of two is to go", at: "sshd", provoke: both(options("-o", "PubkeyAuthentication=no"), func(t *testing.T, s *scene) {
+		s.user.Authorize(t, s.key.Line, sshtest.NewKey(t, t.TempDir(), "ecdsa").Line)
+	}), want: []string{"take done key-removed", "take ok key-absent"}},
+	{how: "the private half is elsewhere", at: "sshd", provoke: both(lines("# none"), func(t *testing.T, s *scene) { must(t, os.Remove(s.key.File)) }), want: []string{"copy done key-added; ok accepted"}},
+	{how: "a program there that fails", config: []string{"SetEnv PATH=JOURNAL:/usr/bin:/bin", "BIN mv echo mv: Input/output error >&2; exit 1"}, provoke: lines("# none"), want: []string{"copy fail write-failed"}},
+	{how: "a password that three have refused", at: "sshd", provoke: both(lines("# none"), func(_ *testing.T, s *scene) {
+		s.file("password", "wrong\n")
+		for _, name := range []string{"nobody-a@", "nobody-b@", "nobody-c@"} {
+			s.args = append(s.args, name+s.server.Addr)
+		}
+		s.args = append(s.args, "-j", "1")
+	}), want: []string{"copy fail password-wrong; fail password-wrong; fail password-wrong; fail password-unsent"}},
 
 	// Several at once: all are named, and first what must be cured first.
 	{how: "home, .ssh and authorized_keys are open", at: "sshd", provoke: both(chmod(farKeys, 0o666), chmod(farSSH, 0o777), chmod("", 0o777)),
@@ -825,6 +941,41 @@ var provocations = []provocation{
 	{how: "two keys, both damaged", provoke: both(private(half), func(t *testing.T, s *scene) {
 		must(t, os.WriteFile(filepath.Join(s.home, ".ssh", "id_rsa"), nil, 0o600))
 	}), want: []string{"here fail key-damaged; fail key-damaged"}},
+
+	{how: "an open home, and the key is not there", at: "sshd", provoke: both(lines("# none"), chmod("", 0o777)), want: []string{"look fail home-writable seen; fail key-not-installed seen", "cure ok login"}},
+	{how: "an open home, no key, by copying", at: "sshd", provoke: both(lines("# none"), chmod("", 0o777)), want: []string{"copy done key-added; fail home-writable seen", "look fail home-writable seen", "cure ok login"}},
+	{how: "AllowUsers, and an open home, in the log", config: []string{"AllowUsers alice"}, provoke: chmod("", 0o777), want: []string{"check fail key-refused", "log fail user-not-allowed"}},
+	{how: "a locked account, and no key, in the log", config: []string{}, provoke: both(account(sshtest.UserConfig{}), lines("# none"), func(_ *testing.T, s *scene) { s.tool("usermod", "-L", s.user.Name) }),
+		want: []string{"check fail key-refused", "log fail account-locked", "cure fail key-refused", "copy fail password-wrong"}},
+	{how: "PubkeyAuthentication no, and no key", config: []string{"PubkeyAuthentication no"}, provoke: lines("# none"), want: []string{"look fail pubkey-disabled seen; fail key-not-installed seen", "cure ok login"}},
+	{how: "AuthorizedKeysFile elsewhere, and an open home", config: []string{"AuthorizedKeysFile .ssh/keys"}, provoke: chmod("", 0o777), want: []string{"look fail keys-file-elsewhere seen; fail home-writable seen", "cure ok login"}},
+	{how: "PAM refuses the account, and home is open", config: []string{"PAM account required pam_deny.so"}, provoke: chmod("", 0o777), want: []string{"check fail key-refused", "look fail key-refused; fail pam-refused likely", "log fail parent-writable; fail pam-refused"}},
+	{how: "PAM opens no session, and home is open", config: []string{"PAM session required pam_deny.so"}, provoke: chmod("", 0o777), want: []string{"check fail key-refused", "look fail key-refused", "log fail parent-writable; fail session-failed"}},
+	{how: "nologin for a shell, and home is open", at: "sshd", provoke: both(account(sshtest.UserConfig{Shell: "/usr/sbin/nologin"}), chmod("", 0o777)), want: []string{"look fail home-writable seen", "cure ok login"}},
+	{how: "no list of revoked keys, and home is open", config: []string{"RevokedKeys JOURNAL/revoked"}, provoke: chmod("", 0o777), want: []string{"look fail key-revoked seen; fail home-writable seen", "cure ok login"}},
+	{how: "others may read the key, and it is not there", at: "sshd", provoke: both(lines("# none"), func(t *testing.T, s *scene) { must(t, os.Chmod(s.key.File, 0o644)) }), want: []string{"look fail key-mode; fail key-not-installed seen", "cure ok login"}},
+	{how: "no .ssh, and home is open", at: "sshd", provoke: both(func(t *testing.T, s *scene) { must(t, os.RemoveAll(s.far(farSSH))) }, chmod("", 0o777)), want: []string{"look fail home-writable seen; fail key-not-installed seen", "cure ok login"}},
+	{how: "authorised_keys, and home is open", at: "sshd", provoke: both(func(t *testing.T, s *scene) { must(t, os.Rename(s.far(farKeys), s.far(".ssh/authorised_keys"))) }, chmod("", 0o777)), want: []string{"look fail home-writable seen; fail keys-misnamed seen", "cure ok login"}},
+	{how: ".ssh of root's, closed, and no key", at: "sshd", provoke: both(lines("# none"), chown(farSSH, 0)), want: []string{"look fail keys-unreadable seen", "cure fail key-refused", "look fail key-not-installed seen", "cure ok login"}},
+	{how: "two keys on one line, and home is open", at: "sshd", provoke: both(func(t *testing.T, s *scene) {
+		s.user.Authorize(t, sshtest.NewKey(t, t.TempDir(), "ed25519").Line+s.key.Line)
+	}, chmod("", 0o777)), want: []string{"look fail home-writable seen; fail entry-glued seen", "cure ok login"}},
+	{how: "authorized_keys is a folder, and home is open", at: "sshd", provoke: both(func(t *testing.T, s *scene) {
+		must(t, os.Remove(s.far(farKeys)))
+		must(t, os.Mkdir(s.far(farKeys), 0o700))
+		s.user.Own(t, s.far(farKeys), 0o700)
+	}, chmod("", 0o777)), want: []string{"look fail home-writable seen; fail keys-not-a-file seen", "cure fail key-refused", "look fail key-not-installed seen", "cure ok login"}},
+	{how: "from=, and home is open, for dropbear", at: "dropbear", provoke: both(lines(`from="127.0.0.1" KEY`), chmod("", 0o777)), want: []string{"look fail home-writable seen; fail dropbear-limits seen", "cure ok login"}},
+	{how: "the type is refused, and no key", config: []string{"PubkeyAcceptedAlgorithms rsa-sha2-512"}, provoke: lines("# none"), want: []string{"look fail key-type-refused seen; fail key-not-installed seen", "cure ok login"}},
+	{how: "AuthenticationMethods publickey,password, and home is open", config: []string{"AuthenticationMethods publickey,password"}, provoke: chmod("", 0o777), want: []string{"check fail key-refused", "look fail key-refused"}},
+	{how: "a certificate that is over, and home is open", at: "CA", provoke: both(certified("-n", "USER", "-V", "-2d:-1d"), chmod("", 0o777)), want: []string{"look fail cert-expired seen; fail home-writable seen", "cure fail cert-expired seen", "look fail cert-expired seen"}},
+	{how: "home of a third user, and the key is not there", at: "sshd", provoke: both(lines("# none"), chown("", 4242)), want: []string{"look fail wrong-owner seen; fail key-not-installed seen", "cure ok login"}},
+	{how: "authorized_keys of a third user, and home is open", at: "sshd", provoke: both(chown(farKeys, 4242), chmod(farKeys, 0o644), chmod("", 0o777)), want: []string{"look fail home-writable seen; fail wrong-owner seen", "cure ok login"}},
+	{how: "authorized_keys of root's, closed, and home is open", at: "sshd", provoke: both(chown(farKeys, 0), chmod("", 0o777)), want: []string{"look fail home-writable seen; fail keys-unreadable seen", "cure ok login"}},
+	{how: "authorized_keys leads to nothing, and home is open", at: "sshd", provoke: both(func(t *testing.T, s *scene) {
+		must(t, os.Remove(s.far(farKeys)))
+		must(t, os.Symlink("/nowhere/keys", s.far(farKeys)))
+	}, chmod("", 0o777)), want: []string{"look fail home-writable seen; fail keys-symlink seen", "cure ok login"}},
 
 	// What looks like a fault, and is none here.
 	{how: "a locked password, with PAM", at: "PAM", provoke: account(sshtest.UserConfig{}, "usermod", "-L"), want: []string{"check ok login"}},
@@ -1030,8 +1181,10 @@ tr -d '\r' <LOG | awk -v now="$(date +%s)" '/^Connection from/ { pid++ } pid {
 `
 
 // ownServer starts an sshd whose configuration everybody may read, unless a
-// line is CLOSED. BANNER in a line is a file that holds the rest of it, and
-// JOURNAL a folder with a journalctl that shows the server's log.
+// line is CLOSED. BANNER in a line is a file that holds the rest of it, JOURNAL
+// a folder with a journalctl that shows the server's log, and AUTHORITY a file
+// that trusts authority. A line "BIN NAME SCRIPT" puts a program beside
+// journalctl, and lines that begin with PAM are those of a PAM service of its own.
 func ownServer(t *testing.T, config []string) *sshtest.Daemon {
 	t.Helper()
 	config = slices.Clone(config)
@@ -1050,8 +1203,25 @@ func ownServer(t *testing.T, config []string) *sshtest.Daemon {
 		config[i] = strings.Replace(line, "JOURNAL", dir, 1)
 	}
 	closed := slices.Contains(config, "CLOSED")
-	config = slices.DeleteFunc(config, func(l string) bool { return l == "CLOSED" })
-	d := sshtest.StartSSHD(t, sshtest.SSHDConfig{Config: config})
+	var c sshtest.SSHDConfig
+	var service []string
+	for _, line := range config {
+		kind, rest, _ := strings.Cut(line, " ")
+		switch kind {
+		case "CLOSED":
+		case "BIN":
+			name, script, _ := strings.Cut(rest, " ")
+			must(t, sshtest.WriteFile(filepath.Join(dir, name), []byte("#!/bin/sh\n"+script+"\n"), 0o755))
+		case "PAM":
+			service = append(service, rest)
+		default:
+			c.Config = append(c.Config, strings.Replace(line, "AUTHORITY", publicFile(t, authority), 1))
+		}
+	}
+	if service != nil {
+		c.UsePAM, c.Program = true, pamService(t, service)
+	}
+	d := sshtest.StartSSHD(t, c)
 	if !closed {
 		configOf(t, d)
 	}
@@ -1059,6 +1229,28 @@ func ownServer(t *testing.T, config []string) *sshtest.Daemon {
 	log := words[slices.Index(words, "-E")+1]
 	must(t, sshtest.WriteFile(filepath.Join(dir, "journalctl"), []byte(strings.Replace(journal, "LOG", log, 1)), 0o755))
 	return d
+}
+
+// pamService adds a service to /etc/pam.d until the test ends, and returns an
+// sshd that uses it: its name is that of the program. What the lines leave out
+// lets everybody in.
+func pamService(t *testing.T, lines []string) (program string) {
+	t.Helper()
+	for _, kind := range []string{"auth", "account", "session"} {
+		if !slices.ContainsFunc(lines, func(l string) bool { return strings.HasPrefix(l, kind) }) {
+			lines = append(lines, kind+" required pam_permit.so")
+		}
+	}
+	sshd := sshtest.Command(t, "/", "sshd", "-t", "-f", "/dev/null", "-o", "PAMServiceName=x")
+	if out, _ := sshd.CombinedOutput(); !strings.Contains(string(out), "Bad configuration option") {
+		t.Skip("this sshd has another way to name its PAM service")
+	}
+	program = filepath.Join(t.TempDir(), "pk"+strings.ToLower(rand.Text()[:10]))
+	must(t, os.Symlink(sshd.Path, program))
+	file := "/etc/pam.d/" + filepath.Base(program)
+	t.Cleanup(func() { os.Remove(file) })
+	must(t, os.WriteFile(file, []byte(strings.Join(lines, "\n")+"\n"), 0o644))
+	return program
 }
 
 // ssh asks OpenSSH's ssh whether the login works, if it can be asked.
@@ -1083,10 +1275,14 @@ func (s *scene) says(program, want string) string {
 			words[i] = s.key.File + ".pub"
 		case "PASSWORD":
 			words[i] = filepath.Join(s.home, "password")
+		case "LOG":
+			words[i] = s.file("log", s.daemon.Log())
 		}
 	}
-	words = append(words, s.args...)
-	if program != "here" {
+	if program != "log" {
+		words = append(words, s.args...)
+	}
+	if program != "here" && program != "log" {
 		words = append(words, s.target)
 	}
 	status := 0
@@ -1094,13 +1290,8 @@ func (s *scene) says(program, want string) string {
 		status = 1
 	}
 	records, stderr := s.run(status, "", words[0], words[1:]...)
-	if program == "look" {
-		s.hints = nil
-		for line := range strings.Lines(stderr) {
-			if _, hint, ok := strings.Cut(line, ": hint: "); ok {
-				s.hints = append(s.hints, strings.TrimSpace(hint))
-			}
-		}
+	if program == "look" || program == "log" {
+		s.hints = hintsIn(stderr)
 	}
 	var said []string
 	for line := range strings.Lines(records) {

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	"pi-key-tools/pkg/sshtest"
@@ -26,6 +27,7 @@ func must(t *testing.T, err error) {
 type traveller struct {
 	t    *testing.T
 	home string
+	as   *syscall.Credential // nil: who runs the tests
 }
 
 func newTraveller(t *testing.T, server sshtest.Endpoint) *traveller {
@@ -34,7 +36,7 @@ func newTraveller(t *testing.T, server sshtest.Endpoint) *traveller {
 	if err := os.Mkdir(filepath.Join(home, ".ssh"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	who := &traveller{t, home}
+	who := &traveller{t: t, home: home}
 	who.file(".ssh/known_hosts", server.KnownHosts())
 	return who
 }
@@ -62,6 +64,7 @@ func (w *traveller) run(status int, stdin, program string, args ...string) (stdo
 	w.t.Helper()
 	cmd := exec.Command(filepath.Join(binaries(w.t), program), args...)
 	cmd.Env = sshtest.Env(w.home)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: w.as}
 	cmd.Stdin = strings.NewReader(stdin)
 	var out, errOut bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errOut

@@ -206,7 +206,7 @@ var thisSide = []Entry{
 		Meaning:  "The private key file cannot be opened.",
 		Evidence: "The system call failed; the detail holds the error.",
 		Example:  "-\tfail\tkey-unreadable\t/home/ann/.ssh/id_ed25519\tpermission denied",
-		Cure:     "If it belongs to another user, most often root: sudo chown USER FILE, then run pikeyfix.",
+		Cure:     "Run chmod u+r FILE; if it belongs to another user, most often root, sudo chown USER FILE first.",
 	}, {
 		Word:     "key-encrypted",
 		Meaning:  "The private key has a passphrase, no agent holds the key, and there is nobody to ask.",
@@ -490,7 +490,7 @@ var theAccount = []Entry{
 	}, {
 		Word:     "root-refused",
 		Meaning:  "The server does not let root log in.",
-		Evidence: "PermitRootLogin is no, at the FILE:LINE that the record names, and nothing lets us in any more.",
+		Evidence: "PermitRootLogin is no, at the FILE:LINE that the record names, and nothing lets us in any more; or sshd would accept root's key, but refuses its signature.",
 		Example:  "-\tfail\troot-refused\t192.168.1.23\tNov 22 07:24:31, from 192.168.1.23: ROOT LOGIN REFUSED FROM 192.168.1.23 port 51870",
 		Cure:     "Log in as another user and use sudo, or set PermitRootLogin prohibit-password there.",
 	}, {
@@ -508,7 +508,7 @@ var theAccount = []Entry{
 	}, {
 		Word:     "pam-refused",
 		Meaning:  "PAM on the server does not let the account in, although the key was right.",
-		Evidence: "The server's log says so; a line from the module that refused precedes it.",
+		Evidence: "The server's log says so, after a line from the module that refused; or sshd hung up in place of an answer to the key or the password.",
 		Example:  "-\tfail\tpam-refused\tpi\tNov 22 07:24:31, user pi from 192.168.1.23: pam_access(sshd:account): access denied for user `pi' from `192.168.1.23'",
 		Cure:     "Check the account lines of /etc/pam.d/sshd there, and what their modules read.",
 	}, {
@@ -520,7 +520,7 @@ var theAccount = []Entry{
 	}, {
 		Word:     "session-failed",
 		Meaning:  "The key was accepted, but the server could not start the session.",
-		Evidence: "The server's log says so, after the login.",
+		Evidence: "The server's log says so, after the login; or a command ended with status 254 before it ran, as where PAM opens no session.",
 		Example:  "-\tfail\tsession-failed\tpi\tNov 22 07:24:31, user pi: pam_limits(sshd:session): Too many logins (max 2) for pi",
 		Cure:     "Fix there what the detail names: a PAM module, a limit, or the user's groups.",
 	}, {
@@ -550,7 +550,7 @@ var theAccount = []Entry{
 	}, {
 		Word:     "touch-missing",
 		Meaning:  "The server rejected the signature of a security key.",
-		Evidence: "The server's log says so: the key was not touched, or its PIN was not entered.",
+		Evidence: "The server's log says so, or it would accept the key, but refuses its signature: the key was not touched, or its PIN was not entered.",
 		Example:  "-\tfail\ttouch-missing\tSHA256:lqzen1zTn2xkzQfM8+h0YVruvrinbr89x0uwpggzD8c\tNov 22 07:24:31, user pi from 192.168.1.23: public key sk-ssh-ed25519@openssh.com SHA256:lqzen1zTn2xkzQfM8+h0YVruvrinbr89x0uwpggzD8c signature for pi from 192.168.1.23 port 51870 rejected: user presence (authenticator touch) requirement not met",
 		Cure:     "Touch it when it blinks, or make a new key with ssh-keygen -O verify-required if the server asks for that.",
 	}, {
