@@ -64,9 +64,7 @@ func TestCertificateCauses(t *testing.T) {
 			me.run(0, "", "pikeygen")
 			key := filepath.Join(me.home, ".ssh", "id_ed25519")
 			args := append([]string{"-q", "-s", c.ca.File, "-I", "me"}, strings.Fields(strings.ReplaceAll(c.sign, "USER", user.Name))...)
-			if out, err := sshtest.Command(t, me.home, "ssh-keygen", append(args, key+".pub")...).CombinedOutput(); err != nil {
-				t.Fatalf("%v: %s", err, out)
-			}
+			sshtest.Keygen(t, append(args, key+".pub")...)
 			if c.name == "nobody trusts it" { // from outside, it is one of what can be
 				if records, _ := me.run(1, "", "pikeycheck", user.Name+"@"+server.Addr); !strings.Contains(records, "not trusted there (cert-refused)") {
 					t.Errorf("nothing is said of certificates: %s", records)

@@ -27,9 +27,7 @@ func TestCertificates(t *testing.T) {
 			sign := func(args ...string) {
 				t.Helper()
 				args = append([]string{"-q", "-s", ca.File, "-I", "me"}, append(args, key+".pub")...)
-				if out, err := sshtest.Command(t, me.home, "ssh-keygen", args...).CombinedOutput(); err != nil {
-					t.Fatalf("%v: %s", err, out)
-				}
+				sshtest.Keygen(t, args...)
 			}
 			check := func(status int, want string, args ...string) {
 				t.Helper()
@@ -118,9 +116,7 @@ func TestCertificatesLikeSSHKeygens(t *testing.T) {
 	} {
 		args := append([]string{"-q", "-s", c.ca.File, "-I", "id"}, strings.Fields(c.args)...)
 		theirs, ours := sshtest.NewKey(t, t.TempDir(), "ed25519"), sshtest.NewKey(t, t.TempDir(), "ed25519")
-		if out, err := sshtest.Command(t, dir, "ssh-keygen", append(args, theirs.File+".pub")...).CombinedOutput(); err != nil {
-			t.Fatalf("%s: %v: %s", c.args, err, out)
-		}
+		sshtest.Keygen(t, append(args, theirs.File+".pub")...)
 		run(t, filepath.Join(binaries(t), "pikeygen"), append(args, ours.File+".pub")...)
 		for _, key := range []string{theirs.File, ours.File} {
 			if in, stderr := sshtest.SSH(t, server.Endpoint, user.Name, key, "-o", "CertificateFile="+key+"-cert.pub"); in != c.in {
@@ -206,9 +202,7 @@ func TestCertificatesHere(t *testing.T) {
 	sign := func(file string, args ...string) {
 		t.Helper()
 		args = append([]string{"-q", "-s", ca.File, "-I", "me"}, append(args, file+".pub")...)
-		if out, err := sshtest.Command(t, me.home, "ssh-keygen", args...).CombinedOutput(); err != nil {
-			t.Fatalf("%v: %s", err, out)
-		}
+		sshtest.Keygen(t, args...)
 	}
 	sign(key, "-n", "pi,admin")
 	here(0, "ED25519-CERT "+key+"-cert.pub, id me for pi, admin, valid forever, signed by SHA256:", nil, "ok key", "ok cert")

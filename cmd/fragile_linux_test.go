@@ -41,9 +41,7 @@ func TestFragile(t *testing.T) {
 		if tt.cert {
 			user.Authorize(t, "# none")
 			file := me.home + "/.ssh/id_ed25519.pub"
-			if out, err := sshtest.Command(t, me.home, "ssh-keygen", "-q", "-s", ca.File, "-I", "me", "-n", user.Name, "-V", "+1h", file).CombinedOutput(); err != nil {
-				t.Fatalf("ssh-keygen: %v: %s", err, out)
-			}
+			sshtest.Keygen(t, "-q", "-s", ca.File, "-I", "me", "-n", user.Name, "-V", "+1h", file)
 		}
 		must(t, os.Chmod(user.Home, tt.home))
 		if tt.server == pam {

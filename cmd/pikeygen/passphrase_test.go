@@ -6,6 +6,8 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+
+	"pi-key-tools/pkg/sshtest"
 )
 
 // -p gives a passphrase, changes and takes it, and ssh-keygen opens the file
@@ -20,7 +22,7 @@ func TestChangePassphrase(t *testing.T) {
 	write(t, secrets+"2", "second one\n")
 	state := func(passphrase string) { // ssh-keygen's
 		t.Helper()
-		if got := keygen(t, "-y", "-P", passphrase, "-f", path); got != public {
+		if got := sshtest.Keygen(t, "-y", "-P", passphrase, "-f", path); got != public {
 			t.Errorf("with %q it is %q", passphrase, got)
 		}
 		if entries, _ := os.ReadDir(ssh); len(entries) != 2 {
@@ -87,7 +89,7 @@ func TestChangePassphraseAsks(t *testing.T) {
 	if got, want := read(t, said), "Enter new passphrase for key '"+path+"': \nEnter same passphrase again: \n"; got != want {
 		t.Errorf("asked %q, want %q", got, want)
 	}
-	if got := keygen(t, "-y", "-P", "one two", "-f", path); got != read(t, path+".pub") {
+	if got := sshtest.Keygen(t, "-y", "-P", "one two", "-f", path); got != read(t, path+".pub") {
 		t.Errorf("it is %q", got)
 	}
 	answer("wrong")
@@ -140,7 +142,7 @@ func TestFormats(t *testing.T) {
 		other := filepath.Join(dir, "other")
 		rfc := pikeygen(dir, "", "-f", path, "--format", "rfc4716")
 		write(t, other, rfc.stdout)
-		if got := keygen(t, "-i", "-f", other); !strings.HasPrefix(line, strings.TrimSpace(got)) {
+		if got := sshtest.Keygen(t, "-i", "-f", other); !strings.HasPrefix(line, strings.TrimSpace(got)) {
 			t.Errorf("ssh-keygen -i reads %q", got)
 		}
 		if r := pikeygen(dir, rfc.stdout, "-l", "-"); !strings.Contains(r.stdout, "the comment") {
@@ -149,7 +151,7 @@ func TestFormats(t *testing.T) {
 		for _, form := range []string{"PEM", "PKCS8"} {
 			r := pikeygen(dir, "", "-f", path, "--format", strings.ToLower(form))
 			if want := ""; c.pem {
-				if want = keygen(t, "-e", "-m", form, "-f", path+".pub"); r.stdout != want {
+				if want = sshtest.Keygen(t, "-e", "-m", form, "-f", path+".pub"); r.stdout != want {
 					t.Errorf("%s of %s: %s\nwant %s", form, c.name, r.stdout, want)
 				}
 			} else if r.status != 0 || !strings.HasPrefix(r.stdout, "-----BEGIN PUBLIC KEY-----\n") {

@@ -68,26 +68,13 @@ func home(t *testing.T) (dir, ssh string) {
 	return dir, ssh
 }
 
-// keygen runs ssh-keygen, and returns what it wrote to its standard output.
-func keygen(t *testing.T, args ...string) string {
-	t.Helper()
-	cmd := sshtest.Command(t, t.TempDir(), "ssh-keygen", args...)
-	var stderr bytes.Buffer
-	cmd.Stderr = &stderr
-	out, err := cmd.Output()
-	if err != nil {
-		t.Fatalf("ssh-keygen %q: %v: %s", args, err, stderr.Bytes())
-	}
-	return string(out)
-}
-
 // pair has ssh-keygen make a pair.
 func pair(t *testing.T, path string, args ...string) {
 	t.Helper()
 	if !slices.Contains(args, "-N") {
 		args = append(args, "-N", "")
 	}
-	keygen(t, append([]string{"-q", "-C", "the comment", "-f", path}, args...)...)
+	sshtest.Keygen(t, append([]string{"-q", "-C", "the comment", "-f", path}, args...)...)
 }
 
 func read(t *testing.T, path string) string {
@@ -139,7 +126,7 @@ func TestMakeThenFind(t *testing.T) {
 	if want := read(t, path+".pub"); first.stdout != want || !strings.HasSuffix(want, " pi@home\n") || strings.Count(want, "\n") != 1 {
 		t.Errorf("standard output is %q, .pub holds %q", first.stdout, want)
 	}
-	if got := keygen(t, "-y", "-P", "", "-f", path); got != first.stdout {
+	if got := sshtest.Keygen(t, "-y", "-P", "", "-f", path); got != first.stdout {
 		t.Errorf("ssh-keygen -y says %q, we %q", got, first.stdout)
 	}
 	before := tree(t, dir)
@@ -164,7 +151,7 @@ func TestMakeTypes(t *testing.T) {
 		dir, ssh := home(t)
 		r := pikeygen(dir, "", strings.Fields(c.args)...)
 		r.check(t, 0)
-		if got := keygen(t, "-l", "-f", filepath.Join(ssh, c.name)); !strings.HasPrefix(got, c.bits) {
+		if got := sshtest.Keygen(t, "-l", "-f", filepath.Join(ssh, c.name)); !strings.HasPrefix(got, c.bits) {
 			t.Errorf("%s: ssh-keygen -l says %q", c.args, got)
 		}
 		if !strings.Contains(c.args, "comment") && !strings.HasSuffix(r.stdout, " "+defaultComment()+"\n") {
@@ -260,7 +247,7 @@ func TestMakeWithPassphrase(t *testing.T) {
 	write(t, secret, "correct horse\nsecond line\n")
 	r := pikeygen(dir, "", "-f", path, "--passphrase-file", secret)
 	r.check(t, 0)
-	if got := keygen(t, "-y", "-P", "correct horse", "-f", path); !strings.HasPrefix(r.stdout, strings.TrimSpace(got)) {
+	if got := sshtest.Keygen(t, "-y", "-P", "correct horse", "-f", path); !strings.HasPrefix(r.stdout, strings.TrimSpace(got)) {
 		t.Errorf("ssh-keygen -y says %q, we %q", got, r.stdout)
 	}
 	if strings.Contains(r.stdout+r.stderr, "horse") {
@@ -412,7 +399,7 @@ func TestList(t *testing.T) {
 	ed, ec := filepath.Join(ssh, "id_ed25519"), filepath.Join(ssh, "id_ecdsa")
 	pair(t, ed, "-t", "ed25519", "-N", "secret")
 	pair(t, ec, "-t", "ecdsa")
-	fingerprint := func(path string) string { return strings.Fields(keygen(t, "-l", "-f", path))[1] }
+	fingerprint := func(path string) string { return strings.Fields(sshtest.Keygen(t, "-l", "-f", path))[1] }
 	edLine := "-\tok\tkey\t" + fingerprint(ed) + "\t256 ED25519 the comment " + ed + ", with a passphrase\n"
 	ecLine := "-\tok\tkey\t" + fingerprint(ec) + "\t256 ECDSA the comment " + ec + "\n"
 	if r := pikeygen(dir, "", "-l"); r.status != 0 || r.stdout != ecLine+edLine || r.stderr != "" {
@@ -485,7 +472,7 @@ func TestListPictures(t *testing.T) {
 	for _, args := range [][]string{{"-t", "ed25519"}, {"-t", "ecdsa", "-b", "521"}, {"-t", "rsa", "-b", "2048"}} {
 		path := filepath.Join(ssh, "id_"+args[1])
 		pair(t, path, args...)
-		want := keygen(t, "-l", "-v", "-f", path)
+		want := sshtest.Keygen(t, "-l", "-v", "-f", path)
 		if r := pikeygen(dir, "", "-l", "-v", path); r.status != 0 || r.stdout != want {
 			t.Errorf("%q:\n%s\nwant\n%s", args, r.stdout, want)
 		}

@@ -20,7 +20,7 @@ import (
 // shown is what ssh-keygen says of a certificate.
 func shown(t *testing.T, file string) string {
 	t.Helper()
-	return keygen(t, "-L", "-f", file)
+	return sshtest.Keygen(t, "-L", "-f", file)
 }
 
 // signed has ssh-keygen and then us sign a key, and returns what ssh-keygen says
@@ -28,7 +28,7 @@ func shown(t *testing.T, file string) string {
 func signed(t *testing.T, key string, args ...string) (theirs, ours string) {
 	t.Helper()
 	for range 5 {
-		keygen(t, append(append([]string{"-q"}, args...), key+".pub")...)
+		sshtest.Keygen(t, append(append([]string{"-q"}, args...), key+".pub")...)
 		theirs = shown(t, key+"-cert.pub")
 		os.Remove(key + "-cert.pub")
 		r := pikeygen(filepath.Dir(key), "", append(slices.Clone(args), key+".pub")...)
@@ -166,7 +166,7 @@ func TestSignSeveral(t *testing.T) {
 	// A dry run needs no passphrase, and writes nothing.
 	before := tree(t, dir)
 	r = pikeygen(dir, "", "-s", ca, "-I", "id", "-n", "pi", "-V", "always:forever", "--dry-run", a)
-	if want := fmt.Sprintf("-\ttodo\tcert-made\t%s\t%s-cert.pub id \"id\" serial 0 for pi, valid forever\n", strings.Fields(keygen(t, "-l", "-f", a))[1], a); r.status != 1 || r.stdout != want {
+	if want := fmt.Sprintf("-\ttodo\tcert-made\t%s\t%s-cert.pub id \"id\" serial 0 for pi, valid forever\n", strings.Fields(sshtest.Keygen(t, "-l", "-f", a))[1], a); r.status != 1 || r.stdout != want {
 		t.Errorf("%+v, want %q", r, want)
 	}
 	if tree(t, dir) != before {
@@ -201,10 +201,10 @@ func TestSignAgain(t *testing.T) {
 		t.Errorf("not renewed: %+v", second)
 	}
 
-	keygen(t, "-q", "-s", ca, "-I", "host", "-h", "-n", "pi.local", key+".pub")
+	sshtest.Keygen(t, "-q", "-s", ca, "-I", "host", "-h", "-n", "pi.local", key+".pub")
 	host := read(t, place)
 	pair(t, key+"2", "-t", "ed25519")
-	keygen(t, "-q", "-s", ca, "-I", "id", "-n", "pi", key+"2.pub")
+	sshtest.Keygen(t, "-q", "-s", ca, "-I", "id", "-n", "pi", key+"2.pub")
 	for what, content := range map[string]string{
 		"a host certificate":                 host,
 		"is not a certificate of this key":   read(t, key+"2-cert.pub"),
@@ -233,7 +233,7 @@ func TestSignUsage(t *testing.T) {
 	pair(t, ca, "-t", "ed25519")
 	pair(t, key, "-t", "ed25519")
 	pair(t, key+"weak", "-t", "rsa", "-b", "1024")
-	keygen(t, "-q", "-s", ca, "-I", "id", "-n", "pi", key+".pub")
+	sshtest.Keygen(t, "-q", "-s", ca, "-I", "id", "-n", "pi", key+".pub")
 	write(t, filepath.Join(dir, "two"), read(t, key+".pub")+read(t, ca+".pub"))
 	before := tree(t, dir)
 	for _, c := range []struct{ args, says string }{

@@ -351,9 +351,7 @@ func TestSecrets(t *testing.T) {
 	client.Close()
 	// A passphrase is asked once for all targets.
 	locked := sshtest.NewKey(t, t.TempDir(), "ecdsa")
-	if out, err := sshtest.Command(t, s.home, "ssh-keygen", "-q", "-p", "-a", "1", "-P", "", "-N", "secret", "-f", locked.File).CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, out)
-	}
+	sshtest.Keygen(t, "-q", "-p", "-a", "1", "-P", "", "-N", "secret", "-f", locked.File)
 	s.file("askpass", "#!/bin/sh\necho x >>"+filepath.Join(s.home, "asked")+"; echo secret\n")
 	s.config("Host *\nUser pi\nIdentityFile " + locked.File)
 	c = s.connector(Options{})

@@ -50,9 +50,7 @@ func TestKeyOrderAgreesWithSSH(t *testing.T) {
 	certs := map[string]sshkey.Public{}
 	ca := sshtest.NewKey(t, t.TempDir(), "ed25519")
 	for name, k := range pairs {
-		if out, err := sshtest.Command(t, t.TempDir(), "ssh-keygen", "-q", "-s", ca.File, "-I", name, "-n", "pi", k.File+".pub").CombinedOutput(); err != nil {
-			t.Fatalf("%v: %s", err, out)
-		}
+		sshtest.Keygen(t, "-q", "-s", ca.File, "-I", name, "-n", "pi", k.File+".pub")
 		cert, err := identity.LoadCertificate(k.File + "-cert.pub")
 		if err != nil {
 			t.Fatal(err)
@@ -205,9 +203,7 @@ func TestKeys(t *testing.T) {
 	s := newSide(t)
 	inAgent := sshtest.NewKey(t, t.TempDir(), "ed25519")
 	locked := sshtest.NewKey(t, t.TempDir(), "ecdsa")
-	if out, err := sshtest.Command(t, s.home, "ssh-keygen", "-q", "-p", "-a", "1", "-P", "", "-N", "secret", "-f", locked.File).CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, out)
-	}
+	sshtest.Keygen(t, "-q", "-p", "-a", "1", "-P", "", "-N", "secret", "-f", locked.File)
 	half := s.file("half.pub", inAgent.Line+"\n")
 	broken := s.file("broken", "no key\n")
 	missing := filepath.Join(s.home, "missing")

@@ -624,9 +624,7 @@ func TestLocal(t *testing.T) {
 	plain := func(t *testing.T, home string) { sshtest.NewKey(t, filepath.Join(home, ".ssh"), "ed25519") }
 	encrypted := func(t *testing.T, home string) {
 		plain(t, home)
-		if out, err := sshtest.Command(t, home, "ssh-keygen", "-q", "-p", "-a", "1", "-P", "", "-N", "secret", "-f", filepath.Join(home, ".ssh", "id_ed25519")).CombinedOutput(); err != nil {
-			t.Fatalf("%v: %s", err, out)
-		}
+		sshtest.Keygen(t, "-q", "-p", "-a", "1", "-P", "", "-N", "secret", "-f", filepath.Join(home, ".ssh", "id_ed25519"))
 	}
 	holding := func(t *testing.T, home string, more ...string) string {
 		socket := sshtest.StartAgent(t)

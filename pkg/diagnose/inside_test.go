@@ -229,9 +229,7 @@ func TestInsideConfiguration(t *testing.T) {
 	revoked := write(t, filepath.Join(dir, "revoked"), other.Line+"\n"+key.Line+"\n", 0o644)
 	closed := write(t, filepath.Join(dir, "closed"), key.Line+"\n", 0o600)
 	krl := filepath.Join(dir, "krl")
-	if out, err := sshtest.Command(t, dir, "ssh-keygen", "-q", "-k", "-f", krl, key.File+".pub").CombinedOutput(); err != nil {
-		t.Fatalf("ssh-keygen -k: %v: %s", err, out)
-	}
+	sshtest.Keygen(t, "-q", "-k", "-f", krl, key.File+".pub")
 	if err := os.Chmod(krl, 0o644); err != nil {
 		t.Fatal(err)
 	}

@@ -1,7 +1,6 @@
 package identity_test
 
 import (
-	"bytes"
 	"errors"
 	"io/fs"
 	"os"
@@ -16,26 +15,13 @@ import (
 	"pi-key-tools/pkg/sshtest"
 )
 
-// keygen runs ssh-keygen, and returns what it wrote to its standard output.
-func keygen(t *testing.T, args ...string) string {
-	t.Helper()
-	cmd := sshtest.Command(t, t.TempDir(), "ssh-keygen", args...)
-	var stderr bytes.Buffer
-	cmd.Stderr = &stderr
-	out, err := cmd.Output()
-	if err != nil {
-		t.Fatalf("ssh-keygen %q: %v: %s", args, err, stderr.Bytes())
-	}
-	return string(out)
-}
-
 // pair has ssh-keygen make a pair with the comment "the comment".
 func pair(t *testing.T, path string, args ...string) {
 	t.Helper()
 	if !slices.Contains(args, "-N") {
 		args = append(args, "-N", "")
 	}
-	keygen(t, append([]string{"-q", "-C", "the comment", "-f", path}, args...)...)
+	sshtest.Keygen(t, append([]string{"-q", "-C", "the comment", "-f", path}, args...)...)
 }
 
 func read(t *testing.T, path string) string {

@@ -52,10 +52,10 @@ func TestMake(t *testing.T) {
 				t.Errorf(".pub holds %q, the pair %q", line, p.Public.Line())
 			}
 			blob := strings.Join(strings.Fields(line)[:2], " ")
-			if got := keygen(t, "-y", "-P", string(spec.Passphrase), "-f", path); !strings.HasPrefix(got, blob) {
+			if got := sshtest.Keygen(t, "-y", "-P", string(spec.Passphrase), "-f", path); !strings.HasPrefix(got, blob) {
 				t.Errorf("ssh-keygen -y says %q, want %q", got, blob)
 			}
-			if got := keygen(t, "-l", "-f", path); !strings.Contains(got, p.Public.Fingerprint()) {
+			if got := sshtest.Keygen(t, "-l", "-f", path); !strings.Contains(got, p.Public.Fingerprint()) {
 				t.Errorf("ssh-keygen -l says %q, want %q", got, p.Public.Fingerprint())
 			}
 			for name, want := range map[string]fs.FileMode{dir: 0o700, path: 0o600, path + ".pub": 0o644} {

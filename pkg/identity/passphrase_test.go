@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"pi-key-tools/pkg/identity"
+	"pi-key-tools/pkg/sshtest"
 )
 
 // say answers with a passphrase; "" is none.
@@ -59,7 +60,7 @@ func TestProtect(t *testing.T) {
 					t.Fatal(err)
 				}
 				p := load(t, path)
-				if got := keygen(t, "-y", "-P", fresh, "-f", path); !strings.HasPrefix(got, blob) {
+				if got := sshtest.Keygen(t, "-y", "-P", fresh, "-f", path); !strings.HasPrefix(got, blob) {
 					t.Errorf("with %q ssh-keygen -y says %q, want %q", fresh, got, blob)
 				}
 				if !p.Usable() || p.Private.Encrypted != (fresh != "") || fresh != "" && p.Private.Rounds != 1 {

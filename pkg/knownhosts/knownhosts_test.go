@@ -9,7 +9,6 @@ import (
 	"fmt"
 	mathrand "math/rand/v2"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -17,6 +16,7 @@ import (
 	"testing"
 
 	"pi-key-tools/pkg/sshkey"
+	"pi-key-tools/pkg/sshtest"
 )
 
 // public makes a key of a type from the fields of its blob.
@@ -186,7 +186,6 @@ func corpus() (lines, names []string) {
 //     it first; ssh-keygen -F does not;
 //   - base64 broken up by CR, VT or FF, which ssh reads.
 func TestLookupAgainstSSHKeygen(t *testing.T) {
-	keygen := need(t, "ssh-keygen")
 	lines, names := corpus()
 	path := filepath.Join(t.TempDir(), "known_hosts")
 	data := []byte(strings.Join(lines, "\n"))
@@ -195,7 +194,7 @@ func TestLookupAgainstSSHKeygen(t *testing.T) {
 	}
 	hits := 0
 	for _, name := range names {
-		got, want := found(path, data, name), foundBy(t, keygen, path, name)
+		got, want := found(path, data, name), foundBy(t, path, name)
 		hits += len(got)
 		if name == "PLAIN" { // the hashed line
 			got = slices.DeleteFunc(got, func(s string) bool { n, _ := strconv.Atoi(s); return n > 0 && lines[n-1][0] == '|' })
@@ -211,10 +210,10 @@ func TestLookupAgainstSSHKeygen(t *testing.T) {
 
 // foundBy are the lines that ssh-keygen finds in a file for a name, and what they
 // are marked as.
-func foundBy(t *testing.T, keygen, path, name string) (found []string) {
+func foundBy(t *testing.T, path, name string) (found []string) {
 	t.Helper()
 	// It fails with "not found" in its status, which is empty output too.
-	out, _ := scrubbed(t, keygen, "-l", "-F", name, "-f", path).Output()
+	out, _ := sshtest.Command(t, t.TempDir(), "ssh-keygen", "-l", "-F", name, "-f", path).Output()
 	for l := range strings.Lines(string(out)) {
 		if after, ok := strings.CutPrefix(l, "# Host "+name+" found: line "); ok {
 			found = append(found, strings.TrimSpace(after))
@@ -234,7 +233,6 @@ func found(path string, data []byte, name string) (found []string) {
 // Lines put together from pieces that meet each other.
 func TestGeneratedAgainstSSHKeygen(t *testing.T) {
 	t.Parallel()
-	keygen := need(t, "ssh-keygen")
 	random := mathrand.New(mathrand.NewPCG(9, 2))
 	pick := func(list ...string) string { return list[random.IntN(len(list))] }
 	hosts := func() string {
@@ -265,7 +263,7 @@ func TestGeneratedAgainstSSHKeygen(t *testing.T) {
 		}
 		for _, name := range []string{"pi", "PI", "Pi", "web", "pi.local", "10.0.0.1", "10.0.0.2", "[pi]:22", "[pi]:2222", "[10.0.0.1]:2222", "::1", "[::1]:2222",
 			"fe80::1%eth0", "a", "b", "pi.", "*", "?i", "!pi", "[pi]", "pi:2222", "h\u00e9", "%", "other.local", ".local", "p", `\*`, `p\i`, "[pi]:", "[web]:2222", "zi"} {
-			got, want := found(path, data, name), foundBy(t, keygen, path, name)
+			got, want := found(path, data, name), foundBy(t, path, name)
 			hits += len(got)
 			if !slices.Equal(got, want) {
 				t.Errorf("%q: lines %q, ssh-keygen has %q", name, got, want)
@@ -353,8 +351,7 @@ func TestJudge(t *testing.T) {
 // The lists that ssh itself makes: it tells the order with -vvv once a server
 // has sent its version, and a word is all that this one says.
 func TestAlgorithmsAgainstSSH(t *testing.T) {
-	client := need(t, "ssh")
-	out, err := scrubbed(t, client, "-G", "-F", "none", "h").Output()
+	out, err := sshtest.Command(t, t.TempDir(), "ssh", "-G", "-F", "none", "h").Output()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -385,11 +382,11 @@ func TestAlgorithmsAgainstSSH(t *testing.T) {
 			t.Fatal(err)
 		}
 		// It fails once its offer is read: there is no server.
-		_, said := run(scrubbed(t, client, "-vvv", "-F", "none", "-o", "GlobalKnownHostsFile=none",
+		said, _ := sshtest.Command(t, t.TempDir(), "ssh", "-vvv", "-F", "none", "-o", "GlobalKnownHostsFile=none",
 			"-o", "UserKnownHostsFile="+path, "-o", "IdentityFile=none",
-			"-o", "ProxyCommand=sh -c 'echo SSH-2.0-word; head -c 500 >/dev/null'", "h"))
+			"-o", "ProxyCommand=sh -c 'echo SSH-2.0-word; head -c 500 >/dev/null'", "h").CombinedOutput()
 		want := ""
-		for l := range strings.Lines(said) {
+		for l := range strings.Lines(string(said)) {
 			_, list, ok := strings.Cut(l, "prefer hostkeyalgs: ")
 			switch {
 			case ok:
@@ -478,7 +475,6 @@ func TestReplace(t *testing.T) {
 
 // What Append hashes, ssh-keygen finds.
 func TestHashedLineIsFound(t *testing.T) {
-	keygen := need(t, "ssh-keygen")
 	path := filepath.Join(t.TempDir(), "known_hosts")
 	data := Append(nil, []string{"pi4.local", "[pi4.local]:2222"}, edA, true, func() []byte {
 		b := make([]byte, 20)
@@ -492,9 +488,9 @@ func TestHashedLineIsFound(t *testing.T) {
 		t.Fatal(err)
 	}
 	for i, name := range []string{"pi4.local", "[pi4.local]:2222"} {
-		out, err := scrubbed(t, keygen, "-F", name, "-f", path).Output()
-		if want := fmt.Sprintf("found: line %d", i+1); err != nil || !strings.Contains(string(out), want) {
-			t.Errorf("%s: %v, %q, want %q", name, err, out, want)
+		out := sshtest.Keygen(t, "-F", name, "-f", path)
+		if want := fmt.Sprintf("found: line %d", i+1); !strings.Contains(out, want) {
+			t.Errorf("%s: %q, want %q", name, out, want)
 		}
 	}
 }
@@ -568,30 +564,4 @@ func FuzzEdit(f *testing.F) {
 			rest = after
 		}
 	})
-}
-
-func need(t *testing.T, program string) string {
-	t.Helper()
-	path, err := exec.LookPath(program)
-	if err != nil {
-		if os.Getenv("PIKEY_TEST_REQUIRE") == "1" {
-			t.Fatal(err)
-		}
-		t.Skip(program + " is not installed")
-	}
-	return path
-}
-
-// scrubbed is a command that sees nothing of the developer's own set-up.
-func scrubbed(t *testing.T, program string, args ...string) *exec.Cmd {
-	cmd := exec.CommandContext(t.Context(), program, args...)
-	cmd.Env = []string{"HOME=" + t.TempDir(), "PATH=" + os.Getenv("PATH"), "LC_ALL=C"}
-	return cmd
-}
-
-func run(cmd *exec.Cmd) (stdout, stderr string) {
-	var out, err strings.Builder
-	cmd.Stdout, cmd.Stderr = &out, &err
-	_ = cmd.Run()
-	return out.String(), err.String()
 }

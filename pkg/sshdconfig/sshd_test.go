@@ -3,12 +3,13 @@ package sshdconfig
 import (
 	"bytes"
 	"os"
-	"os/exec"
 	"os/user"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
+
+	"pi-key-tools/pkg/sshtest"
 )
 
 // The keywords that a login by key depends on, and what they are without a
@@ -22,8 +23,7 @@ var defaults = map[string]string{
 
 // sshd itself says what a configuration means for whom.
 func TestAgreesWithSSHD(t *testing.T) {
-	sshd := lookPath(t, "sshd", "/usr/sbin/sshd")
-	keygen := lookPath(t, "ssh-keygen", "")
+	sshtest.Need(t, "sshd")
 	me, err := user.Current()
 	if err != nil {
 		t.Fatal(err)
@@ -40,9 +40,7 @@ func TestAgreesWithSSHD(t *testing.T) {
 	}
 	dir := t.TempDir()
 	hostKey := filepath.Join(dir, "hostkey")
-	if out, err := exec.Command(keygen, "-q", "-t", "ed25519", "-N", "", "-f", hostKey).CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
+	sshtest.Keygen(t, "-q", "-t", "ed25519", "-N", "", "-f", hostKey)
 	write := func(name, text string) string {
 		path := filepath.Join(dir, name)
 		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
@@ -98,10 +96,8 @@ func TestAgreesWithSSHD(t *testing.T) {
 		files := load(main)
 		for _, c := range connections {
 			c.User, c.Groups = me.Username, groups
-			cmd := exec.Command(sshd, "-T", "-f", main, "-h", hostKey, "-C", "user="+c.User+",host="+c.Address+",addr="+c.Address+
-				",laddr="+c.LocalAddress+",lport="+strconv.Itoa(c.LocalPort))
-			cmd.Env = []string{"PATH=" + os.Getenv("PATH")}
-			out, err := cmd.Output()
+			out, err := sshtest.Command(t, dir, "sshd", "-T", "-f", main, "-h", hostKey, "-C", "user="+c.User+",host="+c.Address+",addr="+c.Address+
+				",laddr="+c.LocalAddress+",lport="+strconv.Itoa(c.LocalPort)).Output()
 			if err != nil {
 				t.Fatalf("%q: sshd -T: %v", text, err)
 			}
@@ -149,21 +145,4 @@ func load(main string) Files {
 			}
 		}
 	}
-}
-
-// lookPath finds a peer program, or skips the test, or fails it when
-// everything must be there.
-func lookPath(t *testing.T, name, path string) string {
-	t.Helper()
-	if found, err := exec.LookPath(name); err == nil {
-		return found
-	}
-	if _, err := os.Stat(path); err == nil {
-		return path
-	}
-	if os.Getenv("PIKEY_TEST_REQUIRE") == "1" {
-		t.Fatalf("%s is not installed", name)
-	}
-	t.Skipf("%s is not installed", name)
-	return ""
 }

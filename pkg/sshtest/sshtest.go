@@ -116,6 +116,19 @@ func Command(t testing.TB, home, name string, args ...string) *exec.Cmd {
 	return cmd
 }
 
+// Keygen runs ssh-keygen and returns what it printed on its standard output.
+func Keygen(t testing.TB, args ...string) string {
+	t.Helper()
+	cmd := Command(t, t.TempDir(), "ssh-keygen", args...)
+	var said bytes.Buffer
+	cmd.Stderr = &said
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("ssh-keygen %q: %v\n%s%s", args, err, out, said.Bytes())
+	}
+	return string(out)
+}
+
 // An Endpoint says where a server listens, and how it proves its identity.
 type Endpoint struct {
 	Addr     string // "127.0.0.1:40022"
