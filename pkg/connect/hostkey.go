@@ -334,12 +334,12 @@ func (h *Host) remember(path string, e *HostKeyError, remote net.Addr, replace b
 	}
 	defer h.c.hostKeys.forget(path)
 	return hostfs.Replace(path, 0o600, func(old []byte) ([]byte, error) {
-		data := knownhosts.Replace(old, []string{e.Name}, e.Shown, h.Config.HashKnownHosts, newSalt)
+		data := knownhosts.Replace(old, e.Name, e.Shown, h.Config.HashKnownHosts, newSalt)
 		if tcp, ok := remote.(*net.TCPAddr); ok && h.Config.ProxyJump == "" && h.Config.ProxyCommand == "" {
 			address := knownhosts.Name(tcp.IP.String(), tcp.Port)
 			said := knownhosts.LookupOnce(knownhosts.File{Path: path, Data: data}, address)
 			if status, _ := knownhosts.Judge(said, e.Shown, sshkey.Public{}); address != e.Name && status == knownhosts.Changed {
-				data = knownhosts.Replace(data, []string{address}, e.Shown, h.Config.HashKnownHosts, newSalt)
+				data = knownhosts.Replace(data, address, e.Shown, h.Config.HashKnownHosts, newSalt)
 			}
 		}
 		return data, nil

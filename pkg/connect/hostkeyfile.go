@@ -78,7 +78,7 @@ func (f *hostKeyFile) lookup(name string) []knownhosts.Line {
 	index := f.index
 	line, ok := f.added[name]
 	f.mu.Unlock()
-	lines := knownhosts.Lookup([]*knownhosts.Index{index}, name)
+	lines := index.Lookup(name)
 	if ok {
 		lines = append(lines, line)
 	}
@@ -143,7 +143,7 @@ func (f *hostKeyFile) admit(n *newcomer) error {
 		return nil
 	}
 	size := len(f.data)
-	f.data = knownhosts.Add(f.data, []string{n.e.Name}, n.e.Shown, n.hash, newSalt)
+	f.data = knownhosts.Add(f.data, n.e.Name, n.e.Shown, n.hash, newSalt)
 	if len(f.data) > size {
 		f.mu.Lock()
 		f.added[n.e.Name] = knownhosts.Line{Path: f.path, Number: bytes.Count(f.data, []byte("\n")), Key: n.e.Shown}

@@ -5,87 +5,60 @@ import (
 	"slices"
 	"strings"
 
+	"pi-key-tools/pkg/pattern"
 	"pi-key-tools/pkg/sshkey"
 )
 
-// Append returns data with a line added for the names (see Name) and the key,
-// the names hashed if hash is set (one line a name, as ssh does). salt is
-// called for the 20 random bytes of each hashed name. Names are left out if
-// data has the key for them already, or if no line can hold them: names with a
-// blank, a control byte, or a character that is syntax there.
-func Append(data []byte, names []string, key sshkey.Public, hash bool, salt func() []byte) []byte {
-	var missing []string
-	for _, name := range names {
-		if name = lower(name); !writable(name) || slices.Contains(missing, name) {
-			continue
-		}
-		said := slices.ContainsFunc(LookupOnce(File{Data: data}, name), func(l Line) bool {
-			return l.Marker == "" && l.Key.Equal(key)
-		})
-		if !said {
-			missing = append(missing, name)
-		}
-	}
-	return Add(slices.Clone(data), missing, key, hash, salt)
-}
-
-// Add is Append for names that the caller knows must be added. Like append, it
-// may write past the end of data.
-func Add(data []byte, names []string, key sshkey.Public, hash bool, salt func() []byte) []byte {
-	names = slices.DeleteFunc(slices.Clone(names), func(name string) bool { return !writable(name) })
-	if len(names) == 0 {
+// Add returns data with a line added for the name (see Name) and the key, the
+// name hashed if hash is set, for which salt returns 20 random bytes. It returns
+// data if no line can hold the name: one with a blank, a control byte, or a
+// character that is syntax there. Like append, it may write past the end of
+// data.
+func Add(data []byte, name string, key sshkey.Public, hash bool, salt func() []byte) []byte {
+	if name = pattern.Lower(name); !writable(name) {
 		return data
 	}
-	hosts := []string{strings.Join(names, ",")}
 	if hash {
-		hosts = hosts[:0]
-		for _, name := range names {
-			hosts = append(hosts, hashName(name, salt()))
-		}
+		name = hashName(name, salt())
 	}
-	out := data
-	if len(out) > 0 && out[len(out)-1] != '\n' {
-		out = append(out, '\n')
+	if len(data) > 0 && data[len(data)-1] != '\n' {
+		data = append(data, '\n')
 	}
-	for _, h := range hosts {
-		// No comment: ssh writes none, and it is not the host's word.
-		out = append(out, h+" "+key.Type+" "+key.Base64()+"\n"...)
-	}
-	return out
+	// No comment: ssh writes none, and it is not the host's word.
+	return append(data, name+" "+key.Type+" "+key.Base64()+"\n"...)
 }
 
-// Replace removes what the file says about the names (plain keys only: markers
-// and other names on the same line stay) and appends the new key. Every other
-// line stays byte for byte, as does a line that already has the new key. A
-// wildcard that matches a name still matches the others: "*.local" becomes
-// "*.local,!pi.local".
-func Replace(data []byte, names []string, key sshkey.Public, hash bool, salt func() []byte) []byte {
+// Replace removes what the file says about the name (plain keys only: markers
+// and other names on the same line stay) and adds the new key, if it is not
+// there. Every other line stays byte for byte, as does a line that already has
+// the new key. A wildcard that matches the name still matches others: "*.local"
+// becomes "*.local,!pi.local".
+func Replace(data []byte, name string, key sshkey.Public, hash bool, salt func() []byte) []byte {
+	name = pattern.Lower(name)
 	var out bytes.Buffer
 	for text := range strings.Lines(string(data)) {
-		out.WriteString(without(text, names, key))
+		out.WriteString(without(text, name, key))
 	}
-	return Append(out.Bytes(), names, key, hash, salt)
+	has := func(l Line) bool { return l.Marker == "" && l.Key.Equal(key) }
+	if slices.ContainsFunc(LookupOnce(File{Data: out.Bytes()}, name), has) {
+		return out.Bytes()
+	}
+	return Add(out.Bytes(), name, key, hash, salt)
 }
 
-// without returns the line as it is when it gives the names no other key than
-// key, else without them, or "" when it speaks of nobody else.
-func without(text string, names []string, key sshkey.Public) string {
+// without returns the line as it is when it gives the name no other key than
+// key, else without it, or "" when it speaks of nobody else.
+func without(text, name string, key sshkey.Public) string {
 	l, ok := split(text)
-	if !ok || l.marker != "" {
+	if !ok || l.marker != "" || !writable(name) || !matchHosts(name, l.hosts) {
 		return text
 	}
-	hosts := l.hosts
-	for _, name := range names {
-		name = lower(name)
-		if !writable(name) || !matchHosts(name, hosts) {
-			continue
-		}
-		if k, err := sshkey.ParseLenient(l.key); err != nil || k.Equal(key) {
-			return text
-		}
-		if hosts = dropHost(hosts, name); hosts == "" {
-			return ""
-		}
+	if k, err := sshkey.ParseLenient(l.key); err != nil || k.Equal(key) {
+		return text
+	}
+	hosts := dropHost(l.hosts, name)
+	if hosts == "" {
+		return ""
 	}
 	return text[:l.start] + hosts + text[l.start+len(l.hosts):]
 }
@@ -96,7 +69,7 @@ func dropHost(hosts, name string) string {
 	if strings.HasPrefix(hosts, "|") {
 		return ""
 	}
-	rest := slices.DeleteFunc(strings.Split(hosts, ","), func(h string) bool { return lower(h) == name })
+	rest := slices.DeleteFunc(strings.Split(hosts, ","), func(h string) bool { return pattern.Lower(h) == name })
 	if !slices.ContainsFunc(rest, func(h string) bool { return h != "" && h[0] != '!' }) {
 		return ""
 	}

@@ -37,7 +37,7 @@ type Line struct {
 // addresses canonicalized, without brackets; a trailing dot and an IPv6 zone
 // stay, as in ssh. A HostKeyAlias has no port: Name(alias, 22).
 func Name(host string, port int) string {
-	host = lower(host)
+	host = pattern.Lower(host)
 	if port == 0 || port == 22 {
 		return host
 	}
@@ -74,10 +74,10 @@ func NewIndex(f File) *Index {
 				x.hashed = append(x.hashed, h)
 			}
 		case strings.ContainsAny(l.hosts, "*?!") || len(l.hosts) > maxNames:
-			x.lines[i].hosts = lower(l.hosts)
+			x.lines[i].hosts = pattern.Lower(l.hosts)
 			x.wild = append(x.wild, i)
 		default:
-			for name := range strings.SplitSeq(strings.TrimSuffix(lower(l.hosts), ","), ",") {
+			for name := range strings.SplitSeq(strings.TrimSuffix(pattern.Lower(l.hosts), ","), ",") {
 				x.named[name] = append(x.named[name], i)
 			}
 		}
@@ -89,8 +89,14 @@ func NewIndex(f File) *Index {
 // pattern.MatchList.
 const maxNames = 1000
 
-// lookup adds the lines that match the name, in lower case, to found.
-func (x *Index) lookup(name string, found []Line) []Line {
+// Lookup returns the lines that match the name (see Name), in order, handling
+// hashes, wildcards and negation as ssh does. A well-formed key of an unknown
+// type is kept: the host is known, if only to a newer ssh.
+//
+// If no line has "[host]:port", ssh asks again without the port, and then
+// accepts only a key that it knows; that is left to the caller.
+func (x *Index) Lookup(name string) (found []Line) {
+	name = pattern.Lower(name)
 	matching := slices.Clone(x.named[name])
 	for _, i := range x.wild {
 		if pattern.MatchList(name, x.lines[i].hosts) == pattern.Matched {
@@ -108,23 +114,8 @@ func (x *Index) lookup(name string, found []Line) []Line {
 	return found
 }
 
-// Lookup returns the lines of the files that match the name (see Name), in
-// order, handling hashes, wildcards and negation as ssh does. A well-formed key
-// of an unknown type is kept: the host is known, if only to a newer ssh.
-//
-// If no line has "[host]:port", ssh asks again without the port, and then
-// accepts only a key that it knows; that is left to the caller.
-func Lookup(files []*Index, name string) []Line {
-	name = lower(name)
-	var found []Line
-	for _, x := range files {
-		found = x.lookup(name, found)
-	}
-	return found
-}
-
-// LookupOnce is Lookup in a single file for a single host.
-func LookupOnce(f File, name string) []Line { return Lookup([]*Index{NewIndex(f)}, name) }
+// LookupOnce is Lookup for a single host of a file.
+func LookupOnce(f File, name string) []Line { return NewIndex(f).Lookup(name) }
 
 // A Status is the verdict of known_hosts on a key that a host has shown.
 type Status int

@@ -15,6 +15,7 @@ import (
 	"strings"
 	"testing"
 
+	"pi-key-tools/pkg/pattern"
 	"pi-key-tools/pkg/sshkey"
 	"pi-key-tools/pkg/sshtest"
 )
@@ -279,19 +280,11 @@ func TestGeneratedAgainstSSHKeygen(t *testing.T) {
 }
 
 func TestLookup(t *testing.T) {
-	var files []*Index
-	for _, f := range []File{
-		{"one", []byte("pi " + text(future) + "\npi,PI " + text(edA) + " its comment\r\n")},
-		{"empty", nil},
-		{"two", []byte("@revoked p? " + text(edB))},
-	} {
-		files = append(files, NewIndex(f))
-	}
-	got := Lookup(files, "PI")
+	data := "pi " + text(future) + "\npi,PI " + text(edA) + " its comment\r\n@revoked p? " + text(edB)
 	a := edA
 	a.Comment = "its comment"
-	want := []Line{{"one", 1, "", future}, {"one", 2, "", a}, {"two", 1, MarkerRevoked, edB}}
-	if fmt.Sprint(got) != fmt.Sprint(want) {
+	want := []Line{{"one", 1, "", future}, {"one", 2, "", a}, {"one", 3, MarkerRevoked, edB}}
+	if got := LookupOnce(File{"one", []byte(data)}, "PI"); fmt.Sprint(got) != fmt.Sprint(want) {
 		t.Errorf("got %v\nwant %v", got, want)
 	}
 }
@@ -412,39 +405,40 @@ func TestAlgorithmsAgainstSSH(t *testing.T) {
 	}
 }
 
-func TestAppend(t *testing.T) {
+func TestAdd(t *testing.T) {
 	a, b := text(edA), text(edB)
 	for _, c := range []struct {
-		what, data string
-		names      []string
-		hash       bool
-		want       string
+		what, data, name string
+		hash             bool
+		want             string
 	}{
-		{"empty file", "", []string{"H", "192.0.2.1"}, false, "h,192.0.2.1 " + b + "\n"},
-		{"no final newline", "x " + a, []string{"h"}, false, "x " + a + "\nh " + b + "\n"},
-		{"CRLF and NULs stay", "x " + a + "\r\n\x00\x00", []string{"h"}, false, "x " + a + "\r\n\x00\x00\nh " + b + "\n"},
-		{"hashed", "", []string{"h", "[h]:2222"}, true, hashName("h", salt) + " " + b + "\n" + hashName("[h]:2222", salt) + " " + b + "\n"},
-		{"there already", "h,x " + b, []string{"h"}, false, "h,x " + b},
-		{"there for one, hashed", hashName("h", salt) + " " + b + "\n", []string{"h", "i"}, false, hashName("h", salt) + " " + b + "\ni " + b + "\n"},
-		{"a CA's line is not there already", "@cert-authority h " + b + "\n", []string{"h"}, false, "@cert-authority h " + b + "\nh " + b + "\n"},
-		{"twice the same", "", []string{"h", "H"}, false, "h " + b + "\n"},
-		{"syntax is no name", "", []string{"*", "a,b", "!a", "a b", "a\nb", "|1|x|y", "#a", "", "[]:22", "[a]:x", "@revoked", "a\x00"}, false, ""},
-		{"IPv6", "", []string{"fe80::1%eth0", "[::1]:2222"}, false, "fe80::1%eth0,[::1]:2222 " + b + "\n"},
+		{"empty file", "", "H", false, "h " + b + "\n"},
+		{"no final newline", "x " + a, "h", false, "x " + a + "\nh " + b + "\n"},
+		{"CRLF and NULs stay", "x " + a + "\r\n\x00\x00", "h", false, "x " + a + "\r\n\x00\x00\nh " + b + "\n"},
+		{"hashed", "", "[h]:2222", true, hashName("[h]:2222", salt) + " " + b + "\n"},
+		{"IPv6", "", "fe80::1%eth0", false, "fe80::1%eth0 " + b + "\n"},
+		{"IPv6 and a port", "", "[::1]:2222", false, "[::1]:2222 " + b + "\n"},
 	} {
-		data := []byte(c.data)
-		got := Append(data, c.names, edB, c.hash, func() []byte { return salt })
-		if string(got) != c.want {
+		if got := Add([]byte(c.data), c.name, edB, c.hash, func() []byte { return salt }); string(got) != c.want {
 			t.Errorf("%s:\n got %q\nwant %q", c.what, got, c.want)
 		}
-		if string(data) != c.data {
-			t.Errorf("%s: the data was written to", c.what)
+	}
+	for _, name := range []string{"*", "a,b", "!a", "a b", "a\nb", "|1|x|y", "#a", "", "[]:22", "[a]:x", "@revoked", "a\x00"} {
+		if got := Add(nil, name, edB, false, nil); len(got) > 0 {
+			t.Errorf("%q is syntax and no name: %q", name, got)
 		}
 	}
 }
 
 func TestReplace(t *testing.T) {
 	a, b := text(edA), text(edB)
-	news := "h,[h]:2222 " + b + "\n"
+	news := "h " + b + "\n[h]:2222 " + b + "\n"
+	replace := func(data []byte) []byte {
+		for _, name := range []string{"h", "[h]:2222"} {
+			data = Replace(data, name, edB, false, func() []byte { return salt })
+		}
+		return data
+	}
 	for _, c := range []struct{ what, data, want string }{
 		{"empty file", "", news},
 		{"gone", "h " + a + "\n[h]:2222 " + text(rsaA) + " c\n", news},
@@ -461,33 +455,38 @@ func TestReplace(t *testing.T) {
 		{"an unknown type goes", "h " + text(future) + "\n", news},
 		{"no final newline", "x " + a, "x " + a + "\n" + news},
 		{"nothing to do", "h " + b + " c\r\n[h]:2222,x " + b, "h " + b + " c\r\n[h]:2222,x " + b},
+		{"there, hashed", hashName("h", salt) + " " + b + "\n[h]:2222 " + b, hashName("h", salt) + " " + b + "\n[h]:2222 " + b},
 		{"half there", "h " + b + "\n[h]:2222 " + a, "h " + b + "\n[h]:2222 " + b + "\n"},
 	} {
-		got := Replace([]byte(c.data), []string{"h", "[h]:2222"}, edB, false, func() []byte { return salt })
+		got := replace([]byte(c.data))
 		if string(got) != c.want {
 			t.Errorf("%s:\n got %q\nwant %q", c.what, got, c.want)
 		}
-		if again := Replace(got, []string{"h", "[h]:2222"}, edB, false, func() []byte { return salt }); !bytes.Equal(again, got) {
+		if again := replace(got); !bytes.Equal(again, got) {
 			t.Errorf("%s: once more gives %q", c.what, again)
 		}
 	}
 }
 
-// What Append hashes, ssh-keygen finds.
+// What Add hashes, ssh-keygen finds.
 func TestHashedLineIsFound(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "known_hosts")
-	data := Append(nil, []string{"pi4.local", "[pi4.local]:2222"}, edA, true, func() []byte {
-		b := make([]byte, 20)
-		rand.Read(b)
-		return b
-	})
+	var data []byte
+	names := []string{"pi4.local", "[pi4.local]:2222"}
+	for _, name := range names {
+		data = Add(data, name, edA, true, func() []byte {
+			b := make([]byte, 20)
+			rand.Read(b)
+			return b
+		})
+	}
 	if bytes.Contains(data, []byte("pi4")) {
 		t.Errorf("%q names the host", data)
 	}
 	if err := os.WriteFile(path, data, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	for i, name := range []string{"pi4.local", "[pi4.local]:2222"} {
+	for i, name := range names {
 		out := sshtest.Keygen(t, "-F", name, "-f", path)
 		if want := fmt.Sprintf("found: line %d", i+1); !strings.Contains(out, want) {
 			t.Errorf("%s: %q, want %q", name, out, want)
@@ -506,7 +505,7 @@ func FuzzEdit(f *testing.F) {
 	}
 	f.Add("*,!other "+text(edA)+"\r\nhost "+text(edA), "host", false)
 	f.Fuzz(func(t *testing.T, data, name string, hash bool) {
-		name = lower(name)
+		name = pattern.Lower(name)
 		say := func(data []byte, name string) (plain, marked []string) {
 			for _, l := range LookupOnce(File{Data: data}, name) {
 				if l.Marker == "" {
@@ -517,14 +516,14 @@ func FuzzEdit(f *testing.F) {
 			}
 			return plain, marked
 		}
-		add := Append([]byte(data), []string{name}, edC, hash, func() []byte { return salt })
+		add := Add([]byte(data), name, edC, hash, func() []byte { return salt })
 		if !bytes.HasPrefix(add, []byte(data)) {
-			t.Errorf("Append changed %q to %q", data, add)
+			t.Errorf("Add changed %q to %q", data, add)
 		}
-		rep := Replace([]byte(data), []string{name}, edC, hash, func() []byte { return salt })
+		rep := Replace([]byte(data), name, edC, hash, func() []byte { return salt })
 
 		was, wasMarked := say([]byte(data), name)
-		for what, got := range map[string][]byte{"Append": add, "Replace": rep} {
+		for what, got := range map[string][]byte{"Add": add, "Replace": rep} {
 			now, marked := say(got, name)
 			switch {
 			case !slices.Equal(marked, wasMarked):
@@ -535,9 +534,9 @@ func FuzzEdit(f *testing.F) {
 				}
 			case !slices.Contains(now, text(edC)):
 				t.Errorf("%s of %q: the key is not there: %q", what, name, got)
-			case what == "Append" && !slices.Equal(slices.DeleteFunc(now, func(k string) bool { return k == text(edC) }),
+			case what == "Add" && !slices.Equal(slices.DeleteFunc(now, func(k string) bool { return k == text(edC) }),
 				slices.DeleteFunc(was, func(k string) bool { return k == text(edC) })):
-				t.Errorf("Append of %q: keys %q, were %q", name, now, was)
+				t.Errorf("Add of %q: keys %q, were %q", name, now, was)
 			case what == "Replace" && slices.ContainsFunc(now, func(k string) bool { return k != text(edC) }):
 				t.Errorf("Replace of %q: old keys are there: %q", name, got)
 			}

@@ -67,7 +67,7 @@ func matchHosts(name, hosts string) bool {
 		h, ok := readHash(hosts)
 		return ok && appendHashed(nil, []hashed{h}, name) != nil
 	}
-	return pattern.MatchList(name, lower(hosts)) == pattern.Matched
+	return pattern.MatchList(name, pattern.Lower(hosts)) == pattern.Matched
 }
 
 const hashMagic = "|1|"
@@ -126,15 +126,4 @@ func hashName(name string, salt []byte) string {
 	mac := hmac.New(sha1.New, salt)
 	mac.Write([]byte(name))
 	return hashText(salt, mac.Sum(nil))
-}
-
-// lower is ssh's lowercase(): ASCII only.
-func lower(s string) string {
-	b := []byte(s)
-	for i, c := range b {
-		if 'A' <= c && c <= 'Z' {
-			b[i] = c + 'a' - 'A'
-		}
-	}
-	return string(b)
 }

@@ -4,7 +4,7 @@
 // else is special: no ranges, no escapes, no separators.
 //
 // Case matters. Where OpenSSH folds it, which it does for the names of hosts in
-// match.c match_hostname(), the caller gives both sides in lower case.
+// match.c match_hostname(), the caller gives both sides in lower case; see Lower.
 package pattern
 
 import "strings"
@@ -70,4 +70,16 @@ func MatchList(s, patterns string) Result {
 		}
 	}
 	return result
+}
+
+// Lower is lowercase() of misc.c, which knows ASCII alone; strings.ToLower would
+// change bytes that are not UTF-8.
+func Lower(s string) string {
+	b := []byte(s)
+	for i, c := range b {
+		if 'A' <= c && c <= 'Z' {
+			b[i] = c + 'a' - 'A'
+		}
+	}
+	return string(b)
 }

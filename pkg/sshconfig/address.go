@@ -4,6 +4,8 @@ import (
 	"net/netip"
 	"strconv"
 	"strings"
+
+	"pi-key-tools/pkg/pattern"
 )
 
 // canonicalAddress is what ssh.c makes of a name that can only be an address
@@ -37,7 +39,7 @@ func parseIPv4(s string) (netip.Addr, bool) {
 	var bits uint64
 	for i, part := range parts {
 		base, digits := 10, part
-		if hex, ok := strings.CutPrefix(lower(part), "0x"); ok {
+		if hex, ok := strings.CutPrefix(pattern.Lower(part), "0x"); ok {
 			base, digits = 16, hex
 		} else if len(part) > 1 && part[0] == '0' {
 			base, digits = 8, part[1:]

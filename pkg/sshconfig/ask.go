@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"pi-key-tools/pkg/pattern"
 )
 
 // askable returns the ssh that would read the same files as we do; "" if
@@ -80,7 +82,7 @@ func parseAnswer(output []byte) (map[string]value, error) {
 	values := make(map[string]value)
 	for line := range bytes.Lines(output) {
 		name, text, _ := strings.Cut(strings.TrimRight(string(line), "\r\n"), " ")
-		k := keywords()[lower(name)]
+		k := keywords()[pattern.Lower(name)]
 		if k == nil || !k.decides {
 			continue
 		}
@@ -91,7 +93,7 @@ func parseAnswer(output []byte) (map[string]value, error) {
 		case takesPaths:
 			v.args = strings.Fields(text) // a blank in a path cannot be told from one between two
 		case takesChoice:
-			choice, ok := k.choices[lower(text)]
+			choice, ok := k.choices[pattern.Lower(text)]
 			if !ok {
 				return nil, fmt.Errorf("ssh -G: unknown %s %q", k.name, text)
 			}

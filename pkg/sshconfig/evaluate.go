@@ -99,7 +99,7 @@ func (e *evaluation) run(files []*file) error {
 	if address, ok := canonicalAddress(name, e.get("addressfamily", "any")); ok {
 		name = address
 	} else {
-		name = lower(name)
+		name = pattern.Lower(name)
 	}
 	e.values["hostname"] = value{[]string{name}, e.values["hostname"].at}
 	e.host = name
@@ -140,7 +140,7 @@ func (e *evaluation) file(f *file, active, never bool) error {
 			return d.err
 		}
 		if d.keyword == nil {
-			if pattern.MatchList(d.word, lower(e.get("ignoreunknown", ""))) == pattern.Matched {
+			if pattern.MatchList(d.word, pattern.Lower(e.get("ignoreunknown", ""))) == pattern.Matched {
 				continue
 			}
 			return &SyntaxError{At: d.at, Reason: "bad configuration option: " + d.word}
@@ -210,9 +210,9 @@ func (e *evaluation) matches(d *directive, never bool) (bool, error) {
 				why = "Match !final, which makes some versions of ssh read the files twice"
 			}
 		case "host":
-			holds = pattern.MatchList(lower(host), lower(c.arg)) == pattern.Matched
+			holds = pattern.MatchList(pattern.Lower(host), pattern.Lower(c.arg)) == pattern.Matched
 		case "originalhost":
-			holds = pattern.MatchList(lower(e.alias), lower(c.arg)) == pattern.Matched
+			holds = pattern.MatchList(pattern.Lower(e.alias), pattern.Lower(c.arg)) == pattern.Matched
 		case "user":
 			holds = pattern.MatchList(e.get("user", e.local.user), c.arg) == pattern.Matched
 		case "localuser":
@@ -313,5 +313,5 @@ var overlooked = map[string]bool{
 }
 
 func validVariable(name string) bool {
-	return name != "" && strings.Trim(lower(name), letters+"0123456789_") == ""
+	return name != "" && strings.Trim(pattern.Lower(name), letters+"0123456789_") == ""
 }

@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"pi-key-tools/pkg/pattern"
 )
 
 // defaultIdentityFiles are those of readconf.c fill_default_options() that
@@ -25,7 +27,7 @@ func (e *evaluation) result() (*Host, error) {
 		HostName:               e.get("hostname", ""),
 		User:                   e.get("user", e.local.user),
 		IdentitiesOnly:         e.yes("identitiesonly", false),
-		HostKeyAlias:           lower(e.get("hostkeyalias", "")),
+		HostKeyAlias:           pattern.Lower(e.get("hostkeyalias", "")),
 		HashKnownHosts:         e.yes("hashknownhosts", false),
 		StrictHostKeyChecking:  e.get("stricthostkeychecking", "ask"),
 		BatchMode:              e.yes("batchmode", false),

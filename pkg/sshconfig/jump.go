@@ -6,6 +6,8 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+
+	"pi-key-tools/pkg/pattern"
 )
 
 // A jump is ProxyJump: the last machine before the target, and how it is
@@ -122,7 +124,7 @@ func parseHop(s string) (user, host string, port int, err error) {
 // validDomain is misc.c valid_domain(), which ssh:// wants its hosts to be.
 func validDomain(s string) bool {
 	const alphanumeric = letters + "0123456789"
-	s = lower(s)
+	s = pattern.Lower(s)
 	return s != "" && strings.IndexByte(alphanumeric, s[0]) >= 0 &&
 		strings.Trim(s, alphanumeric+".-_") == "" && !strings.Contains(s, "..")
 }

@@ -11,6 +11,7 @@ import (
 	"sync"
 
 	"pi-key-tools/pkg/confline"
+	"pi-key-tools/pkg/pattern"
 )
 
 // A kind says what the arguments of a keyword look like, and what is in
@@ -233,7 +234,7 @@ func (d *directive) take(args []string, rest string) (err error) {
 	switch d.keyword.kind {
 	case takesChoice:
 		var ok bool
-		if value, ok = d.keyword.choices[lower(value)]; !ok {
+		if value, ok = d.keyword.choices[pattern.Lower(value)]; !ok {
 			return errors.New("unsupported option " + strconv.Quote(args[0]))
 		}
 	case takesDuration:
@@ -258,7 +259,7 @@ func notEmpty(args []string) error {
 	return nil
 }
 
-func isNone(s string) bool { return lower(s) == "none" }
+func isNone(s string) bool { return pattern.Lower(s) == "none" }
 
 // parseNumber is strtonum(): blanks before and a sign are allowed.
 func parseNumber(s string, max int64) (string, error) {
@@ -274,7 +275,7 @@ func parsePort(s string) (string, error) {
 	n, err := parseNumber(s, math.MaxUint16)
 	if err != nil {
 		// With a letter, so that this never goes to a resolver of numbers.
-		if p, err := net.LookupPort("tcp", s); err == nil && s == lower(s) && strings.ContainsAny(s, letters) {
+		if p, err := net.LookupPort("tcp", s); err == nil && s == pattern.Lower(s) && strings.ContainsAny(s, letters) {
 			n = strconv.Itoa(p)
 		}
 	}

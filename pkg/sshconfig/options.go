@@ -3,6 +3,8 @@ package sshconfig
 import (
 	"fmt"
 	"strings"
+
+	"pi-key-tools/pkg/pattern"
 )
 
 // harmless are the keywords that do not decide anything in Host and are
@@ -84,7 +86,7 @@ func CheckOption(option string) error {
 	if len(d.args) != 1 || d.args[0] == "" {
 		return &SyntaxError{At: d.at, Reason: fmt.Sprintf("%s: %s", d.word, errMissing)}
 	}
-	if value := lower(d.args[0]); needed != "" && value != needed && yesNo[value] != needed {
+	if value := pattern.Lower(d.args[0]); needed != "" && value != needed && yesNo[value] != needed {
 		return &SyntaxError{At: d.at, Reason: fmt.Sprintf("%s is not honoured here, but for %q", d.word, needed)}
 	}
 	return nil

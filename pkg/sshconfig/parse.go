@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"pi-key-tools/pkg/confline"
+	"pi-key-tools/pkg/pattern"
 )
 
 // The bytes that readconf.c takes for white space.
@@ -71,7 +72,7 @@ func parseLine(line, at string) *directive {
 	if !ok || word == "" || word[0] == '#' {
 		return nil
 	}
-	d := &directive{at: at, word: lower(word)}
+	d := &directive{at: at, word: pattern.Lower(word)}
 	rest = strings.TrimLeft(rest, blanks)
 	if !more || rest == "" {
 		return d.refuse("no argument after keyword %q", d.word)
@@ -138,7 +139,7 @@ func parseMatch(rest string) ([]criterion, error) {
 			break
 		}
 		negate := word[0] == '!'
-		c := criterion{name: lower(strings.TrimPrefix(word, "!")), negate: negate}
+		c := criterion{name: pattern.Lower(strings.TrimPrefix(word, "!")), negate: negate}
 		switch c.name {
 		case "all":
 			if arg, ok := next(); len(list) > 1 || ok && arg != "" && arg[0] != '#' {
@@ -173,15 +174,3 @@ var criteria = map[string]bool{
 }
 
 func mayBeEmpty(name string) bool { return name == "tagged" || name == "command" }
-
-// lower is C's lowercase() in the C locale; strings.ToLower would change bytes
-// that are not UTF-8.
-func lower(s string) string {
-	b := []byte(s)
-	for i, c := range b {
-		if 'A' <= c && c <= 'Z' {
-			b[i] = c + 'a' - 'A'
-		}
-	}
-	return string(b)
-}
