@@ -6,6 +6,7 @@ package destination
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"strconv"
 	"strings"
 	"unicode"
@@ -191,7 +192,7 @@ func checkHost(host string) error {
 	name := host
 	if strings.Contains(host, ":") {
 		address, zone, hasZone := strings.Cut(host, "%")
-		if !isIPv6(address) || hasZone && zone == "" {
+		if _, err := netip.ParseAddr(address); err != nil || hasZone && zone == "" { // with a colon, of IPv6
 			return errors.New("neither an IPv6 address nor host:port")
 		}
 		name = zone
@@ -214,40 +215,4 @@ func checkHost(host string) error {
 		s = s[n:]
 	}
 	return nil
-}
-
-// isIPv6 reports whether s is an IPv6 address without a zone (RFC 4291 section
-// 2.2). net/netip knows too, but no package on this floor imports net.
-func isIPv6(s string) bool {
-	left, right, short := strings.Cut(s, "::")
-	n := 0
-	for _, half := range []string{left, right} {
-		if half == "" {
-			continue
-		}
-		groups := strings.Split(half, ":")
-		for i, group := range groups {
-			last := i == len(groups)-1 && (half == right || !short)
-			if last && isIPv4(group) {
-				n += 2
-				continue
-			}
-			if len(group) < 1 || len(group) > 4 || strings.Trim(group, "0123456789abcdefABCDEF") != "" {
-				return false
-			}
-			n++
-		}
-	}
-	return n == 8 && !short || n < 8 && short
-}
-
-func isIPv4(s string) bool {
-	parts := strings.Split(s, ".")
-	for _, part := range parts {
-		n, err := strconv.ParseUint(part, 10, 8)
-		if err != nil || strconv.FormatUint(n, 10) != part {
-			return false
-		}
-	}
-	return len(parts) == 4
 }
