@@ -22,7 +22,6 @@ import (
 
 // A HostKeyError means that a host key may not be trusted.
 type HostKeyError struct {
-	Target string
 	Status knownhosts.Status // Unknown, Changed or Revoked
 	Name   string            // as known_hosts writes it
 	Shown  sshkey.Public
@@ -209,7 +208,7 @@ func (h *Host) checkHostKey(name string, lines []knownhosts.Line, key ssh.Public
 	} else if line != nil {
 		status, said = knownhosts.Revoked, []knownhosts.Line{*line}
 	}
-	refuse := &HostKeyError{Target: h.Target, Status: status, Name: name, Shown: shown, Lines: said}
+	refuse := &HostKeyError{Status: status, Name: name, Shown: shown, Lines: said}
 	if status == knownhosts.Unknown {
 		refuse.Closed = h.closed
 	}

@@ -167,9 +167,8 @@ func (l *login) authenticate(ctx *ssh.ClientAuthContext) (ssh.AuthMethod, error)
 	}
 
 	if slices.Contains(ctx.AllowedMethods, "publickey") {
-		if l.cfg.MaxRefused > 0 && l.refused >= l.cfg.MaxRefused {
-			l.rep.NotOffered = len(l.cfg.Keys) - l.next
-		} else if l.next < len(l.cfg.Keys) {
+		enough := l.cfg.MaxRefused > 0 && l.refused >= l.cfg.MaxRefused
+		if !enough && l.next < len(l.cfg.Keys) {
 			l.offer = &offer{ctx: l.ctx, key: l.cfg.Keys[l.next], exchange: *l.exchange, answer: Unanswered, writes: l.conn.writes(), late: l.rep.PasswordSent}
 			l.next++
 			l.attempt = "publickey"

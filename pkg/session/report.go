@@ -69,7 +69,6 @@ type Report struct {
 	Banner        string   // at most 4 KiB
 	Methods       []string // that the server last said can continue
 	Offers        []Offer  // in order
-	NotOffered    int      // keys left unoffered because of MaxRefused
 	PasswordSent  bool
 	Password      Answer // to the password; "" if none was sent
 	PasswordErr   error  // why there was no password; a *PromptError for a question that was not answered

@@ -37,7 +37,6 @@ func (e *evaluation) result() (*Host, error) {
 		AddressFamily:          e.get("addressfamily", "any"),
 		BindAddress:            e.get("bindaddress", ""),
 		BindInterface:          e.get("bindinterface", ""),
-		IdentityFilesSet:       e.has("identityfile"),
 		KnownHostsCommand:      e.get("knownhostscommand", ""),
 		Sources:                make(map[string]string),
 		getenv:                 e.r.getenv,

@@ -189,9 +189,9 @@ func (w *world) host(req Request, says map[string][]string, home string) *Host {
 
 	const defaults = "~/.ssh/id_rsa ~/.ssh/id_ecdsa ~/.ssh/id_ecdsa_sk ~/.ssh/id_ed25519 ~/.ssh/id_ed25519_sk"
 	identities := says["identityfile"]
-	h.IdentityFilesSet = !strings.HasPrefix(strings.Join(identities, " "), defaults)
+	set := !strings.HasPrefix(strings.Join(identities, " "), defaults)
 	for _, f := range identities {
-		if strings.ToLower(f) != "none" && (h.IdentityFilesSet || !strings.HasSuffix(f, "_xmss") && !strings.HasSuffix(f, "_dsa")) {
+		if strings.ToLower(f) != "none" && (set || !strings.HasSuffix(f, "_xmss") && !strings.HasSuffix(f, "_dsa")) {
 			h.IdentityFiles = append(h.IdentityFiles, allTokens.Replace(tilde(f)))
 		}
 	}

@@ -89,7 +89,7 @@ func TestResolveDefaults(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if h.Alias != "Pi.Local" || h.HostName != "pi.local" || h.IdentityFilesSet || h.IdentityFiles[0] != "/home/x/.ssh/id_rsa" ||
+	if h.Alias != "Pi.Local" || h.HostName != "pi.local" || h.IdentityFiles[0] != "/home/x/.ssh/id_rsa" ||
 		len(h.IdentityFiles) != 5 || h.IdentityAgent != defaultAgent || h.HostKeyAlgorithms != nil || len(h.Sources) != 0 {
 		t.Errorf("%+v", h)
 	}

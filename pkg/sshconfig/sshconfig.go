@@ -41,7 +41,6 @@ type Host struct {
 	User                     string
 	Port                     int
 	IdentityFiles            []string // in the order ssh tries them
-	IdentityFilesSet         bool     // set explicitly, not ssh's defaults
 	CertificateFiles         []string
 	RequiredRSASize          int // bits; shorter RSA keys are not used
 	IdentitiesOnly           bool
