@@ -176,7 +176,7 @@ func (j *agentJob) pairs() ([]*identity.Pair, error) {
 		return pairs, nil
 	}
 	folder := filepath.Join(j.opt.Connect.Home, ".ssh")
-	for _, name := range identity.DefaultNames {
+	for _, name := range sshkey.DefaultNames {
 		p, err := identity.Load(filepath.Join(folder, name))
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return nil, err

@@ -15,6 +15,7 @@ import (
 
 	"pi-key-tools/pkg/cli"
 	"pi-key-tools/pkg/identity"
+	"pi-key-tools/pkg/sshkey"
 )
 
 const synopsis = `pikeygen [-n] [-t type] [-b bits] [-C comment] [-f file] [-a rounds] [--passphrase-file file] [--format format]
@@ -224,7 +225,7 @@ func (c *command) files() []string {
 	if c.file != "" {
 		return []string{c.file}
 	}
-	files := slices.Clone(identity.DefaultNames)
+	files := slices.Clone(sshkey.DefaultNames)
 	for i, name := range files {
 		files[i] = filepath.Join(c.folder(), name)
 	}

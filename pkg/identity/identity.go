@@ -22,10 +22,6 @@ import (
 	"pi-key-tools/pkg/strictmodes"
 )
 
-// DefaultNames are the files in ~/.ssh that ssh(1) tries by default, in its
-// order (ssh_config(5) IdentityFile), except for DSA.
-var DefaultNames = []string{"id_rsa", "id_ecdsa", "id_ecdsa_sk", "id_ed25519", "id_ed25519_sk"}
-
 // A Pair is a key pair on disk, or half of one, as far as it is known without a
 // passphrase.
 type Pair struct {

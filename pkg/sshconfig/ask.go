@@ -114,7 +114,7 @@ func parseAnswer(output []byte) (map[string]value, error) {
 	}
 	// ssh's own list is the only one in which all of these are.
 	identities := values["identityfile"].args
-	if !slices.ContainsFunc(defaultIdentityFiles, func(f string) bool { return !slices.Contains(identities, f) }) {
+	if !slices.ContainsFunc(defaultIdentityFiles(), func(f string) bool { return !slices.Contains(identities, f) }) {
 		delete(values, "identityfile")
 	}
 	maps.DeleteFunc(values, func(_ string, v value) bool { return len(v.args) == 0 })

@@ -10,13 +10,15 @@ import (
 	"time"
 
 	"pi-key-tools/pkg/pattern"
+	"pi-key-tools/pkg/sshkey"
 )
 
-// defaultIdentityFiles are those of readconf.c fill_default_options() that
-// every current ssh has. Left out on purpose: id_xmss and id_dsa, which
-// nothing takes any more.
-var defaultIdentityFiles = []string{
-	"~/.ssh/id_rsa", "~/.ssh/id_ecdsa", "~/.ssh/id_ecdsa_sk", "~/.ssh/id_ed25519", "~/.ssh/id_ed25519_sk",
+// defaultIdentityFiles are those of readconf.c fill_default_options().
+func defaultIdentityFiles() (files []string) {
+	for _, name := range sshkey.DefaultNames {
+		files = append(files, "~/.ssh/"+name)
+	}
+	return files
 }
 
 // result fills in the defaults and expands what is left to expand: the rest of
@@ -59,7 +61,7 @@ func (e *evaluation) result() (*Host, error) {
 	}
 	h.tokens = e.tokens(h)
 	x := &expansion{e: e, tokens: h.tokens}
-	h.IdentityFiles = x.files("identityfile", defaultIdentityFiles)
+	h.IdentityFiles = x.files("identityfile", defaultIdentityFiles())
 	h.IdentityFiles = slices.DeleteFunc(h.IdentityFiles, isNone)
 	h.CertificateFiles = x.files("certificatefile", nil)
 	h.UserKnownHostsFiles = x.hostFiles("userknownhostsfile", []string{"~/.ssh/known_hosts", "~/.ssh/known_hosts2"})

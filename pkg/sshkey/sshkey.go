@@ -11,6 +11,11 @@ import (
 	"encoding/base64"
 )
 
+// DefaultNames are the files in ~/.ssh that every current ssh(1) tries by
+// default, in its order (ssh_config(5) IdentityFile). Left out on purpose:
+// id_xmss and id_dsa, which nothing takes any more.
+var DefaultNames = []string{"id_rsa", "id_ecdsa", "id_ecdsa_sk", "id_ed25519", "id_ed25519_sk"}
+
 // A Public is a public key line, "type base64 comment", taken apart.
 type Public struct {
 	Type    string // the type word inside the blob, which is the truth
