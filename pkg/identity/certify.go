@@ -107,22 +107,28 @@ func certTime(s, word string, is uint64, now time.Time) (uint64, error) {
 		}
 		return n, err
 	}
-	// misc.c parse_absolute_time(): of this machine's zone, unless it says UTC. In
-	// summer, its mktime(3) is an hour off (tm_isdst is 0), and we are not.
-	digits, zone := s, now.Location()
+	if t, ok := AbsoluteTime(s, now.Location()); ok && t.Unix() >= 0 {
+		return uint64(t.Unix()), nil
+	}
+	return 0, fmt.Errorf("%q is not a time such as 20260131, 202601311200, 20260131120000Z, +52w, -1d or %s", s, word)
+}
+
+// AbsoluteTime reads a time such as 20260131, 202601311200 or 20260131120000 in
+// a zone, unless it says that it is UTC (misc.c parse_absolute_time()). In
+// summer, the mktime(3) of that is an hour off (tm_isdst is 0), and we are not.
+func AbsoluteTime(s string, zone *time.Location) (t time.Time, ok bool) {
 	for _, suffix := range []string{"Z", "UTC"} {
 		if n := len(s) - len(suffix); n > 0 && strings.EqualFold(s[n:], suffix) {
-			digits, zone = s[:n], time.UTC
+			s, zone = s[:n], time.UTC
 			break
 		}
 	}
 	const layout = "20060102150405"
-	if n := len(digits); n == 8 || n == 12 || n == 14 {
-		if t, err := time.ParseInLocation(layout[:n], digits, zone); err == nil && t.Unix() >= 0 {
-			return uint64(t.Unix()), nil
-		}
+	if n := len(s); n != 8 && n != 12 && n != 14 {
+		return t, false
 	}
-	return 0, fmt.Errorf("%q is not a time such as 20260131, 202601311200, 20260131120000Z, +52w, -1d or %s", s, word)
+	t, err := time.ParseInLocation(layout[:len(s)], s, zone)
+	return t, err == nil
 }
 
 // The extensions that -O switches by their names, and whether they are in a

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"pi-key-tools/pkg/authorizedkeys"
+	"pi-key-tools/pkg/identity"
 	"pi-key-tools/pkg/record"
 )
 
@@ -80,25 +81,10 @@ func listed(path string, f authorizedkeys.Fault) record.Record {
 // expired reports whether the time of an entry is over (sshd(8) expiry-time=).
 // A time without Z or UTC is of the zone of the server; ours stands for it.
 func expired(e authorizedkeys.Entry, now time.Time) bool {
-	for _, o := range e.Options {
-		if o.Name != "expiry-time" {
-			continue
-		}
-		value, zone := strings.ToUpper(o.Value), now.Location()
-		for _, suffix := range []string{"Z", "UTC"} {
-			if utc, ok := strings.CutSuffix(value, suffix); ok {
-				value, zone = utc, time.UTC
-			}
-		}
-		const layout = "20060102150405"
-		if len(value) > len(layout) {
-			return false
-		}
-		if end, err := time.ParseInLocation(layout[:len(value)], value, zone); err == nil && end.Before(now) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(e.Options, func(o authorizedkeys.Option) bool {
+		end, ok := identity.AbsoluteTime(o.Value, now.Location())
+		return o.Name == "expiry-time" && ok && end.Before(now)
+	})
 }
 
 // options writes an entry's options as the file has them, but for quoting.
