@@ -139,7 +139,7 @@ func (env *Env) status(ctx context.Context, err error) int {
 	case outErr != nil:
 		return StatusTrouble
 	case err != nil:
-		env.Report(err)
+		env.report(err)
 		return StatusTrouble
 	case bad:
 		return StatusFail
@@ -347,16 +347,16 @@ func escapeKeepingBackslash(s string) string {
 	return strings.Join(parts, `\`)
 }
 
-// Report writes an error, and its hint if it has one.
-func (env *Env) Report(err error) {
+// report writes an error, and its hint if it has one.
+func (env *Env) report(err error) {
 	env.Errorf("", "%v", err)
-	if hint := HintOf(err); hint != "" {
+	if hint := hintOf(err); hint != "" {
 		env.Hintf("%s", hint)
 	}
 }
 
-// HintOf returns the hint that an error carries, or "".
-func HintOf(err error) string {
+// hintOf returns the hint that an error carries, or "".
+func hintOf(err error) string {
 	var h interface{ Hint() string }
 	if errors.As(err, &h) {
 		return h.Hint()

@@ -220,7 +220,7 @@ func TestWords(t *testing.T) {
 		{func(e *Env) { e.Hintf("echo %s", "\x1b[2J") }, `n: hint: echo \x1b[2J` + "\n"},
 		{func(e *Env) { e.Notef("pi", "%s", "\x1b") }, `n: pi: \x1b` + "\n"},
 		{func(e *Env) { e.Tracef(0, "pi", "%s", "\x1b") }, `n: pi: \x1b` + "\n"},
-		{func(e *Env) { e.Report(errors.New("\x1b")) }, `n: \x1b` + "\n"},
+		{func(e *Env) { e.report(errors.New("\x1b")) }, `n: \x1b` + "\n"},
 		// A command can be pasted as it is.
 		{func(e *Env) { e.Hintf("%s", `printf 'a\tb\\' | tr "\n" x`) }, `n: hint: printf 'a\tb\\' | tr "\n" x` + "\n"},
 		{func(e *Env) { e.Hintf("é 日本 ✓") }, "n: hint: é 日本 ✓\n"},
@@ -300,15 +300,15 @@ func TestConcurrentWords(t *testing.T) {
 }
 
 func TestHintOf(t *testing.T) {
-	if got := HintOf(io.EOF); got != "" {
+	if got := hintOf(io.EOF); got != "" {
 		t.Errorf("%q", got)
 	}
-	if got := HintOf(nil); got != "" {
+	if got := hintOf(nil); got != "" {
 		t.Errorf("%q", got)
 	}
 	err := WithHint(os.ErrNotExist, "look %d", 1)
-	if !errors.Is(err, os.ErrNotExist) || HintOf(err) != "look 1" || err.Error() != os.ErrNotExist.Error() {
-		t.Errorf("%v, %q", err, HintOf(err))
+	if !errors.Is(err, os.ErrNotExist) || hintOf(err) != "look 1" || err.Error() != os.ErrNotExist.Error() {
+		t.Errorf("%v, %q", err, hintOf(err))
 	}
 }
 

@@ -13,8 +13,8 @@ import (
 	"pi-key-tools/pkg/session"
 )
 
-// EnableSSH says how to enable SSH on a Raspberry Pi.
-const EnableSSH = "SSH is off on a new Raspberry Pi; enable it there: sudo raspi-config nonint do_ssh 0\n" +
+// enableSSH says how to enable SSH on a Raspberry Pi.
+const enableSSH = "SSH is off on a new Raspberry Pi; enable it there: sudo raspi-config nonint do_ssh 0\n" +
 	"hint: or put an empty file named ssh on the boot partition of its card, or enable it in Raspberry Pi Imager\n" +
 	"hint: during its first boot a Pi refuses connections for some minutes: --wait 5m"
 
@@ -23,7 +23,7 @@ func unreachable(host *connect.Host, cause, format string, args ...any) record.R
 		"name-unknown":       fmt.Sprintf("use its address, or check the name: getent ahosts %s", host.Config.HostName),
 		"timeout":            "is it switched on, and on this network? a firewall may be dropping the packets",
 		"host-unreachable":   "is it switched on, and on this network?",
-		"connection-refused": EnableSSH,
+		"connection-refused": enableSSH,
 	}
 	return failure(cause, "", hints[cause], "%s%s", fmt.Sprintf(format, args...), sent(host))
 }
