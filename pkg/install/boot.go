@@ -1,6 +1,7 @@
 package install
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -29,62 +30,26 @@ func (j Job) Boot(dir, user string) (records []record.Record, switched string, e
 			return nil, "", fmt.Errorf("%q: %w", user, err)
 		}
 	}
-	if _, err := os.Stat(dir); err != nil {
-		return nil, "", fmt.Errorf("--boot %w", err)
-	}
-	cmdline, mode, err := regular(dir, "cmdline.txt")
+	f, err := findBootFile(dir)
 	if err != nil {
-		return nil, "", fmt.Errorf("%s is not a boot partition of a Raspberry Pi: %w", dir, err)
-	}
-	edit, quote, name := firstboot.UserData, firstboot.YAML, "user-data"
-	renamed, by := "", "" // what a file makes of the user whom custom.toml has made
-	if _, _, err := regular(dir, name); errors.Is(err, fs.ErrNotExist) {
-		switch {
-		case !strings.Contains(cmdline, "raspberrypi-sys-mods/firstboot"):
-			return nil, "", fmt.Errorf("%s: %w", dir, ErrStarted)
-		case exists(dir, "firstrun.sh"):
-			return nil, "", fmt.Errorf("%s: Raspberry Pi Imager has left a firstrun.sh there, which sets up user and keys by itself: choose the key in Imager", dir)
-		}
-		for _, name := range []string{"userconf.txt", "userconf"} { // the second is looked for first (userconf-service)
-			if text, _, err := regular(dir, name); err == nil {
-				renamed, _, _ = strings.Cut(strings.TrimSpace(text), ":")
-				by = name
-			}
-		}
-		edit, quote, name = firstboot.CustomTOML, firstboot.TOML, "custom.toml"
-		_, _, err = regular(dir, name)
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return nil, "", err
-		}
-	} else if err != nil {
 		return nil, "", err
 	}
-	file := filepath.Join(dir, name)
 	var keys []firstboot.Key
 	for _, l := range j.Lines() {
 		keys = append(keys, firstboot.Key{Line: l.Text(), Blob: l.Key.Base64()})
 	}
 	var done firstboot.Edit
-	change := func(old []byte) ([]byte, error) {
-		var err error
-		if done, err = edit(string(old), user, keys); err != nil {
-			return nil, fmt.Errorf("%s is unchanged: %w", file, err)
-		}
-		if renamed != "" && renamed != done.User {
-			return nil, fmt.Errorf("%s is unchanged: %s beside it makes the user %s, and not %s", file, by, renamed, done.User)
-		}
-		if done.Text == string(old) {
-			return nil, nil
-		}
-		return []byte(done.Text), nil
+	change := func(old []byte) (text []byte, err error) {
+		done, text, err = f.change(string(old), user, keys)
+		return text, err
 	}
 	if j.DryRun {
 		var old []byte
-		if old, err = hostfs.Read(file); err == nil || errors.Is(err, fs.ErrNotExist) {
+		if old, err = hostfs.Read(f.path); err == nil || errors.Is(err, fs.ErrNotExist) {
 			_, err = change(old)
 		}
 	} else {
-		err = hostfs.Replace(file, mode, change)
+		err = hostfs.Replace(f.path, f.mode, change)
 	}
 	if err != nil {
 		return nil, "", err
@@ -92,28 +57,86 @@ func (j Job) Boot(dir, user string) (records []record.Record, switched string, e
 	if !done.SSH && !exists(dir, "ssh") && !exists(dir, "ssh.txt") {
 		switched = filepath.Join(dir, "ssh")
 		if !j.DryRun {
-			err = hostfs.CreateNew(switched, nil, mode)
+			err = hostfs.CreateNew(switched, nil, f.mode)
 		}
 	}
-	whom := "the user of the system"
-	if done.User != "" {
-		whom = done.User
+	return j.booted(f, keys, done), switched, err
+}
+
+// A bootFile is the file of a boot partition that says whom the system lets in.
+type bootFile struct {
+	path  string
+	mode  fs.FileMode // of all files there
+	edit  func(text, user string, keys []firstboot.Key) (firstboot.Edit, error)
+	quote func(line string) string
+
+	renamed, by string // what another file makes of the user whom this one has made
+}
+
+func findBootFile(dir string) (f bootFile, err error) {
+	if _, err := os.Stat(dir); err != nil {
+		return f, fmt.Errorf("--boot %w", err)
 	}
+	cmdline, mode, err := regular(dir, "cmdline.txt")
+	if err != nil {
+		return f, fmt.Errorf("%s is not a boot partition of a Raspberry Pi: %w", dir, err)
+	}
+	f = bootFile{path: filepath.Join(dir, "user-data"), mode: mode, edit: firstboot.UserData, quote: firstboot.YAML}
+	if _, _, err := regular(dir, "user-data"); !errors.Is(err, fs.ErrNotExist) {
+		return f, err
+	}
+	switch {
+	case !strings.Contains(cmdline, "raspberrypi-sys-mods/firstboot"):
+		return f, fmt.Errorf("%s: %w", dir, ErrStarted)
+	case exists(dir, "firstrun.sh"):
+		return f, fmt.Errorf("%s: Raspberry Pi Imager has left a firstrun.sh there, which sets up user and keys by itself: choose the key in Imager", dir)
+	}
+	f = bootFile{path: filepath.Join(dir, "custom.toml"), mode: mode, edit: firstboot.CustomTOML, quote: firstboot.TOML}
+	for _, name := range []string{"userconf.txt", "userconf"} { // the second is looked for first (userconf-service)
+		if text, _, err := regular(dir, name); err == nil {
+			f.renamed, _, _ = strings.Cut(strings.TrimSpace(text), ":")
+			f.by = name
+		}
+	}
+	if _, _, err := regular(dir, "custom.toml"); !errors.Is(err, fs.ErrNotExist) {
+		return f, err
+	}
+	return f, nil
+}
+
+// change edits the text of the file. The new one is nil if it is the old.
+func (f bootFile) change(old, user string, keys []firstboot.Key) (done firstboot.Edit, text []byte, err error) {
+	done, err = f.edit(old, user, keys)
+	switch {
+	case err != nil:
+		return done, nil, fmt.Errorf("%s is unchanged: %w", f.path, err)
+	case f.renamed != "" && f.renamed != done.User:
+		return done, nil, fmt.Errorf("%s is unchanged: %s beside it makes the user %s, and not %s", f.path, f.by, f.renamed, done.User)
+	case done.Text == old:
+		return done, nil, nil
+	}
+	return done, []byte(done.Text), nil
+}
+
+// booted are the records of the keys after an edit of the file.
+func (j Job) booted(f bootFile, keys []firstboot.Key, done firstboot.Edit) []record.Record {
+	whom := cmp.Or(done.User, "the user of the system")
+	var records []record.Record
 	for i, k := range j.Keys {
-		r := record.Record{Verdict: record.OK, Cause: "key-present", Subject: k.Fingerprint(), Detail: fmt.Sprintf("%s, for %s", file, whom)}
+		r := record.Record{Verdict: record.OK, Cause: "key-present", Subject: k.Fingerprint(), Detail: fmt.Sprintf("%s, for %s", f.path, whom)}
 		switch {
-		case !done.Added[i] && j.Options != "" && !holds(done.Text, keys[i], quote):
+		case !done.Added[i] && j.Options != "" && !holds(done.Text, keys[i], f.quote):
 			r.Verdict, r.Cause = record.Fail, "options-differ"
-			r.Detail, r.Hint = fmt.Sprintf("%s has the key without %s", file, j.Options), "remove its line there, and run it again"
+			r.Detail, r.Hint = fmt.Sprintf("%s has the key without %s", f.path, j.Options), "remove its line there, and run it again"
 		case !done.Added[i]:
 		case j.DryRun:
-			r.Verdict, r.Cause, r.Detail = record.Todo, "key-added", fmt.Sprintf("would add to %s for %s: %s", file, whom, keys[i].Line)
+			r.Verdict, r.Cause, r.Detail = record.Todo, "key-added", fmt.Sprintf("would add to %s for %s: %s", f.path, whom, keys[i].Line)
 		default:
 			r.Verdict, r.Cause, r.Detail = record.Done, "key-added", r.Detail+", at the first start; not proved by a login"
 		}
 		records = append(records, r)
 	}
-	return records, switched, err
+	return records
 }
 
 // holds reports whether a text has a key with the options given, quoted or not,
