@@ -383,17 +383,17 @@ func (t *text) json(line []byte) (ours, structured bool) {
 	}
 	var r record
 	for rest := line[1:]; ; {
-		rest = bytes.TrimLeft(rest, " \t,")
+		rest = jsonBehind(rest, ',')
 		name, after, ok := jsonString(rest)
 		if !ok {
 			structured = len(rest) > 0 && rest[0] == '}'
 			break
 		}
-		rest = bytes.TrimLeft(after, " \t")
+		rest = jsonBehind(after, ' ')
 		if len(rest) == 0 || rest[0] != ':' {
 			break
 		}
-		rest = bytes.TrimLeft(rest[1:], " \t")
+		rest = jsonBehind(rest[1:], ' ')
 		value, after, ok := jsonValue(rest)
 		if !ok {
 			break
@@ -405,6 +405,14 @@ func (t *text) json(line []byte) (ours, structured bool) {
 	}
 	// What is torn says nothing, and is a record all the same.
 	return structured && r.text(t), structured || r.tag != nil || r.stamp != nil
+}
+
+// jsonBehind returns b behind the blanks, and any of a mark, that it starts with.
+func jsonBehind(b []byte, mark byte) []byte {
+	for len(b) > 0 && (b[0] == ' ' || b[0] == '\t' || b[0] == mark) {
+		b = b[1:]
+	}
+	return b
 }
 
 // jsonString returns the string that b starts with, in its quotes.
