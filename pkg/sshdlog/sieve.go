@@ -77,16 +77,17 @@ type piece struct {
 	to     int    // where it ends in buf
 	inside bool   // it starts in a line of which no more is wanted
 
-	sifted chan struct{} // receives once what is below holds
-	stats  Stats
-	marks  []mark
-	wanted []int   // the marks of lines of which there is an event that is not counted here
-	again  []again // those that are, by what they are counted as
-	misses []miss
-	export int // where it goes on as journalctl -o export, or -1
+	sifted  chan struct{} // receives once what is below holds
+	marks   []mark
+	unknown int     // lines of programs that we know, but without a mark
+	foreign int     // lines of others
+	wanted  []int   // the marks of lines of which there is an event that is not counted here
+	again   []again // those that are, by what they are counted as
+	misses  []miss
+	export  int // where it goes on as journalctl -o export, or -1
 }
 
-// A mark is a line of a program that we know.
+// A mark is a line that was recognized.
 type mark struct {
 	at      int
 	process process
@@ -197,7 +198,8 @@ type sieve struct {
 
 // sift fills in what a piece says about its lines.
 func (v *sieve) sift(p *piece) {
-	p.stats, p.marks, p.wanted, p.again, p.misses, p.export = Stats{}, p.marks[:0], p.wanted[:0], p.again[:0], p.misses[:0], -1
+	p.unknown, p.foreign, p.export = 0, 0, -1
+	p.marks, p.wanted, p.again, p.misses = p.marks[:0], p.wanted[:0], p.again[:0], p.misses[:0]
 	at := 0
 	if p.inside {
 		_, _, at = p.line(0)
@@ -207,10 +209,9 @@ func (v *sieve) sift(p *piece) {
 		var forms *node
 		if at, l, forms = v.pass(p, at); l.message > 0 {
 			line := p.buf[at : at+l.size]
-			t := text{times: 1, program: sshd}
+			t := text{times: 1, program: sshd, tagAt: v.head.tag}
 			t.time, t.pid, t.msg = line[:v.head.time], line[l.pid:l.message-len("]: ")], withoutCR(line[l.message:])
 			t.syslog()
-			p.stats.Lines++
 			v.look(&t, forms, p, mark{at, l.process})
 			at += l.size + 1
 			continue
@@ -226,11 +227,10 @@ func (v *sieve) sift(p *piece) {
 		t := text{times: 1, cut: cut}
 		ours := t.read(line)
 		v.head.learn(line, &t)
-		p.stats.Lines++
 		if ours {
 			v.look(&t, nil, p, mark{at, processOf(t.pid)})
 		} else {
-			p.stats.Foreign++
+			p.foreign++
 		}
 		at = next
 	}
@@ -266,8 +266,7 @@ func (v *sieve) pass(p *piece, at int) (to int, l spots, forms *node) {
 		case string(tag[:len(auth)]) == auth:
 			pid += len(auth)
 		case ofOther(p.buf[at+h.tag : at+size]):
-			p.stats.Lines++
-			p.stats.Foreign++
+			p.foreign++
 			at += size + 1
 			continue
 		default:
@@ -306,8 +305,6 @@ func (v *sieve) pass(p *piece, at int) (to int, l spots, forms *node) {
 		if known.forms != nil {
 			return at, l, known.forms
 		}
-		p.stats.Lines++
-		p.stats.Known++
 		p.marks = append(p.marks, mark{at, l.process})
 		at += size + 1
 	}
@@ -439,12 +436,11 @@ func (v *sieve) look(t *text, of *node, in *piece, m mark) {
 	}
 	p := t.matchAt(forms, v.want, &v.found)
 	if p == nil {
-		in.stats.Unknown++
+		in.unknown++
 		return
 	}
-	in.stats.Known++
 	in.marks = append(in.marks, m)
-	if of == nil && t.program == sshd { // as are all that find is asked for
+	if of == nil && t.program == sshd && t.tagAt > 0 { // in a text, as are all that pass and find see
 		v.learn(raw, t, p)
 	}
 	if p != &unwanted && p.severity >= v.want {
@@ -575,10 +571,10 @@ type merger struct {
 // merge takes the next piece.
 func (m *merger) merge(p *piece) {
 	s := &m.scanner
-	s.stats.Lines += p.stats.Lines
-	s.stats.Known += p.stats.Known
-	s.stats.Unknown += p.stats.Unknown
-	s.stats.Foreign += p.stats.Foreign
+	s.stats.Lines += len(p.marks) + p.unknown + p.foreign
+	s.stats.Known += len(p.marks)
+	s.stats.Unknown += p.unknown
+	s.stats.Foreign += p.foreign
 	for _, miss := range p.misses {
 		m.counter.leftOut[miss.cause] += miss.times
 	}
