@@ -108,6 +108,9 @@ var oddLines = []oddLine{
 	{`from="*,10.0.0.0/8" KEY`, ""},
 	{`from="*,10.0.0.1/8" KEY`, "every address"},
 	{`from="*,10.0.0.0/33" KEY`, "every address"},
+	{`from="*,2001:db8::/32,::1/128" KEY`, ""},
+	{`from="*,2001:db8::1/32" KEY`, "every address"},
+	{`from="*,2001:db8::/129" KEY`, ""},
 	{`from="*",from="*" KEY`, "twice"},
 
 	{`expiry-time="20990101" KEY`, ""},

@@ -3,6 +3,7 @@ package authorizedkeys
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
@@ -165,22 +166,16 @@ func checkFrom(value string) error {
 	return nil
 }
 
-// badNetwork knows IPv4 only.
+// badNetwork is where addr_pton_cidr() gives up; what is no address may be a
+// pattern.
 func badNetwork(address, mask string) bool {
-	parts := strings.Split(address, ".")
-	bits, err := strconv.ParseUint(mask, 10, 8)
-	if len(parts) != 4 || err != nil || bits > 128 {
-		return false // not a network: sshd takes it for a pattern
+	a, err := netip.ParseAddr(address)
+	bits, maskErr := strconv.ParseUint(mask, 10, 8)
+	if err != nil || maskErr != nil || bits > 128 {
+		return false
 	}
-	var ip uint32
-	for _, part := range parts {
-		n, err := strconv.ParseUint(part, 10, 8)
-		if err != nil {
-			return false
-		}
-		ip = ip<<8 | uint32(n)
-	}
-	return bits > 32 || ip<<bits != 0
+	network, err := a.Prefix(int(bits))
+	return err != nil || network.Addr() != a.WithZone("")
 }
 
 // checkExpiry wants YYYYMMDD[HHMM[SS]][Z|UTC] (parse_absolute_time()), after
