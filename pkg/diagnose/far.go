@@ -24,7 +24,7 @@ type Session interface {
 func Far(ctx context.Context, s Session, user string, likely ...string) (hostfs.FS, error) {
 	fsys := hostfs.Far(s.Run, likely...)
 	if _, err := fsys.Account(ctx); noShell(err) {
-		return overSFTP(ctx, s, user, err)
+		return farBySFTP(ctx, s, user, err)
 	}
 	return fsys, nil // other errors come again, to whoever asks
 }
@@ -34,8 +34,8 @@ func noShell(err error) bool {
 	return errors.Is(err, hostfs.ErrNoShell) || errors.Is(err, session.ErrNoCommand)
 }
 
-// overSFTP is the second way, after the first has failed with err.
-func overSFTP(ctx context.Context, s Session, user string, err error) (hostfs.FS, error) {
+// farBySFTP is the second way, after the first has failed with err.
+func farBySFTP(ctx context.Context, s Session, user string, err error) (hostfs.FS, error) {
 	client, sftpErr := s.SFTP(ctx)
 	if sftpErr != nil {
 		return nil, fmt.Errorf("%w; and by sftp: %w", err, sftpErr)

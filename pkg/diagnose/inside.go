@@ -49,7 +49,7 @@ func Inside(ctx context.Context, s Session, host *connect.Host, r Refusal) []rec
 	hint := ""
 	if noShell(err) {
 		hint = inLog(rep)
-		if in.fsys, err = overSFTP(ctx, s, host.Config.User, err); err == nil {
+		if in.fsys, err = farBySFTP(ctx, s, host.Config.User, err); err == nil {
 			err = in.gatherFiles(ctx)
 		}
 	}

@@ -37,18 +37,18 @@ import (
 //     since would be replaced.
 //
 // What was looked at is remembered as by Far.
-func SFTP(client *sftp.Client, user string) FS { return &overSFTP{client: client, user: user} }
+func SFTP(client *sftp.Client, user string) FS { return &sftpFS{client: client, user: user} }
 
-type overSFTP struct {
+type sftpFS struct {
 	client *sftp.Client
 	user   string
 
 	mu   sync.Mutex
-	seen map[string]looked // nil before the first look, and after a change
-	text map[string][]byte // /etc/passwd and /etc/group, once they were read
+	seen map[string]lstatResult // nil before the first look, and after a change
+	text map[string][]byte      // /etc/passwd and /etc/group, once they were read
 }
 
-type looked struct {
+type lstatResult struct {
 	st  strictmodes.Stat
 	err error
 }
@@ -78,10 +78,10 @@ func Given(info fs.FileInfo, err error) (fs.FileInfo, error) {
 	return info, nil
 }
 
-func (s *overSFTP) lstat(p string) (fs.FileInfo, error) { return Given(s.client.Lstat(p)) }
-func (s *overSFTP) stat(p string) (fs.FileInfo, error)  { return Given(s.client.Stat(p)) }
+func (s *sftpFS) lstat(p string) (fs.FileInfo, error) { return Given(s.client.Lstat(p)) }
+func (s *sftpFS) stat(p string) (fs.FileInfo, error)  { return Given(s.client.Stat(p)) }
 
-func (s *overSFTP) realPath(p string) (string, error) {
+func (s *sftpFS) realPath(p string) (string, error) {
 	real, err := s.client.RealPath(p)
 	if err == nil && !path.IsAbs(real) {
 		err = errEmpty
@@ -89,7 +89,7 @@ func (s *overSFTP) realPath(p string) (string, error) {
 	return real, err
 }
 
-func (s *overSFTP) openFile(p string, flags int) (*sftp.File, error) {
+func (s *sftpFS) openFile(p string, flags int) (*sftp.File, error) {
 	return GivenFile(s.client.OpenFile(p, flags))
 }
 

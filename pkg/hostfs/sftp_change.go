@@ -17,7 +17,7 @@ import (
 )
 
 // now looks again at what is to be changed, which no link may lead to.
-func (s *overSFTP) now(p string, was strictmodes.Stat) (fs.FileInfo, error) {
+func (s *sftpFS) now(p string, was strictmodes.Stat) (fs.FileInfo, error) {
 	dir := path.Dir(p)
 	if real, err := s.realPath(dir); err != nil {
 		return nil, err
@@ -36,7 +36,7 @@ func (s *overSFTP) now(p string, was strictmodes.Stat) (fs.FileInfo, error) {
 
 // open opens what is still as it was. The error is fs.ErrPermission for what we
 // may not read.
-func (s *overSFTP) open(p string, was strictmodes.Stat) (*sftp.File, error) {
+func (s *sftpFS) open(p string, was strictmodes.Stat) (*sftp.File, error) {
 	before, err := s.now(p, was)
 	if err != nil {
 		return nil, err
@@ -62,7 +62,7 @@ func (s *overSFTP) open(p string, was strictmodes.Stat) (*sftp.File, error) {
 // errUnseen is why more is not done to a file that may be known by other names.
 var errUnseen = fmt.Errorf("%w: whether it has further hard links cannot be seen by sftp", errors.ErrUnsupported)
 
-func (s *overSFTP) Chmod(ctx context.Context, p string, was strictmodes.Stat, mode fs.FileMode) error {
+func (s *sftpFS) Chmod(ctx context.Context, p string, was strictmodes.Stat, mode fs.FileMode) error {
 	mode = strictmodes.Permissions(mode)
 	err := changeable(was)
 	if err == nil && was.Mode.IsRegular() {
@@ -83,7 +83,7 @@ func (s *overSFTP) Chmod(ctx context.Context, p string, was strictmodes.Stat, mo
 	return s.failed(ctx, "changing the mode of "+p+" to "+strictmodes.Octal(mode), p, err)
 }
 
-func (s *overSFTP) Chown(ctx context.Context, p string, was strictmodes.Stat, uid int) error {
+func (s *sftpFS) Chown(ctx context.Context, p string, was strictmodes.Stat, uid int) error {
 	err := changeable(was)
 	if err == nil && was.Mode.IsRegular() {
 		err = errUnseen
@@ -102,7 +102,7 @@ func (s *overSFTP) Chown(ctx context.Context, p string, was strictmodes.Stat, ui
 
 // change does something to what is still as it was: by its handle, or by name
 // if it cannot be opened and there is a way.
-func (s *overSFTP) change(p string, was strictmodes.Stat, do func(*sftp.File) error, byName func() error) error {
+func (s *sftpFS) change(p string, was strictmodes.Stat, do func(*sftp.File) error, byName func() error) error {
 	defer s.forget()
 	f, err := s.open(p, was)
 	if errors.Is(err, fs.ErrPermission) && byName != nil {
@@ -120,7 +120,7 @@ func (s *overSFTP) change(p string, was strictmodes.Stat, do func(*sftp.File) er
 
 // failed says what an error was of. "Failure" is all that a server says of a
 // file system that is read-only or full.
-func (s *overSFTP) failed(ctx context.Context, doing, p string, err error) error {
+func (s *sftpFS) failed(ctx context.Context, doing, p string, err error) error {
 	if err == nil {
 		return nil
 	}
@@ -138,7 +138,7 @@ func (s *overSFTP) failed(ctx context.Context, doing, p string, err error) error
 }
 
 // durable says whether what we are about to do can be brought to the disk.
-func (s *overSFTP) durable() error {
+func (s *sftpFS) durable() error {
 	if _, ok := s.client.HasExtension("fsync@openssh.com"); !ok {
 		return fmt.Errorf("%w: the sftp server there cannot bring a change to the disk (fsync@openssh.com)", errors.ErrUnsupported)
 	}
@@ -146,7 +146,7 @@ func (s *overSFTP) durable() error {
 }
 
 // sync brings the names in a folder to the disk.
-func (s *overSFTP) sync(dir string) error {
+func (s *sftpFS) sync(dir string) error {
 	d, err := s.openFile(dir, os.O_RDONLY)
 	if err == nil {
 		err = d.Sync()
@@ -159,7 +159,7 @@ func (s *overSFTP) sync(dir string) error {
 }
 
 // free fails if there is anything.
-func (s *overSFTP) free(p string) error {
+func (s *sftpFS) free(p string) error {
 	switch _, err := s.lstat(p); {
 	case err == nil:
 		return fs.ErrExist
@@ -170,14 +170,14 @@ func (s *overSFTP) free(p string) error {
 }
 
 // orExists gives an error that says no more than "failure" its usual reason.
-func (s *overSFTP) orExists(p string, err error) error {
+func (s *sftpFS) orExists(p string, err error) error {
 	if err != nil && errors.Is(s.free(p), fs.ErrExist) {
 		return fs.ErrExist
 	}
 	return err
 }
 
-func (s *overSFTP) Rename(ctx context.Context, from string, was strictmodes.Stat, to string) error {
+func (s *sftpFS) Rename(ctx context.Context, from string, was strictmodes.Stat, to string) error {
 	defer s.forget()
 	err := func() error {
 		if path.Dir(from) != path.Dir(to) {
@@ -203,7 +203,7 @@ func (s *overSFTP) Rename(ctx context.Context, from string, was strictmodes.Stat
 	return s.failed(ctx, "renaming "+from+" to "+path.Base(to), to, err)
 }
 
-func (s *overSFTP) Mkdir(ctx context.Context, p string, mode fs.FileMode) error {
+func (s *sftpFS) Mkdir(ctx context.Context, p string, mode fs.FileMode) error {
 	mode = strictmodes.Permissions(mode)
 	defer s.forget()
 	err := func() error {
@@ -249,7 +249,7 @@ func setMode(f *sftp.File, mode fs.FileMode) error {
 	return nil
 }
 
-func (s *overSFTP) Copy(ctx context.Context, from string, was strictmodes.Stat, to string, mode fs.FileMode) error {
+func (s *sftpFS) Copy(ctx context.Context, from string, was strictmodes.Stat, to string, mode fs.FileMode) error {
 	defer s.forget()
 	err := func() error {
 		if !was.Mode.IsRegular() {
@@ -290,7 +290,7 @@ func (s *overSFTP) Copy(ctx context.Context, from string, was strictmodes.Stat, 
 }
 
 // write makes a new file, brings it to the disk and reads it back.
-func (s *overSFTP) write(p string, data []byte, mode fs.FileMode) error {
+func (s *sftpFS) write(p string, data []byte, mode fs.FileMode) error {
 	f, err := s.openFile(p, os.O_RDWR|os.O_CREATE|os.O_EXCL)
 	if err != nil {
 		return err

@@ -17,7 +17,7 @@ import (
 // usual are the files that every judgement looks at, relative to the home.
 var usual = []string{".ssh/authorized_keys", ".ssh/authorized_keys2"}
 
-func (s *overSFTP) Lstat(ctx context.Context, p string) (strictmodes.Stat, error) {
+func (s *sftpFS) Lstat(ctx context.Context, p string) (strictmodes.Stat, error) {
 	if !path.IsAbs(p) {
 		return strictmodes.Stat{}, fmt.Errorf("%q is not an absolute path", p)
 	}
@@ -27,7 +27,7 @@ func (s *overSFTP) Lstat(ctx context.Context, p string) (strictmodes.Stat, error
 	if !ok {
 		ways := []string{p}
 		if s.seen == nil {
-			s.seen = make(map[string]looked)
+			s.seen = make(map[string]lstatResult)
 			if home, err := s.realPath("."); err == nil {
 				for _, name := range usual {
 					ways = append(ways, path.Join(home, name))
@@ -53,7 +53,7 @@ func settled(err error) bool {
 
 // walk looks at every component of the paths that was not looked at yet, at
 // once: it takes one round trip.
-func (s *overSFTP) walk(paths []string) {
+func (s *sftpFS) walk(paths []string) {
 	var todo []string
 	for _, p := range paths {
 		for {
@@ -66,7 +66,7 @@ func (s *overSFTP) walk(paths []string) {
 			p = path.Dir(p)
 		}
 	}
-	found := make([]looked, len(todo))
+	found := make([]lstatResult, len(todo))
 	var wait sync.WaitGroup
 	for i, p := range todo {
 		wait.Go(func() {
@@ -83,19 +83,19 @@ func (s *overSFTP) walk(paths []string) {
 	}
 }
 
-func (s *overSFTP) forget() {
+func (s *sftpFS) forget() {
 	s.mu.Lock()
 	s.seen = nil
 	s.mu.Unlock()
 }
 
-func (s *overSFTP) Readlink(ctx context.Context, p string) (string, error) {
+func (s *sftpFS) Readlink(ctx context.Context, p string) (string, error) {
 	target, err := s.client.ReadLink(p)
 	return target, tell(ctx, "readlink", p, err)
 }
 
 // database returns /etc/passwd or /etc/group.
-func (s *overSFTP) database(ctx context.Context, name string) (string, error) {
+func (s *sftpFS) database(ctx context.Context, name string) (string, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	data, ok := s.text[name]
@@ -112,7 +112,7 @@ func (s *overSFTP) database(ctx context.Context, name string) (string, error) {
 	return string(data), nil
 }
 
-func (s *overSFTP) PrivateGroup(ctx context.Context, gid, owner int) (bool, error) {
+func (s *sftpFS) PrivateGroup(ctx context.Context, gid, owner int) (bool, error) {
 	passwd, err := s.database(ctx, "passwd")
 	if err != nil {
 		return false, err
@@ -124,7 +124,7 @@ func (s *overSFTP) PrivateGroup(ctx context.Context, gid, owner int) (bool, erro
 	return privateGroup(passwd, group, gid, owner), nil
 }
 
-func (s *overSFTP) Account(ctx context.Context) (strictmodes.Account, error) {
+func (s *sftpFS) Account(ctx context.Context) (strictmodes.Account, error) {
 	who := strictmodes.Account{Name: s.user}
 	start, err := s.realPath(".")
 	if err != nil {

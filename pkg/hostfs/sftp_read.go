@@ -11,12 +11,12 @@ import (
 	"pi-key-tools/pkg/strictmodes"
 )
 
-func (s *overSFTP) ReadFile(ctx context.Context, p string) ([]byte, error) {
+func (s *sftpFS) ReadFile(ctx context.Context, p string) ([]byte, error) {
 	data, err := s.read(p)
 	return data, tell(ctx, "read", p, err)
 }
 
-func (s *overSFTP) read(p string) ([]byte, error) {
+func (s *sftpFS) read(p string) ([]byte, error) {
 	// Opening a pipe would wait for its other end.
 	if info, err := s.stat(p); err != nil {
 		return nil, err
@@ -67,7 +67,7 @@ func ReadOpen(f *sftp.File, most int64) ([]byte, *sftp.FileStat, error) {
 	return data[:n], info.Sys().(*sftp.FileStat), nil
 }
 
-func (s *overSFTP) Glob(ctx context.Context, pattern string) ([]string, error) {
+func (s *sftpFS) Glob(ctx context.Context, pattern string) ([]string, error) {
 	return glob(ctx, s, pattern, func(dir string) ([]string, error) {
 		if info, err := s.stat(dir); err != nil || !info.IsDir() {
 			return nil, tell(ctx, "stat", dir, err)
@@ -81,7 +81,7 @@ func (s *overSFTP) Glob(ctx context.Context, pattern string) ([]string, error) {
 	})
 }
 
-func (s *overSFTP) Attributes(ctx context.Context, p string) (strictmodes.Attributes, error) {
+func (s *sftpFS) Attributes(ctx context.Context, p string) (strictmodes.Attributes, error) {
 	if _, err := s.Lstat(ctx, p); err != nil {
 		return strictmodes.Attributes{}, err
 	}
@@ -95,7 +95,7 @@ func (s *overSFTP) Attributes(ctx context.Context, p string) (strictmodes.Attrib
 // readOnly is SSH2_FXE_STATVFS_ST_RDONLY of OpenSSH's PROTOCOL.
 const readOnly = 1
 
-func (s *overSFTP) fileSystem(p string) (*sftp.StatVFS, bool) {
+func (s *sftpFS) fileSystem(p string) (*sftp.StatVFS, bool) {
 	if _, ok := s.client.HasExtension("statvfs@openssh.com"); !ok {
 		return nil, false
 	}
@@ -104,7 +104,7 @@ func (s *overSFTP) fileSystem(p string) (*sftp.StatVFS, bool) {
 }
 
 // mounts returns /proc/mounts, whose size is 0, or "".
-func (s *overSFTP) mounts() string {
+func (s *sftpFS) mounts() string {
 	f, err := s.openFile("/proc/mounts", os.O_RDONLY)
 	if err != nil {
 		return ""

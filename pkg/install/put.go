@@ -64,8 +64,8 @@ func putLines(ctx context.Context, engine Engine, lines []Line, force, dryRun bo
 	return first.Path, placed, err
 }
 
-// A held is a live line that has a key.
-type held struct {
+// A liveEntry is a live line that has a key.
+type liveEntry struct {
 	entry authorizedkeys.Entry
 	text  string
 }
@@ -73,18 +73,18 @@ type held struct {
 // live returns the entries by which sshd would let the key of a line in, or,
 // if that is to be an authority, what it has signed for the same principals; the
 // least restricted one first.
-func (a Answer) live(l Line) []held {
+func (a Answer) live(l Line) []liveEntry {
 	wanted := l.entry()
-	var all []held
+	var all []liveEntry
 	for _, found := range a.Have[l.Key.Base64()] {
 		e, ok := authorizedkeys.ParseLine([]byte(found.Text))
 		if !ok || e.Dead != "" || !e.Key.Equal(l.Key) || !alike(e, wanted) {
 			continue
 		}
 		e.Line = found.Number
-		all = append(all, held{e, found.Text})
+		all = append(all, liveEntry{e, found.Text})
 	}
-	slices.SortStableFunc(all, func(a, b held) int {
+	slices.SortStableFunc(all, func(a, b liveEntry) int {
 		switch {
 		case a.entry.Restricts() == b.entry.Restricts():
 			return 0

@@ -48,10 +48,10 @@ import (
 // administrator sshd reads one file in ProgramData, whose list sftp cannot set;
 // that is refused. None of this has been tried on Windows.
 func SFTP(client *sftp.Client, version, file string) Engine {
-	return overSFTP{client, file, strings.Contains(version, "OpenSSH_for_Windows"), 10 * time.Second}
+	return sftpEngine{client, file, strings.Contains(version, "OpenSSH_for_Windows"), 10 * time.Second}
 }
 
-type overSFTP struct {
+type sftpEngine struct {
 	client  *sftp.Client
 	file    string
 	windows bool
@@ -78,7 +78,7 @@ const busyAfter = 20 * time.Second
 // errOvertaken means that another writer came first: look again.
 var errOvertaken = errors.New("another program writes it")
 
-func (e overSFTP) Read(ctx context.Context) (string, []byte, error) {
+func (e sftpEngine) Read(ctx context.Context) (string, []byte, error) {
 	at, err := e.find(ctx)
 	if err != nil {
 		return at.path, nil, e.failure(ctx, at, err)
@@ -90,7 +90,7 @@ func (e overSFTP) Read(ctx context.Context) (string, []byte, error) {
 	return at.path, data, nil
 }
 
-func (e overSFTP) Edit(ctx context.Context, c Change) (Answer, error) {
+func (e sftpEngine) Edit(ctx context.Context, c Change) (Answer, error) {
 	for deadline := time.Now().Add(busyAfter); ; {
 		at, err := e.find(ctx)
 		if err != nil {
@@ -114,7 +114,7 @@ type place struct {
 	noDir bool   // the folder is missing
 }
 
-func (e overSFTP) find(ctx context.Context) (place, error) {
+func (e sftpEngine) find(ctx context.Context) (place, error) {
 	home, err := e.client.RealPath(".")
 	if err != nil {
 		return place{}, fmt.Errorf("asking for the home: %w", err)
@@ -161,7 +161,7 @@ const defaultFile = ".ssh/authorized_keys"
 
 // administrator refuses the account of an administrator of Windows, for whom
 // sshd by default reads only a file of ProgramData. Nobody else may read that.
-func (e overSFTP) administrator(file string) error {
+func (e sftpEngine) administrator(file string) error {
 	const keys = "/C:/ProgramData/ssh/administrators_authorized_keys"
 	refused := &PutError{Cause: "keys-file-elsewhere", Path: keys,
 		Said: "for administrators, OpenSSH for Windows reads only this file, and sftp cannot set the ACL that it must have; " +
@@ -181,7 +181,7 @@ func (e overSFTP) administrator(file string) error {
 }
 
 // edit takes a turn, if there is something to change.
-func (e overSFTP) edit(ctx context.Context, at place, c Change, deadline time.Time) (Answer, error) {
+func (e sftpEngine) edit(ctx context.Context, at place, c Change, deadline time.Time) (Answer, error) {
 	old, _, err := e.read(at.path)
 	if err != nil {
 		return Answer{Path: at.path}, err
@@ -214,7 +214,7 @@ func (e overSFTP) edit(ctx context.Context, at place, c Change, deadline time.Ti
 
 // check reads the file back. Others may have written since, so that it is the
 // lines that count: those added are there, and those taken out were not put back.
-func (e overSFTP) check(file string, edited []byte, c Change, a Answer) error {
+func (e sftpEngine) check(file string, edited []byte, c Change, a Answer) error {
 	now, _, err := e.read(file)
 	if err != nil {
 		return &unsure{fmt.Errorf("reading back %s: %w", file, err)}
@@ -244,7 +244,7 @@ func (u *unsure) Unwrap() error { return u.err }
 // read returns a whole file, and nil if there is none. OpenSSH says that there
 // is none for a path through a file and for links in a circle too, but find
 // has seen that it is neither.
-func (e overSFTP) read(file string) ([]byte, *sftp.FileStat, error) {
+func (e sftpEngine) read(file string) ([]byte, *sftp.FileStat, error) {
 	f, err := hostfs.GivenFile(e.client.Open(file))
 	if errors.Is(err, fs.ErrNotExist) {
 		// Not every "no": a folder that may not be passed says so as well.
@@ -274,7 +274,7 @@ func (u *unreadable) Error() string { return u.err.Error() }
 func (u *unreadable) Unwrap() error { return u.err }
 
 // makeDir makes the folder of the keys file, closed to others.
-func (e overSFTP) makeDir(at place) (unsynced string, err error) {
+func (e sftpEngine) makeDir(at place) (unsynced string, err error) {
 	if err := e.client.Mkdir(at.dir); err != nil {
 		if st, lerr := hostfs.Given(e.client.Lstat(at.dir)); lerr == nil && st.IsDir() {
 			return "", nil // another writer was faster
@@ -292,7 +292,7 @@ func (e overSFTP) makeDir(at place) (unsynced string, err error) {
 // close gives a folder that we have just made the mode 0700. Setting a mode by
 // path follows links, hence the look: only who may write the folder above could
 // have put one there.
-func (e overSFTP) close(dir string) error {
+func (e sftpEngine) close(dir string) error {
 	if st, err := hostfs.Given(e.client.Lstat(dir)); err != nil {
 		return fmt.Errorf("making %s: %w", dir, err)
 	} else if !st.IsDir() {
@@ -310,7 +310,7 @@ func (e overSFTP) close(dir string) error {
 }
 
 // sync brings a folder to the disk. It says why it could not.
-func (e overSFTP) sync(dir string) (unsynced string) {
+func (e sftpEngine) sync(dir string) (unsynced string) {
 	if _, ok := e.client.HasExtension(extFsync); !ok {
 		return "the sftp server there cannot sync a file to disk (" + extFsync + ")"
 	}
@@ -343,7 +343,7 @@ func answered(err error) bool {
 }
 
 // failure tells what an error means for the file.
-func (e overSFTP) failure(ctx context.Context, at place, err error) error {
+func (e sftpEngine) failure(ctx context.Context, at place, err error) error {
 	var put *PutError
 	var after *unsure
 	var reading *unreadable
@@ -377,7 +377,7 @@ func (e overSFTP) failure(ctx context.Context, at place, err error) error {
 }
 
 // causeAt asks the file system why it may have refused.
-func (e overSFTP) causeAt(at place) string {
+func (e sftpEngine) causeAt(at place) string {
 	const readOnly = 1 // SSH2_FXE_STATVFS_ST_RDONLY
 	if _, ok := e.client.HasExtension(extStatFS); ok {
 		dir := at.dir

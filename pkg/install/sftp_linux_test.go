@@ -484,7 +484,7 @@ func TestSFTPWritersWhoseTurnIsTakenAway(t *testing.T) {
 	home := sftpHome(t)
 	write(t, home, "# mine\n")
 	stop, stopped, taken := make(chan struct{}), make(chan struct{}), 0
-	thief := overSFTP{client: overPipe(t, home)}
+	thief := sftpEngine{client: overPipe(t, home)}
 	go func() {
 		defer close(stopped)
 		for {
@@ -513,12 +513,12 @@ func TestSFTPWritersWhoseTurnIsTakenAway(t *testing.T) {
 func TestSFTPAfterADeadWriter(t *testing.T) {
 	home := sftpHome(t)
 	write(t, home, "# mine\n")
-	dead, err := overSFTP{client: overPipe(t, home)}.hold(t.Context(), home+"/.ssh", time.Now().Add(time.Minute))
+	dead, err := sftpEngine{client: overPipe(t, home)}.hold(t.Context(), home+"/.ssh", time.Now().Add(time.Minute))
 	if err != nil {
 		t.Fatal(err)
 	}
 	key := newKey(t)
-	next := overSFTP{client: overPipe(t, home), patience: 200 * time.Millisecond}
+	next := sftpEngine{client: overPipe(t, home), patience: 200 * time.Millisecond}
 	if _, err := next.Edit(t.Context(), add(key)); err != nil {
 		t.Fatal(err)
 	}
@@ -920,7 +920,7 @@ func TestSFTPAfterAKilledShell(t *testing.T) {
 		t.Fatalf("what is left: %q %v", left, err)
 	}
 	key := newKey(t)
-	next := overSFTP{client: overPipe(t, home), patience: 200 * time.Millisecond}
+	next := sftpEngine{client: overPipe(t, home), patience: 200 * time.Millisecond}
 	if _, err := next.Edit(t.Context(), add(key)); err != nil {
 		t.Fatal(err)
 	}

@@ -36,7 +36,7 @@ import (
 // after all has lost its new file with its folder, cannot put it in its place,
 // and begins again. So a turn that is taken away too early costs time, and
 // never a line.
-func (e overSFTP) hold(ctx context.Context, dir string, deadline time.Time) (_ *writer, err error) {
+func (e sftpEngine) hold(ctx context.Context, dir string, deadline time.Time) (_ *writer, err error) {
 	own := path.Join(dir, ".authorized_keys."+rand.Text())
 	turn := path.Join(dir, ".authorized_keys.turn")
 	w, err := e.prepare(own)
@@ -87,7 +87,7 @@ func (e overSFTP) hold(ctx context.Context, dir string, deadline time.Time) (_ *
 
 // holder returns what is in the folder of the turn, and how that looks; "" if
 // nothing is.
-func (e overSFTP) holder(turn string) (string, error) {
+func (e sftpEngine) holder(turn string) (string, error) {
 	entries, err := e.client.ReadDir(turn)
 	var signs []string
 	for _, f := range entries {
@@ -98,7 +98,7 @@ func (e overSFTP) holder(turn string) (string, error) {
 }
 
 // clear takes a turn away and removes what was left in it.
-func (e overSFTP) clear(turn, aside string) {
+func (e sftpEngine) clear(turn, aside string) {
 	if e.client.PosixRename(turn, aside) != nil {
 		return
 	}
@@ -120,7 +120,7 @@ func (e overSFTP) clear(turn, aside string) {
 
 // prepare makes a folder with an empty new file in it. The folder is closed to
 // others first: a file is made with the mode that the server's umask leaves.
-func (e overSFTP) prepare(folder string) (*writer, error) {
+func (e sftpEngine) prepare(folder string) (*writer, error) {
 	if err := e.client.Mkdir(folder); err != nil {
 		return nil, fmt.Errorf("making %s: %w", folder, err)
 	}
@@ -143,7 +143,7 @@ func (e overSFTP) prepare(folder string) (*writer, error) {
 // A writer is a new file in a folder of its own, which is ours or, by now, the
 // one whose name stands for the turn.
 type writer struct {
-	e      overSFTP
+	e      sftpEngine
 	folder string
 	name   string
 	file   *sftp.File // nil once it is closed

@@ -225,15 +225,15 @@ func (s shell) Read(ctx context.Context) (path string, data []byte, err error) {
 	return path, nil, &PutError{Cause: "busy", Path: path, Said: "it keeps changing"}
 }
 
-// A said is what the script answered.
-type said struct {
+// A scriptAnswer is what the script answered.
+type scriptAnswer struct {
 	Answer
 	was  string // what ls says of the file, in a read
 	data []byte // a piece of it
 }
 
-func readAnswer(mark string, stdout, stderr []byte, status int) (said, error) {
-	a := said{}
+func readAnswer(mark string, stdout, stderr []byte, status int) (scriptAnswer, error) {
+	a := scriptAnswer{}
 	a.Have = map[string][]Numbered{}
 	_, ours, began := bytes.Cut(stderr, []byte(mark+"\n"))
 	if began {
