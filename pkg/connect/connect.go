@@ -233,8 +233,8 @@ func (h *Host) told() Options {
 }
 
 // reach are the words of a command line that ours and ssh read alike. The options
-// that set a keyword of back are left out. Where none does, there is the one that
-// back has for it.
+// that set a keyword of back are left out. Where none does, or a line of
+// ssh_config would count then, there is the one that back has for it.
 func (h *Host) reach(program string, back map[string]string) []string {
 	words, o := []string{program}, h.told()
 	add := func(option, value string) {
@@ -256,7 +256,7 @@ func (h *Host) reach(program string, back map[string]string) []string {
 		}
 	}
 	for _, keyword := range slices.Sorted(maps.Keys(back)) {
-		if !slices.ContainsFunc(o.Options, func(option string) bool { return sshconfig.OptionKeyword(option) == keyword }) {
+		if h.Config.SetTwice[keyword] || !slices.ContainsFunc(o.Options, func(option string) bool { return sshconfig.OptionKeyword(option) == keyword }) {
 			add("-o", back[keyword])
 		}
 	}

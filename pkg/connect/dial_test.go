@@ -295,6 +295,12 @@ func TestAgain(t *testing.T) {
 			t.Errorf("%s, of a server that takes %s:\ngot  %s\nwant %s", tt.option, tt.method, got, want)
 		}
 	}
+	s.config("Host other\n", "BatchMode yes\n", "Host *\n", "PasswordAuthentication no\n") // of which one holds
+	h = s.resolve(s.connector(Options{Options: []string{"BatchMode=yes", "PasswordAuthentication=no"}}), "pi.local")
+	want = "pikeycopy -F " + filepath.Join(s.home, ".ssh", "config") + " -o 'PasswordAuthentication=yes' pi.local"
+	if got := h.AgainByPassword("pikeycopy", []string{"password"}); got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
 	jump, err := c.jumpHost(t.Context(), "you@b:22", "a")
 	if err != nil {
 		t.Fatal(err)

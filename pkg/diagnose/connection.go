@@ -91,14 +91,34 @@ func versions(host *connect.Host, rep *session.Report) record.Record {
 	return failure("not-ssh", "", hint, "it says: %s", words)
 }
 
+// ownAlgorithms is for a list of our own that leaves out what would do.
+func ownAlgorithms(host *connect.Host) string {
+	at := host.Config.Sources["hostkeyalgorithms"]
+	if at == "" {
+		at = "ssh_config"
+	}
+	return "add a type that the server has, such as ssh-ed25519, to HostKeyAlgorithms (" + at + "), or leave that out"
+}
+
 // maxVersion is how long a version line may be with its end, RFC 4253 section
 // 4.2, and where reading of one without an end is given up.
 const maxVersion = 255
 
-func keyExchange(rep *session.Report, err error) record.Record {
+func keyExchange(host *connect.Host, rep *session.Report, err error) record.Record {
 	var negotiation *ssh.AlgorithmNegotiationError
 	if errors.As(err, &negotiation) {
-		return failure("no-common-algorithm", "", "", "%v", negotiation)
+		keyword := "Ciphers"
+		switch what := negotiation.What; {
+		case what == "host key" && host.Config.HostKeyAlgorithms != nil:
+			return failure("no-common-algorithm", "", ownAlgorithms(host), "%v", negotiation)
+		case what == "host key":
+			keyword = "HostKeyAlgorithms and HostKey"
+		case what == "key exchange":
+			keyword = "KexAlgorithms"
+		case strings.HasSuffix(what, "MAC"):
+			keyword = "MACs"
+		}
+		return failure("no-common-algorithm", "", "update the SSH server there; or let "+keyword+" in its sshd_config have one of ours", "%v", negotiation)
 	}
 	return failure("connection-dropped", "", "", "the connection ended during the key exchange with %s: %v", cut(rep.ServerVersion), err)
 }

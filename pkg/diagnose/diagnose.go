@@ -103,7 +103,7 @@ func Login(ctx context.Context, host *connect.Host, keys connect.Keys, rep *sess
 		return failure("host-unreachable", "", "try it by hand: "+host.Config.ProxyCommand, "the %s", cut(command.Error()))
 	}
 	if errors.Is(err, connect.ErrAlgorithms) {
-		return failure("no-common-algorithm", "", "", "%v", err)
+		return failure("no-common-algorithm", "", ownAlgorithms(host), "%v", err)
 	}
 	if errors.Is(err, session.ErrSilent) {
 		return failure("timeout", "", "it may be starting, or busy: --wait 5m, or a longer ConnectTimeout", "%s port %d accepts the connection, but sends nothing within ConnectTimeout",
@@ -115,7 +115,7 @@ func Login(ctx context.Context, host *connect.Host, keys connect.Keys, rep *sess
 	case session.Versions:
 		return versions(host, rep)
 	case session.KeyExchange:
-		return keyExchange(rep, err)
+		return keyExchange(host, rep, err)
 	case session.HostKey: // the key was to be trusted, and could not be remembered
 		return failure("write-failed", "", "", "%v", err)
 	}

@@ -177,10 +177,16 @@ func TestLoginWords(t *testing.T) {
 		{name: "cut in the key exchange", rep: session.Report{Stage: session.KeyExchange, ServerVersion: "SSH-1.99-old"}, err: io.EOF,
 			want: record.Record{Cause: "connection-dropped", Detail: "the connection ended during the key exchange with SSH-1.99-old: key exchange: EOF"}},
 		{name: "nothing in common", rep: session.Report{Stage: session.KeyExchange, ServerVersion: version},
-			err:  &ssh.AlgorithmNegotiationError{What: "key exchange", SupportedAlgorithms: []string{"a"}, RequestedAlgorithms: []string{"b"}},
-			want: record.Record{Cause: "no-common-algorithm", Detail: `ssh: no common algorithm for key exchange; we offered: ["a"], peer offered: ["b"]`}},
+			err: &ssh.AlgorithmNegotiationError{What: "key exchange", SupportedAlgorithms: []string{"a"}, RequestedAlgorithms: []string{"b"}},
+			want: record.Record{Cause: "no-common-algorithm", Detail: `ssh: no common algorithm for key exchange; we offered: ["a"], peer offered: ["b"]`,
+				Hint: "update the SSH server there; or let KexAlgorithms in its sshd_config have one of ours"}},
+		{name: "no MAC in common", rep: session.Report{Stage: session.KeyExchange, ServerVersion: version},
+			err: &ssh.AlgorithmNegotiationError{What: "client to server MAC", SupportedAlgorithms: []string{"a"}, RequestedAlgorithms: []string{"b"}},
+			want: record.Record{Cause: "no-common-algorithm", Detail: `ssh: no common algorithm for client to server MAC; we offered: ["a"], peer offered: ["b"]`,
+				Hint: "update the SSH server there; or let MACs in its sshd_config have one of ours"}},
 		{name: "HostKeyAlgorithms of none", rep: session.Report{Stage: session.Dialling}, err: fmt.Errorf("%w: HostKeyAlgorithms x", connect.ErrAlgorithms),
-			want: record.Record{Cause: "no-common-algorithm", Detail: "connect: none of the host key algorithms can be verified here: HostKeyAlgorithms x"}},
+			want: record.Record{Cause: "no-common-algorithm", Detail: "connect: none of the host key algorithms can be verified here: HostKeyAlgorithms x",
+				Hint: "add a type that the server has, such as ssh-ed25519, to HostKeyAlgorithms (ssh_config), or leave that out"}},
 
 		{name: "host key unknown", rep: session.Report{Stage: session.HostKey}, err: &connect.HostKeyError{Status: knownhosts.Unknown, Name: "pi.local", Shown: keyA},
 			want: record.Record{Cause: "host-key-unknown", Subject: printA, Detail: "it presents ED25519 " + printA + ", but no known_hosts file has pi.local",
@@ -323,7 +329,8 @@ func TestLoginWords(t *testing.T) {
 				Hint: "is the user right? Raspberry Pi OS has no user pi of its own, only the one that was chosen in Raspberry Pi Imager"}},
 		{name: "asked again", rep: auth(func(r *session.Report) {
 			r.PasswordSent, r.PasswordErr = true, &session.PromptError{Questions: []string{"Password: "}}
-		}), err: session.ErrDenied, want: record.Record{Cause: "password-wrong", Detail: "after the password the server asks: Password: "}},
+		}), err: session.ErrDenied, want: record.Record{Cause: "password-wrong", Detail: "after the password the server asks: Password: ",
+			Hint: "is the user right? Raspberry Pi OS has no user pi of its own, only the one that was chosen in Raspberry Pi Imager"}},
 		{name: "a new password", rep: auth(func(r *session.Report) {
 			r.PasswordSent, r.PasswordErr = true, &session.PromptError{Questions: []string{"New password: "}, New: true}
 		}), err: session.ErrDenied, want: record.Record{Cause: "password-expired", Detail: "after the password of pi@pi.local the server asks: New password:",

@@ -22,26 +22,29 @@ func password(host *connect.Host, rep *session.Report) (record.Record, bool) {
 		return failure("prompt-unknown", "", "log in with ssh on a terminal to see what it wants: "+host.SSH(),
 			"no key lets %s in, and %s", who, cut(prompt.Error())), true
 	case errors.Is(rep.PasswordErr, connect.ErrRefused):
-		return failure("password-wrong", "", "", "the password of %s was tried once, and %v", who, rep.PasswordErr), true
+		return failure("password-wrong", "", wrongPassword(host), "the password of %s was tried once, and %v", who, rep.PasswordErr), true
 	case errors.Is(rep.PasswordErr, secret.ErrNobody):
 		return failure("password-needed", "", wayToAsk(host), "no key lets %s in, and %v", who, rep.PasswordErr), true
 	case errors.Is(rep.PasswordErr, connect.ErrSpent):
 		return failure("password-unsent", "", "check that it is the right one, then run it again for the remaining targets", "no key lets %s in, and %v", who, rep.PasswordErr), true
 	case rep.PasswordErr != nil && rep.PasswordSent:
-		return failure("password-wrong", "", "", "after the password %v", rep.PasswordErr), true
+		return failure("password-wrong", "", wrongPassword(host), "after the password %v", rep.PasswordErr), true
 	case rep.PasswordErr != nil:
 		return failure("password-needed", "", "", "no key lets %s in, and %v", who, rep.PasswordErr), true
 	case rep.Password == session.Refused && !slices.ContainsFunc(rep.Offers, func(o session.Offer) bool { return o.Answer == session.Partial }):
-		hint := ""
-		switch host.Config.User {
-		case "pi":
-			hint = "is the user right? Raspberry Pi OS has no user pi of its own, only the one that was chosen in Raspberry Pi Imager"
-		case "root":
-			hint = "sshd accepts no password for root unless PermitRootLogin is yes: log in as another user, and add the key to /root/.ssh/authorized_keys with sudo"
-		}
-		return failure("password-wrong", "", hint, "the server refused the password of %s; it was tried once", who), true
+		return failure("password-wrong", "", wrongPassword(host), "the server refused the password of %s; it was tried once", who), true
 	}
 	return record.Record{}, false
+}
+
+func wrongPassword(host *connect.Host) string {
+	switch host.Config.User {
+	case "pi":
+		return "is the user right? Raspberry Pi OS has no user pi of its own, only the one that was chosen in Raspberry Pi Imager"
+	case "root":
+		return "sshd accepts no password for root unless PermitRootLogin is yes: log in as another user, and add the key to /root/.ssh/authorized_keys with sudo"
+	}
+	return "try the user and the password by hand: " + host.SSH()
 }
 
 // wayToAsk is how a run gets a password that had nobody to ask.

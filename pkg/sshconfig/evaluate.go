@@ -25,6 +25,7 @@ type evaluation struct {
 
 	values    map[string]value // by keyword.name
 	added     map[string]bool  // files of kind takesPath, with where they come from
+	twice     map[string]bool  // see Host.SetTwice; nil for none
 	jump      *jump            // of ProxyJump; nil for none
 	wantFinal bool
 	asked     bool     // the values are ssh's own, most of them expanded
@@ -66,6 +67,13 @@ func (e *evaluation) setFirst(name string, args []string, at string) {
 	if e.r.Trace != nil && keywords()[name].decides {
 		e.r.Trace("%s: %s %s (%s)", e.alias, name, strings.Join(args, " "), at)
 	}
+}
+
+func (e *evaluation) setTwice(name string) {
+	if e.twice == nil {
+		e.twice = make(map[string]bool)
+	}
+	e.twice[name] = true
 }
 
 func (e *evaluation) setJump(j *jump, at string) {
@@ -275,6 +283,9 @@ func (e *evaluation) set(d *directive, active bool) error {
 		}
 	}
 	if !active || e.has(k.name) {
+		if active && e.values[k.name].place(0) == commandLineOption {
+			e.setTwice(k.name)
+		}
 		return nil
 	}
 	if d.unsure != "" {

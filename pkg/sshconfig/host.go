@@ -58,7 +58,11 @@ func (e *evaluation) result() (*Host, error) {
 		if at := v.place(0); at != "" && keywords()[name].decides {
 			h.Sources[name] = at
 		}
+		if e.asked { // which tells no more
+			e.setTwice(name)
+		}
 	}
+	h.SetTwice = e.twice
 	h.tokens = e.tokens(h)
 	x := &expansion{e: e, tokens: h.tokens}
 	h.IdentityFiles = x.files("identityfile", defaultIdentityFiles())

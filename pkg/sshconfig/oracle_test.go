@@ -252,7 +252,7 @@ func differences(got, want *Host) []string {
 		}
 		a, b := g.Field(i).Interface(), w.Field(i).Interface()
 		switch {
-		case name == "Sources":
+		case name == "Sources", name == "SetTwice":
 		case (name == "HostKeyAlgorithms" || name == "PubkeyAcceptedAlgorithms") && g.Field(i).IsNil() != w.Field(i).IsNil():
 			// The same as the default, but written down.
 			if !slices.Equal(append(slices.Clone(a.([]string)), b.([]string)...), defaultAlgorithms) {

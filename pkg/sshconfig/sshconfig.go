@@ -66,6 +66,7 @@ type Host struct {
 	BindAddress              string            // of this machine, to connect from; "" for any
 	BindInterface            string            // the same by the name of an interface
 	Sources                  map[string]string // lower-case keyword: FILE:LINE that set it, where known
+	SetTwice                 map[string]bool   // lower-case keyword: a file may set it too, for which the command line does
 
 	tokens map[byte]string
 	getenv func(string) string
