@@ -26,7 +26,7 @@ pikeycopy --ca [--principals users] [-fns] [-t path] [-i file | -i -] ... [optio
 pikeycopy -r [--ca [--principals users]] [-fns] [-t path] [-i file | -i -] ... [options] target ...
 pikeycopy -L [-s] [-t path] [options] target ...
 pikeycopy --root dir [-Lfnr] [-t path] [-i file | -i -] ... user
-pikeycopy --boot dir [-n] [-i file | -i -] ... [user]
+pikeycopy --boot dir [-n] [--expires time] [--options options] [-i file | -i -] ... [user]
 pikeycopy --print [-t path] [-i file | -i -] ...`
 
 // A mode is what is to be done with the keys.
@@ -85,7 +85,7 @@ func run(ctx context.Context, env *cli.Env) error {
 	case m.root != "":
 		return card(ctx, env, &opt, m, job, operands[0])
 	case m.boot != "":
-		return boot(ctx, env, &opt, m.boot, job, operands)
+		return boot(ctx, env, &opt, m.boot, job, operands, given(fs, names))
 	case m.print:
 		if err := defaultKeys(ctx, env, &opt, &job); err != nil {
 			return err
@@ -134,8 +134,10 @@ func (m mode) check(fs *pflag.FlagSet, names, operands []string, hosts string) e
 	switch {
 	case m.remove && m.list, m.remove && m.print, m.list && m.print, m.root != "" && m.print:
 		return cli.Usagef("-r, -L, --print and --root DIR --print exclude one another")
-	case m.boot != "" && (m.remove || m.list || m.print || m.root != "" || given("force", "target-path", "sftp", "ca") != ""):
-		return cli.Usagef("--boot DIR adds keys, with --options or --expires, and does nothing else")
+	case m.boot != "" && (m.remove || m.list):
+		return cli.Usagef("--boot DIR adds keys only: they are lines of user-data or custom.toml there, which an editor shows and removes")
+	case m.boot != "" && (m.print || m.root != "" || given("force", "target-path", "sftp", "ca") != ""):
+		return cli.Usagef("--boot DIR adds keys, with --options or --expires, and can do nothing else")
 	case m.boot != "" && (len(operands) > 1 || hosts != ""):
 		return cli.Usagef("--boot DIR takes one user, or none")
 	case (m.remove || m.list) && adding != "":
@@ -207,8 +209,22 @@ func card(ctx context.Context, env *cli.Env, opt *targets.Options, m mode, job i
 	return nil
 }
 
+// given are the options of a command line that say which lines are added.
+func given(fs *pflag.FlagSet, names []string) string {
+	var words strings.Builder
+	for _, name := range names {
+		words.WriteString(" -i " + hostfs.Quote(name))
+	}
+	for _, name := range []string{"options", "expires"} {
+		if fs.Changed(name) {
+			words.WriteString(" --" + name + " " + hostfs.Quote(fs.Lookup(name).Value.String()))
+		}
+	}
+	return words.String()
+}
+
 // boot lets the keys in by the boot partition of a card.
-func boot(ctx context.Context, env *cli.Env, opt *targets.Options, dir string, job install.Job, users []string) error {
+func boot(ctx context.Context, env *cli.Env, opt *targets.Options, dir string, job install.Job, users []string, given string) error {
 	if err := defaultKeys(ctx, env, opt, &job); err != nil {
 		return err
 	}
@@ -216,9 +232,9 @@ func boot(ctx context.Context, env *cli.Env, opt *targets.Options, dir string, j
 	records, switched, err := job.Boot(dir, user)
 	switch {
 	case errors.Is(err, firstboot.ErrNoUser):
-		return cli.WithHint(err, "pikeycopy --boot %s USER", hostfs.Quote(dir))
+		return cli.WithHint(err, "pikeycopy%s --boot %s USER", given, hostfs.Quote(dir))
 	case errors.Is(err, install.ErrStarted):
-		return cli.WithHint(err, "mount its root file system: pikeycopy --root DIR %s", hostfs.Quote(cmp.Or(user, "USER")))
+		return cli.WithHint(err, "mount its root file system: sudo pikeycopy%s --root DIR %s", given, hostfs.Quote(cmp.Or(user, "USER")))
 	case err != nil: // of records, what is done stays
 	case switched != "" && job.DryRun:
 		env.Notef(dir, "would make %s, which switches SSH on", switched)

@@ -82,7 +82,7 @@ func findBootFile(dir string) (f bootFile, err error) {
 		return f, fmt.Errorf("%s is not a boot partition of a Raspberry Pi: %w", dir, err)
 	}
 	f = bootFile{path: filepath.Join(dir, "user-data"), mode: mode, edit: firstboot.UserData, quote: firstboot.YAML}
-	if _, _, err := regular(dir, "user-data"); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := kind(dir, "user-data"); !errors.Is(err, fs.ErrNotExist) {
 		return f, err
 	}
 	switch {
@@ -98,7 +98,7 @@ func findBootFile(dir string) (f bootFile, err error) {
 			f.by = name
 		}
 	}
-	if _, _, err := regular(dir, "custom.toml"); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := kind(dir, "custom.toml"); !errors.Is(err, fs.ErrNotExist) {
 		return f, err
 	}
 	return f, nil
@@ -152,20 +152,28 @@ func exists(dir, name string) bool {
 	return err == nil
 }
 
-// regular reads a file of a partition, which may be anybody's: what is no
-// regular file, such as a link that leads out, is refused.
-func regular(dir, name string) (string, fs.FileMode, error) {
+// kind returns the mode of a file of a partition, which may be anybody's: what is
+// no regular file, such as a link that leads out, is refused.
+func kind(dir, name string) (fs.FileMode, error) {
 	file := filepath.Join(dir, name)
 	st, err := os.Lstat(file)
+	switch {
+	case err != nil:
+		return 0, err
+	case !st.Mode().IsRegular():
+		return 0, fmt.Errorf("%s: %w", file, hostfs.ErrNotRegular)
+	case st.Size() > maxInput:
+		return 0, fmt.Errorf("%s: %w", file, hostfs.ErrTooLarge)
+	}
+	return st.Mode().Perm(), nil
+}
+
+// regular reads a file of a partition that kind does not refuse.
+func regular(dir, name string) (string, fs.FileMode, error) {
+	mode, err := kind(dir, name)
 	if err != nil {
 		return "", 0, err
 	}
-	if !st.Mode().IsRegular() {
-		return "", 0, fmt.Errorf("%s: %w", file, hostfs.ErrNotRegular)
-	}
-	if st.Size() > maxInput {
-		return "", 0, fmt.Errorf("%s: %w", file, hostfs.ErrTooLarge)
-	}
-	data, err := os.ReadFile(file)
-	return string(data), st.Mode().Perm(), err
+	data, err := os.ReadFile(filepath.Join(dir, name))
+	return string(data), mode, err
 }
