@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -216,21 +217,44 @@ func nameOf(p *identity.Pair) string {
 // refusals are the faults for which ssh-add would not take a key either.
 var refusals = []string{"key-mode", "key-damaged", "key-format", "key-unreadable"}
 
+// passphraseTries is how often a passphrase is asked for, as NumberOfPasswordPrompts
+// is for a login; ssh-add asks for ever.
+const passphraseTries = 3
+
 func (j *agentJob) addKeys(ctx context.Context, how identity.Loading) error {
 	pairs, err := j.pairs()
 	if err != nil {
 		return err
 	}
 	phrases := &secret.Source{File: j.opt.Connect.PassphraseFile, Getenv: j.Getenv}
+	var last []byte // passphrase that was given, which ssh-add tries for the next key too
+	defer func() { secret.Wipe(last) }()
 	for _, p := range pairs {
 		if i := slices.IndexFunc(p.Faults, func(f identity.Fault) bool { return f.Path == p.Path && slices.Contains(refusals, f.Cause) }); i >= 0 {
 			f := p.Faults[i]
 			j.Emit(f.Record())
 			continue
 		}
-		keys, err := j.agent.Load(ctx, p, func(ctx context.Context) ([]byte, error) {
-			return phrases.Get(ctx, fmt.Sprintf("Enter passphrase for %s: ", nameOf(p)))
-		}, how)
+		var keys []sshkey.Public
+		prompt, reuse := "Enter passphrase for %s: ", last != nil
+		ask := func(ctx context.Context) ([]byte, error) {
+			if reuse {
+				reuse = false
+				return bytes.Clone(last), nil
+			}
+			word, err := phrases.Get(ctx, fmt.Sprintf(prompt, nameOf(p)))
+			secret.Wipe(last)
+			prompt, last = "Bad passphrase, try again for %s: ", bytes.Clone(word)
+			return word, err
+		}
+		tries := passphraseTries
+		if reuse {
+			tries++
+		}
+		err := phrases.Tries(tries, func() (err error) {
+			keys, err = j.agent.Load(ctx, p, ask, how)
+			return err
+		})
 		for _, k := range keys {
 			j.Emit(j.added(ctx, p, k, how))
 		}

@@ -109,9 +109,11 @@ type Host struct {
 	named    destination.Destination // the target, taken apart
 	alone    *Options                // how to reach a jump host for its own sake; nil for a target
 	password []byte                  // that was given for this host, for its next connection
+	asked    bool                    // for a password, in the login under way
 	refused  bool                    // it was, by the host
 	kept     time.Duration           // how long the last connection was kept waiting for it
 	trying   *tries                  // that have let it be sent; nil if it is not
+	given    []*tries                // of each that somebody was asked for
 	seat     *seat                   // its place at its address; nil if it has none
 	known    *[]knownhosts.Line      // of its host key; nil when they are to be looked up
 	closed   string                  // a file of such that may not be read
@@ -348,8 +350,9 @@ func (h *Host) login(ctx context.Context, plan Plan) (*session.Client, *session.
 	if _, off := h.KeysOff(); !off {
 		cfg.Keys = plan.Keys[:min(len(plan.Keys), MaxOffers)]
 	}
+	h.asked = false
 	if methods := h.passwordMethods(); plan.Password && len(methods) > 0 {
-		cfg.Password, cfg.PasswordMethods = h.askPassword, methods
+		cfg.Password, cfg.PasswordTries, cfg.PasswordMethods = h.askPassword, h.passwordTries(), methods
 	}
 	// A context that ends takes the place of every other error; at which jump
 	// host it ended is still to be known.

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"pi-key-tools/pkg/identity"
+	"pi-key-tools/pkg/secret"
 	"pi-key-tools/pkg/session"
 	"pi-key-tools/pkg/sshkey"
 )
@@ -253,7 +254,7 @@ func (h *Host) fileSigner(p *identity.Pair) opener {
 		if i := slices.IndexFunc(p.Faults, func(f identity.Fault) bool { return Hinders(p, f) }); i >= 0 {
 			return nil, &FaultError{p.Path, p.Faults[i]}
 		}
-		return h.c.signer(ctx, p, h.Config.BatchMode)
+		return h.signer(ctx, p)
 	}
 }
 
@@ -284,6 +285,7 @@ type pairState struct {
 	cert   func() (*ssh.Certificate, error)
 	turn   chan struct{} // held by who opens it, so that a passphrase is asked once for all targets
 	signer ssh.Signer
+	locked error // its passphrase was asked for in vain
 }
 
 func newPairState(p *identity.Pair, err error) *pairState {
@@ -313,7 +315,10 @@ func (c *Connector) pair(path string) *pairState {
 	return s
 }
 
-func (c *Connector) signer(ctx context.Context, p *identity.Pair, batch bool) (ssh.Signer, error) {
+// signer opens a pair, asking for its passphrase as often as ssh does. That it
+// could not be given holds for all targets.
+func (h *Host) signer(ctx context.Context, p *identity.Pair) (ssh.Signer, error) {
+	c := h.c
 	c.mu.Lock()
 	s := c.pairs[p.Path]
 	if s == nil {
@@ -325,16 +330,22 @@ func (c *Connector) signer(ctx context.Context, p *identity.Pair, batch bool) (s
 		return nil, err
 	}
 	defer func() { <-s.turn }()
-	if s.signer == nil {
-		signer, err := p.Signer(ctx, func(ctx context.Context) ([]byte, error) {
-			return ask(ctx, c.source(&c.passphrases, batch), fmt.Sprintf("Enter passphrase for key '%s': ", p.Path))
+	if s.signer == nil && s.locked == nil {
+		from := h.source(&c.passphrases)
+		err := from.Tries(h.Config.PasswordPrompts, func() (err error) {
+			s.signer, err = p.Signer(ctx, func(ctx context.Context) ([]byte, error) {
+				return ask(ctx, from, fmt.Sprintf("Enter passphrase for key '%s': ", p.Path))
+			})
+			return err
 		})
-		if err != nil {
+		switch {
+		case errors.Is(err, identity.ErrPassphraseWrong), errors.Is(err, secret.ErrDeclined):
+			s.locked = err
+		case err != nil:
 			return nil, err
 		}
-		s.signer = signer
 	}
-	return s.signer, nil
+	return s.signer, s.locked
 }
 
 // An agentState is an agent that has been asked for its keys, once a run.

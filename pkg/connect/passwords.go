@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"pi-key-tools/pkg/secret"
+	"pi-key-tools/pkg/session"
 )
 
 // passwordMethods are those that ssh_config leaves for a password.
@@ -21,17 +22,37 @@ func (h *Host) passwordMethods() []string {
 	return methods
 }
 
+// passwordTries is how many passwords a login may try: as many as a person may be
+// asked for, and one of a file.
+func (h *Host) passwordTries() int {
+	if h.alone == nil && h.PasswordGiven() {
+		return 1
+	}
+	return h.Config.PasswordPrompts
+}
+
+// askPassword is called for each try of a login, of which the server has refused
+// those before.
 func (h *Host) askPassword(ctx context.Context) ([]byte, error) {
 	if h.refused {
 		return nil, ErrRefused
 	}
+	if h.asked {
+		h.c.opt.Note(h.Target, "permission denied, please try again")
+	}
+	h.asked = true
 	if h.alone != nil {
 		// What was given is the target's. A jump host could keep it.
-		from := &secret.Source{Batch: h.Config.BatchMode, Getenv: h.c.opt.Getenv, Hold: h.c.opt.Hold}
-		return h.askFor(ctx, from)
+		return h.askFor(ctx, h.source(&secret.Source{Getenv: h.c.opt.Getenv, Hold: h.c.opt.Hold}))
 	}
 	began := time.Now()
 	defer func() { h.kept = time.Since(began) }()
+	if h.trying != nil {
+		h.trying.end(session.Refused)
+		h.trying, h.refused = nil, true // unless there is another
+		secret.Wipe(h.password)
+		h.password = nil
+	}
 	if h.password == nil {
 		secret, err := h.findPassword(ctx)
 		if err != nil {
@@ -43,7 +64,7 @@ func (h *Host) askPassword(ctx context.Context) ([]byte, error) {
 	if err := tries.begin(ctx); err != nil {
 		return nil, err
 	}
-	h.trying = tries
+	h.trying, h.refused = tries, false
 	return h.password, nil
 }
 
@@ -53,17 +74,29 @@ func (h *Host) findPassword(ctx context.Context) ([]byte, error) {
 	if password, found := h.listedPassword(); found {
 		return password, nil
 	}
-	password, err := h.askFor(ctx, h.c.source(&h.c.passwords, h.Config.BatchMode))
+	password, err := h.askFor(ctx, h.source(&h.c.passwords))
 	if errors.Is(err, secret.ErrNobody) && h.c.opt.Passwords != nil {
 		return nil, fmt.Errorf("%s has no line for this target, and %w", h.c.opt.Passwords.Path, err)
 	}
 	return password, err
 }
 
+// askFor asks for a password, and takes none a second time: the host has refused
+// it.
 func (h *Host) askFor(ctx context.Context, from *secret.Source) ([]byte, error) {
 	at := h.named
 	at.User, at.Host = h.Config.User, h.Config.Alias
-	return ask(ctx, from, at.String()+"'s password: ")
+	word, err := ask(ctx, from, at.String()+"'s password: ")
+	if err != nil {
+		return nil, err
+	}
+	tries := h.c.tries.password(word)
+	if slices.Contains(h.given, tries) {
+		secret.Wipe(word)
+		return nil, ErrRefused
+	}
+	h.given = append(h.given, tries)
+	return word, nil
 }
 
 // listedPassword is that of the line of --passwords which names the target as
@@ -92,10 +125,10 @@ func (h *Host) PasswordGiven() bool {
 	return listed || h.c.opt.PasswordFile != ""
 }
 
-// source honours BatchMode, which ssh_config may set for one host.
-func (c *Connector) source(s *secret.Source, batch bool) *secret.Source {
-	if batch && s.File == "" {
-		return &secret.Source{Batch: true, Getenv: c.opt.Getenv}
+// source honours what ssh_config may set for one host, so that nobody is asked.
+func (h *Host) source(s *secret.Source) *secret.Source {
+	if s.File == "" && (h.Config.BatchMode || h.Config.PasswordPrompts == 0) {
+		return &secret.Source{Batch: true, Getenv: h.c.opt.Getenv}
 	}
 	return s
 }

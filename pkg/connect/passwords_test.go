@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"pi-key-tools/pkg/secret"
+	"pi-key-tools/pkg/session"
 	"pi-key-tools/pkg/sshtest"
 )
 
@@ -129,6 +130,136 @@ func TestRefusedOnce(t *testing.T) {
 		}
 		if n := c.tries.password([]byte("wrong")).wrong; n != 1 {
 			t.Errorf("%d tries: it counts %d times", tries, n)
+		}
+	}
+}
+
+// answers has askpass give these, one after the other, and the last one from
+// then on.
+func (s *side) answers(words ...string) {
+	s.t.Helper()
+	left := s.file("answers", strings.Join(words, "\n")+"\n")
+	s.file("asked", "")
+	askpass := s.file("askpass", "#!/bin/sh\necho \"$1\" >>"+filepath.Join(s.home, "asked")+"; head -n 1 "+left+"; [ \"$(wc -l <"+left+")\" -eq 1 ] || sed -i 1d "+left+"\n")
+	if err := os.Chmod(askpass, 0o700); err != nil {
+		s.t.Fatal(err)
+	}
+	s.env["SSH_ASKPASS"], s.env["SSH_ASKPASS_REQUIRE"] = askpass, "force"
+}
+
+// Whoever mistypes a password is asked again, as by ssh, on the same connection.
+func TestAskedAgain(t *testing.T) {
+	t.Parallel()
+	if runtime.GOOS == "windows" {
+		t.Skip("there is no sh")
+	}
+	for _, tt := range []struct {
+		name        string
+		answers     []string // "" is the right one
+		options     []string
+		config      sshtest.PiConfig
+		asked, sent int
+		in          bool
+	}{
+		{"at once", []string{""}, nil, sshtest.PiConfig{}, 1, 1, true},
+		{"the third is right", []string{"a", "b", ""}, nil, sshtest.PiConfig{}, 3, 3, true},
+		{"to a prompt of the server", []string{"a", "b", ""}, nil, sshtest.PiConfig{Methods: []string{sshtest.PublicKey, sshtest.KeyboardInteractive}}, 3, 3, true},
+		{"the fourth would be", []string{"a", "b", "c", ""}, nil, sshtest.PiConfig{}, 3, 3, false},
+		{"more often", []string{"a", "b", "c", ""}, []string{"NumberOfPasswordPrompts=4"}, sshtest.PiConfig{}, 4, 4, true},
+		{"once", []string{"a", ""}, []string{"NumberOfPasswordPrompts=1"}, sshtest.PiConfig{}, 1, 1, false},
+		{"never", []string{""}, []string{"NumberOfPasswordPrompts=0"}, sshtest.PiConfig{}, 0, 0, false},
+		{"the same again", []string{"a", "b", "a", ""}, nil, sshtest.PiConfig{}, 3, 2, false},
+		{"the server has enough", []string{"a", "b", ""}, nil, sshtest.PiConfig{MaxAuthTries: 2}, 2, 2, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			pi := sshtest.StartPi(t, tt.config)
+			s := newSide(t)
+			s.config("User pi")
+			s.knows(pi.Endpoint)
+			for i, word := range tt.answers {
+				if word == "" {
+					tt.answers[i] = pi.Password
+				}
+			}
+			s.answers(tt.answers...)
+			h := s.resolve(s.connector(Options{Options: tt.options}), pi.Addr)
+			client, rep, err := h.Login(t.Context(), Plan{Password: true})
+			if (err == nil) != tt.in {
+				t.Error(err)
+			}
+			if client != nil {
+				client.Close()
+			}
+			if c := pi.Counts(); c.Passwords != tt.sent || rep.Passwords != tt.sent || c.Connections != 1 || strings.Count(s.read("asked"), "\n") != tt.asked {
+				t.Errorf("%+v, %d passwords sent, asked %q", c, rep.Passwords, s.read("asked"))
+			}
+			if tt.sent > 0 && rep.PasswordErr != nil { // what was refused stands
+				t.Error(rep.PasswordErr)
+			}
+		})
+	}
+}
+
+// A wrong password that somebody gives counts like any other: three targets that
+// refuse it keep it from the rest.
+func TestAskedAgainInFleet(t *testing.T) {
+	t.Parallel()
+	if runtime.GOOS == "windows" {
+		t.Skip("there is no sh")
+	}
+	s := newSide(t)
+	s.config("User pi")
+	s.answers("wrong")
+	var pis []*sshtest.Pi
+	var ends []sshtest.Endpoint
+	for i := range 5 {
+		pis = append(pis, sshtest.StartPi(t, sshtest.PiConfig{}))
+		ends = append(ends, pis[i].Endpoint)
+	}
+	s.knows(ends...)
+	c := s.connector(Options{})
+	for i, pi := range pis {
+		_, rep, err := s.resolve(c, pi.Addr).Login(t.Context(), Plan{Password: true})
+		if want := i < maxWrong; err == nil || rep.PasswordSent != want || errors.Is(rep.PasswordErr, ErrSpent) == want || pi.Counts().Passwords > 1 {
+			t.Errorf("target %d: %v, %v, %d passwords", i, err, rep.PasswordErr, pi.Counts().Passwords)
+		}
+	}
+}
+
+// So is whoever mistypes a passphrase; once it was asked for in vain, no other
+// target asks.
+func TestPassphraseAskedAgain(t *testing.T) {
+	t.Parallel()
+	if runtime.GOOS == "windows" {
+		t.Skip("there is no sh")
+	}
+	for _, tt := range []struct {
+		answers []string
+		asked   int
+		opens   bool
+	}{
+		{[]string{"a", "b", "right"}, 3, true},
+		{[]string{"a", "a", "a", "right"}, 3, false},
+		{[]string{"", "right"}, 1, false},
+	} {
+		s := newSide(t)
+		s.config("User pi")
+		key := filepath.Join(s.home, "key")
+		sshtest.Keygen(t, "-q", "-t", "ed25519", "-a", "1", "-N", "right", "-f", key)
+		s.answers(tt.answers...)
+		c := s.connector(Options{})
+		for _, target := range []string{"a", "b"} {
+			keys := s.resolve(c, target).Keys(t.Context(), key)
+			_, err := keys.Candidates[0].Signer(t.Context(), session.Exchange{})
+			if (err == nil) != tt.opens {
+				t.Errorf("%q for %s: %v", tt.answers, target, err)
+			}
+			if tt.answers[0] == "" {
+				break // it was not given, and may be for another
+			}
+		}
+		if got := s.read("asked"); got != strings.Repeat("Enter passphrase for key '"+key+"': \n", tt.asked) {
+			t.Errorf("%q: asked %q", tt.answers, got)
 		}
 	}
 }

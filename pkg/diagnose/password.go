@@ -2,6 +2,7 @@ package diagnose
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 
 	"pi-key-tools/pkg/connect"
@@ -32,7 +33,11 @@ func password(host *connect.Host, rep *session.Report) (record.Record, bool) {
 	case rep.PasswordErr != nil:
 		return failure("password-needed", "", "", "no key lets %s in, and %v", who, rep.PasswordErr), true
 	case rep.Password == session.Refused && !slices.ContainsFunc(rep.Offers, func(o session.Offer) bool { return o.Answer == session.Partial }):
-		return failure("password-wrong", "", wrongPassword(host), "the server refused the password of %s; it was tried once", who), true
+		tried := "it was tried once"
+		if rep.Passwords > 1 {
+			tried = fmt.Sprintf("%d were tried", rep.Passwords)
+		}
+		return failure("password-wrong", "", wrongPassword(host), "the server refused the password of %s; %s", who, tried), true
 	}
 	return record.Record{}, false
 }

@@ -46,9 +46,9 @@ func TestProtect(t *testing.T) {
 			for _, fresh := range []string{"first", "second one", ""} {
 				before := read(t, path)
 				if old != "" {
-					for _, wrong := range []string{"wrong", ""} {
+					for wrong, want := range map[string]error{"wrong": identity.ErrPassphraseWrong, "": identity.ErrPassphraseNeeded} {
 						asked := func(context.Context) ([]byte, error) { t.Error("asked in vain"); return nil, nil }
-						if err := load(t, path).Protect(t.Context(), say(wrong), asked, 1); !errors.Is(err, identity.ErrPassphraseWrong) {
+						if err := load(t, path).Protect(t.Context(), say(wrong), asked, 1); !errors.Is(err, want) {
 							t.Errorf("%q instead of %q: %v", wrong, old, err)
 						}
 					}

@@ -118,7 +118,7 @@ func (p *Pair) passphrase(ctx context.Context, ask func(context.Context) ([]byte
 		return nil, fmt.Errorf("%s: %w: %w", p.Path, ErrPassphraseNeeded, err)
 	}
 	if len(secret) == 0 { // x/crypto would take it for none
-		return nil, fmt.Errorf("%s: %w", p.Path, ErrPassphraseWrong)
+		return nil, fmt.Errorf("%s: %w", p.Path, ErrPassphraseNeeded)
 	}
 	return secret, nil
 }

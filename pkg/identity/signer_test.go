@@ -94,7 +94,7 @@ func TestSignerNobodyToAsk(t *testing.T) {
 	if _, err := p.Signer(t.Context(), func(context.Context) ([]byte, error) { return nil, nobody }); !errors.Is(err, nobody) {
 		t.Errorf("error of the asker: %v", err)
 	}
-	if _, err := p.Signer(t.Context(), func(context.Context) ([]byte, error) { return nil, nil }); !errors.Is(err, identity.ErrPassphraseWrong) {
+	if _, err := p.Signer(t.Context(), func(context.Context) ([]byte, error) { return nil, nil }); !errors.Is(err, identity.ErrPassphraseNeeded) {
 		t.Errorf("empty passphrase: %v", err)
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"pi-key-tools/pkg/record"
+	"pi-key-tools/pkg/sshkey"
 )
 
 // ErrNobody means that there is nobody to ask: no file, no askpass, no
@@ -95,6 +96,17 @@ func (s *Source) ask(ctx context.Context, prompt string) ([]byte, error) {
 		return nil, ErrNobody
 	}
 	return askpass(ctx, s.Getenv("SSH_ASKPASS"), prompt, err == nil)
+}
+
+// Tries opens a private key with the passphrase that s gives, up to n times while
+// it is the wrong one and somebody can give another.
+func (s *Source) Tries(n int, open func() error) error {
+	for {
+		err := open()
+		if n--; n < 1 || s.File != "" || !errors.Is(err, sshkey.ErrPassphraseWrong) {
+			return err
+		}
+	}
 }
 
 // Settle stops all prompting and restores the terminal, for a caller that ends

@@ -43,7 +43,8 @@ type login struct {
 	offer   *offer // the key under way
 	refused int
 	partial int    // how many attempts have counted so far
-	tried   bool   // a password, in either form
+	tries   int    // of a password, in either form
+	sent    bool   // the password, in the attempt under way
 	attempt string // the method under way
 }
 
@@ -176,14 +177,14 @@ func (l *login) authenticate(ctx *ssh.ClientAuthContext) (ssh.AuthMethod, error)
 			return ssh.PublicKeys(l.offer), nil
 		}
 	}
-	if l.cfg.Password != nil && !l.tried {
+	if l.cfg.Password != nil && l.mayTry() {
 		takes := func(method string) bool {
 			return slices.Contains(ctx.AllowedMethods, method) &&
 				(l.cfg.PasswordMethods == nil || slices.Contains(l.cfg.PasswordMethods, method))
 		}
 		switch {
 		case takes("password"):
-			l.tried = true
+			l.tries++
 			secret, err := l.password()
 			if err != nil {
 				return nil, err
@@ -191,9 +192,11 @@ func (l *login) authenticate(ctx *ssh.ClientAuthContext) (ssh.AuthMethod, error)
 			l.attempt = "password"
 			l.cfg.Trace("sending the password")
 			l.rep.PasswordSent, l.rep.Password = true, Unanswered
+			l.rep.Passwords++
 			return ssh.Password(secret), nil
 		case takes("keyboard-interactive"):
-			l.tried = true
+			l.tries++
+			l.sent = false
 			l.attempt = "keyboard-interactive"
 			return ssh.KeyboardInteractive(l.challenge), nil
 		}
@@ -201,8 +204,19 @@ func (l *login) authenticate(ctx *ssh.ClientAuthContext) (ssh.AuthMethod, error)
 	return nil, ErrDenied
 }
 
+// mayTry reports whether a password may be tried, for the first time or after
+// one was refused. Who is booting refuses all.
+func (l *login) mayTry() bool {
+	return l.tries == 0 ||
+		l.tries < l.cfg.PasswordTries && l.rep.Password == Refused && l.rep.PasswordErr == nil && !l.rep.Booting()
+}
+
 func (l *login) password() (string, error) {
 	secret, err := l.cfg.Password(l.ctx)
+	if err != nil && l.rep.PasswordSent {
+		l.cfg.Trace("no other password: %v", err)
+		return "", ErrDenied
+	}
 	if err != nil {
 		l.rep.PasswordErr = err
 		return "", err
@@ -222,9 +236,9 @@ func (l *login) challenge(_, _ string, questions []string, echos []bool) ([]stri
 	if len(questions) == 0 {
 		return nil, nil
 	}
-	if l.rep.PasswordSent || len(questions) != 1 || echos[0] || !passwordPrompt().MatchString(questions[0]) || otherPrompt().MatchString(questions[0]) {
+	if l.sent || len(questions) != 1 || echos[0] || !passwordPrompt().MatchString(questions[0]) || otherPrompt().MatchString(questions[0]) {
 		e := &PromptError{Questions: questions}
-		e.New = l.rep.PasswordSent && slices.ContainsFunc(questions, otherPrompt().MatchString)
+		e.New = l.sent && slices.ContainsFunc(questions, otherPrompt().MatchString)
 		l.rep.PasswordErr = e
 		if e.New {
 			l.rep.Password = Partial
@@ -236,7 +250,8 @@ func (l *login) challenge(_, _ string, questions []string, echos []bool) ([]stri
 		return nil, err
 	}
 	l.cfg.Trace("answering the password prompt")
-	l.rep.PasswordSent, l.rep.Password = true, Unanswered
+	l.sent, l.rep.PasswordSent, l.rep.Password = true, true, Unanswered
+	l.rep.Passwords++
 	return []string{secret}, nil
 }
 

@@ -70,6 +70,7 @@ type Report struct {
 	Methods       []string // that the server last said can continue
 	Offers        []Offer  // in order
 	PasswordSent  bool
+	Passwords     int    // how many were sent
 	Password      Answer // to the password; "" if none was sent
 	PasswordErr   error  // why there was no password; a *PromptError for a question that was not answered
 	By            string // the method that let us in: "publickey", "password", …

@@ -41,9 +41,12 @@ type Config struct {
 	// MaxRefused ends the offering after that many refused keys, to leave room
 	// below MaxAuthTries for the password; 0 offers all.
 	MaxRefused int
-	// Password is called at most once, after the keys and only if the server
-	// accepts one of PasswordMethods. nil means that no password is used.
-	Password        func(ctx context.Context) ([]byte, error)
+	// Password is called after the keys, and only if the server accepts one of
+	// PasswordMethods. nil means that no password is used.
+	Password func(ctx context.Context) ([]byte, error)
+	// PasswordTries is how often it may be called: again only after a refusal,
+	// which stands if Password then fails. 0 is once.
+	PasswordTries   int
 	PasswordMethods []string // nil for both "password" and "keyboard-interactive"
 	// Hold, if set, delays all offers until it is closed: meanwhile the
 	// connection is made and its host key checked, while the caller finishes

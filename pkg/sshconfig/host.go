@@ -48,6 +48,7 @@ func (e *evaluation) result() (*Host, error) {
 	}
 	h.Port, _ = strconv.Atoi(e.get("port", "22"))
 	h.RequiredRSASize, _ = strconv.Atoi(e.get("requiredrsasize", "1024"))
+	h.PasswordPrompts, _ = strconv.Atoi(e.get("numberofpasswordprompts", "3"))
 	if seconds, err := strconv.Atoi(e.get("connecttimeout", "0")); err == nil {
 		h.ConnectTimeout = time.Duration(seconds) * time.Second
 	}

@@ -33,7 +33,6 @@ var harmless = map[string]string{
 	"forwardx11trusted":       "no",
 	"gssapiauthentication":    "no",
 	"hostbasedauthentication": "no",
-	"numberofpasswordprompts": "1",
 	"permitlocalcommand":      "no",
 	"tunnel":                  "no",
 	"updatehostkeys":          "no",

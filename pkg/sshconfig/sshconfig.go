@@ -57,6 +57,7 @@ type Host struct {
 	StrictHostKeyChecking    string        // "yes", "no", "ask", "accept-new"
 	ConnectTimeout           time.Duration // 0: none
 	BatchMode                bool
+	PasswordPrompts          int // how often a person is asked for one password or passphrase; 0: never
 	PubkeyAuthentication     bool
 	PasswordAuthentication   bool
 	KbdInteractive           bool
