@@ -377,6 +377,9 @@ func TestRecordsTo(t *testing.T) {
 		if _, stderr := write(format, `{"v":1,"target":"h","verdict":"ok"}`, 2); !strings.Contains(stderr, "hint: jq ") {
 			t.Errorf("%q", stderr)
 		}
+		if _, stderr := write(format, "", 2); !strings.Contains(stderr, "no record") {
+			t.Errorf("%q", stderr)
+		}
 		write(format, "a-h\tok\tlogin\t-\t-\na@h\tok\tlogin\t-\t-\nb@h\tok\tlogin\t-\t-\n", 1) // two of a name
 	}
 }

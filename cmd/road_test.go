@@ -237,3 +237,14 @@ func TestRoadWithAgent(t *testing.T) {
 		"--password-file", me.file("password", user.Password+"\n"), target)
 	wantOutcomes(t, records, "done key-added", "ok login")
 }
+
+// What one of the programs would refuse ends the road before it begins.
+func TestPasswordlessRefuses(t *testing.T) {
+	home := t.TempDir()
+	for _, args := range [][]string{nil, {"--nosuch", "pi"}, {"-i", "key", "pi"}, {"--timeout", "5", "pi"}} {
+		out, stderr, status := script(t, home, binaries(t), "", "passwordless", args...)
+		if _, err := os.Lstat(filepath.Join(home, ".ssh")); status != 2 || out != "" || strings.Contains(stderr, "not found") || stderr == "" || err == nil {
+			t.Errorf("%q: status %d, %q, %q, %v", args, status, out, stderr, err)
+		}
+	}
+}
