@@ -348,11 +348,16 @@ discard() {
 }
 
 # search tells whether a line holds a blob, and with -n sets $found to those
-# that do. Where none does, the eye with which it looks is at the end then.
+# that do, with \001 for NUL, which a shell takes for nothing, and sshd for the
+# end. Where none does, the eye with which it looks is at the end then.
 search() {
 	command exec 8<"$file" || fail keys-unreadable "$file"
 	# Without -a, GNU's takes a file with a NUL for no text; others may not know it.
-	found=$(grep -a "$1" -F -e "$blobs" <&8 2>/dev/null) && return
+	if [ "$1" = -q ]; then
+		grep -a -q -F -e "$blobs" <&8 2>/dev/null && return
+	else
+		found=$(tr '\000' '\001' <&8 | grep -a -n -F -e "$blobs" 2>/dev/null) && return
+	fi
 	[ $? -gt 1 ] || return
 	found=$(grep "$1" -F -e "$blobs" "$file") && return
 	[ $? -eq 1 ] || fail keys-unreadable "$file"
