@@ -22,7 +22,7 @@ func authentication(host *connect.Host, keys connect.Keys, rep *session.Report, 
 	case rep.Booting():
 		return failure("booting", "", "wait for it: --wait 5m", "the server says: %s", cut(rep.Banner))
 	case strings.Contains(rep.Banner, "account has expired"): // as pam_unix(8) says it
-		return failure("account-expired", "", "as root there: chage -E -1 "+hostfs.Quote(host.Config.User), "the server says: %s", cut(rep.Banner))
+		return failure("account-expired", "", "there: sudo chage -E -1 "+hostfs.Quote(host.Config.User), "the server says: %s", cut(rep.Banner))
 	case tooManyFailures(rep):
 		return tooManyTries(host, keys, rep)
 	}

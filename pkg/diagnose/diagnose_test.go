@@ -243,7 +243,7 @@ func TestLoginWords(t *testing.T) {
 			r.Banner = "Your account has expired; please contact your system administrator.\n"
 		}), err: io.EOF,
 			want: record.Record{Cause: "account-expired", Detail: "the server says: Your account has expired; please contact your system administrator.",
-				Hint: "as root there: chage -E -1 pi"}},
+				Hint: "there: sudo chage -E -1 pi"}},
 		{name: "keys off", opt: connect.Options{Options: []string{"PubkeyAuthentication=no"}}, rep: auth(nothing), err: session.ErrDenied,
 			want: record.Record{Cause: "config-elsewhere", Detail: "login by key is disabled on this side: PubkeyAuthentication no, command line -o"}},
 		{name: "keys not preferred", opt: connect.Options{Options: []string{"PreferredAuthentications=password"}}, rep: auth(nothing), err: session.ErrDenied,

@@ -254,7 +254,7 @@ func withoutLine(s sshdconfig.Setting) string {
 		return fmt.Sprintf("change %s there: it is set by %s", s.Keyword, s.File)
 	}
 	if s.Keyword == "AuthenticationMethods" || s.Keyword == "RevokedKeys" { // which protect others too
-		return fmt.Sprintf("there: sudoedit %s, line %d, which may apply to others too; then sudo sshd -t && sudo systemctl reload ssh", hostfs.Quote(s.File), s.Line)
+		return fmt.Sprintf("change line %d there, which may apply to others too: sudoedit %s", s.Line, hostfs.Quote(s.File)) + reload
 	}
 	return edited(s, "s/^/#/")
 }
@@ -337,11 +337,11 @@ func (in *inside) accountRefused() {
 		in.find(in.unless(s.Keyword), "user-not-allowed", s.At(), in.allow(s), "%s", detail)
 	}
 	if in.noShell != "" {
-		in.find("", "shell-missing", in.noShell, "as root there: chsh -s /bin/sh "+hostfs.Quote(in.account.Name),
+		in.find("", "shell-missing", in.noShell, "there: sudo chsh -s /bin/sh "+hostfs.Quote(in.account.Name),
 			"the login shell does not exist, or cannot be executed")
 	}
 	if state := strings.Fields(in.password); len(state) > 1 && strings.HasPrefix(state[1], "L") && !in.config.Is("UsePAM", "yes") {
-		in.find("its password is only * in shadow(5)", "account-locked", in.account.Name, "as root there: usermod -p '*' "+hostfs.Quote(in.account.Name),
+		in.find("its password is only * in shadow(5)", "account-locked", in.account.Name, "there: sudo usermod -p '*' "+hostfs.Quote(in.account.Name),
 			"UsePAM is not on, and passwd -S says that the account is locked")
 	}
 	in.remains = append(in.remains, "the account: what let us in before does so no longer")
@@ -385,7 +385,7 @@ func (in *inside) keyTypes() {
 
 func (in *inside) keyType(key sshkey.Public) {
 	const keyword = "PubkeyAcceptedAlgorithms"
-	const other = "make another key: pikeygen -t ed25519 -f FILE; or "
+	const other = "make another key: pikeygen -t ed25519 -f FILE\nhint: or "
 	fp, name := key.Fingerprint(), key.Name()
 	if version, ok := in.rep.OpenSSH(); ok {
 		if v := needs[key.Type]; slices.Compare(version[:], v[:]) < 0 {

@@ -35,7 +35,7 @@ func (in *inside) elsewhere(files []string, stray, unless string) {
 	switch {
 	case len(files) == 0 && commands:
 		in.find(in.unless(command.Keyword), "keys-command", command.At(),
-			fmt.Sprintf("add the key where %s looks it up; or let sshd read files too: %s", command.Args[0], withoutLine(s)),
+			fmt.Sprintf("add the key where %s looks it up\nhint: or let sshd read files too: %s", command.Args[0], withoutLine(s)),
 			"%s is none (%s), and the keys come from %s %s", keysFileKeyword, s.At(), command.Keyword, strings.Join(command.Args, " "))
 	case len(files) == 0:
 		in.find(unless, "keys-file-elsewhere", s.At(), withoutLine(s), "%s is none: no file is read", keysFileKeyword)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path"
 	"slices"
 
 	"pi-key-tools/pkg/connect"
@@ -132,7 +133,18 @@ func (j Job) failure(ctx context.Context, host *connect.Host, client *session.Cl
 func wayOn(e *PutError, host *connect.Host) string {
 	switch e.Cause {
 	case "wrong-owner": // it may be anything that -t, or a link in the home, leads to: nothing to give away unseen
-		return fmt.Sprintf("there: namei -l %s shows whose it is; in the home, %s repairs it", hostfs.Quote(e.Path), host.Again("pikeyfix"))
+		return fmt.Sprintf("see whose it is, there: namei -l %s\nhint: in the home, this repairs it: %s", hostfs.Quote(e.Path), host.Again("pikeyfix"))
+	case "home-missing":
+		return "there: sudo mkhomedir_helper " + hostfs.Quote(host.Config.User) + "\nhint: or mount there what holds the homes"
+	case "read-only-fs":
+		return fmt.Sprintf(`there: sudo mount -o remount,rw "$(findmnt -no TARGET -T %s)"`, hostfs.Quote(path.Dir(e.Path))) +
+			"\nhint: on an overlay, which raspi-config makes, what is written is lost at a reboot: disable it there first"
+	case "immutable":
+		files := hostfs.Quote(path.Dir(e.Path))
+		if path.Base(e.Path) != ".authorized_keys.turn" { // which could not be made
+			files += " " + hostfs.Quote(e.Path)
+		}
+		return "there: sudo chattr -i -a " + files
 	case "keys-unreadable":
 		return host.Again("pikeyfix")
 	case "keys-not-a-file":
@@ -153,13 +165,13 @@ func wayOnFrom(cause string) string {
 	case "disk-full":
 		return "free some space there: df -h, df -i"
 	case "read-only-fs":
-		return "there: sudo mount -o remount,rw / (raspi-config disables an overlay)"
+		return "mount its file system anew: sudo mount -o remount,rw MOUNTPOINT; raspi-config disables an overlay"
 	case "immutable":
-		return "there: lsattr, sudo chattr -i -a"
+		return "see lsattr, and remove that with sudo chattr -i -a"
 	case "busy":
 		return "try again"
 	case "home-missing":
-		return "there, as root: mkhomedir_helper USER, or mount what holds the homes"
+		return "make it with sudo mkhomedir_helper USER, or mount what holds the homes"
 	case "keys-linked":
 		return "there: cp -p FILE FILE.new && mv FILE.new FILE, which makes it a file of its own"
 	case "no-shell", "command-forced":
