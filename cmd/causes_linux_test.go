@@ -42,7 +42,8 @@ type provocation struct {
 	// What is run, in that order, and what it is to say, in the order of its
 	// records: "PROGRAM VERDICT CAUSE [EVIDENCE]; …". EVIDENCE is seen, logged or
 	// likely where the detail begins with it. The exit status follows from that.
-	// Before "cure" is run, the hints of the last "look" or "log" are pasted.
+	// Before "cure" is run, the hints of the last "look" or "log" are pasted, or
+	// those of what is run just before.
 	// After " | " is what it says so far, where that is wrong.
 	want []string
 
@@ -77,7 +78,8 @@ type scene struct {
 	user   *sshtest.User
 	target string
 	args   []string // of every program, and of ssh
-	hints  []string // of the last "look" or "log"
+	hints  []string // to paste
+	told   []string // the hints of what was run last
 }
 
 // Files of the far side.
@@ -372,7 +374,7 @@ func commandLine(t *testing.T, d *sshtest.Daemon) (words []string, pid string) {
 }
 
 // pastable are the commands that a hint may begin with.
-var pastable = []string{"pikeyfix", "pikeycopy", "echo", "sudo", "chmod", "mv", "umask"}
+var pastable = []string{"pikeygen", "pikeyfix", "pikeycopy", "pikeycheck", "echo", "printf", "sudo", "chmod", "mv", "cp", "umask"}
 
 func hintsIn(stderr string) (hints []string) {
 	for line := range strings.Lines(stderr) {
@@ -381,6 +383,16 @@ func hintsIn(stderr string) (hints []string) {
 		}
 	}
 	return hints
+}
+
+// command is that of a hint, without the words before it; "" if it has none.
+func command(hint string) string {
+	for more := true; more; _, hint, more = strings.Cut(hint, ": ") {
+		if word, _, _ := strings.Cut(hint, " "); slices.Contains(pastable, word) {
+			return hint
+		}
+	}
+	return ""
 }
 
 // paste runs what the hints say, as somebody does who is root there.
@@ -401,13 +413,8 @@ func (s *scene) paste() {
 	pasted := 0
 	hints := slices.Clone(s.hints)
 	for i := 0; i < len(hints) && i < 10; i++ { // a hint may lead to the next
-		hint := hints[i]
-		for _, before := range []string{"there: ", "then: "} {
-			if _, command, ok := strings.Cut(hint, before); ok {
-				hint = command
-			}
-		}
-		if word, _, _ := strings.Cut(hint, " "); !slices.Contains(pastable, word) {
+		hint := command(hints[i])
+		if hint == "" {
 			continue
 		}
 		pasted++
@@ -479,12 +486,12 @@ const damagedHere = "here fail key-damaged"
 var provocations = []provocation{
 	// This side.
 	{how: "nothing is wrong", at: "sshd", want: []string{"here ok key", "check ok login", "shell ok login; ok shell", "copy ok key-present; ok login", "fix ok modes"}},
-	{how: "no key pair", at: "sshd", provoke: noKeys, want: []string{"here fail key-missing", "check fail key-missing"}},
+	{how: "no key pair", at: "sshd", provoke: noKeys, want: []string{"here fail key-missing", "check fail key-missing", "look fail key-missing", "cure ok login"}},
 	{how: "the pair has a name of its own", at: "sshd", provoke: func(t *testing.T, s *scene) {
 		for _, end := range []string{"", ".pub"} {
 			must(t, os.Rename(s.key.File+end, filepath.Join(s.home, ".ssh", "pi"+end)))
 		}
-	}, want: []string{"here fail key-not-offered", "check fail key-not-offered"}},
+	}, want: []string{"here fail key-not-offered", "check fail key-not-offered", "cure ok login"}},
 	{how: "IdentityFile names another file", at: "sshd", provoke: sshConfig("IdentityFile ~/.ssh/nothing\n"), want: []string{"check fail key-not-offered"}, unjudged: true},
 	{how: "IdentitiesOnly, and the key is in the agent", at: "sshd", provoke: func(t *testing.T, s *scene) {
 		s.agent()
@@ -493,7 +500,7 @@ var provocations = []provocation{
 	}, want: []string{"check fail key-not-offered"}},
 	{how: "the .pub of another key", at: "sshd", provoke: func(t *testing.T, s *scene) {
 		must(t, os.WriteFile(s.key.File+".pub", []byte(sshtest.NewKey(t, t.TempDir(), "ed25519").Line+"\n"), 0o644))
-	}, want: []string{"here fail key-pair-mismatch", "check fail key-pair-mismatch"}, unjudged: true},
+	}, want: []string{"here fail key-pair-mismatch", "check fail key-pair-mismatch", "here fail key-pair-mismatch", "cure ok login"}, unjudged: true},
 	{how: "the .pub of another key, which is the one that is installed", at: "sshd", provoke: func(t *testing.T, s *scene) {
 		other := sshtest.NewKey(t, t.TempDir(), "ed25519")
 		s.file(".ssh/id_ed25519.pub", other.Line+"\n")
@@ -520,18 +527,18 @@ var provocations = []provocation{
 		s.args = append(s.args[:2], "-o", "IdentitiesOnly=yes")
 	}, want: []string{"here fail key-format; ok agent", "check ok login"}},
 	{how: "others may read the key", at: "sshd", provoke: func(t *testing.T, s *scene) { must(t, os.Chmod(s.key.File, 0o644)) },
-		want: []string{"here fail key-mode", "check fail key-mode"}},
+		want: []string{"here fail key-mode", "check fail key-mode", "cure ok login"}},
 	{how: "the group may read the key", at: "sshd", provoke: func(t *testing.T, s *scene) { must(t, os.Chmod(s.key.File, 0o640)) },
 		want: []string{"here fail key-mode", "check fail key-mode"}},
-	{how: "CR LF in the key", at: "sshd", provoke: private(crlf), want: []string{damagedHere, "check fail key-damaged"}},
-	{how: "no newline at the end of the key", at: "sshd", provoke: private(bytes.TrimSpace), want: []string{damagedHere, "check fail key-damaged"}},
-	{how: "text before the key", at: "sshd", provoke: private(func(k []byte) []byte { return append([]byte("my key:\n"), k...) }), want: []string{damagedHere, "check fail key-damaged"}},
+	{how: "CR LF in the key", at: "sshd", provoke: private(crlf), want: []string{damagedHere, "check fail key-damaged", "cure ok login"}},
+	{how: "no newline at the end of the key", at: "sshd", provoke: private(bytes.TrimSpace), want: []string{damagedHere, "check fail key-damaged", "cure ok login"}},
+	{how: "text before the key", at: "sshd", provoke: private(func(k []byte) []byte { return append([]byte("my key:\n"), k...) }), want: []string{damagedHere, "check fail key-damaged", "cure ok login"}},
 	{how: "half of the key", at: "sshd", provoke: private(half), want: []string{damagedHere, "check fail key-damaged"}},
 	{how: "an empty key file", at: "sshd", provoke: private(func([]byte) []byte { return nil }), want: []string{damagedHere, "check fail key-damaged"}},
 	{how: "a key file of NULs", at: "sshd", provoke: private(func(k []byte) []byte { return make([]byte, len(k)) }), want: []string{damagedHere, "check fail key-damaged"}},
 	{how: "NULs at the end of the key", at: "sshd", provoke: private(func(k []byte) []byte { return append(half(k), make([]byte, 90)...) }), want: []string{damagedHere, "check fail key-damaged"}},
-	{how: "a byte order mark before the key", at: "sshd", provoke: private(func(k []byte) []byte { return append([]byte("\xef\xbb\xbf"), k...) }), want: []string{damagedHere, "check fail key-damaged"}},
-	{how: "the key in UTF-16", at: "sshd", provoke: private(utf16LE), want: []string{damagedHere, "check fail key-damaged"}},
+	{how: "a byte order mark before the key", at: "sshd", provoke: private(func(k []byte) []byte { return append([]byte("\xef\xbb\xbf"), k...) }), want: []string{damagedHere, "check fail key-damaged", "cure ok login"}},
+	{how: "the key in UTF-16", at: "sshd", provoke: private(utf16LE), want: []string{damagedHere, "check fail key-damaged", "cure ok login"}},
 	{how: "broken base64 in the key", at: "sshd", provoke: private(spoilt), want: []string{damagedHere, "check fail key-damaged"}},
 	{how: "one bit of the secret turned", at: "sshd", provoke: private(altered), want: []string{damagedHere, "check fail key-damaged"}},
 	{how: "the key is a folder", at: "sshd", provoke: func(t *testing.T, s *scene) {
@@ -584,7 +591,7 @@ var provocations = []provocation{
 	{how: "PubkeyAcceptedAlgorithms of this side", at: "sshd", provoke: options("-o", "PubkeyAcceptedAlgorithms=-ssh-ed25519"), want: []string{"check fail config-elsewhere"}},
 	{how: "~/.ssh/config that others may write", at: "sshd", provoke: both(sshConfig(""), func(t *testing.T, s *scene) {
 		must(t, os.Chmod(filepath.Join(s.home, ".ssh/config"), 0o666))
-	}), want: []string{"here fail config-writable", "check fail config-writable", "copy fail config-writable"}, unjudged: true},
+	}), want: []string{"here fail config-writable", "check fail config-writable", "copy fail config-writable", "cure ok login"}, unjudged: true},
 	{how: "a line in ~/.ssh/config that ssh does not know", at: "sshd", provoke: sshConfig("IdentityFiel x\n"), want: []string{"here fail config-bad", "check fail config-bad"}, unjudged: true},
 
 	{how: "an Include of itself", at: "sshd", provoke: sshConfig("Include ~/.ssh/config\n"), want: []string{"here fail config-bad", "check fail config-bad"}, unjudged: true},
@@ -669,10 +676,10 @@ var provocations = []provocation{
 	{how: "a password and a code", provoke: hostile(sshtest.PromptsTwice), want: []string{"copy fail prompt-unknown"}},
 	{how: "an expired password", at: "PAM", provoke: account(sshtest.UserConfig{}, "chage", "-d", "0"), want: []string{"check ok login", "shell ok login; fail password-expired", "copy fail password-expired"}},
 	{how: "an expired password, and home is open", at: "PAM", provoke: both(account(sshtest.UserConfig{}, "chage", "-d", "0"), chmod("", 0o777)), want: []string{"check fail key-refused", "look fail password-expired seen"}},
-	{how: "an expired account", at: "PAM", provoke: account(sshtest.UserConfig{}, "chage", "-E", "1"), want: []string{"check fail account-expired", "look fail account-expired", "copy fail account-expired"}},
+	{how: "an expired account", at: "PAM", provoke: account(sshtest.UserConfig{}, "chage", "-E", "1"), want: []string{"check fail account-expired", "look fail account-expired", "copy fail account-expired", "cure ok login"}},
 	{how: "an expired account, without PAM", at: "sshd", provoke: account(sshtest.UserConfig{}, "chage", "-E", "1"), want: []string{"check fail key-refused", "look fail key-refused; fail password-wrong"}},
 	{how: "a locked account, without PAM", at: "sshd", provoke: account(sshtest.UserConfig{Locked: true}), want: []string{"check fail key-refused", "look fail key-refused; fail password-needed"}},
-	{how: "nologin for a shell", at: "sshd", provoke: account(sshtest.UserConfig{Shell: "/usr/sbin/nologin"}), want: []string{"check ok login", "shell ok login; fail no-shell"}},
+	{how: "nologin for a shell", at: "sshd", provoke: account(sshtest.UserConfig{Shell: "/usr/sbin/nologin"}), want: []string{"check ok login", "shell ok login; fail no-shell", "cure ok login", "shell ok login; ok shell"}},
 	{how: "a shell that is not there", at: "sshd", provoke: account(sshtest.UserConfig{}, "usermod", "-s", "/bin/no-such-shell"), want: []string{"check fail key-refused", "look fail key-refused; fail password-wrong"}},
 	{how: "no such user", at: "sshd", provoke: func(_ *testing.T, s *scene) { s.target = "nobody-" + s.target }, want: []string{"check fail key-refused", "look fail key-refused; fail password-wrong"}, unjudged: true},
 	{how: "AllowUsers without the user", config: []string{"AllowUsers alice"}, want: []string{"check fail key-refused", "look fail key-refused; fail password-wrong"}},
@@ -682,7 +689,7 @@ var provocations = []provocation{
 	{how: "AuthorizedKeysFile with a blank", config: []string{`AuthorizedKeysFile ".ssh/my keys"`}, want: []string{"look fail keys-file-elsewhere seen", "cure ok login"}},
 	{how: "AuthorizedKeysFile none", config: []string{"AuthorizedKeysFile none"}, want: []string{"check fail key-refused", "look fail keys-file-elsewhere seen", "cure ok login"}},
 	{how: "AuthorizedKeysFile in a Match", config: []string{"Match Address 127.0.0.0/8", "AuthorizedKeysFile .ssh/keys"}, want: []string{"look fail keys-file-elsewhere seen", "cure ok login"}},
-	{how: "AuthorizedKeysCommand alone", config: []string{"AuthorizedKeysFile none", "AuthorizedKeysCommand /bin/true", "AuthorizedKeysCommandUser nobody"}, want: []string{"check fail key-refused", "look fail keys-command seen", "copy ok key-present; fail keys-command seen"}},
+	{how: "AuthorizedKeysCommand alone", config: []string{"AuthorizedKeysFile none", "AuthorizedKeysCommand /bin/true", "AuthorizedKeysCommandUser nobody"}, want: []string{"check fail key-refused", "look fail keys-command seen", "copy ok key-present; fail keys-command seen", "cure ok login"}},
 	{how: "PubkeyAcceptedAlgorithms without the type", config: []string{"PubkeyAcceptedAlgorithms rsa-sha2-512"}, want: []string{"check fail key-refused", "look fail key-type-refused seen", "copy ok key-present; fail key-type-refused seen", "cure ok login"}},
 	{how: "RSA by SHA-1 alone", config: []string{"PubkeyAcceptedAlgorithms ssh-rsa"}, provoke: another("-t", "rsa", "-b", "2048"), want: []string{"check fail key-refused", "look fail key-type-refused seen"}},
 	{how: "RequiredRSASize above the key's", config: []string{"RequiredRSASize 3072"}, provoke: another("-t", "rsa", "-b", "2048"), want: []string{"check fail key-refused", "look fail key-type-refused seen"}},
@@ -758,17 +765,17 @@ var provocations = []provocation{
 	{how: ".ssh 0777", at: "sshd", provoke: chmod(farSSH, 0o777), want: []string{"check fail key-refused", "look fail dir-writable seen", "copy ok key-present; fail dir-writable seen", "fix todo dir-writable", "cure ok login"}},
 	{how: "authorized_keys 0666", at: "sshd", provoke: chmod(farKeys, 0o666), want: []string{"check fail key-refused", "look fail keys-writable seen", "copy ok key-present; fail keys-writable seen", "fix todo keys-writable", "cure ok login"}},
 	{how: ".ssh in a folder 0777", at: "sshd", provoke: both(dotfiles, chmod("dot", 0o777)), want: []string{"check fail key-refused", "look fail parent-writable seen", "copy ok key-present; fail parent-writable seen", "fix todo parent-writable", "cure ok login"}},
-	{how: "home of a third user", at: "sshd", provoke: chown("", 4242), want: []string{"check fail key-refused", "look fail wrong-owner seen", "copy ok key-present; fail wrong-owner seen"}},
-	{how: ".ssh of a third user", at: "sshd", provoke: both(chown(farSSH, 4242), chmod(farSSH, 0o755)), want: []string{"check fail key-refused", "look fail wrong-owner seen", "copy fail wrong-owner"}},
+	{how: "home of a third user", at: "sshd", provoke: chown("", 4242), want: []string{"check fail key-refused", "look fail wrong-owner seen", "copy ok key-present; fail wrong-owner seen", "cure ok login"}},
+	{how: ".ssh of a third user", at: "sshd", provoke: both(chown(farSSH, 4242), chmod(farSSH, 0o755)), want: []string{"check fail key-refused", "look fail wrong-owner seen", "copy fail wrong-owner", "look fail wrong-owner seen", "cure ok login"}},
 	{how: "authorized_keys of a third user", at: "sshd", provoke: both(chown(farKeys, 4242), chmod(farKeys, 0o644)), want: []string{"check fail key-refused", "look fail wrong-owner seen"}},
-	{how: "authorized_keys of root's, closed", at: "sshd", provoke: chown(farKeys, 0), want: []string{"check fail key-refused", "look fail keys-unreadable seen", "copy fail keys-unreadable", "fix fail keys-unreadable"}},
+	{how: "authorized_keys of root's, closed", at: "sshd", provoke: chown(farKeys, 0), want: []string{"check fail key-refused", "look fail keys-unreadable seen", "copy fail keys-unreadable", "fix fail keys-unreadable", "cure ok login"}},
 	{how: ".ssh of root's, closed", at: "sshd", provoke: chown(farSSH, 0), want: []string{"check fail key-refused", "look fail keys-unreadable seen", "copy fail keys-unreadable", "fix todo keys-unreadable"}},
-	{how: "authorized_keys 0000", at: "sshd", provoke: chmod(farKeys, 0), want: []string{"check fail key-refused", "look fail keys-unreadable seen", "copy fail keys-unreadable", "fix todo keys-unreadable"}},
+	{how: "authorized_keys 0000", at: "sshd", provoke: chmod(farKeys, 0), want: []string{"check fail key-refused", "look fail keys-unreadable seen", "copy fail keys-unreadable", "fix todo keys-unreadable", "look fail keys-unreadable seen", "cure ok login"}},
 	{how: "authorized_keys is a folder", at: "sshd", provoke: func(t *testing.T, s *scene) {
 		must(t, os.Remove(s.far(farKeys)))
 		must(t, os.Mkdir(s.far(farKeys), 0o700))
 		s.user.Own(t, s.far(farKeys), 0o700)
-	}, want: []string{"check fail key-refused", "look fail keys-not-a-file seen", "copy fail keys-not-a-file", "fix todo keys-not-a-file"}},
+	}, want: []string{"check fail key-refused", "look fail keys-not-a-file seen", "copy fail keys-not-a-file", "fix todo keys-not-a-file", "look fail keys-not-a-file seen", "cure fail key-refused", "look fail key-not-installed seen", "cure ok login"}},
 	{how: "authorized_keys is a FIFO", at: "sshd", provoke: func(t *testing.T, s *scene) {
 		must(t, os.Remove(s.far(farKeys)))
 		must(t, syscall.Mkfifo(s.far(farKeys), 0o600))
@@ -793,7 +800,7 @@ var provocations = []provocation{
 	}, want: []string{"check fail key-refused", "look fail keys-symlink seen", "copy fail keys-symlink"}},
 	{how: "authorized_keys has a second name", at: "sshd", provoke: both(lines("# none"), func(t *testing.T, s *scene) {
 		must(t, os.Link(s.far(farKeys), s.far("backup")))
-	}), want: []string{"copy fail keys-linked"}},
+	}), want: []string{"copy fail keys-linked", "cure fail key-refused", "copy done key-added; ok login"}},
 	{how: "UTF-16 in authorized_keys", at: "sshd", provoke: func(t *testing.T, s *scene) {
 		must(t, os.WriteFile(s.far(farKeys), utf16LE([]byte(s.key.Line+"\n")), 0o600))
 	}, want: []string{"check fail key-refused", "look fail entry-encoding seen", "fix fail entry-encoding", "cure ok login"}},
@@ -826,8 +833,9 @@ var provocations = []provocation{
 		data, err := os.ReadFile(s.key.File)
 		must(t, err)
 		s.user.Authorize(t, strings.TrimSpace(string(data)))
-	}, want: []string{"check fail key-refused", "look fail entry-private-key likely", "fix fail entry-private-key"}},
-	{how: "NULs in authorized_keys", at: "sshd", provoke: lines("\x00\x00\x00KEY"), want: []string{"check fail key-refused", "look fail entry-nul seen", "fix fail entry-nul"}},
+	}, want: []string{"check fail key-refused", "look fail entry-private-key likely", "fix fail entry-private-key", "look fail entry-private-key likely"}},
+	{how: "NULs in authorized_keys", at: "sshd", provoke: lines("\x00\x00\x00KEY"), want: []string{"check fail key-refused", "look fail entry-nul seen", "fix fail entry-nul", "look fail entry-nul seen", "cure ok login"}},
+	{how: "NULs before the key, and it is copied", at: "sshd", provoke: lines("\x00\x00\x00KEY"), want: []string{"copy done key-added; ok login"}},
 	{how: "an option that sshd does not know", at: "sshd", provoke: lines("no-such-option KEY"), want: []string{"check fail key-refused", "look fail entry-options-bad seen", "fix fail entry-options-bad", "cure ok login"}},
 	{how: "a quote that is not closed", at: "sshd", provoke: lines(`command="ls KEY`), want: []string{"check fail key-refused", "look fail entry-options-bad seen", "fix fail entry-options-bad"}},
 	{how: "from= another network", at: "sshd", provoke: lines(`from="10.0.0.0/8" KEY`), want: []string{"check fail key-refused", "look fail entry-from seen", "copy ok key-present; fail entry-from seen", "cure ok login"}},
@@ -851,16 +859,16 @@ var provocations = []provocation{
 	}, want: []string{"look fail keys-misnamed seen"}},
 	{how: "command=, for dropbear", at: "dropbear", provoke: lines(`command="uptime" KEY`), want: []string{"shell ok login; fail command-forced"}},
 	{how: "home of another group, for dropbear", at: "dropbear", provoke: chmod("", 0o775), want: []string{"check fail key-refused", "look fail home-writable seen"}},
-	{how: "an access list on home, for dropbear", at: "dropbear", provoke: setfacl("", "u:4242:rwx"), want: []string{"check fail key-refused", "look fail acl-writable seen", "copy ok key-present; fail acl-writable seen", "fix todo acl-writable"}},
+	{how: "an access list on home, for dropbear", at: "dropbear", provoke: setfacl("", "u:4242:rwx"), want: []string{"check fail key-refused", "look fail acl-writable seen", "copy ok key-present; fail acl-writable seen", "fix todo acl-writable", "cure ok login"}},
 	{how: "an access list on authorized_keys, for dropbear", at: "dropbear", provoke: setfacl(farKeys, "u:4242:rw"), want: []string{"check fail key-refused", "look fail acl-writable seen", "fix todo acl-writable"}},
 	{how: "an access list on .ssh of another group", at: "sshd", provoke: both(func(t *testing.T, s *scene) { must(t, os.Chown(s.far(farSSH), -1, 0)) }, setfacl(farSSH, "u:4242:rwx")),
-		want: []string{"check fail key-refused", "look fail acl-writable seen", "fix todo acl-writable"}},
-	{how: "an immutable .ssh", at: "sshd", provoke: both(lines("# none"), immutable(farSSH)), want: []string{"copy fail immutable"}},
-	{how: "an immutable authorized_keys", at: "sshd", provoke: both(lines("# none"), immutable(farKeys)), want: []string{"copy fail immutable"}},
+		want: []string{"check fail key-refused", "look fail acl-writable seen", "fix todo acl-writable", "cure ok login"}},
+	{how: "an immutable .ssh", at: "sshd", provoke: both(lines("# none"), immutable(farSSH)), want: []string{"copy fail immutable", "cure fail key-refused", "copy done key-added; ok login"}},
+	{how: "an immutable authorized_keys", at: "sshd", provoke: both(lines("# none"), immutable(farKeys)), want: []string{"copy fail immutable", "cure fail key-refused", "copy done key-added; ok login"}},
 	{how: "authorized_keys leads to nothing", at: "sshd", provoke: func(t *testing.T, s *scene) {
 		must(t, os.Remove(s.far(farKeys)))
 		must(t, os.Symlink("/nowhere/keys", s.far(farKeys)))
-	}, want: []string{"look fail keys-symlink seen", "copy fail keys-symlink"}},
+	}, want: []string{"look fail keys-symlink seen", "copy fail keys-symlink", "look fail keys-symlink seen", "cure ok login"}},
 	{how: "authorized_keys leads to another file", at: "sshd", provoke: func(t *testing.T, s *scene) {
 		must(t, os.Remove(s.far(farKeys)))
 		must(t, os.Symlink("/etc/passwd", s.far(farKeys)))
@@ -871,7 +879,7 @@ var provocations = []provocation{
 	{how: "the key of another in a comment", at: "sshd", provoke: func(t *testing.T, s *scene) {
 		s.user.Authorize(t, "# "+sshtest.NewKey(t, t.TempDir(), "ed25519").Line)
 	}, want: []string{"look fail key-not-installed seen"}},
-	{how: "a file system that is read-only", at: "sshd", provoke: mounted("tmpfs", "", "mount -o remount,ro ."), want: []string{"check fail key-refused", "look fail key-not-installed seen", "copy fail read-only-fs"}},
+	{how: "a file system that is read-only", at: "sshd", provoke: mounted("tmpfs", "", "mount -o remount,ro ."), want: []string{"check fail key-refused", "look fail key-not-installed seen", "copy fail read-only-fs", "cure fail key-refused", "copy done key-added; ok login"}},
 	{how: "home on an overlay", at: "sshd", provoke: overlay, want: []string{"look fail key-not-installed seen", "cure ok login"}},
 	{how: "a disk that is full", at: "sshd", provoke: mounted("tmpfs", "size=64k", "cat /dev/zero >fill 2>/dev/null; :"), want: []string{"check fail key-refused", "look fail key-not-installed seen", "copy fail disk-full"}},
 	{how: "no inodes", at: "sshd", provoke: mounted("tmpfs", "nr_inodes=4", "touch fill; :"), want: []string{"check fail key-refused", "look fail key-not-installed seen", "copy fail disk-full"}},
@@ -883,7 +891,7 @@ var provocations = []provocation{
 			must(t, err)
 			must(t, os.WriteFile(config, bytes.Replace(text, []byte("AuthorizedKeysFile none\n"), nil, 1), 0o644))
 		}, want: []string{"check fail key-refused", "look fail selinux-label likely"}},
-	{how: "no home", at: "sshd", provoke: func(t *testing.T, s *scene) { must(t, os.RemoveAll(s.user.Home)) }, want: []string{"check fail key-refused", "look fail home-missing seen", "copy fail home-missing"}},
+	{how: "no home", at: "sshd", provoke: func(t *testing.T, s *scene) { must(t, os.RemoveAll(s.user.Home)) }, want: []string{"check fail key-refused", "look fail home-missing seen", "copy fail home-missing", "cure fail key-refused"}},
 
 	{how: "a home that is encrypted, and closed", at: "sshd", provoke: func(t *testing.T, s *scene) {
 		must(t, os.RemoveAll(s.far(farSSH)))
@@ -1125,6 +1133,9 @@ func (s *scene) judge(p provocation, table *truths) {
 			yet = want
 		}
 		if program == "cure" {
+			if slices.ContainsFunc(s.told, func(h string) bool { return command(h) != "" }) {
+				s.hints = s.told
+			}
 			s.paste()
 		}
 		got := s.says(program, yet)
@@ -1290,8 +1301,8 @@ func (s *scene) says(program, want string) string {
 		status = 1
 	}
 	records, stderr := s.run(status, "", words[0], words[1:]...)
-	if program == "look" || program == "log" {
-		s.hints = hintsIn(stderr)
+	if s.told = hintsIn(stderr); program == "look" || program == "log" {
+		s.hints = s.told
 	}
 	var said []string
 	for line := range strings.Lines(records) {
