@@ -423,6 +423,7 @@ func (s *scene) paste() {
 			started = strings.Count(s.daemon.Log(), listens)
 		}
 		cmd := sshtest.Command(s.t, s.home, "sh", "-c", hint)
+		cmd.Dir = s.home // where a FILE that is to be named may go
 		cmd.Env = append(sshtest.Env(s.home), "PATH="+bin+":"+binaries(s.t)+":/usr/sbin:/usr/bin:/sbin:/bin")
 		if out, err := cmd.CombinedOutput(); err != nil {
 			s.t.Logf("%s: %v: %s", hint, err, out) // there may be another hint
