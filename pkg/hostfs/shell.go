@@ -9,14 +9,15 @@ import (
 // quoted those that mean themselves to each between quotes of either kind.
 const (
 	letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_./:,@+"
-	quoted  = " =;()[]{}|&*?<>#"
+	quoted  = " -=;()[]{}|&*?<>#"
 )
 
 // ShellCommand wraps a POSIX sh script into one command line that every login
 // shell in use (sh, bash, dash, zsh, fish, tcsh, BusyBox ash) hands to /bin/sh
 // unchanged: one line, single-quoted, with every byte that a shell might touch
 // written in octal for printf(1), or so that the inner shell's double quotes
-// leave it. The script keeps its standard input. It must not hold a NUL.
+// leave it. The script keeps its standard input. It must not hold a NUL, nor begin
+// with "-", which eval and printf would take for an option.
 //
 // Linux takes 128 KiB for one argument, and the login shell gets the whole line
 // as one. A byte takes at most four, so that any script of 32,000 bytes fits;

@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"pi-key-tools/pkg/diagnose"
 	"pi-key-tools/pkg/hostfs"
@@ -83,10 +84,24 @@ func yes(b bool) string {
 	return ""
 }
 
-// command is the line for the far login shell.
+// mark is for all answers to this process: no start-up file knows it.
+var mark = sync.OnceValue(func() string { return "pikeycopy-" + rand.Text() })
+
+// command is the line for the far login shell. Most targets of a run get the
+// same one, which is kept: hundreds at once would each hold their own.
 func (p put) command() string {
-	return hostfs.EncodedCommand(hostfs.Encode(p.variables()), compactScript())
+	v := p.variables()
+	c := kept.Load()
+	if c == nil || c.variables != v {
+		c = &keptCommand{v, hostfs.EncodedCommand(hostfs.Encode(v), compactScript())}
+		kept.Store(c)
+	}
+	return c.command
 }
+
+type keptCommand struct{ variables, command string }
+
+var kept atomic.Pointer[keptCommand]
 
 var compactScript = sync.OnceValue(func() string {
 	// What start-up files say on the standard error is not ours either.
@@ -112,7 +127,7 @@ func (s shell) Edit(ctx context.Context, c Change) (Answer, error) {
 	add := c.Add
 	dropped := false
 	for first := true; first || len(add)+len(drop) > 0; first = false {
-		p := put{path: s.path, with: c.With, keep: c.Backup && first, force: c.Force, dry: c.DryRun, mark: "pikeycopy-" + rand.Text()}
+		p := put{path: s.path, with: c.With, keep: c.Backup && first, force: c.Force, dry: c.DryRun, mark: mark()}
 		room := maxCommand - len(hostfs.Encode(p.variables())) - len(compactScript()) - len(hostfs.ShellCommand(""))
 		// From the end, so that the numbers of those before it stay.
 		for len(drop) > 0 {
@@ -193,7 +208,7 @@ func (s shell) Read(ctx context.Context) (path string, data []byte, err error) {
 		var was string
 		data = nil
 		for n := 0; ; n++ {
-			p := put{path: s.path, piece: strconv.Itoa(n), mark: "pikeycopy-" + rand.Text()}
+			p := put{path: s.path, piece: strconv.Itoa(n), mark: mark()}
 			stdout, stderr, status, err := s.run(ctx, p.command())
 			if err != nil {
 				return path, nil, err
