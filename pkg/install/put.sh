@@ -392,9 +392,8 @@ present() {
 	done
 	found=
 	whole=
-	if [ -n "$was" ] && [ -z "$force" ] && [ -n "$blobs" ] && ! browse; then
-		# To number lines is little work, but in a large file more than to find none.
-		if [ "$size" -lt 1000000 ] || search -q; then search -n; fi
+	if [ -n "$was" ] && [ -z "$force" ] && [ -n "$blobs" ] && ! browse && search -q; then
+		search -n || fail busy "$file"
 	fi
 	add=
 	added=
