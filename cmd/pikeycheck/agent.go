@@ -52,6 +52,18 @@ func (j *agentJob) flags(fs *pflag.FlagSet) {
 	fs.BoolVarP(&j.keychain, "keychain", "K", false, "add keys, and their passphrases to the macOS keychain")
 }
 
+// elsewhere are letters of ssh-add(1).
+func elsewhere() map[string]string {
+	return map[string]string{
+		"E": "ssh-add -l -E md5",
+		"e": "ssh-add -e PROVIDER",
+		"H": "to add a key for some hosts only: ssh-add -h HOST FILE",
+		"S": "ssh-add -S PROVIDER FILE",
+		"s": "ssh-add -s PROVIDER",
+		"T": "pikeycheck alone has the agent sign with each of its keys",
+	}
+}
+
 // lone turns an -l that no user follows into --list: it is ssh-add's letter
 // then, and ssh's else.
 func lone(args []string) []string {

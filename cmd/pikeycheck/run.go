@@ -29,6 +29,7 @@ pikeycheck --explain word`
 
 func run(ctx context.Context, env *cli.Env) error {
 	var opt targets.Options
+	env.Elsewhere = targets.Elsewhere(elsewhere())
 	fs := env.Flags(synopsis)
 	opt.Flags(fs)
 	job := agentJob{Env: env, opt: &opt}

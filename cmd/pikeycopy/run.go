@@ -40,6 +40,7 @@ func run(ctx context.Context, env *cli.Env) error {
 	var job install.Job
 	var m mode
 	var names []string
+	env.Elsewhere = targets.Elsewhere(map[string]string{"x": "-v says why each step is taken"})
 	fs := env.Flags(synopsis)
 	fs.StringArrayVarP(&names, "identity", "i", nil, "the public keys in `file`, with .pub appended (-: standard input); repeatable")
 	fs.BoolVarP(&job.DryRun, "dry-run", "n", false, "change nothing there; say what would be changed")

@@ -38,6 +38,10 @@ func run(ctx context.Context, env *cli.Env) error {
 	var opt targets.Options
 	var job repair.Job
 	var m mode
+	env.Elsewhere = targets.Elsewhere(map[string]string{
+		"i": "to log in with a certain key: -o IdentityFile=FILE",
+		"R": "whatever sshd and ssh look at is found by itself, and nothing else is touched",
+	})
 	fs := env.Flags(synopsis)
 	fs.BoolVarP(&job.DryRun, "dry-run", "n", false, "change nothing; say what would be changed")
 	fs.BoolVar(&m.script, "sh", false, "with -n, print the changes as a POSIX shell script, not as records")

@@ -38,6 +38,31 @@ type command struct {
 	signing        // with -s
 }
 
+// elsewhere are letters of ssh-keygen(1).
+func elsewhere() map[string]string {
+	return map[string]string{
+		"A": "host keys are made on the server, by root: ssh-keygen -A",
+		"c": "ssh-keygen -c -f FILE",
+		"D": "ssh-keygen -D PROVIDER",
+		"E": "ssh-keygen -l -E md5 -f FILE",
+		"e": "--format rfc4716, or pem",
+		"F": "ssh-keygen -F HOST",
+		"H": "ssh-keygen -H",
+		"i": "ssh-keygen -i -f FILE; pikeycopy -i FILE takes RFC 4716 as it is",
+		"K": "ssh-keygen -K",
+		"k": "ssh-keygen -k -f KRL FILE",
+		"L": "ssh-keygen -L -f FILE",
+		"m": "--format rfc4716, or pem",
+		"o": "new keys have OpenSSH's own format without it",
+		"P": "others can see the arguments of a program: --passphrase-file FILE",
+		"Q": "ssh-keygen -Q -f KRL FILE",
+		"R": "ssh-keygen -R HOST; or, to put another key in its place: pikeycheck --host-key SHA256:... TARGET",
+		"r": "ssh-keygen -r HOST",
+		"Y": "ssh-keygen -Y",
+		"Z": "ssh-keygen -p -Z CIPHER -f FILE",
+	}
+}
+
 func run(ctx context.Context, env *cli.Env) error {
 	// With -s, -n names users, as in ssh-keygen.
 	dryRun, principals := "n", ""
@@ -51,6 +76,7 @@ func run(ctx context.Context, env *cli.Env) error {
 			}
 		}
 	}
+	env.Elsewhere = elsewhere()
 	c, fs := define(env, dryRun, principals)
 	var err error
 	if c.operands, err = env.Parse(fs); err != nil {

@@ -44,6 +44,10 @@ type Env struct {
 	Quiet   bool // -q
 	JSON    bool // --json
 
+	// Elsewhere has, by the letter, what does the work of options that a user of
+	// the command which this one mirrors may expect, and that are not here.
+	Elsewhere map[string]string
+
 	mu     sync.Mutex
 	line   statusLine
 	bad    bool                    // a record was fail or todo
@@ -171,6 +175,10 @@ var errAnswered = errors.New("answered")
 // be returned to Run unchanged.
 func (env *Env) Parse(fs *pflag.FlagSet) ([]string, error) {
 	if err := fs.Parse(env.Args); err != nil {
+		var unknown *pflag.NotExistError
+		if errors.As(err, &unknown) && env.Elsewhere[unknown.GetSpecifiedName()] != "" {
+			return nil, WithHint(err, "%s", env.Elsewhere[unknown.GetSpecifiedName()])
+		}
 		return nil, Usagef("%v", err)
 	}
 	if help, _ := fs.GetBool("help"); help {

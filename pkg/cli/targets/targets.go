@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"maps"
 	"os"
 	"regexp"
 	"strings"
@@ -44,6 +45,21 @@ type Options struct {
 	Emit func(record.Record)
 
 	flags *pflag.FlagSet
+}
+
+// elsewhere are letters of ssh(1).
+var elsewhere = map[string]string{
+	"4": "-o AddressFamily=inet",
+	"6": "-o AddressFamily=inet6",
+	"B": "-o BindInterface=NAME",
+	"b": "-o BindAddress=ADDRESS",
+	"G": "-v says what holds for a target; all of it: ssh -G TARGET",
+}
+
+// Elsewhere is Env.Elsewhere of a command with these options, and more.
+func Elsewhere(more map[string]string) map[string]string {
+	maps.Copy(more, elsewhere)
+	return more
 }
 
 // Flags registers the options.
