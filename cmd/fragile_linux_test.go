@@ -50,7 +50,10 @@ func TestFragile(t *testing.T) {
 			}
 		}
 		target := user.Name + "@" + tt.server.Addr
-		_, quiet := me.run(0, "", "pikeycheck", target)
+		records, quiet := me.run(0, "", "pikeycheck", target)
+		if strings.Contains(records, "; the server says: You are required to change your password") != (tt.server == pam) {
+			t.Errorf("%s: %s", tt.name, records)
+		}
 		_, stderr := me.run(0, "", "pikeycheck", "-v", target)
 		var notes []string
 		for line := range strings.Lines(stderr) {

@@ -135,7 +135,18 @@ func success(rep *session.Report) record.Record {
 		until = " valid until " + when
 	}
 	return record.Record{Verdict: record.OK, Cause: "login", Subject: key.Public.Fingerprint(),
-		Detail: fmt.Sprintf("%s %s%s, %s", key.Public.Name(), key.Name, until, strings.TrimPrefix(rep.ServerVersion, "SSH-2.0-"))}
+		Detail: fmt.Sprintf("%s %s%s, %s%s", key.Public.Name(), key.Name, until, strings.TrimPrefix(rep.ServerVersion, "SSH-2.0-"), passwordAge(rep.Banner))}
+}
+
+// passwordAge is what PAM says of a password that has expired, or soon will,
+// which sshd passes on whatever the login is by (auth2.c userauth_finish()).
+func passwordAge(banner string) string {
+	for line := range strings.Lines(banner) {
+		if strings.Contains(line, "required to change your password") || strings.Contains(line, "your password will expire") { // as pam_unix(8) says it
+			return "; the server says: " + cut(line)
+		}
+	}
+	return ""
 }
 
 // Ended returns the record of work on a host, after login, that an error of

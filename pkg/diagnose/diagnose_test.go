@@ -132,6 +132,12 @@ func TestLoginWords(t *testing.T) {
 			r.Stage, r.By = session.LoggedIn, "publickey"
 			r.Offers = append(r.Offers, offerB(session.LogsIn))
 		}), want: record.Record{Verdict: record.OK, Cause: "login", Subject: printB, Detail: "ECDSA agent, OpenSSH_9.2p1 Debian-2+deb12u10"}},
+		{name: "and the password has expired", rep: auth(func(r *session.Report) {
+			r.Stage, r.By = session.LoggedIn, "publickey"
+			r.Offers = append(r.Offers, offerB(session.LogsIn))
+			r.Banner = "Authorized use only\nYou are required to change your password immediately (password expired).\n"
+		}), want: record.Record{Verdict: record.OK, Cause: "login", Subject: printB,
+			Detail: "ECDSA agent, OpenSSH_9.2p1 Debian-2+deb12u10; the server says: You are required to change your password immediately (password expired)."}},
 		{name: "a login by nothing", rep: auth(func(r *session.Report) { r.Stage, r.By = session.LoggedIn, "none" }),
 			want: record.Record{Cause: "key-refused", Detail: "logged in by none, not by a key"}},
 
