@@ -117,7 +117,10 @@ func (h handle) attributes() (a strictmodes.Attributes, err error) {
 	a.Immutable = more.Attributes&(unix.STATX_ATTR_IMMUTABLE|unix.STATX_ATTR_APPEND) != 0
 	a.FS = h.kind(more)
 	b := make([]byte, 512) // which most access lists fit in
-	n, err := unix.Getxattr(h.name(), accessACL, b)
+	n, err := unix.Fgetxattr(int(h), accessACL, b)
+	if err == unix.EBADF { // of O_PATH
+		n, err = unix.Getxattr(h.name(), accessACL, b)
+	}
 	if err == unix.ERANGE {
 		b = make([]byte, 64<<10) // XATTR_SIZE_MAX
 		n, err = unix.Getxattr(h.name(), accessACL, b)

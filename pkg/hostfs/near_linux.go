@@ -38,13 +38,15 @@ func (f *openFolder) replace(dir string, open func(string) (handle, error)) (err
 	return err
 }
 
-// holds returns the name of what is below the folder, as seen from there.
+// holds returns the name of what is below the folder, as seen from there: one
+// that only links could lead out of it by.
 func (f *openFolder) holds(p string) (name string, ok bool) {
-	if f.path == "" {
+	dir := strings.TrimSuffix(f.path, "/")
+	if f.path == "" || len(p) <= len(dir) || p[len(dir)] != '/' || p[:len(dir)] != dir {
 		return "", false
 	}
-	name, ok = strings.CutPrefix(p, strings.TrimSuffix(f.path, "/")+"/")
-	return name, ok && name != ""
+	name = p[len(dir)+1:]
+	return name, fs.ValidPath(name)
 }
 
 // lstat looks at what has this name below the folder; whole is for its error.
@@ -59,6 +61,17 @@ func (f *openFolder) lstat(name, whole string) (strictmodes.Stat, error) {
 			return strictmodes.Stat{}, &fs.PathError{Op: "lstat", Path: whole, Err: err}
 		}
 	}
+}
+
+// opened opens what is below the base from there, following no link: a folder
+// for reading, which tells its attributes sooner than O_PATH.
+func (n *nearFolders) opened(p string, open func(string) (handle, error)) (handle, error) {
+	if name, ok := n.base.holds(p); ok {
+		if h, err := resolve(n.base.handle, name, unix.O_RDONLY|unix.O_DIRECTORY, unix.RESOLVE_NO_SYMLINKS); err == nil {
+			return h, nil
+		}
+	}
+	return open(p)
 }
 
 // descend calls look with each component of p that begins behind the first from
@@ -113,6 +126,11 @@ func (n *nearLocal) Descend(ctx context.Context, p string, from int, into []stri
 	return n.descend(ctx, p, from, into, n.open, n.Lstat)
 }
 
+// Attributes implements FS.
+func (n *nearLocal) Attributes(ctx context.Context, p string) (strictmodes.Attributes, error) {
+	return files{func(p string) (handle, error) { return n.opened(p, n.open) }}.Attributes(ctx, p)
+}
+
 // A nearCard is a card. So that no link leads out of it, whoever swaps
 // folders meanwhile, it looks only at what is in a folder that is open: the base,
 // or the one below it that it looked at last.
@@ -132,13 +150,13 @@ func (n *nearCard) forget() {
 // Lstat implements strictmodes.Tree.
 func (n *nearCard) Lstat(ctx context.Context, p string) (strictmodes.Stat, error) {
 	dir, name := path.Split(p)
-	if f := n.opened(path.Clean(dir)); f != nil && name != "" && name != "." && name != ".." { // which would lead out of a folder
+	if f := n.kept(dir); f != nil && name != "" && name != "." && name != ".." { // which would lead out of a folder
 		return f.lstat(name, p)
 	}
 	if n.last.path != p {
 		name, ok := n.base.holds(p)
 		if !ok || n.last.replace(p, func(string) (handle, error) {
-			return resolve(n.base.handle, name, unix.O_PATH|unix.O_DIRECTORY|unix.O_NOFOLLOW, unix.RESOLVE_BENEATH|unix.RESOLVE_NO_SYMLINKS)
+			return resolve(n.base.handle, name, unix.O_PATH|unix.O_DIRECTORY, unix.RESOLVE_NO_SYMLINKS)
 		}) != nil {
 			return n.Card.Lstat(ctx, p)
 		}
@@ -146,13 +164,19 @@ func (n *nearCard) Lstat(ctx context.Context, p string) (strictmodes.Stat, error
 	return n.last.stat()
 }
 
-func (n *nearCard) opened(dir string) *openFolder {
+// kept returns the open folder of this name, which ends with a slash.
+func (n *nearCard) kept(dir string) *openFolder {
 	for _, f := range []*openFolder{&n.base, &n.last} {
-		if f.path == dir {
+		if f.path != "" && strings.TrimSuffix(f.path, "/") == strings.TrimSuffix(dir, "/") {
 			return f
 		}
 	}
 	return nil
+}
+
+// Attributes implements FS.
+func (n *nearCard) Attributes(ctx context.Context, p string) (strictmodes.Attributes, error) {
+	return files{func(p string) (handle, error) { return n.opened(p, n.Card.open) }}.Attributes(ctx, p)
 }
 
 // Descend implements strictmodes.Descender.

@@ -40,6 +40,7 @@ type steady struct {
 type nearby interface {
 	strictmodes.Tree
 	strictmodes.Descender
+	strictmodes.Examiner
 	forget()
 }
 
@@ -82,6 +83,14 @@ func (s *steady) Memory() *strictmodes.Memory { return s.memory }
 
 func (s *steady) Lstat(ctx context.Context, path string) (strictmodes.Stat, error) {
 	return s.memory.Lstat(ctx, path)
+}
+
+// Attributes implements FS.
+func (s *steady) Attributes(ctx context.Context, path string) (strictmodes.Attributes, error) {
+	if s.near != nil {
+		return s.near.Attributes(ctx, path)
+	}
+	return s.FS.Attributes(ctx, path)
 }
 
 // Account implements FS; it asks only once.

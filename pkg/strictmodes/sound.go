@@ -9,7 +9,7 @@ import "path"
 func (j *judge) sound(home string, keysFiles []string) bool {
 	there := false
 	for _, name := range keysFiles {
-		if !within(home, name) || path.Clean(name) != name {
+		if !within(home, name) || path.Clean(name[len(home)-1:]) != name[len(home)-1:] {
 			return false
 		}
 		keys, ok := j.walker.straight(name)

@@ -235,7 +235,7 @@ func (j *judge) locate(homeName string, keysFiles []string) ([]way, error) {
 // passable judges everything on the ways, once.
 func (j *judge) passable(ways []way) ([]Finding, error) {
 	var findings []Finding
-	var seen []string
+	seen := make([]string, 0, 8) // most have fewer
 	again := func(p string) bool {
 		if slices.Contains(seen, p) {
 			return true
