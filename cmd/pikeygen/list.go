@@ -66,16 +66,17 @@ func (c *command) listOperand(name string) error {
 	if name == "-" {
 		data, err := readAll(c.Stdin)
 		if err == nil {
-			err = c.listPublic(data, "standard input")
+			err = c.listPublic(bytes.NewReader(data), "standard input")
 		}
 		if err != nil {
 			return fmt.Errorf("standard input: %w", err)
 		}
 		return nil
 	}
-	data, err := hostfs.Read(name)
+	f, err := os.Open(name)
 	if err == nil {
-		err = c.listPublic(data, name)
+		err = c.listPublic(hostfs.Bounded(f), name)
+		f.Close()
 	}
 	if err == nil {
 		return nil
@@ -109,13 +110,13 @@ func readAll(r io.Reader) ([]byte, error) {
 
 // listPublic writes the record of each key in a list, or says why it is none. Of
 // a long one many are written at once.
-func (c *command) listPublic(data []byte, from string) error {
+func (c *command) listPublic(list io.Reader, from string) error {
 	type part struct {
 		lines []byte
 		tell  []record.Record
 	}
-	parts, err := sshkey.ReadParts(data, func(keys iter.Seq[sshkey.Public]) (p part) {
-		p.lines = make([]byte, 0, min(2*len(data), 256<<10)) // as many as ReadParts has at a time
+	parts, err := sshkey.ReadParts(list, func(keys iter.Seq[sshkey.Public]) (p part) {
+		p.lines = make([]byte, 0, 132<<10) // about as many as ReadParts has at a time
 		for key := range keys {
 			var r record.Record
 			if p.lines, r = c.append(p.lines, key, from); r.Verdict.Bad() {
@@ -170,7 +171,8 @@ func (c *command) append(b []byte, key sshkey.Public, from string) ([]byte, reco
 	if comment == "" {
 		comment = "no comment" // as ssh-keygen says
 	}
-	bits, name := strconv.Itoa(key.Bits()), key.Name()
+	size, name := key.Shown()
+	bits := strconv.Itoa(size)
 	r := record.Record{Verdict: record.OK, Cause: "key", Subject: key.Fingerprint(), Detail: bits + " " + name + " " + comment + " " + from}
 	if c.Verbose > 0 && !c.JSON {
 		return fmt.Appendf(b, "%s %s %s (%s)\n%s", bits, r.Subject, record.Escape(comment), name, key.Randomart()), r

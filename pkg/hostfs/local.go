@@ -203,15 +203,34 @@ func Await(ctx context.Context, read func() error) error {
 
 // ReadAll is Read for an open file.
 func ReadAll(f *os.File) ([]byte, error) {
-	most := int64(maxKeys)
-	if info, err := f.Stat(); err == nil && info.Mode()&fs.ModeDevice != 0 { // ends at once, as /dev/null, or never
-		most = 64 << 10
-	}
-	data, err := readAtMost(f, most)
+	data, err := readAtMost(f, bound(f))
 	if errors.Is(err, ErrTooLarge) {
 		return nil, &fs.PathError{Op: "read", Path: f.Name(), Err: err}
 	}
 	return data, err
+}
+
+// Bounded returns what reads an open file no further than ReadAll does.
+func Bounded(f *os.File) io.Reader { return &bounded{f, bound(f)} }
+
+type bounded struct {
+	*os.File
+	left int64
+}
+
+func (b *bounded) Read(p []byte) (int, error) {
+	n, err := b.File.Read(p[:min(int64(len(p)), b.left+1)])
+	if b.left -= int64(n); b.left < 0 {
+		return 0, &fs.PathError{Op: "read", Path: b.Name(), Err: ErrTooLarge}
+	}
+	return n, err
+}
+
+func bound(f *os.File) int64 {
+	if info, err := f.Stat(); err == nil && info.Mode()&fs.ModeDevice != 0 { // ends at once, as /dev/null, or never
+		return 64 << 10
+	}
+	return maxKeys
 }
 
 func readAtMost(f *os.File, most int64) ([]byte, error) {

@@ -6,12 +6,12 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"iter"
 	"runtime"
 	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"unicode/utf16"
 )
 
@@ -99,72 +99,115 @@ func ParseLenient(text string) (Public, error) {
 // key, several keys run together, options before the key, a control byte, a
 // torn line. No keys at all is an error too.
 func ReadPublic(data []byte) ([]Public, error) {
-	parts, err := ReadParts(data, slices.Collect[Public])
+	parts, err := ReadParts(bytes.NewReader(data), slices.Collect[Public])
 	return slices.Concat(parts...), err
 }
 
 // ReadParts is ReadPublic for long lists, which it does not hold as a whole: it
-// calls part for the keys of some lines at a time, on all processors, and
-// returns its results in the order of the lines. An error voids them all.
-func ReadParts[T any](data []byte, part func(keys iter.Seq[Public]) T) ([]T, error) {
-	text, err := decodeText(data)
-	if err != nil {
-		return nil, err
-	}
-	pieces := inPieces(text)
-	parts, errs := make([]T, len(pieces)), make([]error, len(pieces))
-	var next, found atomic.Int32
-	read := func() {
-		for i := int(next.Add(1)) - 1; i < len(pieces); i = int(next.Add(1)) - 1 {
-			r := reader{text: string(pieces[i])}
-			parts[i] = part(r.keys)
-			errs[i] = r.err
-			found.Add(r.found)
+// calls part for the keys of some lines at a time, on all processors while the
+// next are read, and returns its results in the order of the lines. An error
+// voids them all; it may be one of r.
+func ReadParts[T any](r io.Reader, part func(keys iter.Seq[Public]) T) ([]T, error) {
+	var reading sync.Mutex
+	text := cutter{r: r}
+	var pieces []*reader
+	var parts []T
+	var working sync.WaitGroup
+	workers := 0
+	var work func()
+	work = func() {
+		var lines []byte
+		for {
+			reading.Lock()
+			if text.ended {
+				reading.Unlock()
+				return
+			}
+			lines = text.next(lines)
+			i, piece := len(pieces), new(reader)
+			pieces = append(pieces, piece)
+			if workers < runtime.GOMAXPROCS(0) && !text.ended {
+				workers++
+				working.Go(work)
+			}
+			reading.Unlock()
+			piece.text = string(lines)
+			result := part(piece.keys)
+			piece.lines, piece.text = strings.Count(piece.text, "\n"), ""
+			reading.Lock()
+			parts = append(parts, make([]T, len(pieces)-len(parts))...)
+			parts[i] = result
+			reading.Unlock()
 		}
 	}
-	var others sync.WaitGroup
-	for range min(len(pieces), runtime.GOMAXPROCS(0)) - 1 {
-		others.Go(read)
+	workers++
+	work()
+	working.Wait()
+	if text.err != nil {
+		return nil, text.err
 	}
-	read()
-	others.Wait()
 	// A private key first, wherever it stands: no other fault of the input
 	// matters as much.
 	for _, private := range []bool{true, false} {
 		line := 0
-		for i, err := range errs {
-			if e, ok := errors.AsType[*PublicError](err); ok && (!private || errors.Is(err, ErrPrivateKey)) {
+		for _, p := range pieces {
+			if e, ok := errors.AsType[*PublicError](p.err); ok && (!private || errors.Is(p.err, ErrPrivateKey)) {
 				return nil, &PublicError{line + e.Line, e.Err, e.hint}
 			}
-			line += bytes.Count(pieces[i], []byte("\n"))
+			line += p.lines
 		}
 	}
-	if found.Load() == 0 {
+	if !slices.ContainsFunc(pieces, func(p *reader) bool { return p.found }) {
 		return nil, refuse(hintSource, "no public key in it")
 	}
 	return parts, nil
 }
 
-// inPieces cuts a long text between its lines. One with keys of several lines
-// stays whole.
-func inPieces(text []byte) (pieces [][]byte) {
-	const size = 128 << 10
-	if len(text) > 2*size && !bytes.Contains(text, []byte(begin4716)) {
-		for len(text) > size {
-			i := bytes.IndexByte(text[size:], '\n')
-			if i < 0 {
-				break
-			}
-			pieces, text = append(pieces, text[:size+i+1]), text[size+i+1:]
+// A cutter reads a text and cuts it between its lines.
+type cutter struct {
+	r     io.Reader
+	rest  []byte // what was read of the next piece
+	begun bool
+	ended bool
+	err   error // why it ended early
+}
+
+// next returns the next lines, in b if they fit. A text in UTF-16 is one piece,
+// and so is what comes with and after a key of several lines.
+func (c *cutter) next(b []byte) []byte {
+	size := 128 << 10
+	if !c.begun {
+		size = 4 << 10 // which most have fewer of
+	}
+	b = append(b[:0], c.rest...)
+	for whole := false; !c.ended; size = max(size, len(b)) {
+		had := len(b)
+		b = slices.Grow(b, size)[:had+size]
+		n, err := io.ReadFull(c.r, b[had:])
+		b = b[:had+n]
+		if c.ended = err != nil; c.ended && err != io.EOF && err != io.ErrUnexpectedEOF {
+			c.err = err
+		}
+		begin := max(0, had-len(begin4716))
+		whole = whole || bytes.Contains(b[begin:], []byte(begin4716)) || !c.begun && isUTF16(b)
+		if i := bytes.LastIndexByte(b[begin:], '\n'); i >= 0 && !whole && !c.ended {
+			c.rest = append(c.rest[:0], b[begin+i+1:]...)
+			b = b[:begin+i+1]
+			break
 		}
 	}
-	return append(pieces, text)
+	if !c.begun && c.err == nil {
+		b, c.err = decodeText(b)
+	}
+	c.begun = true
+	return b
 }
 
 // A reader reads the keys of a text, as far as it goes.
 type reader struct {
 	text  string
-	found int32
+	lines int // how many it has, at its end
+	found bool
 	err   error // why it does not go on, with the line
 }
 
@@ -188,38 +231,38 @@ func (r *reader) keys(yield func(Public) bool) {
 		}
 		var key Public
 		var err error
+		at := n
 		if line == begin4716 {
 			var used int
 			key, used, rest, err = read4716(rest)
-			err = atLine(err, n)
 			n += used
 		} else {
 			key, err = parsePublic(line)
-			err = atLine(err, n)
 		}
 		if err != nil {
-			r.err = err
+			r.err = atLine(err, at)
 			return
 		}
-		if r.found++; !yield(key) {
+		if r.found = true; !yield(key) {
 			return
 		}
 	}
 }
 
+// isUTF16 reports whether a text begins with the mark of that.
+func isUTF16(b []byte) bool {
+	return bytes.HasPrefix(b, []byte("\xff\xfe")) || bytes.HasPrefix(b, []byte("\xfe\xff"))
+}
+
 // decodeText takes a byte order mark away, and UTF-16, which PowerShell's ">"
 // writes, apart.
 func decodeText(data []byte) ([]byte, error) {
-	var order binary.ByteOrder
-	switch {
-	case bytes.HasPrefix(data, []byte("\xef\xbb\xbf")):
-		return data[3:], nil
-	case bytes.HasPrefix(data, []byte("\xff\xfe")):
-		order = binary.LittleEndian
-	case bytes.HasPrefix(data, []byte("\xfe\xff")):
+	if !isUTF16(data) {
+		return bytes.TrimPrefix(data, []byte("\xef\xbb\xbf")), nil
+	}
+	var order binary.ByteOrder = binary.LittleEndian
+	if data[0] == 0xfe {
 		order = binary.BigEndian
-	default:
-		return data, nil
 	}
 	if len(data)%2 != 0 {
 		return nil, refuse(hintTorn, "UTF-16 with half a character at its end")
@@ -270,18 +313,16 @@ func parsePublic(line string) (Public, error) {
 	if len(line) > maxLine {
 		return Public{}, refuse(hintSource, "a line of more than %d KiB", maxLine>>10)
 	}
-	for _, c := range []byte(line) {
-		if c < ' ' && c != '\t' || c == 0x7f {
-			return Public{}, refuse("remove it, or take the key from its .pub file again",
-				"the control byte 0x%02x", c)
-		}
-	}
 	typ, rest := cutBlank(line)
 	b64, comment := cutBlank(rest)
 	blob, errBase64 := strict64.DecodeString(b64)
 	key, err := ParseBlob(blob, comment)
-	if errBase64 == nil && err == nil && key.Type == typ && !strings.Contains(comment, "AAAA") {
-		return key, nil // the comment has no key either
+	if errBase64 == nil && err == nil && key.Type == typ && !strings.Contains(comment, "AAAA") && // it has no key either
+		controlIn(comment) < 0 && len(b64) == strict64.EncodedLen(len(blob)) { // the decoder skips CR and newline
+		return key, nil
+	}
+	if i := controlIn(line); i >= 0 {
+		return Public{}, refuse("remove it, or take the key from its .pub file again", "the control byte 0x%02x", line[i])
 	}
 	if err := misplaced(line); err != nil {
 		return Public{}, err
@@ -300,6 +341,16 @@ func parsePublic(line string) (Public, error) {
 			"the first word is not the key's type, which is %s", key.Type)
 	}
 	return key, nil
+}
+
+// controlIn returns where the first control byte is that is no TAB, or -1.
+func controlIn(s string) int {
+	for i := range len(s) {
+		if s[i] < ' ' && s[i] != '\t' || s[i] == 0x7f {
+			return i
+		}
+	}
+	return -1
 }
 
 // misplaced tells when the line is not "type base64 [comment]": it looks for

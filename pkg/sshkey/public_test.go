@@ -4,10 +4,13 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"errors"
+	"io"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
+	"testing/iotest"
 	"time"
 	"unicode/utf16"
 )
@@ -80,6 +83,8 @@ func TestParsePublicRefuses(t *testing.T) {
 		{ed25519Line + "\x7f", "control byte 0x7f"},
 		{ed25519Line + "\r" + rsaLine, "control byte 0x0d"},
 		{ed25519Line + "\n" + rsaLine, "control byte 0x0a"},
+		{ed25519Line[:40] + "\r" + ed25519Line[40:], "control byte 0x0d"},
+		{ed25519Line[:40] + "\n" + ed25519Line[40:], "control byte 0x0a"},
 		{ed25519Line + strings.Repeat("x", maxLine), "more than 64 KiB"},
 		{madeRSA(768), "768 bits"},
 		{madeRSA(16392), "16384 bits"},
@@ -293,8 +298,20 @@ func TestReadPublicLong(t *testing.T) {
 		t.Errorf("with a private key at the end: %v", err)
 	}
 	block := begin4716 + "\n" + ed25519Blob + "\n" + end4716 + "\n"
-	if keys, err := ReadPublic([]byte(strings.Repeat(block, 4000))); err != nil || len(keys) != 4000 {
-		t.Errorf("RFC 4716: %d keys, %v", len(keys), err)
+	blocks, plain := strings.Repeat(block, n), strings.Repeat(ed25519Line+"\r\n", n)
+	for name, data := range map[string]string{"RFC 4716": blocks, "RFC 4716 behind lines": plain[:len(plain)/2] + blocks[:len(blocks)/2],
+		"BOM": "\xef\xbb\xbf" + plain, "UTF-16": string(utf16Text(binary.LittleEndian, plain))} {
+		for how, through := range map[string]func(io.Reader) io.Reader{"at once": iotest.DataErrReader, "by halves": iotest.HalfReader} {
+			parts, err := ReadParts(through(strings.NewReader(data)), slices.Collect[Public])
+			if keys := slices.Concat(parts...); err != nil || len(keys) != n {
+				t.Errorf("%s, read %s: %d keys, %v", name, how, len(keys), err)
+			}
+		}
+	}
+	broken := errors.New("the disk is broken")
+	_, err = ReadParts(io.MultiReader(strings.NewReader(plain), iotest.ErrReader(broken)), slices.Collect[Public])
+	if !errors.Is(err, broken) {
+		t.Errorf("from a broken disk: %v", err)
 	}
 }
 

@@ -39,26 +39,34 @@ func (p Public) Base64() string { return base64.StdEncoding.EncodeToString(p.Blo
 // it is that of the certified key, as in ssh-keygen and sshd.
 func (p Public) Fingerprint() string {
 	sum := p.digest()
-	return string(base64.RawStdEncoding.AppendEncode([]byte("SHA256:"), sum[:]))
+	const mark = "SHA256:"
+	b := append(make([]byte, 0, len(mark)+(sha256.Size*8+5)/6), mark...)
+	return string(base64.RawStdEncoding.AppendEncode(b, sum[:]))
 }
 
 // Name returns the type as ssh-keygen -l shows it, such as "ED25519",
 // "ED25519-SK", "RSA-CERT"; the type word for types it does not know.
 func (p Public) Name() string {
-	d, err := dissect(p.Blob)
-	if err != nil || d.kind == nil {
-		return p.Type
-	}
-	if d.cert != nil {
-		return d.kind.name + "-CERT"
-	}
-	return d.kind.name
+	_, name := p.Shown()
+	return name
 }
 
 // Bits returns the key's length as ssh-keygen -l shows it; 0 if unknown.
 func (p Public) Bits() int {
-	d, _ := dissect(p.Blob)
-	return d.bits
+	bits, _ := p.Shown()
+	return bits
+}
+
+// Shown returns both Bits and Name.
+func (p Public) Shown() (bits int, name string) {
+	d, err := dissect(p.Blob)
+	switch {
+	case err != nil || d.kind == nil:
+		return d.bits, p.Type
+	case d.cert != nil:
+		return d.bits, d.kind.name + "-CERT"
+	}
+	return d.bits, d.kind.name
 }
 
 // Equal reports whether both are the same key; comments do not matter.
