@@ -1,6 +1,6 @@
 // Measure runs commands in turns and prints what each took.
 //
-//	measure [-n ROUNDS] [-t TIME] [-m] [-before COMMAND] [-count COMMAND] NAME=COMMAND ...
+//	measure [-n ROUNDS] [-t TIME] [-m] [-mean] [-before COMMAND] [-count COMMAND] NAME=COMMAND ...
 //
 // The commands are for sh. Each round runs every one of them once, A B A B, so
 // that what else the machine does falls on all alike; COMMAND of -before runs
@@ -16,6 +16,9 @@
 //	with -m, the most MB that its processes together had in memory (Linux; pages
 //	that they share count for each)
 //	with -count, by how much the number grew that COMMAND prints
+//
+// With -mean the times are means: of what takes long by chance, as a search for
+// primes does, they tell the same from fewer rounds.
 //
 // To look at the memory takes a hundredth of a processor at most, but at the
 // start, and so is done seldom where there are many processes. A command that fails
@@ -38,6 +41,7 @@ func main() {
 	rounds := flag.Int("n", 11, "how many `rounds`")
 	limit := flag.Duration("t", time.Hour, "the `time` that the rounds may take")
 	memory := flag.Bool("m", false, "measure the memory too")
+	mean := flag.Bool("mean", false, "print means of the times")
 	before := flag.String("before", "", "the `command` that runs ahead of each")
 	count := flag.String("count", "", "the `command` that prints a number")
 	flag.Parse()
@@ -45,13 +49,17 @@ func main() {
 		flag.Usage()
 		os.Exit(2)
 	}
-	if err := measure(*rounds, *limit, *memory, *before, *count, flag.Args()); err != nil {
+	middle := median
+	if *mean {
+		middle = average
+	}
+	if err := measure(*rounds, *limit, *memory, middle, *before, *count, flag.Args()); err != nil {
 		fmt.Fprintln(os.Stderr, "measure:", err)
 		os.Exit(1)
 	}
 }
 
-func measure(rounds int, limit time.Duration, memory bool, before, count string, commands []string) error {
+func measure(rounds int, limit time.Duration, memory bool, middle func([]time.Duration) float64, before, count string, commands []string) error {
 	type one struct {
 		name, command string
 		wall, busy    []time.Duration
@@ -93,7 +101,7 @@ func measure(rounds int, limit time.Duration, memory bool, before, count string,
 		}
 	}
 	for _, c := range all {
-		fmt.Printf("%s\t%.2f\t%.2f\t%d", c.name, median(c.wall), median(c.busy), done)
+		fmt.Printf("%s\t%.2f\t%.2f\t%d", c.name, middle(c.wall), middle(c.busy), done)
 		if memory {
 			fmt.Printf("\t%.1f", float64(c.peak)/1e6)
 		}
@@ -170,6 +178,15 @@ func inMemory(pid int) int {
 		}
 	}
 	return sum
+}
+
+// average is in milliseconds.
+func average(d []time.Duration) float64 {
+	var sum time.Duration
+	for _, one := range d {
+		sum += one
+	}
+	return float64(sum) / float64(len(d)) / float64(time.Millisecond)
 }
 
 // median is in milliseconds.
