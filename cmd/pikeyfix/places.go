@@ -14,7 +14,6 @@ import (
 	"pi-key-tools/pkg/install"
 	"pi-key-tools/pkg/record"
 	"pi-key-tools/pkg/repair"
-	"pi-key-tools/pkg/session"
 	"pi-key-tools/pkg/strictmodes"
 )
 
@@ -132,13 +131,14 @@ func (m *mode) target(ctx context.Context, env *cli.Env, host *connect.Host, job
 		server = strictmodes.ServerOf(rep.ServerVersion)
 	}
 	job.Trace = func(format string, args ...any) { env.Tracef(1, host.Target, format, args...) }
-	fsys, content, end, err := reach(ctx, client, host, rep.ServerVersion)
+	fsys, err := diagnose.Far(ctx, client, host.Config.User)
 	if err != nil {
 		return []record.Record{diagnose.Ended(ctx, "looking for a way to the files", err)}
 	}
-	defer end()
 	job.Content = func(ctx context.Context, _ strictmodes.Account, file string) []record.Record {
-		records := m.lines(ctx, content(file), job.DryRun)
+		engine, end := install.There(client, rep.ServerVersion, file, true)
+		defer end()
+		records := m.lines(ctx, engine, job.DryRun)
 		for i, r := range records {
 			records[i].Hint = strings.Replace(r.Hint, "pikeyfix --rewrite", host.Again("pikeyfix --rewrite"), 1)
 		}
@@ -159,20 +159,4 @@ func (m *mode) lines(ctx context.Context, engine install.Engine, dryRun bool) []
 		return install.Rewrite(ctx, engine, dryRun)
 	}
 	return install.Faults(ctx, engine)
-}
-
-// reach finds a way to the files there, and to the lines of one: by a shell or,
-// where none answers, by sftp.
-func reach(ctx context.Context, client *session.Client, host *connect.Host, version string) (hostfs.FS, func(file string) install.Engine, func(), error) {
-	fsys := hostfs.Far(client.Run)
-	_, err := fsys.Account(ctx)
-	if !errors.Is(err, hostfs.ErrNoShell) && !errors.Is(err, session.ErrNoCommand) {
-		return fsys, func(file string) install.Engine { return install.Shell(client.Run, file) }, func() {}, err
-	}
-	files, serr := client.SFTP(ctx)
-	if serr != nil {
-		return nil, nil, nil, err // which says more
-	}
-	return hostfs.SFTP(files, host.Config.User), func(file string) install.Engine { return install.SFTP(files, version, file) },
-		func() { files.Close() }, nil
 }

@@ -19,10 +19,10 @@ type Session interface {
 
 // Far returns the files of the machine that user is logged in to: through its
 // shell, which sees more, or by sftp where the account runs no shell. Where it
-// runs neither, the error is hostfs.ErrNoShell or session.ErrNoCommand. likely
-// are files that are going to be asked about. Only the session needs closing.
-func Far(ctx context.Context, s Session, user string, likely ...string) (hostfs.FS, error) {
-	fsys := hostfs.Far(s.Run, likely...)
+// runs neither, the error is hostfs.ErrNoShell or session.ErrNoCommand. Only the
+// session needs closing.
+func Far(ctx context.Context, s Session, user string) (hostfs.FS, error) {
+	fsys := hostfs.Far(s.Run)
 	if _, err := fsys.Account(ctx); noShell(err) {
 		return farBySFTP(ctx, s, user, err)
 	}

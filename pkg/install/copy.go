@@ -77,26 +77,21 @@ func (j Job) put(ctx context.Context, client *session.Client, rep *session.Repor
 			others = append(others, line)
 		}
 	}
-	err = j.through(ctx, client, rep, func(e Engine) error {
-		placed = nil
-		if len(taken) > 0 {
-			at, found, err := putLines(ctx, e, taken, false, true)
-			if err != nil {
-				return err
-			}
-			for i := range found {
-				found[i].Added = false
-			}
-			path, placed = at, found
+	engine, end := There(client, rep.ServerVersion, j.Path, !j.SFTP)
+	defer end()
+	if len(taken) > 0 {
+		if path, placed, err = putLines(ctx, engine, taken, false, true); err != nil {
+			return "", nil, err
 		}
-		if len(others) == 0 {
-			return nil
+		for i := range placed {
+			placed[i].Added = false
 		}
-		at, found, err := putLines(ctx, e, others, j.Force, j.DryRun)
-		path, placed = at, append(placed, found...)
-		return err
-	})
-	return path, placed, err
+	}
+	if len(others) == 0 {
+		return path, placed, nil
+	}
+	path, found, err := putLines(ctx, engine, others, j.Force, j.DryRun)
+	return path, append(placed, found...), err
 }
 
 // provable returns what can show by a login that the keys let in: they

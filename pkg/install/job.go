@@ -56,11 +56,9 @@ func (j Job) enter(ctx context.Context, host *connect.Host, late func(sshkey.Pub
 		return []record.Record{*failed}
 	}
 	defer client.Close()
-	var records []record.Record
-	err := j.through(ctx, client, rep, func(e Engine) (err error) {
-		records, err = do(e, rep)
-		return err
-	})
+	engine, end := There(client, rep.ServerVersion, j.Path, !j.SFTP)
+	records, err := do(engine, rep)
+	end()
 	if err != nil {
 		records = append(records, j.failure(ctx, host, client, rep, err))
 	}
@@ -79,28 +77,6 @@ func offers(mine connect.Keys, late func(sshkey.Public) bool) []session.Key {
 		}
 	}
 	return append(soon, last...)
-}
-
-// through has the far file worked on by way of the shell there or, where no
-// shell answers, by sftp.
-func (j Job) through(ctx context.Context, client *session.Client, rep *session.Report, do func(Engine) error) error {
-	var shellErr error
-	if !j.SFTP {
-		shellErr = do(Shell(client.Run, j.Path))
-		var put *PutError
-		if !errors.As(shellErr, &put) || (put.Cause != "no-shell" && put.Cause != "command-forced") {
-			return shellErr
-		}
-	}
-	files, err := client.SFTP(ctx)
-	if err != nil {
-		if shellErr != nil {
-			return shellErr
-		}
-		return err
-	}
-	defer files.Close()
-	return do(SFTP(files, rep.ServerVersion, j.Path))
 }
 
 // failure is the record of a file that could not be worked on.
