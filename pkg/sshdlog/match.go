@@ -283,7 +283,8 @@ var (
 // A node is a place in the tree of the prefixes.
 type node struct {
 	text  string // to get here, from the node above
-	below [256]*node
+	first []byte // of the texts of those below
+	below []*node
 	forms []*form              // whose prefix ends here, and then those of the nodes above
 	most  [client + 1]Severity // of the forms, for a text of each program
 	any   [client + 1]Severity // of the forms here and in the nodes below
@@ -326,12 +327,11 @@ func (n *node) grow(prefix string) *node {
 	if prefix == "" {
 		return n
 	}
-	next := n.below[prefix[0]]
-	if next == nil {
-		next = &node{text: prefix}
-		n.below[prefix[0]] = next
-		return next
+	i := bytes.IndexByte(n.first, prefix[0])
+	if i < 0 {
+		return n.add(&node{text: prefix})
 	}
+	next := n.below[i]
 	same := 0
 	for same < len(prefix) && same < len(next.text) && prefix[same] == next.text[same] {
 		same++
@@ -339,11 +339,16 @@ func (n *node) grow(prefix string) *node {
 	if same < len(next.text) { // part it
 		upper := &node{text: next.text[:same]}
 		next.text = next.text[same:]
-		upper.below[next.text[0]] = next
-		n.below[prefix[0]] = upper
-		next = upper
+		upper.add(next)
+		n.below[i], next = upper, upper
 	}
 	return next.grow(prefix[same:])
+}
+
+// add puts a node below n, and returns it.
+func (n *node) add(next *node) *node {
+	n.first, n.below = append(n.first, next.text[0]), append(n.below, next)
+	return next
 }
 
 // finish gives each node the forms of those above.
@@ -356,12 +361,8 @@ func (n *node) finish(above []*form) {
 			}
 		}
 	}
-	n.any, n.last = n.most, true
+	n.any, n.last = n.most, len(n.below) == 0
 	for _, next := range n.below {
-		if next == nil {
-			continue
-		}
-		n.last = false
 		next.finish(n.forms)
 		for w, s := range next.any {
 			n.any[w] = max(n.any[w], s)
@@ -374,8 +375,12 @@ func (n *node) finish(above []*form) {
 // its prefix is.
 func (n *node) find(m []byte, w program, want Severity) (at *node, depth int) {
 	for len(m) > 0 && (len(n.forms) == 0 || n.any[w] >= want) {
-		next := n.below[m[0]]
-		if next == nil || len(m) < len(next.text) || string(m[:len(next.text)]) != next.text {
+		i := bytes.IndexByte(n.first, m[0])
+		if i < 0 {
+			break
+		}
+		next := n.below[i]
+		if len(m) < len(next.text) || string(m[:len(next.text)]) != next.text {
 			break
 		}
 		n, m = next, m[len(next.text):]
