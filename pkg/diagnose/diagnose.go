@@ -7,12 +7,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"golang.org/x/crypto/ssh"
 
 	"pi-key-tools/pkg/connect"
 	"pi-key-tools/pkg/hostfs"
+	"pi-key-tools/pkg/identity"
 	"pi-key-tools/pkg/knownhosts"
 	"pi-key-tools/pkg/record"
 	"pi-key-tools/pkg/session"
@@ -74,7 +76,11 @@ func Login(ctx context.Context, host *connect.Host, keys connect.Keys, rep *sess
 	}
 	var hosts *connect.HostsCommandError
 	errors.As(err, &hosts)
-	if r, ended := contextEnd(ctx, string(rep.Stage)); ended && (hosts == nil || r.Cause != "too-slow") {
+	step := string(rep.Stage)
+	if slices.ContainsFunc(rep.Offers, func(o session.Offer) bool { return errors.Is(o.Err, identity.ErrAgentSilent) }) {
+		step = "the agent's signature, for which it may have asked somebody"
+	}
+	if r, ended := contextEnd(ctx, step); ended && (hosts == nil || r.Cause != "too-slow") {
 		if rep.Stage == session.Dialling && r.Cause == "too-slow" {
 			return unreachable(host, "timeout", "no answer from %s port %d within the time for this target", host.Config.HostName, host.Config.Port)
 		}

@@ -507,6 +507,10 @@ func TestEnds(t *testing.T) {
 			t.Errorf("%s, want %s", got, tt.want)
 		}
 	}
+	silent := &session.Report{Stage: session.Auth, Offers: []session.Offer{offerA(session.SignFailed, fmt.Errorf("%w: %w", identity.ErrAgentRefused, identity.ErrAgentSilent))}}
+	if r := Login(slow, host, connect.Keys{}, silent, session.ErrTooSlow); r.Cause != "too-slow" || !strings.HasSuffix(r.Detail, "; last step: the agent's signature, for which it may have asked somebody") {
+		t.Error(r)
+	}
 	for _, tt := range []struct {
 		ctx  context.Context
 		err  error
