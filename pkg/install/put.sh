@@ -347,21 +347,25 @@ discard() {
 	copy=
 }
 
-# search tells whether a line holds a blob, and with -n sets $found to those
-# that do, with \001 for NUL, which a shell takes for nothing, and sshd for the
-# end. Where none does, the eye with which it looks is at the end then.
+# search tells whether a line holds a blob, and sets $found to those that do, with
+# \001 for NUL, which a shell takes for nothing, and sshd for the end. Where none
+# does, the eye with which it looks is at the end then.
 search() {
 	command exec 8<"$file" || fail keys-unreadable "$file"
 	# Without -a, GNU's takes a file with a NUL for no text; others may not know it.
-	if [ "$1" = -q ]; then
-		grep -a -q -F -e "$blobs" <&8 2>/dev/null && return
-	else
-		found=$(tr '\000' '\001' <&8 | grep -a -n -F -e "$blobs" 2>/dev/null) && return
-	fi
-	[ $? -gt 1 ] || return
-	found=$(grep "$1" -F -e "$blobs" "$file") && return
-	[ $? -eq 1 ] || fail keys-unreadable "$file"
-	return 1
+	text=-a
+	grep -a -q -F -e "$blobs" <&8 2>/dev/null || {
+		[ $? -gt 1 ] || return
+		text=
+		grep -q -F -e "$blobs" "$file" || {
+			[ $? -eq 1 ] || fail keys-unreadable "$file"
+			return 1
+		}
+	}
+	found=$({ grep $text -n -F -e "$blobs" "$file" || echo none; } | tr '\000' '\001')
+	case ${found##*"$newline"} in
+	'' | none) fail busy "$file" ;; # or it cannot be read to its end
+	esac
 }
 
 # browse finds lines in a small file, which a shell reads sooner than it starts
@@ -392,9 +396,7 @@ present() {
 	done
 	found=
 	whole=
-	if [ -n "$was" ] && [ -z "$force" ] && [ -n "$blobs" ] && ! browse && search -q; then
-		search -n || fail busy "$file"
-	fi
+	[ -z "$was" ] || [ -n "$force" ] || [ -z "$blobs" ] || browse || search
 	add=
 	added=
 	for line in $lines; do
