@@ -53,6 +53,9 @@ func run(ctx context.Context, env *cli.Env) error {
 		}
 		return explain(env, *word)
 	}
+	if job.given() && len(named.files) > 0 {
+		return cli.Usagef("-i is for logins: %s takes files without it", job.letters()[0])
+	}
 	if job.given() {
 		job.files, operands = operands, nil
 	}
@@ -102,7 +105,7 @@ func (i *identities) load() error {
 		if err != nil {
 			return fmt.Errorf("%s: %w", record.Escape(file), err)
 		}
-		i.keys = append(i.keys, pair.Offered)
+		i.keys = append(i.keys, pair.Offered.Plain())
 	}
 	return nil
 }
