@@ -50,7 +50,11 @@ func ReadLog(r io.Reader) (*Log, error) {
 func (l *Log) Records(from string, repaired []record.Record, loc *time.Location, files func(user string) string) []record.Record {
 	repaired = slices.Clone(repaired)
 	var records []record.Record
-	all := l.refusals.All()
+	all := slices.Clone(l.refusals.All())
+	// ssh says last that it was refused, whatever it has said of the reason.
+	if told := func(c sshdlog.Count) bool { return c.Client && c.Cause != "key-refused" }; slices.ContainsFunc(all, told) {
+		all = slices.DeleteFunc(all, func(c sshdlog.Count) bool { return c.Client && c.Cause == "key-refused" })
+	}
 	for _, c := range all {
 		// Without PAM, sshd says of an account that has expired that it is locked too
 		// (platform.c platform_locked_account()).
@@ -114,8 +118,8 @@ func (l *Log) Accounts(ctx context.Context, machine hostfs.Machine) (ours []stri
 // or a file in its home.
 func (l *Log) Concerns(who strictmodes.Account) bool {
 	return slices.ContainsFunc(l.refusals.All(), func(c sshdlog.Count) bool {
-		if c.Path == "" && !slices.Contains(curable, c.Cause) {
-			return false // whoever tries a name from afar makes such a line
+		if c.Path == "" && (c.Client || !slices.Contains(curable, c.Cause)) {
+			return false // whoever tries a name from afar makes such a line; ssh's is of another machine
 		}
 		return c.User == who.Name || who.Home != "/" && (c.Path == who.Home || strings.HasPrefix(c.Path, who.Home+"/"))
 	})

@@ -43,6 +43,10 @@ func TestLogRecords(t *testing.T) {
 			"fail user-not-allowed pi Nov 22 07:23:29, user pi from 1.2.3.4: User pi from 1.2.3.4 not allowed because listed in DenyUsers\n"},
 		{"nobody", head + "Invalid user  from 1.2.3.4 port 2\n",
 			"fail user-unknown 1.2.3.4 Nov 22 07:23:29, from 1.2.3.4: Invalid user  from 1.2.3.4 port 2\n"},
+		{"ssh, for no reason", "debug1: Next authentication method: publickey\npi@1.2.3.4: Permission denied (publickey,password).\n",
+			"fail key-refused pi user pi from 1.2.3.4: pi@1.2.3.4: Permission denied (publickey,password).\n"},
+		{"ssh, for a reason", "Load key \"/h/id\": bad permissions\npi@1.2.3.4: Permission denied (publickey).\n",
+			"fail key-mode /h/id Load key \"/h/id\": bad permissions\n"},
 	} {
 		var got strings.Builder
 		for _, r := range readLog(t, c.log).Records("LOG", nil, time.FixedZone("", 9*3600), nil) {

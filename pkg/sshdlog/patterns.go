@@ -350,7 +350,7 @@ var patterns = []pattern{
 	{"c-badowner", client, Refusal, "config-writable", "", "Bad owner or permissions on {path}"},
 	{"cfg-badopt", sshd, Refusal, "server-config-bad", "", "{path}: line {line}: Bad configuration option: {reason}"},
 	{"c-badopt", client, Refusal, "config-bad", "", "{path}: line {line}: Bad configuration option: {reason}"},
-	{"c-denied", client, Symptom, "", "", "Permission denied ({reason}). | {user}@{addr}: Permission denied ({reason})."},
+	{"c-denied", client, Refusal, "key-refused", "Run pikeycheck with the same target: it looks for the reason.", "Permission denied ({reason}). | {user}@{addr}: Permission denied ({reason})."},
 	{"c-hostkey", client, Symptom, "", "", "Host key verification failed."},
 	{"c-changed", client, Refusal, "host-key-changed", "", "@    WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED!     @"},
 	{"c-hostkey-unknown", client, Refusal, "host-key-unknown", "", "No {type} host key is known for {addr} and you have requested strict checking."},
