@@ -121,7 +121,7 @@ func (h *Host) hostKeyPolicy(ctx context.Context) (check func(ssh.PublicKey, net
 		name = strings.ToLower(alias)
 	}
 	if h.known == nil { // for both connections of a copy: to search hashed names takes long
-		lines := h.lookup(name)
+		lines := h.lookup(ctx, name)
 		h.known = &lines
 	}
 	told, err := h.hostKeysTold(ctx, name, nil)
@@ -155,15 +155,18 @@ func (h *Host) hostKeyPolicy(ctx context.Context) (check func(ssh.PublicKey, net
 			}
 			lines = slices.Concat(*h.known, told)
 		}
-		return h.checkHostKey(name, lines, key, remote)
+		return h.checkHostKey(ctx, name, lines, key, remote)
 	}
 	return check, knownhosts.Algorithms(lines, defaults), nil
 }
 
 // lookup returns what ssh's files have of a name.
-func (h *Host) lookup(name string) (lines []knownhosts.Line) {
+func (h *Host) lookup(ctx context.Context, name string) (lines []knownhosts.Line) {
 	for _, path := range slices.Concat(h.Config.UserKnownHostsFiles, h.Config.GlobalKnownHostsFiles) {
-		file, err := h.c.hostKeys.file(path)
+		if ctx.Err() != nil {
+			break // nothing comes of it any more
+		}
+		file, err := h.c.hostKeys.file(ctx, path)
 		if err != nil {
 			// ssh goes on without a file that it cannot read, and ends up
 			// refusing the host; saying why is better, once for all targets.
@@ -184,7 +187,7 @@ func (h *Host) lookup(name string) (lines []knownhosts.Line) {
 // verified here.
 var ErrAlgorithms = errors.New("none of the host key algorithms can be verified here")
 
-func (h *Host) checkHostKey(name string, lines []knownhosts.Line, key ssh.PublicKey, remote net.Addr) error {
+func (h *Host) checkHostKey(ctx context.Context, name string, lines []knownhosts.Line, key ssh.PublicKey, remote net.Addr) error {
 	shown, ca := identity.PublicOf(key), sshkey.Public{}
 	if cert, ok := key.(*ssh.Certificate); ok {
 		shown = identity.PublicOf(cert.Key)
@@ -199,11 +202,11 @@ func (h *Host) checkHostKey(name string, lines []knownhosts.Line, key ssh.Public
 	if status == knownhosts.Unknown && h.Config.HostKeyAlias == "" && h.Config.Port != 22 {
 		// sshconnect.c check_host_key(): the name without the port counts, if
 		// it has this very key.
-		if s, l := knownhosts.Judge(h.lookup(knownhosts.Name(h.Config.HostName, 22)), shown, ca); s == knownhosts.Known || s == knownhosts.Revoked {
+		if s, l := knownhosts.Judge(h.lookup(ctx, knownhosts.Name(h.Config.HostName, 22)), shown, ca); s == knownhosts.Known || s == knownhosts.Revoked {
 			status, said = s, l
 		}
 	}
-	if line, err := h.revoked(shown, ca); err != nil {
+	if line, err := h.revoked(ctx, shown, ca); err != nil {
 		return err
 	} else if line != nil {
 		status, said = knownhosts.Revoked, []knownhosts.Line{*line}
@@ -226,13 +229,13 @@ func (h *Host) checkHostKey(name string, lines []knownhosts.Line, key ssh.Public
 		if status == knownhosts.Known {
 			return nil
 		}
-		return h.trust(refuse, remote, true)
+		return h.trust(ctx, refuse, remote, true)
 	}
 	switch {
 	case status == knownhosts.Known:
 		return nil
 	case status == knownhosts.Unknown && (h.Config.StrictHostKeyChecking == "accept-new" || h.Config.StrictHostKeyChecking == "no"):
-		return h.trust(refuse, remote, false)
+		return h.trust(ctx, refuse, remote, false)
 	}
 	return refuse
 }
@@ -263,9 +266,9 @@ func (h *Host) checkHostCertificate(cert *ssh.Certificate) error {
 }
 
 // revoked looks the key, and the authority behind it, up in RevokedHostKeys.
-func (h *Host) revoked(keys ...sshkey.Public) (*knownhosts.Line, error) {
+func (h *Host) revoked(ctx context.Context, keys ...sshkey.Public) (*knownhosts.Line, error) {
 	for _, path := range h.Config.RevokedHostKeys {
-		data, err := hostfs.Read(path)
+		data, err := read(ctx, path)
 		if err != nil {
 			return nil, &RevocationError{err}
 		}
@@ -292,7 +295,7 @@ func (h *Host) revoked(keys ...sshkey.Public) (*knownhosts.Line, error) {
 // trust writes the key into the user's known_hosts. In place of a changed key
 // it goes into every file of the user's that has another, and under the
 // address too, which older versions of ssh wrote beside the name.
-func (h *Host) trust(e *HostKeyError, remote net.Addr, replace bool) error {
+func (h *Host) trust(ctx context.Context, e *HostKeyError, remote net.Addr, replace bool) error {
 	h.known = nil
 	paths := slices.DeleteFunc(slices.Clone(h.Config.UserKnownHostsFiles), func(path string) bool { return path == os.DevNull || path == "none" })
 	if len(paths) == 0 {
@@ -316,7 +319,7 @@ func (h *Host) trust(e *HostKeyError, remote net.Addr, replace bool) error {
 		paths = []string{first}
 	}
 	for _, path := range paths {
-		if err := h.remember(path, e, remote, replace); err != nil {
+		if err := h.remember(ctx, path, e, remote, replace); err != nil {
 			return fmt.Errorf("remembering the host key: %w", err)
 		}
 		h.c.opt.Note(h.Target, "%s: added %s %s of %s%s", path, e.Shown.Name(), e.Shown.Fingerprint(), e.Name, instead)
@@ -324,12 +327,12 @@ func (h *Host) trust(e *HostKeyError, remote net.Addr, replace bool) error {
 	return nil
 }
 
-func (h *Host) remember(path string, e *HostKeyError, remote net.Addr, replace bool) error {
+func (h *Host) remember(ctx context.Context, path string, e *HostKeyError, remote net.Addr, replace bool) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return err
 	}
 	if !replace {
-		return h.c.hostKeys.add(path, &newcomer{e: e, hash: h.Config.HashKnownHosts})
+		return h.c.hostKeys.add(ctx, path, &newcomer{e: e, hash: h.Config.HashKnownHosts})
 	}
 	defer h.c.hostKeys.forget(path)
 	return hostfs.Replace(path, 0o600, func(old []byte) ([]byte, error) {

@@ -2,8 +2,10 @@ package connect
 
 import (
 	"bytes"
+	"context"
 	"crypto/rand"
 	"errors"
+	"fmt"
 	"io/fs"
 	"sync"
 
@@ -40,13 +42,13 @@ type newcomer struct {
 	err  error
 }
 
-func (f *hostKeyFiles) file(path string) (*hostKeyFile, error) {
+func (f *hostKeyFiles) file(ctx context.Context, path string) (*hostKeyFile, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if file, ok := f.files[path]; ok {
 		return file, nil
 	}
-	data, err := hostfs.Read(path)
+	data, err := read(ctx, path)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
@@ -57,6 +59,19 @@ func (f *hostKeyFiles) file(path string) (*hostKeyFile, error) {
 	file.read(data)
 	f.files[path] = file
 	return file, nil
+}
+
+// read is hostfs.Read, which may wait for a pipe, for as long as there is time.
+func read(ctx context.Context, path string) ([]byte, error) {
+	var data []byte
+	err := hostfs.Await(ctx, func() (err error) {
+		data, err = hostfs.Read(path)
+		return err
+	})
+	if ctx.Err() != nil { // who reads may do so still
+		return nil, fmt.Errorf("%s: it was not read to its end in time: %w", path, context.Cause(ctx))
+	}
+	return data, err
 }
 
 func (f *hostKeyFiles) forget(path string) {
@@ -86,8 +101,8 @@ func (f *hostKeyFile) lookup(name string) []knownhosts.Line {
 }
 
 // add writes the host's key into the file, unless that has another by now.
-func (f *hostKeyFiles) add(path string, n *newcomer) error {
-	file, err := f.file(path)
+func (f *hostKeyFiles) add(ctx context.Context, path string, n *newcomer) error {
+	file, err := f.file(ctx, path)
 	if err != nil {
 		return err
 	}

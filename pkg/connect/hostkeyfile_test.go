@@ -31,7 +31,7 @@ func TestHostKeyFileMeetsMany(t *testing.T) {
 		for _, run := range []*hostKeyFiles{&one, &one, &two} {
 			n := &newcomer{e: &HostKeyError{Name: fmt.Sprint("pi", i), Shown: key}, hash: i%2 == 0}
 			all.Go(func() {
-				if err := run.add(path, n); err != nil {
+				if err := run.add(t.Context(), path, n); err != nil {
 					t.Error(err)
 				}
 			})
@@ -52,7 +52,7 @@ func TestHostKeyFileMeetsMany(t *testing.T) {
 			t.Fatalf("%s: %d lines", name, len(want))
 		}
 		for run, files := range map[string]*hostKeyFiles{"one": &one, "two": &two} {
-			file, err := files.file(path)
+			file, err := files.file(t.Context(), path)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -63,7 +63,7 @@ func TestHostKeyFileMeetsMany(t *testing.T) {
 		}
 	}
 	var refused *HostKeyError
-	if err := two.add(path, &newcomer{e: &HostKeyError{Name: "pi1", Shown: other}}); !errors.As(err, &refused) || refused.Status != knownhosts.Changed || len(refused.Lines) != 1 {
+	if err := two.add(t.Context(), path, &newcomer{e: &HostKeyError{Name: "pi1", Shown: other}}); !errors.As(err, &refused) || refused.Status != knownhosts.Changed || len(refused.Lines) != 1 {
 		t.Errorf("another key of a host that is known: %v", err)
 	}
 }
@@ -72,10 +72,10 @@ func TestHostKeyFileMeetsMany(t *testing.T) {
 func TestHostKeyFileUnwritten(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "gone", "known_hosts")
 	var files hostKeyFiles
-	if err := files.add(path, &newcomer{e: &HostKeyError{Name: "pi", Shown: publicOf(t)}}); err == nil {
+	if err := files.add(t.Context(), path, &newcomer{e: &HostKeyError{Name: "pi", Shown: publicOf(t)}}); err == nil {
 		t.Fatal("written into a folder that is not there")
 	}
-	if file, err := files.file(path); err != nil || len(file.lookup("pi")) > 0 {
+	if file, err := files.file(t.Context(), path); err != nil || len(file.lookup("pi")) > 0 {
 		t.Errorf("it is known all the same (%v)", err)
 	}
 }
