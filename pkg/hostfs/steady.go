@@ -2,6 +2,7 @@ package hostfs
 
 import (
 	"context"
+	"errors"
 	"io/fs"
 	"sync"
 
@@ -34,6 +35,8 @@ type steady struct {
 	memory *strictmodes.Memory
 	near   nearby // nil if nothing is quicker than the FS
 	who    *strictmodes.Account
+	last   string // the file that was read last, whose lines and kind are looked at in turn
+	data   []byte // of it
 }
 
 // nearby looks at what is in folders that it keeps open, until it forgets.
@@ -73,6 +76,7 @@ func Steadies(f FS) (borrow func() (steadied FS, back func()), end func()) {
 
 func (s *steady) forget() {
 	s.memory.Forget()
+	s.last, s.data = "", nil
 	if s.near != nil {
 		s.near.forget()
 	}
@@ -83,6 +87,21 @@ func (s *steady) Memory() *strictmodes.Memory { return s.memory }
 
 func (s *steady) Lstat(ctx context.Context, path string) (strictmodes.Stat, error) {
 	return s.memory.Lstat(ctx, path)
+}
+
+// ReadFile implements FS. The caller leaves the content as it is.
+func (s *steady) ReadFile(ctx context.Context, path string) ([]byte, error) {
+	if s.data != nil && s.last == path {
+		return s.data, nil
+	}
+	if _, err := s.memory.Lstat(ctx, path); errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	data, err := s.FS.ReadFile(ctx, path)
+	if err == nil {
+		s.last, s.data = path, data
+	}
+	return data, err
 }
 
 // Attributes implements FS.

@@ -25,6 +25,11 @@ func (c *counted) Lstat(_ context.Context, path string) (strictmodes.Stat, error
 	return st, nil
 }
 
+func (c *counted) ReadFile(ctx context.Context, path string) ([]byte, error) {
+	_, err := c.Lstat(ctx, "read "+path)
+	return []byte(path), err
+}
+
 func (c *counted) Chmod(_ context.Context, path string, was strictmodes.Stat, mode fs.FileMode) error {
 	was.Mode = fs.ModeDir | mode
 	c.stats[path] = was
@@ -57,4 +62,22 @@ func TestSteady(t *testing.T) {
 	}
 	look(all...)
 	look()
+	// Nor does it read twice what it has just read, nor at all what is not there.
+	c.stats["read /file"], c.stats["/other"], c.stats["read /other"] = strictmodes.Stat{}, strictmodes.Stat{}, strictmodes.Stat{}
+	read := func(want ...string) {
+		t.Helper()
+		c.looked = nil
+		for _, p := range []string{"/file", "/file", "/none", "/file", "/other"} {
+			data, err := m.ReadFile(t.Context(), p)
+			if (err != nil) != (p == "/none") || err == nil && string(data) != p {
+				t.Errorf("%s: %q, %v", p, data, err)
+			}
+		}
+		if !slices.Equal(c.looked, want) {
+			t.Errorf("looked at %q, want %q", c.looked, want)
+		}
+	}
+	read("read /file", "/other", "read /other")
+	ok(t, m.Chmod(t.Context(), "/other", strictmodes.Stat{}, 0o600))
+	read("/file", "read /file", "/none", "/other", "read /other")
 }
