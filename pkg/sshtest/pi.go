@@ -60,7 +60,8 @@ const Bookworm = "SSH-2.0-OpenSSH_9.2p1 Debian-2+deb12u10"
 // options it knows command= and those that restrict what it does not offer
 // anyway; an entry with any other, such as from=, admits nobody.
 //
-// It is built on golang.org/x/crypto/ssh, and so differs from sshd: it writes
+// It is built on golang.org/x/crypto/ssh, and so differs from sshd: of the keys
+// that it is asked about and refuses, MaxAuthTries more do not count; it writes
 // "too many authentication failures" in lower case, it hangs up when an
 // authentication request follows a successful one, and it loses a request that
 // arrives before the channel is confirmed.

@@ -286,9 +286,9 @@ func TestPiCopies(t *testing.T) {
 
 func TestPiTooManyTries(t *testing.T) {
 	t.Parallel()
-	p := StartPi(t, PiConfig{MaxAuthTries: 3})
+	p := StartPi(t, PiConfig{MaxAuthTries: 2})
 	args := p.SSHArgs(t)
-	for range 4 {
+	for range 5 {
 		args = append(args, "-i", NewKey(t, t.TempDir(), "ed25519").File)
 	}
 	cmd := Command(t, t.TempDir(), "ssh", append(args, "-o", "BatchMode=yes", "pi@127.0.0.1", "true")...)
@@ -297,7 +297,7 @@ func TestPiTooManyTries(t *testing.T) {
 	if !errors.As(err, &exit) || !strings.Contains(string(out), "port "+strconv.Itoa(p.Port)+":2: too many authentication failures") {
 		t.Errorf("%v: %s", err, out)
 	}
-	if c := p.Counts(); c.Keys != 3 {
+	if c := p.Counts(); c.Keys != 4 {
 		t.Errorf("counts are %+v", c)
 	}
 }
