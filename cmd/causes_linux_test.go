@@ -629,6 +629,14 @@ var provocations = []provocation{
 	{how: "no host keys any more", config: []string{}, provoke: func(t *testing.T, s *scene) {
 		must(t, os.Remove(filepath.Join(filepath.Dir(configOf(t, s.daemon)), "host_ed25519")))
 	}, want: []string{"check fail connection-dropped"}},
+	{how: "a passphrase that comes late", config: []string{"LoginGraceTime 1"}, provoke: both(passphrase, func(t *testing.T, s *scene) {
+		slow := filepath.Join(s.home, "slow")
+		must(t, syscall.Mkfifo(slow, 0o600))
+		writer := sshtest.Command(t, s.home, "sh", "-c", `exec >"$0"; sleep 3; echo secret`, slow)
+		must(t, writer.Start())
+		t.Cleanup(func() { _ = writer.Wait() })
+		s.args = append(s.args, "--passphrase-file", slow)
+	}), want: []string{"check fail connection-dropped"}, unjudged: true},
 	{how: "it hangs up before it says anything", provoke: hostile(sshtest.ClosesAtOnce), want: []string{"check fail connection-dropped"}},
 	{how: "it hangs up after its version", provoke: hostile(sshtest.ResetsAfterVersion), want: []string{"check fail connection-dropped"}},
 	{how: "it hangs up in the login", provoke: hostile(sshtest.ClosesAfterKex), want: []string{"check fail connection-dropped"}},

@@ -43,6 +43,9 @@ func authentication(host *connect.Host, keys connect.Keys, rep *session.Report, 
 	}
 	if rep.Methods == nil || (!errors.Is(err, session.ErrDenied) && rep.Disconnect == "") {
 		hint := ""
+		if rep.Overdue {
+			hint = "the server waits no longer than its LoginGraceTime: have the passphrase or the password at hand, in an agent or a file"
+		}
 		if isDropbear(rep) && len(rep.Offers)+len(rep.Password) > 0 { // svr-auth.c send_msg_userauth_failure()
 			hint = "dropbear hangs up like this after too many tries (-T), and if the shell is not in /etc/shells; " + inLog(rep)
 		}
@@ -110,7 +113,7 @@ func tooManyTries(host *connect.Host, keys connect.Keys, rep *session.Report) re
 // hungUp is the case of an sshd that ends the connection in place of an answer to
 // what is right, as auth2.c userauth_finish() does where PAM refuses the account.
 func hungUp(rep *session.Report) (record.Record, bool) {
-	if _, ok := rep.OpenSSH(); !ok || rep.Disconnect != "" {
+	if _, ok := rep.OpenSSH(); !ok || rep.Disconnect != "" || rep.Overdue {
 		return record.Record{}, false
 	}
 	proof, fp := "the password", ""

@@ -170,7 +170,8 @@ func (l *login) authenticate(ctx *ssh.ClientAuthContext) (ssh.AuthMethod, error)
 	if slices.Contains(ctx.AllowedMethods, "publickey") {
 		enough := l.cfg.MaxRefused > 0 && l.refused >= l.cfg.MaxRefused
 		if !enough && l.next < len(l.cfg.Keys) {
-			l.offer = &offer{ctx: l.ctx, key: l.cfg.Keys[l.next], exchange: *l.exchange, answer: Unanswered, writes: l.conn.writes(), late: l.rep.PasswordSent}
+			l.offer = &offer{ctx: l.ctx, key: l.cfg.Keys[l.next], exchange: *l.exchange, answer: Unanswered, writes: l.conn.writes(), late: l.rep.PasswordSent,
+				overdue: l.overdue}
 			l.next++
 			l.attempt = "publickey"
 			l.cfg.Trace("offering %s %s (%s)", l.offer.key.Public.Name(), l.offer.key.Public.Fingerprint(), l.offer.key.Name)
@@ -221,8 +222,12 @@ func (l *login) password() (string, error) {
 		l.rep.PasswordErr = err
 		return "", err
 	}
+	l.overdue()
 	return string(secret), nil
 }
+
+// overdue notes whether the server has waited until now.
+func (l *login) overdue() { l.rep.Overdue = l.rep.Overdue || l.conn.lost() }
 
 var (
 	passwordPrompt = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`(?i)password`) })
@@ -279,7 +284,7 @@ func (l *login) settle(success, ended bool) {
 			}
 		}
 		l.refused++
-	case o.answer == Unanswered && o.signed && l.ctx.Err() == nil:
+	case o.answer == Unanswered && o.signed && !l.rep.Overdue && l.ctx.Err() == nil:
 		o.answer = HungUp
 	}
 	l.cfg.Trace("%s: %s", o.key.Public.Fingerprint(), o.answer)

@@ -23,6 +23,7 @@ type offer struct {
 	exchange  Exchange
 	answer    Answer
 	writes    int // of the connection before it was offered
+	overdue   func()
 	late      bool
 	signed    bool
 	data      []byte // that was signed
@@ -56,6 +57,7 @@ func (o *offer) SignWithAlgorithm(rand io.Reader, data []byte, algorithm string)
 		o.answer, o.err = SignFailed, err
 		return nil, err
 	}
+	o.overdue()
 	o.signed, o.data, o.signature = true, bytes.Clone(data), sig
 	return sig, nil
 }

@@ -75,6 +75,7 @@ type Report struct {
 	PasswordErr   error  // why there was no password; a *PromptError for a question that was not answered
 	By            string // the method that let us in: "publickey", "password", …
 	Disconnect    string // the server's own words at the end of authentication
+	Overdue       bool   // it had hung up by the time there was a signature or a password to send
 
 	// The time to connect, from then until the host key was accepted, and from
 	// then to the end of authentication; 0 for what was not reached.
