@@ -56,11 +56,7 @@ func (l *Log) Records(from string, repaired []record.Record, loc *time.Location,
 		all = slices.DeleteFunc(all, func(c sshdlog.Count) bool { return c.Client && c.Cause == "key-refused" })
 	}
 	for _, c := range all {
-		// Without PAM, sshd says of an account that has expired that it is locked too
-		// (platform.c platform_locked_account()).
-		told := c.Cause == "account-locked" && slices.ContainsFunc(all, func(o sshdlog.Count) bool {
-			return o.Cause == "account-expired" && o.User == c.User && o.Times >= c.Times
-		})
+		told := repeats(c, all)
 		for i, r := range repaired {
 			if cures(r, c.Event) {
 				repaired[i].Detail += "; logged " + detail(c, loc)
@@ -123,6 +119,22 @@ func (l *Log) Concerns(who strictmodes.Account) bool {
 		}
 		return c.User == who.Name || who.Home != "/" && (c.Path == who.Home || strings.HasPrefix(c.Path, who.Home+"/"))
 	})
+}
+
+// repeats reports whether a refusal is one of the others told once more. Without PAM,
+// sshd says of an account that has expired that it is locked too (platform.c
+// platform_locked_account()); and where a log does not say who writes it, the
+// mode of a host key looks like that of a key of ssh's.
+func repeats(c sshdlog.Count, all []sshdlog.Count) bool {
+	switch c.Cause {
+	case "account-locked":
+		return slices.ContainsFunc(all, func(o sshdlog.Count) bool {
+			return o.Cause == "account-expired" && o.User == c.User && o.Times >= c.Times
+		})
+	case "key-mode":
+		return slices.ContainsFunc(all, func(o sshdlog.Count) bool { return o.Cause == "host-key-unusable" && o.Path == c.Path })
+	}
+	return false
 }
 
 // cures reports whether a record is of a repair that cures what an event tells.

@@ -350,6 +350,8 @@ var patterns = []pattern{
 	{"c-badowner", client, Refusal, "config-writable", "", "Bad owner or permissions on {path}"},
 	{"cfg-badopt", sshd, Refusal, "server-config-bad", "", "{path}: line {line}: Bad configuration option: {reason}"},
 	{"c-badopt", client, Refusal, "config-bad", "", "{path}: line {line}: Bad configuration option: {reason}"},
+	{"cfg-ignored", sshd, Context, "", "", "{path} line {line}: Deprecated option {reason} | {path} line {line}: Unsupported option {reason}"},
+	{"cfg-line", sshd, Refusal, "server-config-bad", "", "{path} line {line}: {reason}"},
 	{"c-denied", client, Refusal, "key-refused", "Run pikeycheck with the same target: it looks for the reason.", "Permission denied ({reason}). | {user}@{addr}: Permission denied ({reason})."},
 	{"c-hostkey", client, Symptom, "", "", "Host key verification failed."},
 	{"c-changed", client, Refusal, "host-key-changed", "", "@    WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED!     @"},

@@ -99,16 +99,11 @@ func (t *text) event(p *pattern, found *spans) Event {
 // settle names the cause where the path decides, now that the user is known if
 // he ever will be.
 func (e *Event) settle() {
-	switch {
-	case e.Cause == byPath:
+	if e.Cause == byPath {
 		e.Cause = writable(e.Path, e.User)
-	case e.Cause == "key-mode" && e.Tag == "" && strings.HasPrefix(path.Base(e.Path), "ssh_host_"): // sshd -t and sshd -E say it as ssh does
-		e.Cause, e.Client = "host-key-unusable", false
-	default:
-		return
+		entry, _ := cause.Lookup(e.Cause)
+		e.Cure = entry.Cure
 	}
-	entry, _ := cause.Lookup(e.Cause)
-	e.Cure = entry.Cure
 }
 
 // writable guesses which of the folders or files on the way to the keys a path
