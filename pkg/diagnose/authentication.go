@@ -146,7 +146,7 @@ func afterSignature(host *connect.Host, rep *session.Report) (record.Record, boo
 		return failure("touch-missing", fp, "touch it when it blinks; if the server wants its PIN too (verify-required): ssh-keygen -t ed25519-sk -O verify-required",
 			"likely: "+taken+"refuses its signature, which is correct: the security key was not touched, or its PIN was not entered"), true
 	case user == "root" && openSSH: // auth2.c userauth_finish(), after the signature
-		return failure("root-refused", fp, "log in as another user and use sudo; or set PermitRootLogin prohibit-password: "+Effective(user, "permitrootlogin"),
+		return failure("root-refused", fp, "log in as another user and use sudo, or set PermitRootLogin prohibit-password there\nhint: "+Effective(user, "permitrootlogin"),
 			"likely: "+taken+"refuses its signature, which is correct, as sshd does where PermitRootLogin is no"), true
 	}
 	return failure("key-refused", fp, inLog(rep), taken+"refuses its signature, which is correct; possible causes: PermitRootLogin, if the user has uid 0; "+
