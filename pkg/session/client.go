@@ -28,39 +28,22 @@ func (c *Client) Wait() {
 }
 
 // Alive asks the server for a sign of life: a server answers even requests that
-// it does not know (OpenSSH's PROTOCOL, 2.8).
+// it does not know (OpenSSH's PROTOCOL, 2.8). ctx may end before the connection.
 func (c *Client) Alive(ctx context.Context) bool {
-	_, err := within(ctx, func() (bool, error) {
+	answer := make(chan error, 1)
+	go func() {
 		_, _, err := c.ssh.SendRequest("keepalive@openssh.com", true, nil)
-		return true, err
-	})
-	return err == nil
+		answer <- err
+	}()
+	select {
+	case err := <-answer:
+		return err == nil
+	case <-ctx.Done():
+		return false
+	}
 }
 
 // DialTCP opens a connection from the far side, as a jump host does.
 func (c *Client) DialTCP(ctx context.Context, address string) (net.Conn, error) {
 	return c.ssh.DialContext(ctx, "tcp", address)
-}
-
-// within bounds what x/crypto does for as long as ctx lasts. Opening a channel
-// waits for ever if the connection ends at just that moment: mux.go loop() tells
-// the channels that it knows of, and then closes the connection, between which
-// one more can be opened.
-func within[T any](ctx context.Context, do func() (T, error)) (T, error) {
-	type result struct {
-		value T
-		err   error
-	}
-	done := make(chan result, 1)
-	go func() {
-		value, err := do()
-		done <- result{value, err}
-	}()
-	select {
-	case r := <-done:
-		return r.value, r.err
-	case <-ctx.Done():
-		var none T
-		return none, context.Cause(ctx)
-	}
 }

@@ -31,7 +31,7 @@ func (c *Client) Run(ctx context.Context, command string) (stdout, stderr []byte
 		}
 		return nil, nil, 0, fmt.Errorf("running a command there: %w", named(err, c.turned))
 	}
-	s, err := within(ctx, c.ssh.NewSession)
+	s, err := c.ssh.NewSession()
 	if refused := (*ssh.OpenChannelError)(nil); errors.As(err, &refused) {
 		return fail(fmt.Errorf("%w: %w", ErrNoCommand, refused))
 	} else if err != nil {
