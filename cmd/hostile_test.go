@@ -58,7 +58,7 @@ var hostileOutcomes = map[sshtest.Hostile][4]string{
 	sshtest.SucceedsUnasked:     {"fail key-refused", "fail password-wrong", "", unknown},
 	sshtest.RefusesSignature:    {"fail key-refused", "fail password-wrong", "", unknown},
 	sshtest.WantsMore:           {"fail more-needed", "", "", unknown},
-	sshtest.ClosesAtPassword:    {"fail key-refused", "fail connection-dropped", "", unknown},
+	sshtest.ClosesAtPassword:    {"fail key-refused", "fail pam-refused", "", unknown},
 	// x/crypto does not tell the request for a change from a refusal.
 	sshtest.PasswordExpired:   {"fail key-refused", "fail password-wrong", "", unknown},
 	sshtest.PromptsExpired:    {"fail key-refused", "fail password-expired", "", unknown},

@@ -35,10 +35,10 @@ func authentication(host *connect.Host, keys connect.Keys, rep *session.Report, 
 	if r, found := hungUp(rep); found {
 		return r
 	}
-	if r, found := afterSignature(host, rep); found {
+	if r, found := password(host, rep); found {
 		return r
 	}
-	if r, found := password(host, rep); found {
+	if r, found := afterSignature(host, rep); found {
 		return r
 	}
 	if rep.Methods == nil || (!errors.Is(err, session.ErrDenied) && rep.Disconnect == "") {
