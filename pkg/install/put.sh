@@ -203,7 +203,7 @@ started() {
 	began=
 	if [ -r "/proc/$1/stat" ]; then
 		{ read -r stat <"/proc/$1/stat"; } 2>/dev/null || stat=
-		set -- ${stat##*) }
+		set -- ${stat##*\) }
 		began=${20-}
 	else
 		began=$(ps -o lstart= -p "$1" 2>/dev/null | tr ' ' -)
