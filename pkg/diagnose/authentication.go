@@ -23,7 +23,7 @@ func authentication(host *connect.Host, keys connect.Keys, rep *session.Report, 
 		return failure("booting", "", "wait for it: --wait 5m", "the server says: %s", cut(rep.Banner))
 	case strings.Contains(rep.Banner, "account has expired"): // as pam_unix(8) says it
 		return failure("account-expired", "", "there: sudo chage -E -1 "+hostfs.Quote(host.Config.User), "the server says: %s", cut(rep.Banner))
-	case tooManyFailures(rep):
+	case tooManyFailures(rep) && rep.Password != session.Unanswered:
 		return tooManyTries(host, keys, rep)
 	}
 	if where, off := host.KeysOff(); off && !rep.PasswordSent {

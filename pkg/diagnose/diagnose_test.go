@@ -333,6 +333,11 @@ func TestLoginWords(t *testing.T) {
 		{name: "the wrong password", rep: auth(func(r *session.Report) { r.PasswordSent, r.Password = true, session.Refused }), err: session.ErrDenied,
 			want: record.Record{Cause: "password-wrong", Detail: "the server refused the password of pi@pi.local; it was tried once",
 				Hint: "is the user right? Raspberry Pi OS has no user pi of its own, only the one that was chosen in Raspberry Pi Imager"}},
+		{name: "the wrong password, and MaxAuthTries", rep: auth(func(r *session.Report) {
+			r.PasswordSent, r.Passwords, r.Password, r.Disconnect = true, 2, session.Unanswered, "Too many authentication failures"
+		}), err: io.EOF,
+			want: record.Record{Cause: "password-wrong", Detail: "the server refused the password of pi@pi.local; 2 were tried",
+				Hint: "is the user right? Raspberry Pi OS has no user pi of its own, only the one that was chosen in Raspberry Pi Imager"}},
 		{name: "asked again", rep: auth(func(r *session.Report) {
 			r.PasswordSent, r.PasswordErr = true, &session.PromptError{Questions: []string{"Password: "}}
 		}), err: session.ErrDenied, want: record.Record{Cause: "password-wrong", Detail: "after the password the server asks: Password: ",

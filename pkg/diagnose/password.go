@@ -32,7 +32,8 @@ func password(host *connect.Host, rep *session.Report) (record.Record, bool) {
 		return failure("password-wrong", "", wrongPassword(host), "after the password %v", rep.PasswordErr), true
 	case rep.PasswordErr != nil:
 		return failure("password-needed", "", "", "no key lets %s in, and %v", who, rep.PasswordErr), true
-	case rep.Password == session.Refused && !slices.ContainsFunc(rep.Offers, func(o session.Offer) bool { return o.Answer == session.Partial }):
+	case rep.Password == session.Refused && !slices.ContainsFunc(rep.Offers, func(o session.Offer) bool { return o.Answer == session.Partial }),
+		rep.Password == session.Unanswered && tooManyFailures(rep): // auth2.c userauth_finish(), in place of refusing the last try
 		tried := "it was tried once"
 		if rep.Passwords > 1 {
 			tried = fmt.Sprintf("%d were tried", rep.Passwords)
