@@ -21,15 +21,15 @@ import (
 )
 
 // posixShells are what /bin/sh is somewhere.
-var posixShells = []string{"dash", "bash --posix", "busybox ash", "mksh", "zsh --emulate sh"}
+var posixShells = []string{"dash", "bash --posix", "busybox ash", "mksh", "ksh93", "zsh --emulate sh"}
 
 // as runs the program for a far /bin/sh with this one instead, PATH and all.
 func as(t *testing.T, shell, home string, env ...string) hostfs.Runner {
 	t.Helper()
 	run := account(t, "sh", home, env...)
-	if shell == "mksh" {
-		if _, err := exec.LookPath("mksh"); err != nil {
-			t.Skip("mksh is not here")
+	if strings.Contains(shell, "ksh") {
+		if _, err := exec.LookPath(shell); err != nil {
+			t.Skip(shell + " is not here")
 		}
 	} else {
 		sshtest.Need(t, strings.Fields(shell)[0])
