@@ -216,7 +216,7 @@ func (in *inside) find(unless, cause, subject, hint, format string, args ...any)
 // again is a command line for this host that gets in as we did.
 func (in *inside) again(program string) string {
 	if in.way != "" {
-		program += " -o " + hostfs.Quote(sshconfig.Identity(in.way))
+		program += " -o " + hostfs.QuoteLine(sshconfig.Identity(in.way))
 	}
 	return in.host.Again(program)
 }
@@ -254,7 +254,7 @@ func withoutLine(s sshdconfig.Setting) string {
 		return fmt.Sprintf("change %s there: it is set by %s", s.Keyword, s.File)
 	}
 	if s.Keyword == "AuthenticationMethods" || s.Keyword == "RevokedKeys" { // which protect others too
-		return fmt.Sprintf("change line %d there, which may apply to others too: sudoedit %s", s.Line, hostfs.Quote(s.File)) + reload
+		return fmt.Sprintf("change line %d there, which may apply to others too: sudoedit %s", s.Line, hostfs.QuoteLine(s.File)) + reload
 	}
 	return edited(s, "s/^/#/")
 }
@@ -264,7 +264,7 @@ func withoutLine(s sshdconfig.Setting) string {
 // not start again.
 func edited(s sshdconfig.Setting, change string) string {
 	return fmt.Sprintf("there: sudo cp -p %[1]s %[2]s && { sudo sed -i '%[3]d%[4]s' %[1]s && sudo sshd -t || { sudo mv %[2]s %[1]s; false; }; } && sudo systemctl reload ssh",
-		hostfs.Quote(s.File), hostfs.Quote(s.File+".before"), s.Line, change)
+		hostfs.QuoteLine(s.File), hostfs.QuoteLine(s.File+".before"), s.Line, change)
 }
 
 // partly is the case of a key that counts, and is not enough.
@@ -297,7 +297,7 @@ func wantsMore(rep *session.Report, user string) string {
 
 // Effective returns a command that shows an administrator a user's settings.
 func Effective(user string, keywords ...string) string {
-	return "there: sudo sshd -T -C user=" + hostfs.Quote(user) + " | grep -i -e " + strings.Join(keywords, " -e ")
+	return "there: sudo sshd -T -C user=" + hostfs.QuoteLine(user) + " | grep -i -e " + strings.Join(keywords, " -e ")
 }
 
 // noKeys is the case of a key that could not even be offered.
@@ -337,11 +337,11 @@ func (in *inside) accountRefused() {
 		in.find(in.unless(s.Keyword), "user-not-allowed", s.At(), in.allow(s), "%s", detail)
 	}
 	if in.noShell != "" {
-		in.find("", "shell-missing", in.noShell, "there: sudo chsh -s /bin/sh "+hostfs.Quote(in.account.Name),
+		in.find("", "shell-missing", in.noShell, "there: sudo chsh -s /bin/sh "+hostfs.QuoteLine(in.account.Name),
 			"the login shell does not exist, or cannot be executed")
 	}
 	if state := strings.Fields(in.password); len(state) > 1 && strings.HasPrefix(state[1], "L") && !in.config.Is("UsePAM", "yes") {
-		in.find("its password is only * in shadow(5)", "account-locked", in.account.Name, "there: sudo usermod -p '*' "+hostfs.Quote(in.account.Name),
+		in.find("its password is only * in shadow(5)", "account-locked", in.account.Name, "there: sudo usermod -p '*' "+hostfs.QuoteLine(in.account.Name),
 			"UsePAM is not on, and passwd -S says that the account is locked")
 	}
 	in.remains = append(in.remains, "the account: what let us in before does so no longer")
@@ -361,9 +361,9 @@ func (in *inside) allow(s sshdconfig.Setting) string {
 	case s.Keyword == "AllowUsers" && plainName().MatchString(name): // before the first word, since a comment may come after the last
 		return edited(s, "s/^[[:space:]]*[[:alpha:]]*[[:space:]=]*/&"+name+" /")
 	case s.Keyword == "AllowGroups" && plainName().MatchString(s.Args[0]):
-		return "there: sudo gpasswd -a " + hostfs.Quote(name) + " " + s.Args[0]
+		return "there: sudo gpasswd -a " + hostfs.QuoteLine(name) + " " + s.Args[0]
 	}
-	return "change " + s.Keyword + " there, for " + name + " alone: sudoedit " + hostfs.Quote(s.File) + reload
+	return "change " + s.Keyword + " there, for " + name + " alone: sudoedit " + hostfs.QuoteLine(s.File) + reload
 }
 
 // needs are the first versions of OpenSSH that know a type of key.
@@ -427,7 +427,7 @@ func (in *inside) revocation() {
 	const hint = "make another key: pikeygen -f FILE; somebody has revoked this one"
 	switch {
 	case in.revokedIs == listAbsent && in.rep.By != "publickey":
-		in.find(unless, "key-revoked", list, fmt.Sprintf("there: sudo mkdir -p %s && sudo touch %s", hostfs.Quote(path.Dir(list)), hostfs.Quote(list)),
+		in.find(unless, "key-revoked", list, fmt.Sprintf("there: sudo mkdir -p %s && sudo touch %s", hostfs.QuoteLine(path.Dir(list)), hostfs.QuoteLine(list)),
 			"RevokedKeys names a file at %s that does not exist; sshd then refuses every key as revoked", s.At())
 	case in.revokedIs == listUnread:
 		in.remains = append(in.remains, fmt.Sprintf("the list %s (RevokedKeys at %s, which %s may not read)", list, s.At(), in.account.Name))
@@ -446,7 +446,7 @@ func (in *inside) revocation() {
 func (in *inside) securityLabel() {
 	for _, file := range in.installed {
 		if label := in.labels[file]; refusedBySELinux(in.selinux, label) {
-			in.find("a local policy allows it", "selinux-label", file, "there: restorecon -RFv "+hostfs.Quote(path.Dir(file)),
+			in.find("a local policy allows it", "selinux-label", file, "there: restorecon -RFv "+hostfs.QuoteLine(path.Dir(file)),
 				"SELinux is enforcing and the file has the label %s, but sshd reads ssh_home_t", label)
 		}
 	}
@@ -497,7 +497,7 @@ func (in *inside) unexplained() record.Record {
 	if in.config != nil && len(in.config.Unread) > 0 {
 		in.remains = append(in.remains, "AuthorizedKeysFile, AllowUsers or the like in "+in.unread())
 		hint = fmt.Sprintf("there: sudo sshd -T -C %s | grep -E '^(authorized|pubkey|revoked|allow|deny|authentication)'",
-			hostfs.Quote(fmt.Sprintf("user=%s,host=%s,addr=%[2]s", in.account.Name, in.conn.Address)))
+			hostfs.QuoteLine(fmt.Sprintf("user=%s,host=%s,addr=%[2]s", in.account.Name, in.conn.Address)))
 	}
 	if len(in.remains) > 0 {
 		return failure("key-refused", fp, hint, "likely: %s; what remains: %s", detail, strings.Join(in.remains, "; "))

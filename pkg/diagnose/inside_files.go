@@ -165,7 +165,7 @@ func (in *inside) tellFindings(ctx context.Context, findings []strictmodes.Findi
 		if strict || !strings.HasSuffix(f.Cause, "-writable") && f.Cause != "wrong-owner" {
 			hint := in.again("pikeyfix")
 			if f.Repair == strictmodes.Chmod && in.unusual(ctx, f) {
-				hint = fmt.Sprintf("there: chmod %s %s", strictmodes.Octal(f.Mode), hostfs.Quote(f.Path))
+				hint = fmt.Sprintf("there: chmod %s %s", strictmodes.Octal(f.Mode), hostfs.QuoteLine(f.Path))
 			}
 			in.find(unless, f.Cause, f.Path, hint, "%s", f.Detail)
 		}

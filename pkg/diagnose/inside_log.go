@@ -86,7 +86,7 @@ func (in *inside) cure(e sshdlog.Event) string {
 	case slices.Contains(modes, e.Cause) && strings.HasPrefix(e.Path+"/", in.account.Home+"/"):
 		return in.again("pikeyfix")
 	case strings.HasSuffix(e.Cause, "-writable") && e.Path != "":
-		return "there: sudo chmod go-w " + hostfs.Quote(e.Path)
+		return "there: sudo chmod go-w " + hostfs.QuoteLine(e.Path)
 	}
 	return e.Cure
 }

@@ -1,6 +1,7 @@
 package hostfs
 
 import (
+	"fmt"
 	"strings"
 	"sync"
 )
@@ -88,4 +89,26 @@ func Quote(s string) string {
 		return s
 	}
 	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+}
+
+// QuoteLine is Quote for a hint, which stays one line whatever a far side calls
+// its files: with control bytes it is $'a\012b', as GNU's ls has it for the
+// shells in which people type (POSIX.1-2024, 2.2.4).
+func QuoteLine(s string) string {
+	control := func(r rune) bool { return r < ' ' || r == 0x7f }
+	if !strings.ContainsFunc(s, control) {
+		return Quote(s)
+	}
+	var b strings.Builder
+	for _, c := range []byte(s) {
+		switch {
+		case control(rune(c)):
+			fmt.Fprintf(&b, `\%03o`, c)
+		case c == '\'', c == '\\':
+			b.WriteString(`\` + string(rune(c)))
+		default:
+			b.WriteByte(c)
+		}
+	}
+	return "$'" + b.String() + "'"
 }

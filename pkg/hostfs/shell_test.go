@@ -97,6 +97,21 @@ func TestQuote(t *testing.T) {
 	}
 }
 
+func TestQuoteLine(t *testing.T) {
+	for s, want := range map[string]string{
+		"/home/pi/o'brien":                     `'/home/pi/o'\''brien'`,
+		"d'\nhint: sudo reboot #\\\x1b\t\x7fé": `$'d\'\012hint: sudo reboot #\\\033\011\177é'`,
+	} {
+		got := QuoteLine(s)
+		if got != want {
+			t.Errorf("QuoteLine(%q) = %s, want %s", s, got, want)
+		}
+		if out, err := exec.Command("bash", "-c", "printf %s. "+got).Output(); err != nil || string(out) != s+"." {
+			t.Errorf("QuoteLine(%q) is %q to bash: %v", s, out, err)
+		}
+	}
+}
+
 func FuzzQuote(f *testing.F) {
 	for _, s := range []string{"", "'", "a'b''", "\\", "-e", "$(id)", "\n", "\xff"} {
 		f.Add(s)

@@ -37,7 +37,7 @@ func (e *UnsupportedError) Error() string { return e.Path + ": " + e.Reason }
 
 // Hint returns what the user can do about it.
 func (e *UnsupportedError) Hint() string {
-	path := hostfs.Quote(e.Path)
+	path := hostfs.QuoteLine(e.Path)
 	hint := "load it into the agent: ssh-add " + path
 	if e.Rewrap {
 		hint += "; or encrypt it again: ssh-keygen -p -Z aes256-ctr -f " + path

@@ -8,20 +8,37 @@ import (
 	"pi-key-tools/pkg/destination"
 )
 
-// A link in a home, or -t, leads to what is another's with reason: no hint gives
-// that away.
-func TestHintGivesNothingAway(t *testing.T) {
+func pi(t *testing.T) *connect.Host {
 	connector := connect.New(connect.Options{ConfigFile: "none", Home: t.TempDir(), Getenv: func(string) string { return "" },
 		Note: func(string, string, ...any) {}, Trace: func(int, string, string, ...any) {}})
-	defer connector.Close()
+	t.Cleanup(connector.Close)
 	host, err := connector.Host(t.Context(), "pi@raspberrypi", destination.Destination{User: "pi", Host: "raspberrypi"})
 	if err != nil {
 		t.Fatal(err)
 	}
+	return host
+}
+
+// A link in a home, or -t, leads to what is another's with reason: no hint gives
+// that away.
+func TestHintGivesNothingAway(t *testing.T) {
+	host := pi(t)
 	for _, path := range []string{"/etc", "/etc/shadow", "/home/pi/.ssh"} {
 		hint := wayOn(&PutError{Cause: "wrong-owner", Path: path}, host)
 		if strings.Contains(hint, "chown") || !strings.Contains(hint, path) {
 			t.Errorf("%s: %s", path, hint)
+		}
+	}
+}
+
+// Whoever names a folder there gives no hints of their own.
+func TestHintOfAFarName(t *testing.T) {
+	host := pi(t)
+	const path = "/home/pi/d\nhint: sudo reboot #/ak"
+	for _, cause := range []string{"wrong-owner", "read-only-fs", "immutable", "keys-not-a-file", "keys-linked"} {
+		hint := wayOn(&PutError{Cause: cause, Path: path}, host)
+		if !strings.Contains(hint, `$'/home/pi/d\012hint: sudo reboot #`) || strings.Contains(hint, "\nhint: sudo reboot") {
+			t.Errorf("%s: %s", cause, hint)
 		}
 	}
 }

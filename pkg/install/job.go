@@ -109,24 +109,24 @@ func (j Job) failure(ctx context.Context, host *connect.Host, client *session.Cl
 func wayOn(e *PutError, host *connect.Host) string {
 	switch e.Cause {
 	case "wrong-owner": // it may be anything that -t, or a link in the home, leads to: nothing to give away unseen
-		return fmt.Sprintf("see whose it is, there: namei -l %s\nhint: in the home, this repairs it: %s", hostfs.Quote(e.Path), host.Again("pikeyfix"))
+		return fmt.Sprintf("see whose it is, there: namei -l %s\nhint: in the home, this repairs it: %s", hostfs.QuoteLine(e.Path), host.Again("pikeyfix"))
 	case "home-missing":
-		return "there: sudo mkhomedir_helper " + hostfs.Quote(host.Config.User) + "\nhint: or mount there what holds the homes"
+		return "there: sudo mkhomedir_helper " + hostfs.QuoteLine(host.Config.User) + "\nhint: or mount there what holds the homes"
 	case "read-only-fs":
-		return fmt.Sprintf(`there: sudo mount -o remount,rw "$(findmnt -no TARGET -T %s)"`, hostfs.Quote(path.Dir(e.Path))) +
+		return fmt.Sprintf(`there: sudo mount -o remount,rw "$(findmnt -no TARGET -T %s)"`, hostfs.QuoteLine(path.Dir(e.Path))) +
 			"\nhint: on an overlay, which raspi-config makes, what is written is lost at a reboot: disable it there first"
 	case "immutable":
-		files := hostfs.Quote(path.Dir(e.Path))
+		files := hostfs.QuoteLine(path.Dir(e.Path))
 		if path.Base(e.Path) != ".authorized_keys.turn" { // which could not be made
-			files += " " + hostfs.Quote(e.Path)
+			files += " " + hostfs.QuoteLine(e.Path)
 		}
 		return "there: sudo chattr -i -a " + files
 	case "keys-unreadable":
 		return host.Again("pikeyfix")
 	case "keys-not-a-file":
-		return fmt.Sprintf("there: mv %s %s", hostfs.Quote(e.Path), hostfs.Quote(e.Path+".aside"))
+		return fmt.Sprintf("there: mv %s %s", hostfs.QuoteLine(e.Path), hostfs.QuoteLine(e.Path+".aside"))
 	case "keys-linked":
-		return fmt.Sprintf("there: cp -p %[1]s %[2]s && mv %[2]s %[1]s", hostfs.Quote(e.Path), hostfs.Quote(e.Path+".new"))
+		return fmt.Sprintf("there: cp -p %[1]s %[2]s && mv %[2]s %[1]s", hostfs.QuoteLine(e.Path), hostfs.QuoteLine(e.Path+".new"))
 	case "password-expired":
 		return "log in once by hand and change the password: " + host.SSH()
 	}

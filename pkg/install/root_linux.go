@@ -210,7 +210,7 @@ func (m *Mounted) Refusals() []record.Record {
 		if len(m.config.Possible(s.Keyword)) == 0 {
 			records = append(records, record.Record{Verdict: record.Fail, Cause: cause, Subject: s.At(),
 				Detail: fmt.Sprintf("%s is %s%s", s.Keyword, strings.Join(s.Args, " "), detail),
-				Hint:   fmt.Sprintf("change line %d of %s", s.Line, hostfs.Quote(path.Join(m.dir, s.File)))})
+				Hint:   fmt.Sprintf("change line %d of %s", s.Line, hostfs.QuoteLine(path.Join(m.dir, s.File)))})
 		}
 	}
 	if s, ok := m.config.Get("PubkeyAuthentication"); ok && s.Args[0] == "no" {

@@ -182,7 +182,7 @@ func (r *repairer) owner() string {
 }
 
 // quote names a file for a command of a person here.
-func (r *repairer) quote(p string) string { return hostfs.Quote(r.Root + p) }
+func (r *repairer) quote(p string) string { return hostfs.QuoteLine(r.Root + p) }
 
 // sudo comes before a command that needs root.
 func (r *repairer) sudo() string {
