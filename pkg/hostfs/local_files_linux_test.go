@@ -86,13 +86,6 @@ func onBoth(t *testing.T, body func(t *testing.T, fsys Machine, dir, real string
 	})
 }
 
-func ok(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
 func is(t *testing.T, what string, err, want error) {
 	t.Helper()
 	if !errors.Is(err, want) {

@@ -44,3 +44,10 @@ func TestAwait(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+func ok(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
