@@ -43,19 +43,40 @@ func printable(t *testing.T, output ...string) {
 	}
 }
 
-// A pipe with a name that nobody writes to keeps nobody who wants to leave.
-func TestLogOfAPipe(t *testing.T) {
+// A pipe that nobody writes to keeps nobody who wants to leave: neither one with a
+// name nor standard input.
+func TestLeavesAPipe(t *testing.T) {
 	t.Parallel()
-	pipe := filepath.Join(t.TempDir(), "pipe")
+	dir := t.TempDir()
+	pipe := filepath.Join(dir, "pipe")
 	must(t, syscall.Mkfifo(pipe, 0o600))
-	cmd := exec.CommandContext(t.Context(), filepath.Join(binaries(t), "pikeyfix"), "--log="+pipe)
-	must(t, cmd.Start())
-	time.Sleep(200 * time.Millisecond) // it is at the pipe by now, if not on a busy machine
-	must(t, cmd.Process.Signal(syscall.SIGINT))
-	late := time.AfterFunc(20*time.Second, func() { cmd.Process.Kill() })
-	_ = cmd.Wait() // by the signal, or by a status that says so
-	if !late.Stop() {
-		t.Error("it waits on")
+	ca := sshtest.NewKey(t, dir, "ed25519").File
+	agent := sshtest.StartAgent(t)
+	in, out, err := os.Pipe()
+	must(t, err)
+	t.Cleanup(func() { in.Close(); out.Close() })
+	for _, words := range [][]string{
+		{"pikeyfix", "--log=" + pipe},
+		{"pikeygen", "-l", pipe},
+		{"pikeygen", "-l", "-"},
+		{"pikeygen", "-s", ca, "-I", "x", "-n", "pi", pipe},
+		{"pikeygen", "-s", ca, "-I", "x", "-n", "pi", "-"},
+		{"pikeycheck", "-a", "-"},
+		{"pikeycheck", "-d", "-"},
+	} {
+		t.Run(strings.Join(words[:2], " "), func(t *testing.T) {
+			t.Parallel()
+			cmd := exec.CommandContext(t.Context(), filepath.Join(binaries(t), words[0]), words[1:]...)
+			cmd.Env, cmd.Stdin = append(os.Environ(), "HOME="+dir, "SSH_AUTH_SOCK="+agent), in
+			must(t, cmd.Start())
+			time.Sleep(200 * time.Millisecond) // it is at the pipe by now, if not on a busy machine
+			must(t, cmd.Process.Signal(syscall.SIGINT))
+			late := time.AfterFunc(20*time.Second, func() { cmd.Process.Kill() })
+			_ = cmd.Wait() // by the signal, or by a status that says so
+			if !late.Stop() {
+				t.Error("it waits on")
+			}
+		})
 	}
 }
 

@@ -164,11 +164,11 @@ func (j *agentJob) act(ctx context.Context, how identity.Loading) error {
 
 // pairs are those of the files named, or those of ssh's default ones that are
 // there.
-func (j *agentJob) pairs() ([]*identity.Pair, error) {
+func (j *agentJob) pairs(ctx context.Context) ([]*identity.Pair, error) {
 	var pairs []*identity.Pair
 	for _, file := range j.files {
 		if file == identity.Stdin && j.add {
-			p, err := j.piped()
+			p, err := j.piped(ctx)
 			if err != nil {
 				return nil, err
 			}
@@ -206,8 +206,8 @@ func (j *agentJob) pairs() ([]*identity.Pair, error) {
 }
 
 // piped is the pair of the private key on standard input.
-func (j *agentJob) piped() (*identity.Pair, error) {
-	data, err := io.ReadAll(io.LimitReader(j.Stdin, 1<<20))
+func (j *agentJob) piped(ctx context.Context) (*identity.Pair, error) {
+	data, err := j.input(ctx, 1<<20)
 	var p *identity.Pair
 	if err == nil {
 		p, err = identity.Read(data)
@@ -216,6 +216,11 @@ func (j *agentJob) piped() (*identity.Pair, error) {
 		return nil, fmt.Errorf("standard input: %w", err)
 	}
 	return p, nil
+}
+
+// input is what there is on standard input, of which most is read.
+func (j *agentJob) input(ctx context.Context, most int64) ([]byte, error) {
+	return hostfs.Await(ctx, func() ([]byte, error) { return io.ReadAll(io.LimitReader(j.Stdin, most)) })
 }
 
 // nameOf is the path of a pair, or what ssh-add calls standard input.
@@ -234,7 +239,7 @@ var refusals = []string{"key-mode", "key-damaged", "key-format", "key-unreadable
 const passphraseTries = 3
 
 func (j *agentJob) addKeys(ctx context.Context, how identity.Loading) error {
-	pairs, err := j.pairs()
+	pairs, err := j.pairs(ctx)
 	if err != nil {
 		return err
 	}
@@ -340,7 +345,7 @@ func notAdded(p *identity.Pair, err error) record.Record {
 }
 
 func (j *agentJob) removeKeys(ctx context.Context) error {
-	keys, err := j.named()
+	keys, err := j.named(ctx)
 	if err != nil {
 		return err
 	}
@@ -364,9 +369,9 @@ func (j *agentJob) removeKeys(ctx context.Context) error {
 }
 
 // named are the public keys of the files, or of standard input.
-func (j *agentJob) named() ([]sshkey.Public, error) {
+func (j *agentJob) named(ctx context.Context) ([]sshkey.Public, error) {
 	if slices.Equal(j.files, []string{"-"}) {
-		data, err := io.ReadAll(io.LimitReader(j.Stdin, 16<<20))
+		data, err := j.input(ctx, 16<<20)
 		var keys []sshkey.Public
 		if err == nil {
 			keys, err = sshkey.ReadPublic(data)
@@ -376,7 +381,7 @@ func (j *agentJob) named() ([]sshkey.Public, error) {
 		}
 		return keys, nil
 	}
-	pairs, err := j.pairs()
+	pairs, err := j.pairs(ctx)
 	var keys []sshkey.Public
 	for _, p := range pairs {
 		if len(p.Public.Blob) == 0 {

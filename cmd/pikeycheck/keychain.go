@@ -25,7 +25,7 @@ func (j *agentJob) toKeychain(ctx context.Context) error {
 				"hint: KDE: SSH_ASKPASS=ksshaskpass SSH_ASKPASS_REQUIRE=prefer pikeycheck -a\n"+
 				"hint: without a desktop: pikeycheck -a --passphrase-file <(pass show NAME)")
 	}
-	pairs, err := j.pairs()
+	pairs, err := j.pairs(ctx)
 	if err != nil || len(pairs) == 0 {
 		return err
 	}

@@ -72,7 +72,7 @@ func run(ctx context.Context, env *cli.Env) error {
 	}
 	var input install.Input
 	for _, name := range names {
-		if err := hostfs.Await(ctx, func() error { return input.Read(name, env.Stdin) }); err != nil {
+		if _, err := hostfs.Await(ctx, func() (any, error) { return nil, input.Read(name, env.Stdin) }); err != nil {
 			return fmt.Errorf("-i %w", err)
 		}
 	}

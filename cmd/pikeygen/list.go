@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -20,7 +21,7 @@ import (
 
 // list writes a record for each key and each fault, or with -v the picture of
 // each key.
-func (c *command) list() error {
+func (c *command) list(ctx context.Context) error {
 	operands := c.operands
 	if c.file != "" {
 		operands = []string{c.file}
@@ -30,7 +31,10 @@ func (c *command) list() error {
 	}
 	var errs []error // each is told, and the rest is done
 	for _, name := range operands {
-		errs = append(errs, c.listOperand(name))
+		errs = append(errs, c.listOperand(ctx, name))
+		if ctx.Err() != nil {
+			break
+		}
 	}
 	return errors.Join(errs...)
 }
@@ -62,24 +66,24 @@ const maxInput = 128 << 20
 
 // listOperand lists a file of public keys line by line, "-" for standard
 // input, or the pair of a private key file.
-func (c *command) listOperand(name string) error {
+func (c *command) listOperand(ctx context.Context, name string) error {
 	if name == "-" {
-		data, err := readAll(c.Stdin)
+		data, err := readAll(ctx, c.Stdin)
 		if err == nil {
-			err = c.listPublic(bytes.NewReader(data), "standard input")
+			err = c.listPublic(ctx, bytes.NewReader(data), "standard input")
 		}
 		if err != nil {
 			return fmt.Errorf("standard input: %w", err)
 		}
 		return nil
 	}
-	f, err := os.Open(name)
+	f, err := hostfs.Open(ctx, name)
 	if err == nil {
-		err = c.listPublic(hostfs.Bounded(f), name)
+		err = c.listPublic(ctx, hostfs.Bounded(f), name)
 		f.Close()
 	}
-	if err == nil {
-		return nil
+	if err == nil || ctx.Err() != nil {
+		return err
 	}
 	if info, serr := os.Stat(name); serr == nil && info.Mode()&(fs.ModeNamedPipe|fs.ModeSocket|fs.ModeDevice) != 0 {
 		return fmt.Errorf("%s: %w", name, err) // such as <(…), which cannot be read again
@@ -97,33 +101,37 @@ func (c *command) listOperand(name string) error {
 }
 
 // readAll reads what may be a list of public keys.
-func readAll(r io.Reader) ([]byte, error) {
-	var data bytes.Buffer
-	if _, err := data.ReadFrom(io.LimitReader(r, maxInput+1)); err != nil {
-		return nil, err
-	}
-	if data.Len() > maxInput {
-		return nil, fmt.Errorf("more than %d MiB", maxInput>>20)
-	}
-	return data.Bytes(), nil
+func readAll(ctx context.Context, r io.Reader) ([]byte, error) {
+	return hostfs.Await(ctx, func() ([]byte, error) {
+		var data bytes.Buffer
+		if _, err := data.ReadFrom(io.LimitReader(r, maxInput+1)); err != nil {
+			return nil, err
+		}
+		if data.Len() > maxInput {
+			return nil, fmt.Errorf("more than %d MiB", maxInput>>20)
+		}
+		return data.Bytes(), nil
+	})
 }
 
 // listPublic writes the record of each key in a list, or says why it is none. Of
 // a long one many are written at once.
-func (c *command) listPublic(list io.Reader, from string) error {
+func (c *command) listPublic(ctx context.Context, list io.Reader, from string) error {
 	type part struct {
 		lines []byte
 		tell  []record.Record
 	}
-	parts, err := sshkey.ReadParts(list, func(keys iter.Seq[sshkey.Public]) (p part) {
-		p.lines = make([]byte, 0, 132<<10) // about as many as ReadParts has at a time
-		for key := range keys {
-			var r record.Record
-			if p.lines, r = c.append(p.lines, key, from); r.Verdict.Bad() {
-				p.tell = append(p.tell, r)
+	parts, err := hostfs.Await(ctx, func() ([]part, error) {
+		return sshkey.ReadParts(list, func(keys iter.Seq[sshkey.Public]) (p part) {
+			p.lines = make([]byte, 0, 132<<10) // about as many as ReadParts has at a time
+			for key := range keys {
+				var r record.Record
+				if p.lines, r = c.append(p.lines, key, from); r.Verdict.Bad() {
+					p.tell = append(p.tell, r)
+				}
 			}
-		}
-		return p
+			return p
+		})
 	})
 	for _, p := range parts {
 		c.Print(p.lines)

@@ -91,7 +91,7 @@ func run(ctx context.Context, env *cli.Env) error {
 	}
 	switch mode {
 	case "list":
-		return c.list()
+		return c.list(ctx)
 	case "public":
 		return c.public(ctx)
 	case "change-passphrase":

@@ -61,7 +61,7 @@ func (c *command) sign(ctx context.Context) error {
 	var subjects []subject
 	var errs []error
 	for _, name := range c.operands {
-		found, err := c.subjects(name)
+		found, err := c.subjects(ctx, name)
 		subjects, errs = append(subjects, found...), append(errs, err)
 	}
 	if s := &c.signing; s.next && s.cert.Serial > math.MaxUint64-uint64(len(subjects)) {
@@ -132,9 +132,9 @@ func readPublic(data []byte, err error) ([]sshkey.Public, error) {
 
 // subjects reads the keys of one operand: those of standard input, or the one of
 // a file that either half names.
-func (c *command) subjects(name string) ([]subject, error) {
+func (c *command) subjects(ctx context.Context, name string) ([]subject, error) {
 	if name == "-" {
-		keys, err := readPublic(readAll(c.Stdin))
+		keys, err := readPublic(readAll(ctx, c.Stdin))
 		if err != nil {
 			return nil, fmt.Errorf("standard input: %w", err)
 		}
@@ -145,8 +145,10 @@ func (c *command) subjects(name string) ([]subject, error) {
 		return all, nil
 	}
 	s := subject{file: identity.CertificateFile(name)}
-	keys, err := readPublic(hostfs.Read(name))
+	keys, err := readPublic(hostfs.Await(ctx, func() ([]byte, error) { return hostfs.Read(name) }))
 	switch {
+	case ctx.Err() != nil:
+		return nil, context.Cause(ctx)
 	case err == nil && len(keys) > 1:
 		return nil, cli.WithHint(fmt.Errorf("%s holds %d keys, and a certificate is for one", name, len(keys)), "sign keys from standard input: pikeygen -s CA ... - <%s", hostfs.Quote(name))
 	case err == nil:

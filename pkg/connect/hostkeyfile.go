@@ -63,12 +63,8 @@ func (f *hostKeyFiles) file(ctx context.Context, path string) (*hostKeyFile, err
 
 // read is hostfs.Read, which may wait for a pipe, for as long as there is time.
 func read(ctx context.Context, path string) ([]byte, error) {
-	var data []byte
-	err := hostfs.Await(ctx, func() (err error) {
-		data, err = hostfs.Read(path)
-		return err
-	})
-	if ctx.Err() != nil { // who reads may do so still
+	data, err := hostfs.Await(ctx, func() ([]byte, error) { return hostfs.Read(path) })
+	if ctx.Err() != nil {
 		return nil, fmt.Errorf("%s: it was not read to its end in time: %w", path, context.Cause(ctx))
 	}
 	return data, err

@@ -188,17 +188,30 @@ func Read(path string) ([]byte, error) {
 }
 
 // Await returns what read returns, or the cause of the end of ctx if that comes
-// first: to open or read a pipe can take for ever, and cannot be called off. What
-// read writes to is not to be looked at then.
-func Await(ctx context.Context, read func() error) error {
-	done := make(chan error, 1)
-	go func() { done <- read() }()
-	select {
-	case err := <-done:
-		return err
-	case <-ctx.Done():
-		return context.Cause(ctx)
+// first: to open or read a pipe can take for ever, and cannot be called off. read
+// goes on then, and is not to write to what the caller looks at.
+func Await[T any](ctx context.Context, read func() (T, error)) (T, error) {
+	type result struct {
+		value T
+		err   error
 	}
+	done := make(chan result, 1)
+	go func() {
+		value, err := read()
+		done <- result{value, err}
+	}()
+	select {
+	case r := <-done:
+		return r.value, r.err
+	case <-ctx.Done():
+		var none T
+		return none, context.Cause(ctx)
+	}
+}
+
+// Open is os.Open for a file that may be a pipe.
+func Open(ctx context.Context, path string) (*os.File, error) {
+	return Await(ctx, func() (*os.File, error) { return os.Open(path) })
 }
 
 // ReadAll is Read for an open file.

@@ -32,16 +32,15 @@ func TestAwait(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(t.Context())
 	began, enough := make(chan bool), errors.New("enough")
 	go func() { <-began; cancel(enough) }()
-	err := Await(ctx, func() error {
+	_, err := Await(ctx, func() (int, error) {
 		close(began)
-		_, err := r.Read(make([]byte, 1))
-		return err
+		return r.Read(make([]byte, 1))
 	})
 	if err != enough {
 		t.Errorf("%v", err)
 	}
-	if err := Await(t.Context(), func() error { return io.ErrUnexpectedEOF }); err != io.ErrUnexpectedEOF {
-		t.Errorf("%v", err)
+	if n, err := Await(t.Context(), func() (int, error) { return 1, io.ErrUnexpectedEOF }); n != 1 || err != io.ErrUnexpectedEOF {
+		t.Errorf("%d, %v", n, err)
 	}
 }
 

@@ -175,11 +175,7 @@ func glob(pattern string) []string {
 
 // read is the function read, which may wait for a pipe, within the time there is.
 func (l loader) read(path string, checked bool) ([]byte, error) {
-	var data []byte
-	err := hostfs.Await(l.ctx, func() (err error) {
-		data, err = read(path, checked)
-		return err
-	})
+	data, err := hostfs.Await(l.ctx, func() ([]byte, error) { return read(path, checked) })
 	if cause := context.Cause(l.ctx); cause != nil && errors.Is(err, cause) {
 		return nil, &WaitError{path}
 	}

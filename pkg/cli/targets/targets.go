@@ -10,7 +10,6 @@ import (
 	"io"
 	"iter"
 	"maps"
-	"os"
 	"regexp"
 	"strings"
 	"sync"
@@ -437,11 +436,7 @@ func (o *Options) open(ctx context.Context, env *cli.Env) (io.Reader, func(), er
 	case "-":
 		return env.Stdin, func() {}, nil
 	}
-	var f *os.File
-	err := hostfs.Await(ctx, func() (err error) {
-		f, err = os.Open(o.Hosts)
-		return err
-	})
+	f, err := hostfs.Open(ctx, o.Hosts)
 	if err != nil {
 		return nil, nil, fmt.Errorf("--hosts %w", err)
 	}
