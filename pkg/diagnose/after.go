@@ -38,8 +38,11 @@ func Shell(ctx context.Context, client *session.Client, host *connect.Host, rep 
 	said := strings.TrimSpace(string(stdout) + "\n" + string(stderr))
 	word, instead := NoCommand(said, status), "instead of running the command, it"
 	command := forced(rep)
-	if command != "" && (said == "" || word == "command-forced") {
+	if command != "" && (said == "" || word == "command-forced" || word == "session-failed") {
 		word, instead = "command-forced", "instead of the command it runs "+command+", which"
+	}
+	if word == "session-failed" { // or whatever ran ended so
+		instead = "likely: " + instead
 	}
 	r := failure(word, "", insteadHint(word, host, rep), "%s said: %s", instead, cut(said))
 	if command != "" && word == "command-forced" {
@@ -48,7 +51,7 @@ func Shell(ctx context.Context, client *session.Client, host *connect.Host, rep 
 	switch {
 	case said != "":
 	case word == "session-failed":
-		r.Detail = fmt.Sprintf("likely: %s said nothing, with status %d, as sshd does where PAM opens no session", instead, status)
+		r.Detail = fmt.Sprintf("%s said nothing, with status %d, as sshd does where PAM opens no session", instead, status)
 	case word == "no-shell":
 		r.Detail = fmt.Sprintf("%s said nothing, with status %d; possible causes: the login shell, command= on the line, ForceCommand, or an exit in a start-up file", instead, status)
 	default:
