@@ -66,6 +66,7 @@ var hostileOutcomes = map[sshtest.Hostile][4]string{
 	sshtest.PromptsForNothing: {"fail key-refused", "fail too-slow", "", unknown},
 	sshtest.PromptsTwice:      {"fail key-refused", "fail prompt-unknown", "", unknown},
 	sshtest.PromptsEchoed:     {"fail key-refused", "fail prompt-unknown", "", unknown},
+	sshtest.PromptsForCode:    {"fail key-refused", "fail prompt-unknown", "", unknown},
 	sshtest.PromptsForNew:     {"fail key-refused", "fail prompt-unknown", "", unknown},
 	sshtest.PromptsForKey:     {"fail key-refused", "fail prompt-unknown", "", unknown},
 

@@ -405,8 +405,8 @@ var theAccount = []Entry{
 		Cure:     "Use --password-file FILE, or --passwords FILE with a line for the target, or run the command on a terminal.",
 	}, {
 		Word:     "prompt-unknown",
-		Meaning:  "The server asks for something other than the password alone, so nothing was answered.",
-		Evidence: "Its prompt is in the detail: it asks for a code, a new password or a passphrase, or would echo the answer.",
+		Meaning:  "The server asks for something other than the password alone, which was not answered.",
+		Evidence: "Its prompt is in the detail: it asks for a code, if only after the password, for a new password or a passphrase, or would echo the answer.",
 		Example:  "pi@raspberrypi\tfail\tprompt-unknown\t-\tno key lets pi@raspberrypi in, and the server asks: Verification code:",
 		Cure:     "See what it wants with ssh on a terminal; install the key on the console, or with a key that already works.",
 	}, {

@@ -3,6 +3,7 @@ package diagnose
 import (
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 	"time"
@@ -32,7 +33,7 @@ func authentication(host *connect.Host, keys connect.Keys, rep *session.Report, 
 	if r, found := signing(keys, rep); found {
 		return r
 	}
-	if r, found := hungUp(rep); found {
+	if r, found := hungUp(rep, err); found {
 		return r
 	}
 	if r, found := password(host, rep); found {
@@ -112,14 +113,14 @@ func tooManyTries(host *connect.Host, keys connect.Keys, rep *session.Report) re
 
 // hungUp is the case of an sshd that ends the connection in place of an answer to
 // what is right, as auth2.c userauth_finish() does where PAM refuses the account.
-func hungUp(rep *session.Report) (record.Record, bool) {
+func hungUp(rep *session.Report, err error) (record.Record, bool) {
 	if _, ok := rep.OpenSSH(); !ok || rep.Disconnect != "" || rep.Overdue {
 		return record.Record{}, false
 	}
 	proof, fp := "the password", ""
 	if i := slices.IndexFunc(rep.Offers, func(o session.Offer) bool { return o.Answer == session.HungUp }); i >= 0 {
 		proof, fp = "the key", rep.Offers[i].Key.Public.Fingerprint()
-	} else if rep.Password != session.Unanswered {
+	} else if rep.Password != session.Unanswered || !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
 		return record.Record{}, false
 	}
 	said := ""

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -339,9 +340,13 @@ func TestLoginWords(t *testing.T) {
 			want: record.Record{Cause: "password-wrong", Detail: "the server refused the password of pi@pi.local; 2 were tried",
 				Hint: "is the user right? Raspberry Pi OS has no user pi of its own, only the one that was chosen in Raspberry Pi Imager"}},
 		{name: "asked again", rep: auth(func(r *session.Report) {
-			r.PasswordSent, r.PasswordErr = true, &session.PromptError{Questions: []string{"Password: "}}
+			r.PasswordSent, r.PasswordErr = true, &session.PromptError{Questions: []string{"Password: "}, Again: true}
 		}), err: session.ErrDenied, want: record.Record{Cause: "password-wrong", Detail: "after the password the server asks: Password: ",
 			Hint: "is the user right? Raspberry Pi OS has no user pi of its own, only the one that was chosen in Raspberry Pi Imager"}},
+		{name: "asked for a code after the password", rep: auth(func(r *session.Report) {
+			r.PasswordSent, r.Password, r.PasswordErr = true, session.Refused, &session.PromptError{Questions: []string{"Verification code: "}}
+		}), err: session.ErrDenied, want: record.Record{Cause: "prompt-unknown", Detail: "after the password of pi@pi.local the server asks: Verification code:",
+			Hint: "log in with ssh on a terminal to see what it wants: ssh -F none pi@pi.local"}},
 		{name: "a new password", rep: auth(func(r *session.Report) {
 			r.PasswordSent, r.PasswordErr = true, &session.PromptError{Questions: []string{"New password: "}, New: true}
 		}), err: session.ErrDenied, want: record.Record{Cause: "password-expired", Detail: "after the password of pi@pi.local the server asks: New password:",
@@ -357,6 +362,11 @@ func TestLoginWords(t *testing.T) {
 			want: record.Record{Cause: "connection-dropped", Detail: "the connection ended during authentication: authentication: EOF"}},
 		{name: "cut after a key", rep: auth(func(r *session.Report) { r.Offers[0].Answer = session.Unanswered }), err: io.ErrUnexpectedEOF,
 			want: record.Record{Cause: "connection-dropped", Detail: "the connection ended during authentication: authentication: unexpected EOF"}},
+		{name: "hung up in place of an answer", rep: auth(func(r *session.Report) { r.Offers[0].Answer = session.HungUp }), err: io.ErrUnexpectedEOF,
+			want: record.Record{Cause: "pam-refused", Subject: printA, Detail: "likely: the server hangs up in place of an answer to the key, as sshd does where it is right and PAM refuses the account; unless the connection broke just then",
+				Hint: "look in the log there: sudo journalctl -u ssh --since -10min"}},
+		{name: "a network that breaks in place of an answer", rep: auth(func(r *session.Report) { r.PasswordSent, r.Password = true, session.Unanswered }), err: syscall.ECONNRESET,
+			want: record.Record{Cause: "connection-dropped", Detail: "the connection ended during authentication: authentication: connection reset by peer"}},
 		{name: "hung up with a word", rep: auth(func(r *session.Report) { r.Disconnect = "no more\x1b[2J" }), err: io.EOF,
 			want: record.Record{Cause: "connection-dropped", Detail: "the server hung up during authentication: no more\x1b[2J"}},
 		{name: "the key is half of it", rep: auth(func(r *session.Report) {

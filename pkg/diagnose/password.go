@@ -19,9 +19,12 @@ func password(host *connect.Host, rep *session.Report) (record.Record, bool) {
 	case errors.As(rep.PasswordErr, &prompt) && prompt.New:
 		return failure("password-expired", "", changePassword(host),
 			"after the password of %s %s", who, cut(prompt.Error())), true
-	case prompt != nil && !rep.PasswordSent:
-		return failure("prompt-unknown", "", "log in with ssh on a terminal to see what it wants: "+host.SSH(),
-			"no key lets %s in, and %s", who, cut(prompt.Error())), true
+	case prompt != nil && !prompt.Again:
+		when := "no key lets %s in, and"
+		if rep.PasswordSent {
+			when = "after the password of %s"
+		}
+		return failure("prompt-unknown", "", "log in with ssh on a terminal to see what it wants: "+host.SSH(), when+" %s", who, cut(prompt.Error())), true
 	case errors.Is(rep.PasswordErr, connect.ErrRefused):
 		return failure("password-wrong", "", wrongPassword(host), "the password of %s was tried once, and %v", who, rep.PasswordErr), true
 	case errors.Is(rep.PasswordErr, secret.ErrNobody):

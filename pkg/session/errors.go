@@ -39,6 +39,7 @@ var ErrHostKeyTurned = errors.New("the server changed its host key during the co
 type PromptError struct {
 	Questions []string // the peer's words
 	New       bool     // after the password, which must be changed
+	Again     bool     // after the password, which is asked for once more
 }
 
 func (e *PromptError) Error() string {

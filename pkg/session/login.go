@@ -140,8 +140,10 @@ func (l *login) authenticate(ctx *ssh.ClientAuthContext) (ssh.AuthMethod, error)
 		}
 	}
 	// x/crypto takes a lost connection for one more failed method.
-	if l.conn.lost() {
+	if err := l.conn.lost(); err == io.EOF {
 		return nil, io.ErrUnexpectedEOF
+	} else if err != nil {
+		return nil, err
 	}
 	if err := context.Cause(l.ctx); err != nil {
 		return nil, err
@@ -227,7 +229,7 @@ func (l *login) password() (string, error) {
 }
 
 // overdue notes whether the server has waited until now.
-func (l *login) overdue() { l.rep.Overdue = l.rep.Overdue || l.conn.lost() }
+func (l *login) overdue() { l.rep.Overdue = l.rep.Overdue || l.conn.lost() != nil }
 
 var (
 	passwordPrompt = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`(?i)password`) })
@@ -244,6 +246,7 @@ func (l *login) challenge(_, _ string, questions []string, echos []bool) ([]stri
 	if l.sent || len(questions) != 1 || echos[0] || !passwordPrompt().MatchString(questions[0]) || otherPrompt().MatchString(questions[0]) {
 		e := &PromptError{Questions: questions}
 		e.New = l.sent && slices.ContainsFunc(questions, otherPrompt().MatchString)
+		e.Again = l.sent && !e.New && !slices.ContainsFunc(questions, func(q string) bool { return !passwordPrompt().MatchString(q) })
 		l.rep.PasswordErr = e
 		if e.New {
 			l.rep.Password = Partial
@@ -275,7 +278,7 @@ func (l *login) settle(success, ended bool) {
 		// x/crypto found no algorithm in the server's server-sig-algs, and
 		// went on without a word to anybody.
 		o.answer = Unasked
-	case o.answer == Unanswered && !l.conn.lost() && !ended:
+	case o.answer == Unanswered && l.conn.lost() == nil && !ended:
 		o.answer = Refused
 		if o.signed {
 			o.answer = SignatureRefused
@@ -284,7 +287,7 @@ func (l *login) settle(success, ended bool) {
 			}
 		}
 		l.refused++
-	case o.answer == Unanswered && o.signed && !l.rep.Overdue && l.ctx.Err() == nil:
+	case o.answer == Unanswered && o.signed && l.conn.lost() == io.EOF && !l.rep.Overdue && l.ctx.Err() == nil: // a network that breaks gives another error
 		o.answer = HungUp
 	}
 	l.cfg.Trace("%s: %s", o.key.Public.Fingerprint(), o.answer)

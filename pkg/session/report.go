@@ -38,7 +38,7 @@ const (
 	SignatureRefused Answer = "signature-refused" // accepted, and then the server refused the signature, which is right
 	Partial          Answer = "partial"           // it counted, but the server wants more
 	LogsIn           Answer = "logs-in"
-	HungUp           Answer = "hung-up"    // accepted, and then the connection ended in place of an answer to the signature
+	HungUp           Answer = "hung-up"    // accepted, and then the server hung up in place of an answer to the signature
 	Unanswered       Answer = "unanswered" // the connection ended first
 	Unasked          Answer = "unasked"    // the server takes no signature algorithm that the key has
 )

@@ -304,7 +304,8 @@ func TestHostileServers(t *testing.T) {
 func TestPromptsThatAreNotAnswered(t *testing.T) {
 	for way, want := range map[sshtest.Hostile]session.PromptError{
 		sshtest.PromptsExpired: {Questions: []string{"Current password: "}, New: true},
-		sshtest.PromptsAgain:   {Questions: []string{"Password: "}},
+		sshtest.PromptsAgain:   {Questions: []string{"Password: "}, Again: true},
+		sshtest.PromptsForCode: {Questions: []string{"Verification code: "}},
 		sshtest.PromptsForNew:  {Questions: []string{"New password: "}},
 		sshtest.PromptsTwice:   {Questions: []string{"Password: ", "Verification code: "}},
 	} {
@@ -313,7 +314,7 @@ func TestPromptsThatAreNotAnswered(t *testing.T) {
 		cfg.Password = password("secret")
 		_, rep, _ := session.Login(timeLimit(t, 10*time.Second), cfg)
 		var got *session.PromptError
-		if !errors.As(rep.PasswordErr, &got) || !slices.Equal(got.Questions, want.Questions) || got.New != want.New {
+		if !errors.As(rep.PasswordErr, &got) || !slices.Equal(got.Questions, want.Questions) || got.New != want.New || got.Again != want.Again {
 			t.Errorf("%s: %+v, want %+v", way, rep.PasswordErr, want)
 		}
 	}

@@ -104,8 +104,9 @@ func (s *sniffer) clear() []byte {
 	return head
 }
 
-func (s *sniffer) lost() bool {
+// lost returns what has ended the reading: io.EOF if the peer has hung up.
+func (s *sniffer) lost() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.err != nil
+	return s.err
 }

@@ -57,6 +57,7 @@ const (
 	PromptsForNothing   Hostile = "prompts for nothing"  // keyboard-interactive requests without a prompt, without end
 	PromptsTwice        Hostile = "prompts twice"        // for the password and for a code, in one request
 	PromptsEchoed       Hostile = "prompts echoed"       // for the password, to be shown as it is typed
+	PromptsForCode      Hostile = "prompts for code"     // once it has the password
 	PromptsForNew       Hostile = "prompts for new"      // for a new password, before the old one
 	PromptsForKey       Hostile = "prompts for key"      // for the passphrase of a private key
 )
@@ -357,6 +358,7 @@ var hostiles = map[Hostile]func(*guest){
 	PromptsForNothing: func(g *guest) { g.prompts(slices.Repeat([]ask{{}}, 1e6)...) },
 	PromptsTwice:      func(g *guest) { g.prompts(ask{"Password: ", "Verification code: "}) },
 	PromptsEchoed:     func(g *guest) { g.prompts(ask{"+Password: "}) },
+	PromptsForCode:    func(g *guest) { g.prompts(ask{"Password: "}, ask{"Verification code: "}) },
 	PromptsForNew:     func(g *guest) { g.prompts(ask{"New password: "}, ask{"Retype new password: "}) },
 	PromptsForKey:     func(g *guest) { g.prompts(ask{"Enter passphrase for key '/home/pi/.ssh/id_ed25519': "}) },
 

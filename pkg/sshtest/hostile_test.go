@@ -56,6 +56,7 @@ func TestHostile(t *testing.T) {
 		PromptsForNothing:   {login: hangs, bytes: version},
 		PromptsTwice:        {login: denied, bytes: version, secrets: 2},
 		PromptsEchoed:       {login: denied, bytes: version, secrets: 1},
+		PromptsForCode:      {login: denied, bytes: version, secrets: 2},
 		PromptsForNew:       {login: denied, bytes: version, secrets: 2},
 		PromptsForKey:       {login: denied, bytes: version, secrets: 1},
 		AnyoneLogsIn:        {bytes: version},
