@@ -686,6 +686,8 @@ var provocations = []provocation{
 	{how: "an expired password", at: "PAM", provoke: account(sshtest.UserConfig{}, "chage", "-d", "0"), want: []string{"check ok login", "shell ok login; fail password-expired", "copy fail password-expired"}},
 	{how: "an expired password, and home is open", at: "PAM", provoke: both(account(sshtest.UserConfig{}, "chage", "-d", "0"), chmod("", 0o777)), want: []string{"check fail key-refused", "look fail password-expired seen"}},
 	{how: "an expired account", at: "PAM", provoke: account(sshtest.UserConfig{}, "chage", "-E", "1"), want: []string{"check fail account-expired", "look fail account-expired", "copy fail account-expired", "cure ok login"}},
+	{how: "an expired account, where PAM asks", config: []string{"UsePAM yes", "KbdInteractiveAuthentication yes", "PasswordAuthentication no"},
+		provoke: both(lines("# none"), account(sshtest.UserConfig{}, "chage", "-E", "1")), want: []string{"copy fail account-expired"}},
 	{how: "an expired account, without PAM", at: "sshd", provoke: account(sshtest.UserConfig{}, "chage", "-E", "1"), want: []string{"check fail key-refused", "look fail key-refused; fail password-wrong"}},
 	{how: "a locked account, without PAM", at: "sshd", provoke: account(sshtest.UserConfig{Locked: true}), want: []string{"check fail key-refused", "look fail key-refused; fail password-needed"}},
 	{how: "nologin for a shell", at: "sshd", provoke: account(sshtest.UserConfig{Shell: "/usr/sbin/nologin"}), want: []string{"check ok login", "shell ok login; fail no-shell", "cure ok login", "shell ok login; ok shell"}},

@@ -96,11 +96,8 @@ func (l *login) run(offered ssh.Config) (*Client, error) {
 			l.rep.Handshake = time.Since(began) - l.rep.Connect
 			return nil
 		},
-		BannerCallback: func(text string) error {
-			l.rep.Banner += text[:min(len(text), max(0, 4096-len(l.rep.Banner)))]
-			return nil
-		},
-		AuthCallback: l.authenticate,
+		BannerCallback: func(text string) error { l.hear(text); return nil },
+		AuthCallback:   l.authenticate,
 	})
 	l.rep.Start = l.conn.start()
 	l.rep.ServerVersion = versionLine(l.rep.Start)
@@ -239,8 +236,9 @@ var (
 // challenge answers one hidden question for the password, once. Answering
 // whatever is asked would walk into PAM's forced change of the password, or
 // hand it to a prompt for something else.
-func (l *login) challenge(_, _ string, questions []string, echos []bool) ([]string, error) {
-	if len(questions) == 0 {
+func (l *login) challenge(_, instruction string, questions []string, echos []bool) ([]string, error) {
+	if len(questions) == 0 { // what PAM has to say, which comes as a banner with other methods
+		l.hear(instruction)
 		return nil, nil
 	}
 	if l.sent || len(questions) != 1 || echos[0] || !passwordPrompt().MatchString(questions[0]) || otherPrompt().MatchString(questions[0]) {
@@ -261,6 +259,11 @@ func (l *login) challenge(_, _ string, questions []string, echos []bool) ([]stri
 	l.sent, l.rep.PasswordSent, l.rep.Password = true, true, Unanswered
 	l.rep.Passwords++
 	return []string{secret}, nil
+}
+
+// hear keeps what the server tells the user.
+func (l *login) hear(text string) {
+	l.rep.Banner += text[:min(len(text), max(0, 4096-len(l.rep.Banner)))]
 }
 
 // settle files the key under way with what is known of it by now: that the

@@ -66,7 +66,7 @@ type Report struct {
 	Start         []byte    // the first bytes that the server sent, at most 4 KiB
 	ServerVersion string    // "SSH-2.0-…"; "" before it came
 	HostKey       ssh.PublicKey
-	Banner        string   // at most 4 KiB
+	Banner        string   // and what else it tells the user; at most 4 KiB
 	Methods       []string // that the server last said can continue
 	Offers        []Offer  // in order
 	PasswordSent  bool
