@@ -383,6 +383,8 @@ func TestLoginWords(t *testing.T) {
 
 		{name: "no key at all", keys: none, rep: auth(nothing), err: session.ErrDenied,
 			want: record.Record{Cause: "key-missing", Detail: "no key to offer: none of /h/id_rsa, /h/id_ed25519 exists, and there is no agent", Hint: "pikeygen | pikeycopy -i - -F none pi@pi.local"}},
+		{name: "no key wanted", keys: connect.Keys{AgentKeys: -1, AgentErr: none.AgentErr}, rep: auth(nothing), err: session.ErrDenied,
+			want: record.Record{Cause: "key-missing", Detail: "no key to offer: IdentityFile is none, and there is no agent", Hint: "name the key: -o IdentityFile=KEY"}},
 		{name: "an agent with nothing", keys: connect.Keys{AgentKeys: 0}, rep: auth(nothing), err: session.ErrDenied,
 			want: record.Record{Cause: "agent-empty", Detail: "there is no key file, and the agent holds none", Hint: "make a key: pikeygen; or add one: ssh-add KEY"}},
 		{name: "an agent that is gone", keys: connect.Keys{AgentKeys: -1, AgentErr: &identity.AgentError{Socket: "/s", Err: os.ErrNotExist}}, rep: auth(nothing), err: session.ErrDenied,

@@ -130,6 +130,8 @@ func nothingOffered(host *connect.Host, keys connect.Keys, rep *session.Report) 
 		return failure("key-not-offered", "", "name the key: -o IdentityFile=KEY", "there is no key file, and %s", agent)
 	case keys.AgentKeys == 0:
 		return failure("agent-empty", "", "make a key: pikeygen; or add one: ssh-add KEY", "there is no key file, and %s", agent)
+	case len(keys.Looked) == 0:
+		return failure("key-missing", "", "name the key: -o IdentityFile=KEY", "no key to offer: IdentityFile is none, and %s", agent)
 	}
 	return failure("key-missing", "", "pikeygen | "+host.AgainByPassword("pikeycopy -i -", rep.Methods), "no key to offer: none of %s exists, and %s",
 		strings.Join(keys.Looked, ", "), agent)
