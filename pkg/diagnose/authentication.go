@@ -72,7 +72,7 @@ func authentication(host *connect.Host, keys connect.Keys, rep *session.Report, 
 	if len(asked) == 0 {
 		k := rep.Offers[0].Key.Public
 		return failure("key-type-refused", k.Fingerprint(), "make a key that it accepts: pikeygen -t ed25519 -f FILE",
-			"the server accepts no signature that a %s key can make here (its server-sig-algs)", k.Name())
+			"the server accepts no signature that a key of type %s can make here (its server-sig-algs)", k.Name())
 	}
 	if r, found := certificate(host, asked, time.Now()); found {
 		return r

@@ -398,7 +398,7 @@ func TestLoginWords(t *testing.T) {
 			keys: connect.Keys{AgentKeys: -1, Unaccepted: []connect.Candidate{{Key: session.Key{Public: keyA}}}}, rep: auth(nothing), err: session.ErrDenied,
 			want: record.Record{Cause: "config-elsewhere", Subject: printA, Detail: "PubkeyAcceptedAlgorithms excludes ED25519: command line -o"}},
 		{name: "no signature in common", rep: auth(func(r *session.Report) { r.Offers[0].Answer = session.Unasked }), err: session.ErrDenied,
-			want: record.Record{Cause: "key-type-refused", Subject: printA, Detail: "the server accepts no signature that a ED25519 key can make here (its server-sig-algs)",
+			want: record.Record{Cause: "key-type-refused", Subject: printA, Detail: "the server accepts no signature that a key of type ED25519 can make here (its server-sig-algs)",
 				Hint: "make a key that it accepts: pikeygen -t ed25519 -f FILE"}},
 
 		{name: "one key refused", rep: auth(func(*session.Report) {}), err: session.ErrDenied,
@@ -546,21 +546,24 @@ func TestEnds(t *testing.T) {
 }
 
 // IdentityFile may name the public half of a pair of which ssh could not read the
-// private one, which then does not matter.
+// private one, which then does not matter: the key has been offered.
 func TestPublicHalfNamed(t *testing.T) {
 	t.Parallel()
 	key := sshtest.NewKey(t, t.TempDir(), "ed25519")
-	if err := os.Chmod(key.File, 0o644); err != nil {
-		t.Fatal(err)
-	}
-	host := resolve(t, connector(t, connect.Options{Options: []string{"IdentityFile=" + key.File + ".pub"}}), "pi@pi.local")
-	keys := host.Keys(t.Context())
-	rep := session.Report{Stage: session.Auth, ServerVersion: "SSH-2.0-OpenSSH_9.2p1", Methods: []string{"publickey"}}
-	for _, k := range keys.Offers() {
-		rep.Offers = append(rep.Offers, session.Offer{Key: k, Answer: session.Refused})
-	}
-	if r := Login(t.Context(), host, keys, &rep, at(rep, session.ErrDenied)); len(rep.Offers) != 1 || r.Cause != "key-refused" {
-		t.Errorf("%d offers, %+v", len(rep.Offers), r)
+	for _, mode := range []os.FileMode{0o644, 0o600} {
+		if err := os.Chmod(key.File, mode); err != nil {
+			t.Fatal(err)
+		}
+		host := resolve(t, connector(t, connect.Options{Options: []string{"IdentityFile=" + key.File + ".pub"}}), "pi@pi.local")
+		keys := host.Keys(t.Context())
+		rep := session.Report{Stage: session.Auth, ServerVersion: "SSH-2.0-OpenSSH_9.2p1", Methods: []string{"publickey"}}
+		for _, k := range keys.Offers() {
+			rep.Offers = append(rep.Offers, session.Offer{Key: k, Answer: session.Refused})
+		}
+		r := Login(t.Context(), host, keys, &rep, at(rep, session.ErrDenied))
+		if len(rep.Offers) != 1 || r.Cause != "key-refused" || strings.Contains(r.Hint, "was not offered") {
+			t.Errorf("%o: %d offers, %+v", mode, len(rep.Offers), r)
+		}
 	}
 }
 

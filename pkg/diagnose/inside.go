@@ -385,7 +385,7 @@ func (in *inside) keyTypes() {
 
 func (in *inside) keyType(key sshkey.Public) {
 	const keyword = "PubkeyAcceptedAlgorithms"
-	const other = "make another key: pikeygen -t ed25519 -f FILE\nhint: or "
+	other := in.anotherKey()
 	fp, name := key.Fingerprint(), key.Name()
 	if version, ok := in.rep.OpenSSH(); ok {
 		if v := needs[key.Type]; slices.Compare(version[:], v[:]) < 0 {
@@ -414,6 +414,17 @@ func (in *inside) keyType(key sshkey.Public) {
 				"RequiredRSASize is %d, and the key has %d bits", least, key.Bits())
 		}
 	}
+}
+
+// anotherKey is how to make a key of a type that sshd does accept, if pikeygen
+// makes one, in front of what else helps.
+func (in *inside) anotherKey() string {
+	for _, kind := range [][]string{{"ed25519", "ssh-ed25519"}, {"ecdsa", "ecdsa-sha2-nistp256"}, {"rsa", "rsa-sha2-512", "rsa-sha2-256"}} {
+		if in.config.Accepts(kind[1:]...) {
+			return "make another key: pikeygen -t " + kind[0] + " -f FILE\nhint: or "
+		}
+	}
+	return ""
 }
 
 func (in *inside) revocation() {

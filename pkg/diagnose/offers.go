@@ -141,7 +141,10 @@ func nothingOffered(host *connect.Host, keys connect.Keys, rep *session.Report) 
 // the host, and how to have it offered; "" if there is none.
 func unoffered(host *connect.Host, keys connect.Keys) (file, hint string) {
 	found := besides(keys.Looked)
-	i := slices.IndexFunc(found, (*identity.Pair).Usable)
+	i := slices.IndexFunc(found, func(p *identity.Pair) bool {
+		_, offered := keys.Find(p.Public) // by its public half, or by the agent
+		return p.Usable() && !offered
+	})
 	if i < 0 {
 		return "", ""
 	}
