@@ -1,11 +1,13 @@
 package install
 
 import (
+	"errors"
 	"strings"
 	"testing"
 
 	"pi-key-tools/pkg/connect"
 	"pi-key-tools/pkg/destination"
+	"pi-key-tools/pkg/hostfs"
 )
 
 func pi(t *testing.T) *connect.Host {
@@ -40,5 +42,15 @@ func TestHintOfAFarName(t *testing.T) {
 		if !strings.Contains(hint, `$'/home/pi/d\012hint: sudo reboot #`) || strings.Contains(hint, "\nhint: sudo reboot") {
 			t.Errorf("%s: %s", cause, hint)
 		}
+	}
+}
+
+// What is printed where sshd starts no session, such as the message of the day,
+// is not taken for the reason.
+func TestNoSession(t *testing.T) {
+	err := noShell([]byte("permitted by applicable law.\n"), nil, hostfs.NotStarted)
+	if put, ok := errors.AsType[*PutError](err); !ok || put.Cause != "session-failed" ||
+		err.Error() != "authorized_keys is unchanged: sshd started no session, and said last: permitted by applicable law." {
+		t.Error(err)
 	}
 }

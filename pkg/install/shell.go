@@ -310,7 +310,11 @@ func readAnswer(mark string, stdout, stderr []byte, status int) (scriptAnswer, e
 // noShell names why the script was not run, by what was said in its place.
 func noShell(stdout, stderr []byte, status int) error {
 	said := lastWords(stdout, stderr)
-	return &PutError{Cause: diagnose.NoCommand(said, status), Said: said}
+	cause := diagnose.NoCommand(said, status)
+	if cause == "session-failed" && said != "" { // which may be the message of the day
+		said = "sshd started no session, and said last: " + said
+	}
+	return &PutError{Cause: cause, Said: said}
 }
 
 // errnoCauses are the far system's words (LC_ALL=C) for why a file could not
