@@ -58,6 +58,7 @@ func elsewhere() map[string]string {
 		"E": "ssh-add -l -E md5",
 		"e": "ssh-add -e PROVIDER",
 		"H": "to add a key for some hosts only: ssh-add -h HOST FILE",
+		"k": "ssh-add -k FILE",
 		"S": "ssh-add -S PROVIDER FILE",
 		"s": "ssh-add -s PROVIDER",
 		"T": "pikeycheck alone has the agent sign with each of its keys",
@@ -477,7 +478,7 @@ func (j *agentJob) turnLock(ctx context.Context) error {
 	source := &secret.Source{File: j.opt.Connect.PassphraseFile, Getenv: j.Getenv}
 	word, err := source.Get(ctx, "Enter lock password: ")
 	if err != nil {
-		return err
+		return fmt.Errorf("the lock password: %w", err)
 	}
 	defer secret.Wipe(word)
 	if j.lock && source.File == "" { // nobody sees what is typed

@@ -54,6 +54,8 @@ func (e *AgentError) Error() string {
 		return "no agent at " + e.Socket + ": there is no such socket"
 	case errors.Is(e.Err, syscall.ECONNREFUSED):
 		return "no agent at " + e.Socket + ": it has ended and left its socket behind"
+	case errors.Is(e.Err, ErrAgentSilent): // there is one
+		return "the agent at " + e.Socket + " does not answer"
 	}
 	return fmt.Sprintf("no agent at %s: %v", e.Socket, e.Err)
 }

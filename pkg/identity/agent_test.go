@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"crypto/rsa"
 	"errors"
+	"fmt"
 	"io/fs"
 	"net"
 	"os"
@@ -370,5 +371,13 @@ func TestDialAgentErrors(t *testing.T) {
 		if e, ok := errors.AsType[*identity.AgentError](err); !ok || e.Socket != c.socket || !errors.Is(err, c.want) || err.Error() != c.text {
 			t.Errorf("DialAgent(%q): %v, want %q", c.socket, err, c.text)
 		}
+	}
+}
+
+// An agent that does not answer is there all the same.
+func TestAgentErrorSilent(t *testing.T) {
+	err := &identity.AgentError{Socket: "/s", Err: fmt.Errorf("listing: %w", identity.ErrAgentSilent)}
+	if err.Error() != "the agent at /s does not answer" {
+		t.Error(err)
 	}
 }

@@ -249,7 +249,7 @@ func (o *Options) otherForm(env *cli.Env, text string) string {
 	}
 	switch form {
 	case destination.Table:
-		way = "the column of the targets is one: tr -d '\"' <" + file + " | cut -d, -f1" + again
+		way = "to use its first column: tr -d '\"' <" + file + " | cut -d, -f1" + again
 		if !strings.Contains(text, ",") {
 			way = strings.Replace(way, "-d,", "-d';'", 1)
 		}

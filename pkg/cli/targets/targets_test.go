@@ -127,7 +127,7 @@ func TestTargets(t *testing.T) {
 		{"a line that is none", []string{"--hosts", "-"}, strings.NewReader("a\n-oProxyCommand=x\nx,y\nb\n"), 1,
 			[]string{"a ok login", "-oProxyCommand=x fail target-invalid", "x,y fail target-invalid", "b ok login"}, "pikeycheck: x,y: target-invalid: line 3: "},
 		{"a table", []string{"--hosts", "-"}, strings.NewReader("name,user\npi1,ann\n"), 1,
-			[]string{"name,user fail target-invalid", "pi1,ann fail target-invalid"}, "this looks like a table: the column of the targets is one: tr -d '\"' <FILE | cut -d, -f1 | pikeycheck --hosts -\n"},
+			[]string{"name,user fail target-invalid", "pi1,ann fail target-invalid"}, "this looks like a table: to use its first column: tr -d '\"' <FILE | cut -d, -f1 | pikeycheck --hosts -\n"},
 		{"an inventory", []string{"--hosts", "-"}, strings.NewReader("[kitchen]\npi1 ansible_user=ann\n"), 1,
 			[]string{"[kitchen] fail target-invalid", "pi1 ok login"}, "this looks like an inventory of Ansible: scripts/hosts-from makes a list of it: ansible-inventory -i FILE --list | hosts-from ansible | "},
 		{"an inventory that was listed", []string{"--hosts", "-"}, strings.NewReader("{\n  \"all\": {\n"), 1,
