@@ -44,7 +44,7 @@ func (e *HostKeyError) Error() string {
 	}
 	unknown := fmt.Sprintf("%s, but no known_hosts file has %s", shown, e.Name)
 	if e.Closed != "" {
-		unknown += ", or it is in " + e.Closed + ", which may not be read"
+		unknown += ", unless it is in " + e.Closed + ", which cannot be read"
 	}
 	return unknown
 }
