@@ -472,7 +472,7 @@ func TestHintsWithoutAPassword(t *testing.T) {
 			Offers: []session.Offer{offerA(session.Refused, nil)}}
 		for name, r := range map[string]record.Record{
 			"refused":        Login(t.Context(), host, connect.Keys{}, &rep, at(rep, session.ErrDenied)),
-			"no key":         nothingOffered(host, connect.Keys{AgentKeys: -1}, &rep),
+			"no key":         nothingOffered(host, connect.Keys{AgentKeys: -1, Looked: []string{"/h/id_rsa"}}, &rep),
 			"too many tries": tooManyTries(host, connect.Keys{}, &rep),
 		} {
 			own := ""
