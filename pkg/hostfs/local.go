@@ -227,14 +227,14 @@ func ReadAll(f *os.File) ([]byte, error) {
 func Bounded(f *os.File) io.Reader { return &bounded{f, bound(f)} }
 
 type bounded struct {
-	*os.File
+	f    *os.File // not embedded: io.Copy would find its WriteTo, which knows no bound
 	left int64
 }
 
 func (b *bounded) Read(p []byte) (int, error) {
-	n, err := b.File.Read(p[:min(int64(len(p)), b.left+1)])
+	n, err := b.f.Read(p[:min(int64(len(p)), b.left+1)])
 	if b.left -= int64(n); b.left < 0 {
-		return 0, &fs.PathError{Op: "read", Path: b.Name(), Err: ErrTooLarge}
+		return 0, &fs.PathError{Op: "read", Path: b.f.Name(), Err: ErrTooLarge}
 	}
 	return n, err
 }

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"io"
+	"os"
 	"os/user"
+	"path/filepath"
 	"runtime"
 	"testing"
 )
@@ -48,5 +50,19 @@ func ok(t *testing.T, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)
+	}
+}
+
+func TestBounded(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "file")
+	ok(t, os.WriteFile(path, []byte("0123456789"), 0o600))
+	for most, want := range map[int64]error{9: ErrTooLarge, 10: nil, 11: nil} {
+		f, err := os.Open(path)
+		ok(t, err)
+		n, err := io.Copy(io.Discard, &bounded{f, most})
+		f.Close()
+		if !errors.Is(err, want) || want == nil && n != 10 {
+			t.Errorf("at most %d: %d bytes, %v", most, n, err)
+		}
 	}
 }

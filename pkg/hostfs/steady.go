@@ -48,7 +48,7 @@ type nearby interface {
 }
 
 // Steadies lends Steady FSs of f to goroutines. The next borrower of one finds
-// what it remembers. The caller calls end when all are given back.
+// what it remembers, but no content. The caller calls end when all are given back.
 func Steadies(f FS) (borrow func() (steadied FS, back func()), end func()) {
 	var mu sync.Mutex
 	var idle []*steady
@@ -64,6 +64,7 @@ func Steadies(f FS) (borrow func() (steadied FS, back func()), end func()) {
 		return s, func() {
 			mu.Lock()
 			defer mu.Unlock()
+			s.drop()
 			idle = append(idle, s)
 		}
 	}
@@ -74,9 +75,13 @@ func Steadies(f FS) (borrow func() (steadied FS, back func()), end func()) {
 	}
 }
 
+// drop forgets the content of the file that was read last: it may be a private
+// key, or out of date for the next borrower.
+func (s *steady) drop() { s.last, s.data = "", nil }
+
 func (s *steady) forget() {
 	s.memory.Forget()
-	s.last, s.data = "", nil
+	s.drop()
 	if s.near != nil {
 		s.near.forget()
 	}
@@ -97,6 +102,7 @@ func (s *steady) ReadFile(ctx context.Context, path string) ([]byte, error) {
 	if _, err := s.memory.Lstat(ctx, path); errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
+	s.drop() // not two at once, which may be large
 	data, err := s.FS.ReadFile(ctx, path)
 	if err == nil {
 		s.last, s.data = path, data

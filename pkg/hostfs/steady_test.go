@@ -81,3 +81,25 @@ func TestSteady(t *testing.T) {
 	ok(t, m.Chmod(t.Context(), "/other", strictmodes.Stat{}, 0o600))
 	read("/file", "read /file", "/none", "/other", "read /other")
 }
+
+// What was read for one borrower is not held for the next.
+func TestSteadiesHoldNoContent(t *testing.T) {
+	c := &counted{stats: map[string]strictmodes.Stat{"/file": {}, "read /file": {}}}
+	borrow, end := Steadies(c)
+	defer end()
+	for range 2 {
+		c.looked = nil
+		m, back := borrow()
+		for range 2 {
+			_, err := m.ReadFile(t.Context(), "/file")
+			ok(t, err)
+		}
+		if !slices.Contains(c.looked, "read /file") || len(c.looked) > 2 {
+			t.Errorf("looked at %q, want to read the file once", c.looked)
+		}
+		back()
+		if kept := m.(*steady); kept.last != "" || kept.data != nil {
+			t.Errorf("%q is held: %q", kept.last, kept.data)
+		}
+	}
+}
