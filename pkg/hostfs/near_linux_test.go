@@ -36,7 +36,7 @@ func TestSteadyCard(t *testing.T) {
 			strictmodes.RealPath(t.Context(), steady, "/home/pi/.ssh/keys")
 		}
 		for _, p := range []string{"/", "/home", "/home/pi", "/home/pi/.ssh", "/home/pi/.ssh/keys", "/home/pi/.ssh/keys2", "/home/pi/.ssh/keys/x",
-			"/home/", "/home/.", "/home/..", "/..", "/out", "/out/file", "/in", "/in/.ssh/keys", "/up/etc/passwd", "/up/tmp", "/none/x", "/etc/passwd",
+			"/home/", "/home2pi", "/home/.", "/home/..", "/..", "/out", "/out/file", "/in", "/in/.ssh/keys", "/up/etc/passwd", "/up/tmp", "/none/x", "/etc/passwd",
 			"/home/out", "/home/out/file", "/home/in/.ssh", "/home/in/.ssh/keys", "/home/pi/up", "/home/pi/up/tmp", "/home/pi/up/etc/passwd",
 			"/home/pi/.ssh/../../..", "/home/../etc/passwd", "/home/pi/../../..", "/home/pi/", "/home/pi/.ssh/."} {
 			if n == 2 { // or it is remembered
@@ -47,8 +47,25 @@ func TestSteadyCard(t *testing.T) {
 			if st != want || fmt.Sprint(err) != fmt.Sprint(werr) {
 				t.Errorf("%s: %+v, %v; want %+v, %v", p, st, err, want, werr)
 			}
+			attributes, werr := card.Attributes(t.Context(), p)
+			if a, err := steady.Attributes(t.Context(), p); a != attributes || (err != nil) != (werr != nil) {
+				t.Errorf("%s: %+v, %v; want %+v, %v", p, a, err, attributes, werr)
+			}
 		}
 	}
+	// Nor does ".." lead out of the root of the card where that is the folder kept
+	// open.
+	near := card.near().(*nearCard)
+	if _, err := near.Descend(t.Context(), "/home/pi", 1, nil); err != nil || near.base.path != "/" {
+		t.Fatalf("%q is kept open, %v", near.base.path, err)
+	}
+	for _, p := range []string{"/..", "/../..", "/.", "/home", "//home"} {
+		want, werr := card.Lstat(t.Context(), p)
+		if st, err := near.Lstat(t.Context(), p); st != want || fmt.Sprint(err) != fmt.Sprint(werr) {
+			t.Errorf("%s: %+v, %v; want %+v, %v", p, st, err, want, werr)
+		}
+	}
+	near.forget()
 	// What takes the place of a folder is seen after a change at the latest.
 	ok(t, os.Rename(dir+"/home/pi/.ssh", dir+"/home/pi/old"))
 	ok(t, os.Mkdir(dir+"/home/pi/.ssh", 0o700))
