@@ -79,7 +79,7 @@ func mayWriteFor(who strictmodes.Account) error {
 		return err
 	}
 	if uid != who.UID || !slices.Contains(append(groups, os.Getegid()), who.Groups[0]) {
-		return fmt.Errorf("%s is uid %d, gid %d on the card, and only root can make files for it: run this with sudo", who.Name, who.UID, who.Groups[0])
+		return fmt.Errorf("%s is uid %d, gid %d on the card, and only root can work on its files: run this with sudo", who.Name, who.UID, who.Groups[0])
 	}
 	return nil
 }
