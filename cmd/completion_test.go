@@ -56,6 +56,15 @@ func TestCompletions(t *testing.T) {
 	for _, host := range hosts {
 		whose = append(whose, "@"+host)
 	}
+	// A file's name, which may hold a command, is put where the shell reads it:
+	// readline quotes it if told that it is one.
+	for word, want := range map[string]string{"c": "-o filenames\n", "kit": ""} {
+		script := `source "$1"; compopt() { echo "$@"; }; COMP_WORDS=(pikeycopy "$2"); COMP_CWORD=1; cd "$HOME"; _pi_key_tools pikeycopy "$2"`
+		out, err := sshtest.Command(t, home, "bash", "-c", script, "bash", filepath.Join(root, "completions", "pi-key-tools.bash"), word).Output()
+		if err != nil || string(out) != want {
+			t.Errorf("%s: compopt is told %q, %v, want %q", word, out, err, want)
+		}
+	}
 	for words, want := range map[string][]string{
 		"pikeycheck ": hosts, "pikeycopy -f ": hosts, "pikeycopy -p ": nil, "pikeycopy -i c": files,
 		"pikeygen -l c": files, "pikeygen -s c": files, "pikeygen -p -": offered("pikeygen", "-"), "pikeygen -a c": nil,

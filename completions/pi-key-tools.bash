@@ -107,7 +107,9 @@ _pi_key_tools() {
 		esac
 		[[ ${1##*/} == pikeygen ]] || mapfile -t COMPREPLY < <(_pi_key_tools_hosts "$current")
 		COMPREPLY=("${COMPREPLY[@]/#/"$user"}")
-		[[ ${#COMPREPLY[@]} -gt 0 ]] || mapfile -t COMPREPLY < <(compgen -f -- "$current")
+		[[ ${#COMPREPLY[@]} -eq 0 ]] || return 0
+		compopt -o filenames 2>/dev/null # which quotes them too: a name may hold a command
+		mapfile -t COMPREPLY < <(compgen -f -- "$current")
 		;;
 	esac
 }

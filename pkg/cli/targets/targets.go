@@ -223,7 +223,7 @@ func (o *Options) Run(ctx context.Context, env *cli.Env, operands []Target, work
 	if left > 0 && errors.As(context.Cause(ctx), &signal) { // else the rest of the list was not read
 		env.Errorf("", "targets that were not begun: %d", left)
 	}
-	if hint := o.otherForm(env, strange.Text); 2*invalid >= lines && hint != "" {
+	if hint := o.otherForm(env, strange); 2*invalid >= lines && hint != "" {
 		env.Hintf("%s", hint)
 	}
 	if readErr != nil {
@@ -240,8 +240,12 @@ func (o *Options) Run(ctx context.Context, env *cli.Env, operands []Target, work
 }
 
 // otherForm is a hint for a list most of which is no list, by the first line that
-// is no target; "" if there is none.
-func (o *Options) otherForm(env *cli.Env, text string) string {
+// is no target; "" if there is none, or that is a record of ours.
+func (o *Options) otherForm(env *cli.Env, line destination.Line) string {
+	if line.Record != nil {
+		return ""
+	}
+	text := line.Text
 	form := destination.FormOf(text)
 	file, again, way := hostfs.Quote(o.Hosts), " | "+env.Name+" --hosts -", ""
 	if file == "-" {

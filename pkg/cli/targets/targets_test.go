@@ -132,6 +132,7 @@ func TestTargets(t *testing.T) {
 			[]string{"[kitchen] fail target-invalid", "pi1 ok login"}, "this looks like an inventory of Ansible: scripts/hosts-from makes a list of it: ansible-inventory -i FILE --list | hosts-from ansible | "},
 		{"an inventory that was listed", []string{"--hosts", "-"}, strings.NewReader("{\n  \"all\": {\n"), 1,
 			[]string{"{ fail target-invalid", "\"all\": fail target-invalid"}, "hosts-from ansible <FILE | pikeycheck --hosts -\n"},
+		{"a record of this machine", []string{"--hosts", "-"}, strings.NewReader("-\tok\tkey\tx\n"), 1, []string{"- fail target-invalid"}, "names no other\n"},
 		{"a line without end", []string{"--hosts", "-"}, strings.NewReader("a\n" + long + "\nb\n"), 1,
 			[]string{"a ok login", long[:80] + " fail target-invalid", "b ok login"}, "a line of more than 64 KiB"},
 		{"an operand that is none", []string{"a", "--", "-oProxyCommand=x"}, nil, 2, nil, "as an option does"},
