@@ -138,7 +138,7 @@ func MakeDir(path string, mode fs.FileMode) error {
 		return nil
 	}
 	if err != nil {
-		return err
+		return fmt.Errorf("making %s: %w", path, plain(err))
 	}
 	// Where nothing is missing there is nothing to ask of a file system that keeps
 	// no modes, such as FAT.

@@ -178,6 +178,10 @@ func TestMakeDir(t *testing.T) {
 	ok(t, os.Chmod(dir+"/0", 0o750))
 	ok(t, MakeDir(dir+"/0", 0o700))
 	modeIs(t, dir+"/0", fs.ModeDir|0o750)
+	// What failed is said: that there is no such folder is no news where it is made.
+	if err := MakeDir(dir+"/none/x", 0o700); !errors.Is(err, fs.ErrNotExist) || err.Error() != "making "+dir+"/none/x: no such file or directory" {
+		t.Error(err)
+	}
 }
 
 func TestLocalMkdir(t *testing.T) {
