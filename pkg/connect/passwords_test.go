@@ -274,7 +274,7 @@ func TestServerLeavesWhileSomebodyIsAsked(t *testing.T) {
 	serverPatience = 200 * time.Millisecond
 	pi := sshtest.StartPi(t, sshtest.PiConfig{})
 	var met atomic.Int32
-	left := make(chan struct{}) // closed when the first connection has ended
+	dir := t.TempDir() // where askpass has "asked", and waits until the server has "gone"
 	door, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -295,9 +295,13 @@ func TestServerLeavesWhileSomebodyIsAsked(t *testing.T) {
 			go io.Copy(in, out)
 			if met.Add(1) == 1 {
 				go func() {
-					<-left
+					asked := func() bool { _, err := os.Stat(filepath.Join(dir, "asked")); return err == nil }
+					for !asked() && t.Context().Err() == nil {
+						time.Sleep(5 * time.Millisecond)
+					}
 					in.Close()
 					out.Close()
+					os.WriteFile(filepath.Join(dir, "gone"), nil, 0o600)
 				}()
 			}
 		}
@@ -305,19 +309,19 @@ func TestServerLeavesWhileSomebodyIsAsked(t *testing.T) {
 	s := newSide(t)
 	s.config("User pi", "HostKeyAlias loft")
 	s.file(".ssh/known_hosts", "loft "+strings.SplitN(pi.KnownHosts(), " ", 2)[1])
-	s.env["SSH_ASKPASS"], s.env["SSH_ASKPASS_REQUIRE"] = s.file("askpass", "#!/bin/sh\necho x >>"+filepath.Join(s.home, "asked")+"; sleep 0.5; echo "+pi.Password+"\n"), "force"
+	s.env["SSH_ASKPASS"], s.env["SSH_ASKPASS_REQUIRE"] = s.file("askpass", "#!/bin/sh\ncd "+dir+"; echo x >>asked; until [ -e gone ]; do sleep 0.05; done; sleep 0.3; echo "+pi.Password+"\n"), "force"
 	if err := os.Chmod(s.env["SSH_ASKPASS"], 0o700); err != nil {
 		t.Fatal(err)
 	}
-	time.AfterFunc(300*time.Millisecond, func() { close(left) })
 	h := s.resolve(s.connector(Options{}), door.Addr().String())
 	client, _, err := h.Login(t.Context(), Plan{Password: true})
 	if err != nil {
 		t.Fatal(err)
 	}
 	client.Close()
-	if n := met.Load(); n != 2 || s.read("asked") != "x\n" || pi.Counts().Passwords != 1 {
-		t.Errorf("%d connections, %d passwords, asked %q", n, pi.Counts().Passwords, s.read("asked"))
+	asked, err := os.ReadFile(filepath.Join(dir, "asked"))
+	if n := met.Load(); err != nil || n != 2 || string(asked) != "x\n" || pi.Counts().Passwords != 1 {
+		t.Errorf("%d connections, %d passwords, asked %q, %v", n, pi.Counts().Passwords, asked, err)
 	}
 
 	// One that is only rude is not called again.
