@@ -222,7 +222,7 @@ var thisSide = []Entry{
 	}, {
 		Word:     "agent-absent",
 		Meaning:  "No agent answers.",
-		Evidence: "SSH_AUTH_SOCK is not set, or nothing listens on the socket that it names.",
+		Evidence: "SSH_AUTH_SOCK is not set, or nothing listens on the socket that it names, or answers there in time.",
 		Example:  "-\tfail\tagent-absent\t-\tno agent: SSH_AUTH_SOCK is not set",
 		Cure:     `Start one in this shell with eval "$(ssh-agent -s)", then load the key with ssh-add.`,
 	}, {
