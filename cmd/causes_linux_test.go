@@ -1204,7 +1204,7 @@ tr -d '\r' <LOG | awk -v now="$(date +%s)" '/^Connection from/ { pid++ } pid {
 
 // ownServer starts an sshd whose configuration everybody may read, unless a
 // line is CLOSED. BANNER in a line is a file that holds the rest of it, JOURNAL
-// a folder with a journalctl that shows the server's log, and AUTHORITY a file
+// a directory with a journalctl that shows the server's log, and AUTHORITY a file
 // that trusts authority. A line "BIN NAME SCRIPT" puts a program beside
 // journalctl, and lines that begin with PAM are those of a PAM service of its own.
 func ownServer(t *testing.T, config []string) *sshtest.Daemon {

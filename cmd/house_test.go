@@ -30,7 +30,7 @@ import (
 )
 
 const (
-	root   = ".." // of the module, from this folder
+	root   = ".." // of the module, from this directory
 	module = "pi-key-tools/"
 )
 
@@ -838,7 +838,7 @@ var build struct {
 	err  error
 }
 
-// binaries builds the four programs once and returns their folder.
+// binaries builds the four programs once and returns their directory.
 func binaries(t *testing.T) string {
 	t.Helper()
 	build.once.Do(func() {

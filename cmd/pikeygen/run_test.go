@@ -24,7 +24,7 @@ type result struct {
 	stdout, stderr string
 }
 
-// pikeygen runs the command in the home folder.
+// pikeygen runs the command in the home directory.
 func pikeygen(home, stdin string, args ...string) result {
 	// No terminal and no askpass: nobody can be asked.
 	return pikeygenWith(map[string]string{"HOME": home, "SSH_ASKPASS_REQUIRE": "force"}, stdin, args...)
@@ -57,7 +57,7 @@ func (r result) check(t *testing.T, status int, words ...string) {
 	}
 }
 
-// home makes a home folder with ~/.ssh.
+// home makes a home directory with ~/.ssh.
 func home(t *testing.T) (dir, ssh string) {
 	t.Helper()
 	dir = t.TempDir()

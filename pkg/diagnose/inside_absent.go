@@ -165,7 +165,7 @@ func (in *inside) forgets(ctx context.Context) string {
 	return "; home is on an overlay, which may lose at a reboot what is written there (raspi-config disables it)"
 }
 
-// link is a file, or else its folder, if that is a symbolic link, else "".
+// link is a file, or else its directory, if that is a symbolic link, else "".
 func (in *inside) link(ctx context.Context, file string) string {
 	for _, name := range []string{file, path.Dir(file)} {
 		if _, err := in.fsys.Readlink(ctx, name); err == nil {

@@ -197,7 +197,7 @@ func write(t *testing.T, path, text string, mode os.FileMode) string {
 	return path
 }
 
-// publicDir is a folder that every user may pass.
+// publicDir is a directory that every user may pass.
 func publicDir(t *testing.T) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "in")

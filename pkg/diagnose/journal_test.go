@@ -21,7 +21,7 @@ import (
 	"pi-key-tools/pkg/sshtest"
 )
 
-// A keeper is a machine with logs: a folder for the files of its syslogd, and
+// A keeper is a machine with logs: a directory for the files of its syslogd, and
 // one with its own journalctl.
 type keeper struct{ dir string }
 

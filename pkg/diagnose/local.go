@@ -72,7 +72,7 @@ func Local(ctx context.Context, host *connect.Host, home string, getenv func(str
 	return append(records, agent(ctx, host, keys, encrypted, home, getenv)...)
 }
 
-// besides are the pairs with a private half that are in the folders of the
+// besides are the pairs with a private half that are in the directories of the
 // files that ssh looks for, under other names.
 func besides(looked []string) []*identity.Pair {
 	var found []*identity.Pair

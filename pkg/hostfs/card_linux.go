@@ -64,7 +64,7 @@ func OpenCard(dir string) (*Card, error) {
 func (c *Card) Close() { c.root.close() }
 
 // resolve opens a name below dir by the rules of openat2(2). It is asked again
-// when a folder that ".." passes was renamed meanwhile.
+// when a directory that ".." passes was renamed meanwhile.
 func resolve(dir handle, name string, flags, rules uint64) (handle, error) {
 	how := unix.OpenHow{Flags: flags | unix.O_CLOEXEC, Resolve: rules | unix.RESOLVE_NO_MAGICLINKS}
 	for range 100 {
@@ -293,7 +293,7 @@ func (c *Card) Replace(ctx context.Context, who strictmodes.Account, name string
 		}
 		return "", err
 	}
-	// By its name, once more: the folder may be another by now.
+	// By its name, once more: the directory may be another by now.
 	if _, now, err := c.openKeys(ctx, who, name); err != nil {
 		return "", fmt.Errorf("%w: reading it back: %w", ErrUnsure, err)
 	} else if now != nil {
@@ -346,7 +346,7 @@ func (c *Card) find(ctx context.Context, who strictmodes.Account, name string) (
 	return s, nil
 }
 
-// open opens a folder below base. No link is followed: one that is there now
+// open opens a directory below base. No link is followed: one that is there now
 // was not when Follow looked.
 func (s spot) open(dir string) (*os.File, error) {
 	h, err := resolve(s.base, dir, unix.O_RDONLY|unix.O_DIRECTORY, unix.RESOLVE_BENEATH|unix.RESOLVE_NO_SYMLINKS)
@@ -452,7 +452,7 @@ func holds(f io.Reader, content []byte) (bool, error) {
 	}
 }
 
-// makeDir makes the folder of the file and gives it to the account.
+// makeDir makes the directory of the file and gives it to the account.
 func (s spot) makeDir() (*os.File, error) {
 	fail := func(err error) (*os.File, error) {
 		return nil, &fs.PathError{Op: "making", Path: path.Dir(s.path), Err: plain(err)}
@@ -632,7 +632,7 @@ func (s spot) unchanged(dir int, old *os.File, content []byte) error {
 }
 
 // keepAttributes gives a new file the ACL, the SELinux label and the user
-// attributes of the old one, and no ACL that its folder has for new files.
+// attributes of the old one, and no ACL that its directory has for new files.
 func keepAttributes(f, old *os.File) error {
 	names, err := attributes(old)
 	if err != nil {

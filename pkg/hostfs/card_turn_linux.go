@@ -16,7 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// turnName is the folder that stands for the turn of all who write a keys file:
+// turnName is the directory that stands for the turn of all who write a keys file:
 // of far shells and of sftp too, since the card may be the root of a machine
 // that runs. Whoever is alone in it has the turn.
 const turnName = ".authorized_keys.turn"
@@ -28,15 +28,15 @@ const (
 	turnPatience = 10 * time.Second
 )
 
-// A turn is a folder with the new file in it, and one more, so that it is not
+// A turn is a directory with the new file in it, and one more, so that it is not
 // over before what was written is read back. It is made under a name of its own
-// and renamed to turnName, which rename(2) does over nothing or an empty folder
+// and renamed to turnName, which rename(2) does over nothing or an empty directory
 // only.
 //
 // A writer that died leaves its turn behind, and is cleared away by one that has
 // watched it for turnPatience. If it lives after all it has lost its new file,
 // which therefore goes to its place by the name of the turn, and not by the
-// open folder: it changes nothing then, and no line is lost.
+// open directory: it changes nothing then, and no line is lost.
 type turn struct {
 	dir  *os.File // of the keys file
 	name string   // in dir
@@ -45,7 +45,7 @@ type turn struct {
 	mark string   // the other's name
 }
 
-// takeTurn waits for the turn in dir. The folder is given to the owner of dir,
+// takeTurn waits for the turn in dir. The directory is given to the owner of dir,
 // whose own writers must be able to look into it, and to clear it away.
 func takeTurn(ctx context.Context, dir *os.File, patience time.Duration) (*turn, error) {
 	t, err := newTurn(dir)
@@ -62,7 +62,7 @@ func takeTurn(ctx context.Context, dir *os.File, patience time.Duration) (*turn,
 	return t, nil
 }
 
-// newTurn makes the folder and two empty files in it, both before it is anybody's
+// newTurn makes the directory and two empty files in it, both before it is anybody's
 // turn: whoever clears it away takes all that he has seen there.
 func newTurn(dir *os.File) (_ *turn, err error) {
 	t := &turn{dir: dir, name: ".authorized_keys." + rand.Text(), mark: rand.Text()}
@@ -101,7 +101,7 @@ func newTurn(dir *os.File) (_ *turn, err error) {
 
 func (t *turn) fd() int { return int(t.dir.Fd()) }
 
-// create makes a file in the folder of the turn, closed to others.
+// create makes a file in the directory of the turn, closed to others.
 func (t *turn) create(name string) (*os.File, error) {
 	fd, err := openat(int(t.own.Fd()), name, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o600)
 	if err != nil {
@@ -163,7 +163,7 @@ func (t *turn) holder() (string, error) {
 	return signs.String(), nil
 }
 
-// enter opens a folder of the owner of the folder of the keys file: nothing of
+// enter opens a directory of the owner of the directory of the keys file: nothing of
 // another's is cleared away.
 func (t *turn) enter(in *os.File, name string) (*os.File, error) {
 	fd, err := openat(int(in.Fd()), name, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
@@ -183,7 +183,7 @@ func (t *turn) enter(in *os.File, name string) (*os.File, error) {
 }
 
 // clear takes a turn away, and removes it as far as it is what a writer makes: a
-// folder with files, or with a folder with files. What stays of it stands in
+// directory with files, or with a directory with files. What stays of it stands in
 // nobody's way.
 func (t *turn) clear() {
 	aside := ".authorized_keys." + rand.Text()
@@ -224,7 +224,7 @@ func (t *turn) end() {
 	unix.Unlinkat(t.fd(), t.name, unix.AT_REMOVEDIR)
 }
 
-// give makes a new folder an account's, if it is the one that we have made:
+// give makes a new directory an account's, if it is the one that we have made:
 // ours, closed to others, and with nothing in it.
 func give(dir *os.File, uid, gid int) error {
 	var st unix.Stat_t

@@ -33,7 +33,7 @@ func TestTurn(t *testing.T) {
 	take().end()
 	left(0)
 
-	// Dead ones: a shell's, ours; and an empty folder.
+	// Dead ones: a shell's, ours; and an empty directory.
 	ok(t, os.MkdirAll(filepath.Join(dir, turnName, "1.2.host"), 0o700))
 	ok(t, os.WriteFile(filepath.Join(dir, turnName, "1.2.host/new"), nil, 0o600))
 	late := take()

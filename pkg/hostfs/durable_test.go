@@ -80,7 +80,7 @@ func addLines(path, name string) error {
 	return nil
 }
 
-// names returns what is in a folder, to see that no temporary file is left.
+// names returns what is in a directory, to see that no temporary file is left.
 func names(t *testing.T, dir string) string {
 	t.Helper()
 	entries, err := os.ReadDir(dir)

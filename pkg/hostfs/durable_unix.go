@@ -38,7 +38,7 @@ func chownLike(f *os.File, like fs.FileInfo) error {
 }
 
 // syncDir makes a name in dir survive a power cut. Some file systems cannot
-// sync a folder; they say EINVAL, and there is nothing more to be done.
+// sync a directory; they say EINVAL, and there is nothing more to be done.
 func syncDir(dir string) error {
 	d, err := os.Open(dir)
 	if err != nil {
@@ -51,7 +51,7 @@ func syncDir(dir string) error {
 	return nil
 }
 
-// lock waits for its turn to replace path. The lock is on the folder: the file
+// lock waits for its turn to replace path. The lock is on the directory: the file
 // itself is another after every turn, and may not be there at all. It is gone
 // with the process.
 func lock(path string) (unlock func(), err error) {

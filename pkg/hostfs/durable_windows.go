@@ -26,7 +26,7 @@ func move(temp, path string) error {
 
 func noLinks(error) bool { return false }
 
-// chownLike does nothing: a file inherits its access list from the folder.
+// chownLike does nothing: a file inherits its access list from the directory.
 func chownLike(*os.File, fs.FileInfo) error { return nil }
 
 // syncDir does nothing: Windows cannot, and NTFS keeps a journal of names.

@@ -41,7 +41,7 @@ type far struct {
 	mu            sync.Mutex
 	asked         []string          // whose ways the first look brings
 	seen          map[string]sight  // by path; nil before the first look, and after a change
-	names         map[string]string // of what is in a folder, each ended by "/"; by its real path
+	names         map[string]string // of what is in a directory, each ended by "/"; by its real path
 	attributes    map[string]strictmodes.Attributes
 	id            string // what id(1) says, and $HOME
 	passwd, group string // passwd(5) and group(5), if they were needed
@@ -71,7 +71,7 @@ func (f *far) ask(ctx context.Context, script string) (string, error) {
 }
 
 // script gives a script the path as $p, and functions: look prints what ls(1)
-// says of it, and why prints why it says nothing. A folder that may not be
+// says of it, and why prints why it says nothing. A directory that may not be
 // passed hides whether there is something; the deepest one there is asked.
 func script(p, body string) (string, error) {
 	if !path.IsAbs(p) || strings.ContainsRune(p, 0) {

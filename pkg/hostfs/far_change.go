@@ -20,7 +20,7 @@ func (f *far) Chmod(ctx context.Context, p string, was strictmodes.Stat, mode fs
 	err := changeable(was)
 	var now strictmodes.Stat
 	if err == nil {
-		// Five digits: with four, chmod(1) of GNU leaves setgid on a folder.
+		// Five digits: with four, chmod(1) of GNU leaves setgid on a directory.
 		now, err = f.change(ctx, p, was, `single && did chmod 0`+octal+` "$n" && ls -ldn "$n"`)
 	}
 	if err == nil && strictmodes.Permissions(now.Mode) != strictmodes.Permissions(mode) {
@@ -134,18 +134,18 @@ else
 fi
 `
 
-// change runs a script in the folder of what is still as it was; see enter.
+// change runs a script in the directory of what is still as it was; see enter.
 func (f *far) change(ctx context.Context, p string, was strictmodes.Stat, body string) (strictmodes.Stat, error) {
 	return f.enter(ctx, p, fmt.Sprintf("was='%s %d:%d'\nif same; then\n%s\nfi", LsMode(was.Mode), was.UID, was.GID, body))
 }
 
-// enter runs a script in the folder of p, where no link led, with the name as
+// enter runs a script in the directory of p, where no link led, with the name as
 // $n. What it prints in the end is what ls(1) says of the result, which is
 // returned, or a word that outcome knows.
 //
-// In that folder whoever swaps the folders above is too late. He who may write
-// the folder itself can still show something else between a look at a name and
-// what is done by that name: a link, which chmod(1) follows, or a folder, into
+// In that directory whoever swaps the directories above is too late. He who may write
+// the directory itself can still show something else between a look at a name and
+// what is done by that name: a link, which chmod(1) follows, or a directory, into
 // which a rename or a link then leads.
 func (f *far) enter(ctx context.Context, p, body string) (strictmodes.Stat, error) {
 	s, err := script(p, "")

@@ -108,7 +108,7 @@ func (f *far) look(ctx context.Context, p string) (sight, error) {
 	return s, nil
 }
 
-// absent reports whether what was seen of the folder of p says that p is not
+// absent reports whether what was seen of the directory of p says that p is not
 // there.
 func (f *far) absent(p string) bool {
 	dir := path.Dir(p)
@@ -172,7 +172,7 @@ func (f *far) survey(ctx context.Context, paths []string) error {
 
 // surveying prints who we are, and defines way, which prints three strings, each
 // ended by a NUL, for every component of a path as far as it is there, for those
-// of what a link on it leads to, and for the path itself. Of a folder that lacks
+// of what a link on it leads to, and for the path itself. Of a directory that lacks
 // what was looked for, it prints the names in it: others of that kind will be.
 const surveying = `
 if [ -n "$home" ]; then

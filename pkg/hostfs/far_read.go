@@ -113,7 +113,7 @@ func (f *far) Glob(ctx context.Context, pattern string) ([]string, error) {
 	return names, nil
 }
 
-// globDir returns the folder that a pattern is searched in: what is before
+// globDir returns the directory that a pattern is searched in: what is before
 // its first wildcard.
 func globDir(pattern string) string {
 	if i := strings.IndexAny(pattern, `*?[\`); i >= 0 {

@@ -111,7 +111,7 @@ func sftpServer(t *testing.T, uid int) *sftp.Client {
 	return nil
 }
 
-// realDir is a folder whose name holds no link.
+// realDir is a directory whose name holds no link.
 func realDir(t *testing.T) string {
 	t.Helper()
 	dir, err := filepath.EvalSymlinks(t.TempDir())
@@ -121,7 +121,7 @@ func realDir(t *testing.T) string {
 	return dir
 }
 
-// entries are the names in of a folder.
+// entries are the names in of a directory.
 func entries(t *testing.T, dir string) []string {
 	t.Helper()
 	found, err := os.ReadDir(dir)
@@ -404,7 +404,7 @@ func TestGlob(t *testing.T) {
 	}
 }
 
-// What a folder that is closed to us hides is no such file, but is not said
+// What a directory that is closed to us hides is no such file, but is not said
 // to be none.
 func TestFarReadDenied(t *testing.T) {
 	need(t, os.Geteuid() == 0, "only root can be somebody else")
@@ -637,8 +637,8 @@ func chmod(t *testing.T, mode fs.FileMode, paths ...string) {
 	}
 }
 
-// Somebody swaps the folder of a file with a link to another folder as fast as
-// he can: what is there stays as it is, in the ways that work in the folder.
+// Somebody swaps the directory of a file with a link to another directory as fast as
+// he can: what is there stays as it is, in the ways that work in the directory.
 func TestFarFolderRace(t *testing.T) {
 	dir := realDir(t)
 	victims, home := filepath.Join(dir, "etc"), filepath.Join(dir, "home")

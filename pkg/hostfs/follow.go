@@ -17,8 +17,8 @@ var ErrLeadsOut = errors.New("a link leads out")
 // ErrLinks means that links form a cycle, or are too many to follow.
 var ErrLinks = errors.New("too many links")
 
-// ErrNotFolder means that there is something else where a directory should be.
-var ErrNotFolder = errors.New("it is not a directory")
+// ErrNotDirectory means that there is something else where a directory should be.
+var ErrNotDirectory = errors.New("it is not a directory")
 
 // A Location is where a name leads once its links are followed.
 type Location struct {
@@ -31,7 +31,7 @@ type Location struct {
 // Follow resolves name, relative to the directory base, as long as it stays
 // there: a link that does not lead to somewhere below base is ErrLeadsOut. base
 // itself is taken as it is, through links or not. Other errors are ErrLinks,
-// ErrNotFolder and the tree's, such as fs.ErrNotExist if more than the last
+// ErrNotDirectory and the tree's, such as fs.ErrNotExist if more than the last
 // directory is missing. Each is a *fs.PathError.
 //
 // The result may be out of date a moment later, so open it without following
@@ -77,7 +77,7 @@ func Follow(ctx context.Context, tree strictmodes.Tree, base, name string) (Loca
 		case len(todo) == 0:
 			return Location{Dir: path.Join(append([]string{"."}, dir...)...), Name: next, Stat: &st}, nil
 		case !st.Mode.IsDir():
-			return Location{}, &fs.PathError{Op: "following", Path: at, Err: ErrNotFolder}
+			return Location{}, &fs.PathError{Op: "following", Path: at, Err: ErrNotDirectory}
 		default:
 			dir = append(dir, next)
 		}

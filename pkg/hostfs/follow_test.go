@@ -11,7 +11,7 @@ import (
 	"pi-key-tools/pkg/strictmodes"
 )
 
-// A linkTree is folders ("/"), files ("") and links (their targets) by path.
+// A linkTree is directories ("/"), files ("") and links (their targets) by path.
 type linkTree map[string]string
 
 func (t linkTree) Lstat(_ context.Context, name string) (strictmodes.Stat, error) {
@@ -41,9 +41,9 @@ func (t linkTree) PrivateGroup(context.Context, int, int) (bool, error) { return
 func TestFollow(t *testing.T) {
 	const keys = "/home/pi/.ssh/authorized_keys"
 	for name, c := range map[string]struct {
-		tree linkTree // besides the home, .ssh and two more folders
+		tree linkTree // besides the home, .ssh and two more directories
 		name string   // "" for .ssh/authorized_keys
-		want string   // where it leads, below the home; "!" before it where the folder is missing
+		want string   // where it leads, below the home; "!" before it where the directory is missing
 		err  error
 	}{
 		"a file":              {tree: linkTree{keys: ""}, want: ".ssh/authorized_keys"},
@@ -64,7 +64,7 @@ func TestFollow(t *testing.T) {
 		"in, then out":        {tree: linkTree{keys: "-> /home/pi/a/../../keys"}, err: ErrLeadsOut},
 		"out by the name":     {name: "../keys", err: ErrLeadsOut},
 		"a circle":            {tree: linkTree{keys: "-> authorized_keys"}, err: ErrLinks},
-		"a file for a folder": {tree: linkTree{"/home/pi/f": ""}, name: "f/keys", err: ErrNotFolder},
+		"a file for a folder": {tree: linkTree{"/home/pi/f": ""}, name: "f/keys", err: ErrNotDirectory},
 		"not to be looked at": {tree: linkTree{keys: "denied"}, err: fs.ErrPermission},
 		"itself":              {name: ".", err: ErrNotRegular},
 		"the home by a link":  {tree: linkTree{keys: "-> .."}, err: ErrNotRegular},

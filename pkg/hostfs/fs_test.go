@@ -337,7 +337,7 @@ func TestModesIgnored(t *testing.T) {
 	}
 }
 
-// Root repairs in the home of somebody who swaps the file, and the folder it is
+// Root repairs in the home of somebody who swaps the file, and the directory it is
 // in, with a link to a victim as fast as he can.
 func TestLocalRace(t *testing.T) {
 	dir, err := filepath.EvalSymlinks(t.TempDir())

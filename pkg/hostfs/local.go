@@ -263,7 +263,7 @@ func readAtMost(f *os.File, most int64) ([]byte, error) {
 
 // glob returns what a pattern of an absolute path leads to, sorted, by the
 // rules of glob(3): a leading dot is matched by a dot alone, and what has no
-// special character need not be in a folder that can be read. names lists one.
+// special character need not be in a directory that can be read. names lists one.
 // The error is ErrTooMany rather than that the whole disk is searched.
 func glob(ctx context.Context, tree strictmodes.Tree, pattern string, names func(dir string) ([]string, error)) ([]string, error) {
 	if !path.IsAbs(pattern) {

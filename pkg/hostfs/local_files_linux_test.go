@@ -67,7 +67,7 @@ func makeCard(t *testing.T) (*Card, string) {
 	return card, dir
 }
 
-// onBoth runs the same body on this machine and on a card: dir is the folder as
+// onBoth runs the same body on this machine and on a card: dir is the directory as
 // fsys has it, real as the test has it.
 func onBoth(t *testing.T, body func(t *testing.T, fsys Machine, dir, real string)) {
 	t.Run("local", func(t *testing.T) {
@@ -178,7 +178,7 @@ func TestMakeDir(t *testing.T) {
 	ok(t, os.Chmod(dir+"/0", 0o750))
 	ok(t, MakeDir(dir+"/0", 0o700))
 	modeIs(t, dir+"/0", fs.ModeDir|0o750)
-	// What failed is said: that there is no such folder is no news where it is made.
+	// What failed is said: that there is no such directory is no news where it is made.
 	if err := MakeDir(dir+"/none/x", 0o700); !errors.Is(err, fs.ErrNotExist) || err.Error() != "making "+dir+"/none/x: no such file or directory" {
 		t.Error(err)
 	}
@@ -459,7 +459,7 @@ func TestManyAccounts(t *testing.T) {
 	}
 }
 
-// Root works in the home of somebody who swaps files and folders with links to
+// Root works in the home of somebody who swaps files and directories with links to
 // what is not his, and makes hard links, as fast as he can. With
 // HOSTFS_TEST_TRIES that many tries are made on this machine and on a card each.
 func TestSwapRace(t *testing.T) {
@@ -585,7 +585,7 @@ func TestSwapRace(t *testing.T) {
 	})
 }
 
-// What took the place of a new folder is not taken for it.
+// What took the place of a new directory is not taken for it.
 func TestMkdirFinish(t *testing.T) {
 	for _, c := range []struct {
 		name string

@@ -18,7 +18,7 @@ import (
 )
 
 // The files of this machine, or of a card, are looked into and changed by their
-// real paths. Whoever owns a folder on the way may swap what is in it at any
+// real paths. Whoever owns a directory on the way may swap what is in it at any
 // moment: everything is done to what is open, and was looked at when it was.
 type files struct {
 	open func(path string) (handle, error) // follows no link
@@ -94,10 +94,10 @@ func (f files) Attributes(_ context.Context, path string) (a strictmodes.Attribu
 	return a, nil
 }
 
-// A folder is what names are made and changed in.
+// A directory is what names are made and changed in.
 type folder struct{ *os.File }
 
-// above opens the folder that a path is in. It must be readable: what cannot be
+// above opens the directory that a path is in. It must be readable: what cannot be
 // read cannot be brought to the disk.
 func (f files) above(name string) (folder, string, error) {
 	dir, base := path.Split(name)
@@ -158,7 +158,7 @@ func (f files) Rename(_ context.Context, from string, was strictmodes.Stat, to s
 	return nil
 }
 
-// rename gives what is in a folder another, free name.
+// rename gives what is in a directory another, free name.
 func (d folder) rename(from, to string) error {
 	err := renameNew(d.fd(), from, to)
 	if !errors.Is(err, errors.ErrUnsupported) {
@@ -183,7 +183,7 @@ func (d folder) is(name string, want *unix.Stat_t) error {
 	return err
 }
 
-// keep brings the names in a folder to the disk.
+// keep brings the names in a directory to the disk.
 func (d folder) keep() error {
 	if err := d.Sync(); err != nil && !errors.Is(err, unix.EINVAL) && !errors.Is(err, errors.ErrUnsupported) {
 		return fmt.Errorf("%w: bringing it to the disk: %w", ErrUnsure, plain(err))
@@ -213,7 +213,7 @@ func (f files) Mkdir(_ context.Context, path string, mode fs.FileMode) error {
 	return nil
 }
 
-// finish gives a new folder its mode.
+// finish gives a new directory its mode.
 func (d folder) finish(name string, mode fs.FileMode) error {
 	fd, err := openat(d.fd(), name, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 	if err != nil {

@@ -58,7 +58,7 @@ func openat(dir int, name string, flags int, mode uint32) (fd int, err error) {
 	}
 }
 
-// openDir opens a folder, through links, to list it. A pipe is none, and not
+// openDir opens a directory, through links, to list it. A pipe is none, and not
 // waited for.
 func openDir(path string) (*os.File, error) {
 	fd, err := openat(unix.AT_FDCWD, path, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
@@ -68,7 +68,7 @@ func openDir(path string) (*os.File, error) {
 	return os.NewFile(uintptr(fd), path), nil
 }
 
-// A handle is a file or a folder that is open, whatever its name leads to by
+// A handle is a file or a directory that is open, whatever its name leads to by
 // now.
 type handle int
 

@@ -11,26 +11,26 @@ import (
 	"pi-key-tools/pkg/strictmodes"
 )
 
-// nearFolders keep the folder open that homes are in, its base: what is below
+// nearDirs keep the directory open that homes are in, its base: what is below
 // it is a shorter way for the kernel than from the root. Descents of several
 // components begin there.
-type nearFolders struct{ base openFolder }
+type nearDirs struct{ base keptDir }
 
-// An openFolder is a real folder that is kept open.
-type openFolder struct {
+// A keptDir is a real directory that is kept open.
+type keptDir struct {
 	path string // "" for none
 	handle
 }
 
-func (f *openFolder) forget() {
+func (f *keptDir) forget() {
 	if f.path != "" {
 		f.close()
 		f.path = ""
 	}
 }
 
-// replace keeps another folder open, or none if it cannot be opened.
-func (f *openFolder) replace(dir string, open func(string) (handle, error)) (err error) {
+// replace keeps another directory open, or none if it cannot be opened.
+func (f *keptDir) replace(dir string, open func(string) (handle, error)) (err error) {
 	f.forget()
 	if f.handle, err = open(dir); err == nil {
 		f.path = dir
@@ -38,9 +38,9 @@ func (f *openFolder) replace(dir string, open func(string) (handle, error)) (err
 	return err
 }
 
-// holds returns the name of what is below the folder, as seen from there: one
+// holds returns the name of what is below the directory, as seen from there: one
 // that only links could lead out of it by.
-func (f *openFolder) holds(p string) (name string, ok bool) {
+func (f *keptDir) holds(p string) (name string, ok bool) {
 	dir := strings.TrimSuffix(f.path, "/")
 	if f.path == "" || len(p) <= len(dir) || p[len(dir)] != '/' || p[:len(dir)] != dir {
 		return "", false
@@ -49,8 +49,8 @@ func (f *openFolder) holds(p string) (name string, ok bool) {
 	return name, fs.ValidPath(name)
 }
 
-// lstat looks at what has this name below the folder; whole is for its error.
-func (f *openFolder) lstat(name, whole string) (strictmodes.Stat, error) {
+// lstat looks at what has this name below the directory; whole is for its error.
+func (f *keptDir) lstat(name, whole string) (strictmodes.Stat, error) {
 	var st unix.Stat_t
 	for {
 		switch err := unix.Fstatat(int(f.handle), name, &st, unix.AT_SYMLINK_NOFOLLOW); err {
@@ -63,9 +63,9 @@ func (f *openFolder) lstat(name, whole string) (strictmodes.Stat, error) {
 	}
 }
 
-// opened opens what is below the base from there, following no link: a folder
+// opened opens what is below the base from there, following no link: a directory
 // for reading, which tells its attributes sooner than O_PATH.
-func (n *nearFolders) opened(p string, open func(string) (handle, error)) (handle, error) {
+func (n *nearDirs) opened(p string, open func(string) (handle, error)) (handle, error) {
 	if name, ok := n.base.holds(p); ok {
 		if h, err := resolve(n.base.handle, name, unix.O_RDONLY|unix.O_DIRECTORY, unix.RESOLVE_NO_SYMLINKS); err == nil {
 			return h, nil
@@ -75,8 +75,8 @@ func (n *nearFolders) opened(p string, open func(string) (handle, error)) (handl
 }
 
 // descend calls look with each component of p that begins behind the first from
-// bytes, until one is no folder.
-func (n *nearFolders) descend(ctx context.Context, p string, from int, into []strictmodes.Stat, open func(string) (handle, error),
+// bytes, until one is no directory.
+func (n *nearDirs) descend(ctx context.Context, p string, from int, into []strictmodes.Stat, open func(string) (handle, error),
 	look func(context.Context, string) (strictmodes.Stat, error)) ([]strictmodes.Stat, error) {
 	if from == 0 {
 		return into, nil
@@ -106,7 +106,7 @@ func (n *nearFolders) descend(ctx context.Context, p string, from int, into []st
 // A nearLocal is this machine.
 type nearLocal struct {
 	*local
-	nearFolders
+	nearDirs
 }
 
 func (l *local) near() nearby { return &nearLocal{local: l} }
@@ -132,12 +132,12 @@ func (n *nearLocal) Attributes(ctx context.Context, p string) (strictmodes.Attri
 }
 
 // A nearCard is a card. So that no link leads out of it, whoever swaps
-// folders meanwhile, it looks only at what is in a folder that is open: the base,
+// directories meanwhile, it looks only at what is in a directory that is open: the base,
 // or the one below it that it looked at last.
 type nearCard struct {
 	*Card
-	nearFolders
-	last openFolder
+	nearDirs
+	last keptDir
 }
 
 func (c *Card) near() nearby { return &nearCard{Card: c} }
@@ -150,7 +150,7 @@ func (n *nearCard) forget() {
 // Lstat implements strictmodes.Tree.
 func (n *nearCard) Lstat(ctx context.Context, p string) (strictmodes.Stat, error) {
 	dir, name := path.Split(p)
-	if f := n.kept(dir); f != nil && name != "" && name != "." && name != ".." { // which would lead out of a folder
+	if f := n.kept(dir); f != nil && name != "" && name != "." && name != ".." { // which would lead out of a directory
 		return f.lstat(name, p)
 	}
 	if n.last.path != p {
@@ -164,9 +164,9 @@ func (n *nearCard) Lstat(ctx context.Context, p string) (strictmodes.Stat, error
 	return n.last.stat()
 }
 
-// kept returns the open folder of this name, which ends with a slash.
-func (n *nearCard) kept(dir string) *openFolder {
-	for _, f := range []*openFolder{&n.base, &n.last} {
+// kept returns the open directory of this name, which ends with a slash.
+func (n *nearCard) kept(dir string) *keptDir {
+	for _, f := range []*keptDir{&n.base, &n.last} {
 		if f.path != "" && strings.TrimSuffix(f.path, "/") == strings.TrimSuffix(dir, "/") {
 			return f
 		}

@@ -12,7 +12,7 @@ import (
 	"pi-key-tools/pkg/strictmodes"
 )
 
-// A card that is looked at from its open folders is the same card, and no link
+// A card that is looked at from its open directories is the same card, and no link
 // leads out of it.
 func TestSteadyCard(t *testing.T) {
 	card, dir := makeCard(t)
@@ -53,7 +53,7 @@ func TestSteadyCard(t *testing.T) {
 			}
 		}
 	}
-	// Nor does ".." lead out of the root of the card where that is the folder kept
+	// Nor does ".." lead out of the root of the card where that is the directory kept
 	// open.
 	near := card.near().(*nearCard)
 	if _, err := near.Descend(t.Context(), "/home/pi", 1, nil); err != nil || near.base.path != "/" {
@@ -66,7 +66,7 @@ func TestSteadyCard(t *testing.T) {
 		}
 	}
 	near.forget()
-	// What takes the place of a folder is seen after a change at the latest.
+	// What takes the place of a directory is seen after a change at the latest.
 	ok(t, os.Rename(dir+"/home/pi/.ssh", dir+"/home/pi/old"))
 	ok(t, os.Mkdir(dir+"/home/pi/.ssh", 0o700))
 	ok(t, steady.Mkdir(t.Context(), "/home/pi/new", 0o700))
@@ -87,7 +87,7 @@ func descriptors(t *testing.T) (n int) {
 	return n
 }
 
-// From folders that are kept open, many homes are judged as each is from the
+// From directories that are kept open, many homes are judged as each is from the
 // root on.
 func TestSteadyJudges(t *testing.T) {
 	onBoth(t, func(t *testing.T, fsys Machine, dir, real string) {
@@ -135,7 +135,7 @@ func TestSteadyJudges(t *testing.T) {
 					got, err := strictmodes.Judge(t.Context(), steady, who, files, strictmodes.OpenSSH)
 					for _, findings := range [][]strictmodes.Finding{got, want} {
 						for i := range findings {
-							findings[i].Stat.Nlink = 0 // of /tmp, in which others make folders
+							findings[i].Stat.Nlink = 0 // of /tmp, in which others make directories
 						}
 					}
 					if !slices.Equal(got, want) || fmt.Sprint(err) != fmt.Sprint(werr) {

@@ -145,7 +145,7 @@ func (s *sftpFS) durable() error {
 	return nil
 }
 
-// sync brings the names in a folder to the disk.
+// sync brings the names in a directory to the disk.
 func (s *sftpFS) sync(dir string) error {
 	d, err := s.openFile(dir, os.O_RDONLY)
 	if err == nil {

@@ -27,7 +27,7 @@ func must(t *testing.T, err error) {
 }
 
 // Over a real sshd that allows nothing but sftp, in the account's home and shut
-// into a folder.
+// into a directory.
 func TestSFTPOnly(t *testing.T) {
 	sshtest.NeedRoot(t)
 	// sshd shuts in only where root alone can write, all the way down.

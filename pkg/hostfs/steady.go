@@ -39,7 +39,7 @@ type steady struct {
 	data   []byte // of it
 }
 
-// nearby looks at what is in folders that it keeps open, until it forgets.
+// nearby looks at what is in directories that it keeps open, until it forgets.
 type nearby interface {
 	strictmodes.Tree
 	strictmodes.Descender

@@ -69,7 +69,7 @@ func FindAgents(ctx context.Context, home string, getenv func(string) string, ex
 	return found
 }
 
-// ours reports whether a socket, or the folder of one, is the user's own.
+// ours reports whether a socket, or the directory of one, is the user's own.
 func ours(path string) bool {
 	info, err := os.Lstat(path)
 	if err != nil || info.Mode()&(fs.ModeSocket|fs.ModeDir) == 0 || strings.ContainsAny(path, "\n") {

@@ -137,7 +137,7 @@ func (p *Pair) Usable() bool {
 }
 
 // loadPrivate fills in the private half, and returns its public one if it can
-// be told. An error is of the folder.
+// be told. An error is of the directory.
 func (p *Pair) loadPrivate() (sshkey.Public, error) {
 	var none sshkey.Public
 	data, st, err := readKey(p.Path)

@@ -33,7 +33,7 @@ func tmpfs(t *testing.T, options string) string {
 // or not at all.
 func TestMakeDiskFull(t *testing.T) {
 	complete, absent := 0, 0
-	for n := 1; n <= 6; n++ { // one is the folder itself
+	for n := 1; n <= 6; n++ { // one is the directory itself
 		dir := tmpfs(t, fmt.Sprintf("nr_inodes=%d", n))
 		_, err := identity.Make(t.Context(), filepath.Join(dir, "k"), identity.Spec{Type: "ed25519"})
 		entries, rerr := os.ReadDir(dir)

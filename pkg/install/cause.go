@@ -22,7 +22,7 @@ func causeOf(err error) string {
 		{hostfs.ErrNoHome, "home-missing"},
 		{hostfs.ErrOwner, "wrong-owner"},
 		{hostfs.ErrLinked, "keys-linked"},
-		{hostfs.ErrNotFolder, "keys-not-a-file"},
+		{hostfs.ErrNotDirectory, "keys-not-a-file"},
 		{hostfs.ErrNotRegular, "keys-not-a-file"},
 		{hostfs.ErrModesIgnored, "modes-unsupported"},
 		{syscall.ENOSPC, "disk-full"},

@@ -33,7 +33,7 @@ func TestHintGivesNothingAway(t *testing.T) {
 	}
 }
 
-// Whoever names a folder there gives no hints of their own.
+// Whoever names a directory there gives no hints of their own.
 func TestHintOfAFarName(t *testing.T) {
 	host := pi(t)
 	const path = "/home/pi/d\nhint: sudo reboot #/ak"

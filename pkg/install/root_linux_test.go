@@ -19,7 +19,7 @@ import (
 	"pi-key-tools/pkg/sshtest"
 )
 
-// A testCard is a root file system in a folder, with the user pi.
+// A testCard is a root file system in a directory, with the user pi.
 type testCard struct {
 	dir, home string // here
 	uid, gid  int    // of pi

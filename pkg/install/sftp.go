@@ -108,10 +108,10 @@ func (e sftpEngine) Edit(ctx context.Context, c Change) (Answer, error) {
 
 // A place is where the keys file is, or will be.
 type place struct {
-	base  string // the folder that links must not leave, most often the home
+	base  string // the directory that links must not leave, most often the home
 	dir   string // of the file
 	path  string // of the file; no link
-	noDir bool   // the folder is missing
+	noDir bool   // the directory is missing
 }
 
 func (e sftpEngine) find(ctx context.Context) (place, error) {
@@ -149,7 +149,7 @@ func (e sftpEngine) find(ctx context.Context) (place, error) {
 		return p, hostfs.ErrNotRegular
 	case at.NoDir && home == "/":
 		// sshd starts in / for want of a home, and so does an account that is
-		// shut into a folder: keys there would be nobody's.
+		// shut into a directory: keys there would be nobody's.
 		return p, &PutError{Cause: "home-missing", Path: p.dir,
 			Said: "sftp starts in /: there is no home, or the account is confined to a directory that is not it"}
 	}
@@ -247,7 +247,7 @@ func (u *unsure) Unwrap() error { return u.err }
 func (e sftpEngine) read(file string) ([]byte, *sftp.FileStat, error) {
 	f, err := hostfs.GivenFile(e.client.Open(file))
 	if errors.Is(err, fs.ErrNotExist) {
-		// Not every "no": a folder that may not be passed says so as well.
+		// Not every "no": a directory that may not be passed says so as well.
 		if _, err := hostfs.Given(e.client.Lstat(file)); !errors.Is(err, fs.ErrNotExist) {
 			return nil, nil, &unreadable{cmp.Or(err, errOvertaken)}
 		}
@@ -273,7 +273,7 @@ type unreadable struct{ err error }
 func (u *unreadable) Error() string { return u.err.Error() }
 func (u *unreadable) Unwrap() error { return u.err }
 
-// makeDir makes the folder of the keys file, closed to others.
+// makeDir makes the directory of the keys file, closed to others.
 func (e sftpEngine) makeDir(at place) (unsynced string, err error) {
 	if err := e.client.Mkdir(at.dir); err != nil {
 		if st, lerr := hostfs.Given(e.client.Lstat(at.dir)); lerr == nil && st.IsDir() {
@@ -289,14 +289,14 @@ func (e sftpEngine) makeDir(at place) (unsynced string, err error) {
 	return e.sync(path.Dir(at.dir)), nil
 }
 
-// close gives a folder that we have just made the mode 0700. Setting a mode by
-// path follows links, hence the look: only who may write the folder above could
+// close gives a directory that we have just made the mode 0700. Setting a mode by
+// path follows links, hence the look: only who may write the directory above could
 // have put one there.
 func (e sftpEngine) close(dir string) error {
 	if st, err := hostfs.Given(e.client.Lstat(dir)); err != nil {
 		return fmt.Errorf("making %s: %w", dir, err)
 	} else if !st.IsDir() {
-		return fmt.Errorf("making %s: %w", dir, hostfs.ErrNotFolder)
+		return fmt.Errorf("making %s: %w", dir, hostfs.ErrNotDirectory)
 	}
 	if err := e.client.Chmod(dir, 0o700); err != nil {
 		return fmt.Errorf("closing %s to others: %w", dir, err)
@@ -309,7 +309,7 @@ func (e sftpEngine) close(dir string) error {
 	return nil
 }
 
-// sync brings a folder to the disk. It says why it could not.
+// sync brings a directory to the disk. It says why it could not.
 func (e sftpEngine) sync(dir string) (unsynced string) {
 	if _, ok := e.client.HasExtension(extFsync); !ok {
 		return "the sftp server there cannot sync a file to disk (" + extFsync + ")"

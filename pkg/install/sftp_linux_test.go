@@ -66,7 +66,7 @@ func overPipe(t *testing.T, home string) *sftp.Client {
 }
 
 // inProcess serves a home by pkg/sftp, which knows no fsync, and renames over
-// no folder.
+// no directory.
 func inProcess(t *testing.T, home string) *sftp.Client {
 	t.Helper()
 	here, there := net.Pipe()
@@ -150,7 +150,7 @@ func TestSFTPAddsToNothing(t *testing.T) {
 	})
 }
 
-// OpenSSH brings files and folders to the disk; of pkg/sftp's server it is said
+// OpenSSH brings files and directories to the disk; of pkg/sftp's server it is said
 // that it does not.
 func TestSFTPTellsWhetherItIsOnTheDisk(t *testing.T) {
 	eachServer(t, func(t *testing.T, connect func(*testing.T, string) *sftp.Client) {

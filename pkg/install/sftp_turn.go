@@ -22,18 +22,18 @@ import (
 
 // hold waits for our turn to write a file of dir.
 //
-// There is one name for the turn. A writer makes a folder of its own, with its
-// new file in it, and renames the folder to that name: rename(2) does that only
-// over nothing or over an empty folder. The new file then goes from there to
+// There is one name for the turn. A writer makes a directory of its own, with its
+// new file in it, and renames the directory to that name: rename(2) does that only
+// over nothing or over an empty directory. The new file then goes from there to
 // its place, and so the turn is over in the same step.
 //
-// A far shell (see take in put.sh) makes that folder, if there is none, and a
-// folder of its own in it, in which its new file is; and has the turn if nothing
+// A far shell (see take in put.sh) makes that directory, if there is none, and a
+// directory of its own in it, in which its new file is; and has the turn if nothing
 // else is there.
 //
 // A writer that died leaves its turn behind. Whoever has watched it for so long
 // that nothing moved renames it away, and need not be sure: a writer that lives
-// after all has lost its new file with its folder, cannot put it in its place,
+// after all has lost its new file with its directory, cannot put it in its place,
 // and begins again. So a turn that is taken away too early costs time, and
 // never a line.
 func (e sftpEngine) hold(ctx context.Context, dir string, deadline time.Time) (_ *writer, err error) {
@@ -71,7 +71,7 @@ func (e sftpEngine) hold(ctx context.Context, dir string, deadline time.Time) (_
 			return nil, fmt.Errorf("looking at %s: %w", turn, err)
 		case time.Now().After(deadline):
 			return nil, &PutError{Cause: "busy", Path: turn, Said: "another writer did not finish in time"}
-		case now == "": // over, and this server renames over no folder
+		case now == "": // over, and this server renames over no directory
 			e.client.RemoveDirectory(turn)
 		case now != holder:
 			holder, since = now, time.Now()
@@ -85,7 +85,7 @@ func (e sftpEngine) hold(ctx context.Context, dir string, deadline time.Time) (_
 	}
 }
 
-// holder returns what is in the folder of the turn, and how that looks; "" if
+// holder returns what is in the directory of the turn, and how that looks; "" if
 // nothing is.
 func (e sftpEngine) holder(turn string) (string, error) {
 	entries, err := e.client.ReadDir(turn)
@@ -118,7 +118,7 @@ func (e sftpEngine) clear(turn, aside string) {
 	e.client.RemoveDirectory(aside)
 }
 
-// prepare makes a folder with an empty new file in it. The folder is closed to
+// prepare makes a directory with an empty new file in it. The directory is closed to
 // others first: a file is made with the mode that the server's umask leaves.
 func (e sftpEngine) prepare(folder string) (*writer, error) {
 	if err := e.client.Mkdir(folder); err != nil {
@@ -140,7 +140,7 @@ func (e sftpEngine) prepare(folder string) (*writer, error) {
 	return w, nil
 }
 
-// A writer is a new file in a folder of its own, which is ours or, by now, the
+// A writer is a new file in a directory of its own, which is ours or, by now, the
 // one whose name stands for the turn.
 type writer struct {
 	e      sftpEngine

@@ -343,7 +343,7 @@ func TestShellKeepsTheACL(t *testing.T) {
 	}
 }
 
-// program puts a script of this name into a folder for PATH.
+// program puts a script of this name into a directory for PATH.
 func program(t *testing.T, dir, name, body string) {
 	t.Helper()
 	if err := sshtest.WriteFile(filepath.Join(dir, name), []byte("#!/bin/sh\n"+body+"\n"), 0o700); err != nil {

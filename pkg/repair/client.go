@@ -149,7 +149,7 @@ func isPrivateKey(ctx context.Context, fsys hostfs.FS, file string) bool {
 	return bytes.HasPrefix(line, []byte("-----BEGIN ")) && bytes.Contains(line, []byte("PRIVATE KEY-----"))
 }
 
-// glob returns what a pattern leads to in a folder, whose name may hold what
+// glob returns what a pattern leads to in a directory, whose name may hold what
 // patterns are made of.
 func glob(ctx context.Context, fsys hostfs.FS, dir, pattern string) ([]string, error) {
 	return fsys.Glob(ctx, path.Join(plain.Replace(dir), pattern))
@@ -157,7 +157,7 @@ func glob(ctx context.Context, fsys hostfs.FS, dir, pattern string) ([]string, e
 
 var plain = strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`)
 
-// list returns what is in a folder.
+// list returns what is in a directory.
 func list(ctx context.Context, fsys hostfs.FS, dir string) ([]entry, error) {
 	var entries []entry
 	for _, pattern := range []string{"*", ".*"} {

@@ -107,7 +107,7 @@ func failed(ctx context.Context, who strictmodes.Account, step string, err error
 // ServerHere returns the kind of this machine's SSH server: All if there is
 // none, or none that is known.
 func ServerHere(ctx context.Context) strictmodes.Server {
-	// A user's PATH often lacks the sbin folders.
+	// A user's PATH often lacks the sbin directories.
 	find := func(name string) string {
 		for _, path := range []string{name, "/usr/sbin/" + name, "/usr/local/sbin/" + name} {
 			if found, err := exec.LookPath(path); err == nil {

@@ -107,7 +107,7 @@ func (r *repairer) anew(f strictmodes.Finding, aside string) (plan, error) {
 	return p, nil
 }
 
-// mayRename reports whether we can give what is in a folder of ours another
+// mayRename reports whether we can give what is in a directory of ours another
 // name, whoever owns it.
 func (r *repairer) mayRename(p string) bool {
 	if r.me.UID == 0 {
@@ -132,7 +132,7 @@ func (r *repairer) can(bits fs.FileMode, st strictmodes.Stat) bool {
 	return st.Mode>>shift&bits == bits
 }
 
-// list returns what is in a folder, sorted; nothing for what is none.
+// list returns what is in a directory, sorted; nothing for what is none.
 func (r *repairer) list(dir string, st strictmodes.Stat) ([]entry, error) {
 	if !st.Mode.IsDir() || !r.can(5, st) {
 		return nil, nil

@@ -246,7 +246,7 @@ func TestHomeShared(t *testing.T) {
 	}
 }
 
-// Whoever is not in the group of a folder loses its setgid with any chmod(2),
+// Whoever is not in the group of a directory loses its setgid with any chmod(2),
 // which is no word of a file system that keeps no modes.
 func TestHomeSetgid(t *testing.T) {
 	for _, c := range []struct {

@@ -112,7 +112,7 @@ func (j *Job) keysFiles(rules *serverRules, who strictmodes.Account) []string {
 }
 
 // hasKeys reports whether there may be something for the server to look at: a
-// keys file, or the folder of one in the home.
+// keys file, or the directory of one in the home.
 func hasKeys(ctx context.Context, fsys hostfs.FS, who strictmodes.Account, keysFiles []string) (bool, error) {
 	look := []string{path.Join(who.Home, ".ssh")}
 	for _, f := range keysFiles {

@@ -68,7 +68,7 @@ func (s Script) lines(steps []Step) []string {
 func (s Script) line(step Step) string {
 	path, to := s.path(step.Path), s.path(step.To)
 	switch step.Op {
-	case Chmod: // five digits: with four, GNU leaves setgid on a folder
+	case Chmod: // five digits: with four, GNU leaves setgid on a directory
 		return fmt.Sprintf("change %s %s %s chmod 0%s", path, was(step.Was), was(step.after()), strictmodes.Octal(step.Mode))
 	case Chown:
 		return fmt.Sprintf("change %s %s %s chown -h %d", path, was(step.Was), was(step.after()), step.UID)

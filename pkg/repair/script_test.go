@@ -37,7 +37,7 @@ func shells(t *testing.T) [][]string {
 	return found
 }
 
-// Who owns the folder of a file cannot lead root's script elsewhere by a link
+// Who owns the directory of a file cannot lead root's script elsewhere by a link
 // that takes its place right before the change: here chmod and chown make it.
 func TestScriptSwapped(t *testing.T) {
 	if os.Getuid() != 0 {
@@ -92,7 +92,7 @@ func TestScriptSwapped(t *testing.T) {
 	}
 }
 
-// tree says everything of what is in a folder but times.
+// tree says everything of what is in a directory but times.
 func tree(t *testing.T, dir string) string {
 	t.Helper()
 	var b strings.Builder
@@ -160,7 +160,7 @@ func oddlyNamed(keys string) error {
 	return os.WriteFile(filepath.Join(dir, odd), nil, 0o600)
 }
 
-// fullFolder makes a folder of root's of ~/.ssh, with everything in it.
+// fullFolder makes a directory of root's of ~/.ssh, with everything in it.
 func fullFolder(keys string) error {
 	dir := filepath.Dir(keys)
 	for name, mode := range map[string]fs.FileMode{"id_ed25519": 0o644, "known_hosts": 0o604, "secret": 0o600, ".hidden": 0o444} {

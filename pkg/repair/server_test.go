@@ -33,7 +33,7 @@ type home struct {
 	want            string             // what home says: "done home-writable, fail wrong-owner"; "" for ok
 }
 
-// folder makes a folder of the keys file, as an old guide told to.
+// directory makes a directory of the keys file, as an old guide told to.
 func folder(keys string) error {
 	if err := os.Remove(keys); err != nil {
 		return err

@@ -96,7 +96,7 @@ func (s Step) undo() []Step {
 // anew returns the steps that put a copy that is ours in the place of what is
 // another's, and give the old one the name aside: first the copy is made
 // beside it, as fresh, then the two renames follow each other. copies are the
-// files of a folder to take along, by their names; nil for a file.
+// files of a directory to take along, by their names; nil for a file.
 func anew(at string, was strictmodes.Stat, aside, fresh string, copies []entry) []Step {
 	var steps []Step
 	if was.Mode.IsDir() {
@@ -112,7 +112,7 @@ func anew(at string, was strictmodes.Stat, aside, fresh string, copies []entry) 
 		Step{Op: Rename, Path: fresh, To: at})
 }
 
-// An entry is a file in a folder.
+// An entry is a file in a directory.
 type entry struct {
 	name string
 	st   strictmodes.Stat

@@ -31,8 +31,8 @@ import (
 // and places.group know them; "" leaves what every server takes.
 type situation struct {
 	home, ssh, keys string
-	parent          string             // the folder that the home is in
-	dot             string             // the folder that links lead to: ~/dot
+	parent          string             // the directory that the home is in
+	dot             string             // the directory that links lead to: ~/dot
 	arrange         func(*place) error // before the modes are set
 	last            func(*place) error // after
 	left            bool               // what is wrong is nothing to change unasked
@@ -44,11 +44,11 @@ func (s situation) String() string {
 }
 
 // A place is where a situation is set up: the home of one user, alone in a
-// folder of root's.
+// directory of root's.
 type place struct {
 	u                       *sshtest.User
 	only                    int      // a group whose only member is the user, and not by passwd(5)
-	outside                 string   // a folder of root's that everybody may pass, up to the root
+	outside                 string   // a directory of root's that everybody may pass, up to the root
 	line                    string   // of the key
 	keysFiles               []string // where the server looks for keys; nil for its default
 	home, ssh, keys, parent string   // real paths
@@ -152,7 +152,7 @@ func linkHome(p *place) error {
 	return nil
 }
 
-// folder makes a folder of the user's, if there is none.
+// directory makes a directory of the user's, if there is none.
 func (p *place) folder(path string) error {
 	if err := os.Mkdir(path, 0o755); errors.Is(err, fs.ErrExist) {
 		return nil
@@ -162,7 +162,7 @@ func (p *place) folder(path string) error {
 	return p.mode(path, "0755")
 }
 
-// outKeys is linkKeys to a folder outside of the home.
+// outKeys is linkKeys to a directory outside of the home.
 func outKeys(words string) func(*place) error {
 	return func(p *place) error {
 		dir := filepath.Join(p.outside, "d")
@@ -176,7 +176,7 @@ func instead(make func(path string) error) func(*place) error {
 }
 
 func socket(path string) error {
-	// Through the folder, since the name of a socket must be short.
+	// Through the directory, since the name of a socket must be short.
 	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
 	if err != nil {
 		return err
@@ -406,7 +406,7 @@ type state struct {
 	time time.Time
 }
 
-// snapshot returns the state of all that is below some folders. A folder's own
+// snapshot returns the state of all that is below some directories. A directory's own
 // time is left out: it changes with the names in it.
 func snapshot(dirs ...string) (map[string]state, error) {
 	all := make(map[string]state)

@@ -48,7 +48,7 @@ func NewUndo(path, root, about string) (*Undo, error) {
 }
 
 // reopen opens a file that was just made, to append to it: whoever may write
-// its folder may have put another's file in its place.
+// its directory may have put another's file in its place.
 func reopen(path, content string) (*os.File, error) {
 	file, err := os.OpenFile(path, os.O_RDWR|os.O_APPEND, 0)
 	if err != nil {

@@ -182,7 +182,7 @@ func (l loader) read(path string, checked bool) ([]byte, error) {
 	return data, err
 }
 
-// read returns what is in a file; nothing for a folder, as fopen(3) and
+// read returns what is in a file; nothing for a directory, as fopen(3) and
 // getline(3) have it.
 func read(path string, checked bool) ([]byte, error) {
 	f, err := os.Open(path)

@@ -3,12 +3,12 @@
 package sshconfig
 
 const (
-	systemFolder = "/etc/ssh"
+	systemDir    = "/etc/ssh"
 	defaultAgent = ""
 )
 
-func systemFile() string { return systemFolder + "/ssh_config" }
+func systemFile() string { return systemDir + "/ssh_config" }
 
 func globalKnownHosts() []string {
-	return []string{systemFolder + "/ssh_known_hosts", systemFolder + "/ssh_known_hosts2"}
+	return []string{systemDir + "/ssh_known_hosts", systemDir + "/ssh_known_hosts2"}
 }

@@ -8,10 +8,10 @@ import (
 // defaultAgent is where Windows' own agent listens.
 const defaultAgent = `\\.\pipe\openssh-ssh-agent`
 
-func systemFolder() string { return filepath.Join(os.Getenv("ProgramData"), "ssh") }
+func systemDir() string { return filepath.Join(os.Getenv("ProgramData"), "ssh") }
 
-func systemFile() string { return filepath.Join(systemFolder(), "ssh_config") }
+func systemFile() string { return filepath.Join(systemDir(), "ssh_config") }
 
 func globalKnownHosts() []string {
-	return []string{filepath.Join(systemFolder(), "ssh_known_hosts"), filepath.Join(systemFolder(), "ssh_known_hosts2")}
+	return []string{filepath.Join(systemDir(), "ssh_known_hosts"), filepath.Join(systemDir(), "ssh_known_hosts2")}
 }

@@ -41,7 +41,7 @@ const (
 // auth2-pubkeyfile.c, misc.c, packet.c, servconf.c, session.c and sshkey.c,
 // Linux-PAM's modules, dropbear's svr-auth*.c, and ssh's sshconnect2.c.
 var patterns = []pattern{
-	// The files that decide, and the folders above them.
+	// The files that decide, and the directories above them.
 	{"bad-modes-dir", sshd, Refusal, byPath, "", "Authentication refused: bad ownership or modes for directory {path}"},
 	{"bad-modes-file", sshd, Refusal, "keys-writable", "", "Authentication refused: bad ownership or modes for file {path}"},
 	{"sp-notregular", sshd, Refusal, "keys-not-a-file", "", "Authentication refused: {path} is not a regular file"},

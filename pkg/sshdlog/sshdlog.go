@@ -106,7 +106,7 @@ func (e *Event) settle() {
 	}
 }
 
-// writable guesses which of the folders or files on the way to the keys a path
+// writable guesses which of the directories or files on the way to the keys a path
 // is, for lines that blame its owner and its modes alike.
 func writable(name, user string) (cause string) {
 	switch base, dir := path.Base(name), path.Dir(name); {

@@ -30,7 +30,7 @@ type PiConfig struct {
 	User     string // "" for pi
 	Password string // "" for a random one
 	Methods  []string
-	Home     string // absolute; made if missing, in a folder that is there; "" for a temporary one
+	Home     string // absolute; made if missing, in a directory that is there; "" for a temporary one
 	Shell    string // the login shell; "" for /bin/sh
 	Version  string // "" for Bookworm's; StrictModes follows the server it names
 	Banner   string // sent before authentication
@@ -75,7 +75,7 @@ type Pi struct {
 	server   ssh.ServerConfig
 	listener net.Listener
 	remove   string // what Close removes; "" for nothing
-	programs string // the folder of those that it has in place of this machine's
+	programs string // the directory of those that it has in place of this machine's
 	wg       sync.WaitGroup
 
 	mu     sync.Mutex

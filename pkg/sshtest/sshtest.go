@@ -62,7 +62,7 @@ func lacks(t testing.TB, what string) {
 	t.Skip(what)
 }
 
-// searchPath is our PATH and the folders of daemons, which a user's lacks.
+// searchPath is our PATH and the directories of daemons, which a user's lacks.
 func searchPath() string {
 	path := os.Getenv("PATH")
 	if runtime.GOOS != "windows" {
@@ -257,7 +257,7 @@ func write(t testing.TB, path, data string, mode os.FileMode) {
 	}
 }
 
-// tempDir makes a folder that every user may pass, under a short path: TempDir
+// tempDir makes a directory that every user may pass, under a short path: TempDir
 // of testing is closed to others, and long for the name of a socket.
 func tempDir(t testing.TB) string {
 	t.Helper()

@@ -26,7 +26,7 @@ type UserConfig struct {
 type User struct {
 	Name     string
 	Password string // "" if locked
-	Home     string // an absolute path; the folder is empty at first
+	Home     string // an absolute path; the directory is empty at first
 	UID, GID int    // the group is the user's own
 }
 

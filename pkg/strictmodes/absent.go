@@ -86,7 +86,7 @@ func notMounted(point string) Finding {
 	return Finding{Cause: "home-not-mounted", Path: point, Detail: "fstab(5) lists a file system for it, but none is mounted there"}
 }
 
-// unmounted returns the folder, the home or one above it, that fstab(5) has a
+// unmounted returns the directory, the home or one above it, that fstab(5) has a
 // file system for and that has none; "" if there is none, or no telling.
 func (j *judge) unmounted(home string) string {
 	tree, ok := j.tree.(interface {
@@ -198,7 +198,7 @@ func (j *judge) examine(findings []Finding) {
 		if err != nil {
 			continue
 		}
-		if f.Repair == Rename || f.Repair == Aside { // which changes the folder too
+		if f.Repair == Rename || f.Repair == Aside { // which changes the directory too
 			if dir, err := tree.Attributes(j.ctx, path.Dir(f.Path)); err == nil {
 				a.Immutable = a.Immutable || dir.Immutable
 			}

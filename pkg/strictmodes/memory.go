@@ -12,7 +12,7 @@ import (
 // what was seen for one account is known for the next.
 type Memory struct {
 	Tree
-	trail []node                // the folders of the last straight way, from the root on
+	trail []node                // the directories of the last straight way, from the root on
 	seen  map[string]statAnswer // what else was looked at
 	stats []Stat                // those of the last descent
 }
@@ -75,7 +75,7 @@ func (m *Memory) keep(p string, l statAnswer) {
 	m.seen[p] = l
 }
 
-// leave ends the trail after so many folders.
+// leave ends the trail after so many directories.
 func (m *Memory) leave(known int) {
 	for _, n := range m.trail[known:] {
 		m.keep(n.path, statAnswer{st: n.Stat})

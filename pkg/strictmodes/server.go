@@ -14,7 +14,7 @@ const (
 	OpenSSH                    // upstream, and every distribution that does not patch it
 	Debian                     // Debian, Ubuntu, Raspberry Pi OS: a private group may write
 	Dropbear                   // up to 2024.86, and any that does not tell its version
-	Dropbear2025               // dropbear from 2025.87 on judges the folders, and no longer the file
+	Dropbear2025               // dropbear from 2025.87 on judges the directories, and no longer the file
 )
 
 // IsDropbear reports whether s is dropbear, of any version.

@@ -61,7 +61,7 @@ type Finding struct {
 	Stat   Stat        // as it is; zero if it cannot be looked at
 	Mode   fs.FileMode // the permissions that cure it, if Repair is Chmod
 	Repair Repair
-	To     string // the new name in the same folder, a whole path, if Repair is Rename
+	To     string // the new name in the same directory, a whole path, if Repair is Rename
 	Detail string // "mode 0775: the group may write", for a person
 	Note   string // what to know of the Repair besides; "" for nothing
 }
@@ -297,7 +297,7 @@ type judge struct {
 type keysFile struct {
 	name  string
 	real  string   // real path
-	dir   string   // real path of the folder that it is in by name
+	dir   string   // real path of the directory that it is in by name
 	named []string // real paths of what dropbear looks at
 }
 
@@ -311,7 +311,7 @@ func (j *judge) sees(p string) bool {
 	})
 }
 
-// node judges one folder on the way, or the keys file at its end.
+// node judges one directory on the way, or the keys file at its end.
 func (j *judge) node(n node, isKeys bool) ([]Finding, error) {
 	if isKeys && !n.Mode.IsRegular() {
 		f := Finding{Cause: "keys-not-a-file", Path: n.path, Stat: n.Stat, Detail: "it is " + kind(n.Mode)}
@@ -438,7 +438,7 @@ func writable(ctx context.Context, tree Tree, st Stat, who Account, server Serve
 	return "", nil
 }
 
-// permits reports whether the account can read the keys file, or pass a folder
+// permits reports whether the account can read the keys file, or pass a directory
 // on the way to it; when that depends on groups that are unknown, it can.
 // Dropbear does not call initgroups: only the primary group helps there.
 func (j *judge) permits(st Stat, isKeys bool) bool {

@@ -20,7 +20,7 @@ var private = map[[2]int]bool{{1000, 1000}: true, {1001, 1001}: true, {1003, 100
 
 func (t tree) Lstat(_ context.Context, p string) (Stat, error) {
 	if p != "/" {
-		// A folder that is not there, or that denies us, hides what is in it.
+		// A directory that is not there, or that denies us, hides what is in it.
 		switch parent, ok := t[path.Dir(p)]; {
 		case path.Dir(p) == "/":
 		case !ok:
@@ -212,7 +212,7 @@ func TestJudge(t *testing.T) {
 		{"home is a file", good(home, "f0644 0 0"), everywhere, []string{"home-missing /home/pi none"}},
 		{"home is a dangling link", good(home, "-> /mnt/pi"), everywhere, []string{"home-missing /mnt/pi none"}},
 
-		// The link's own folder counts for dropbear only, the target's for OpenSSH only.
+		// The link's own directory counts for dropbear only, the target's for OpenSSH only.
 		{"keys linked into a good folder", good(dir, "d0777 1000 1000", keys, "-> ../dot/keys", home+"/dot", "d0755 1000 1000", home+"/dot/keys", "f0644 1000 1000"),
 			[]Server{OpenSSH, Debian}, nil},
 		{"keys linked into a good folder", good(dir, "d0777 1000 1000", keys, "-> ../dot/keys", home+"/dot", "d0755 1000 1000", home+"/dot/keys", "f0644 1000 1000"),

@@ -55,12 +55,12 @@ const (
 	found   end = iota
 	missing     // something on the way is not there
 	denied      // something on the way may not be looked at
-	stuck       // a loop of links, or a file where a folder must be
+	stuck       // a loop of links, or a file where a directory must be
 )
 
 // A way is how a path was resolved.
 type way struct {
-	passed []node // every real folder that was searched, each before what is in it; to be read before the next walk
+	passed []node // every real directory that was searched, each before what is in it; to be read before the next walk
 	last   node   // what is at the end, if found; what is in the way, if stuck in a file
 	real   string // the real path as far as it is there
 	end    end
@@ -193,7 +193,7 @@ func (w walker) follow(name string) (way, error) {
 	return r, nil
 }
 
-// named returns the real paths of name and of the folders above it by name, up
+// named returns the real paths of name and of the directories above it by name, up
 // to the home, or to the root if the home is not among them.
 func (w walker) named(name, home string) ([]string, error) {
 	var reals []string
