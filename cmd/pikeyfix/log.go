@@ -225,10 +225,6 @@ type patient struct {
 }
 
 func (p *patient) Read(b []byte) (int, error) {
-	type result struct {
-		n   int
-		err error
-	}
 	if err := context.Cause(p.ctx); err != nil {
 		return 0, err
 	}
@@ -256,17 +252,8 @@ func (p *patient) Read(b []byte) (int, error) {
 	if len(p.own) < len(b) {
 		p.own = make([]byte, len(b))
 	}
-	done := make(chan result, 1)
-	go func() {
-		n, err := p.r.Read(p.own[:len(b)])
-		done <- result{n, err}
-	}()
-	select {
-	case r := <-done:
-		return copy(b, p.own[:r.n]), r.err
-	case <-p.ctx.Done():
-		return 0, context.Cause(p.ctx)
-	}
+	n, err := hostfs.Await(p.ctx, func() (int, error) { return p.r.Read(p.own[:len(b)]) })
+	return copy(b, p.own[:n]), err
 }
 
 // passBy reports whether a record of another command leaves nothing to do. What

@@ -187,24 +187,27 @@ func Read(path string) ([]byte, error) {
 	return ReadAll(f)
 }
 
-// Await returns what read returns, or the cause of the end of ctx if that comes
-// first: to open or read a pipe can take for ever, and cannot be called off. read
-// goes on then, and is not to write to what the caller looks at.
-func Await[T any](ctx context.Context, read func() (T, error)) (T, error) {
+// Await returns what do returns, or the cause of the end of ctx if that comes
+// first: to open or read a pipe, for one, can take for ever and cannot be called
+// off. do goes on then, and is not to write to what the caller looks at.
+func Await[T any](ctx context.Context, do func() (T, error)) (T, error) {
 	type result struct {
 		value T
 		err   error
 	}
+	var none T
+	if err := context.Cause(ctx); err != nil {
+		return none, err
+	}
 	done := make(chan result, 1)
 	go func() {
-		value, err := read()
+		value, err := do()
 		done <- result{value, err}
 	}()
 	select {
 	case r := <-done:
 		return r.value, r.err
 	case <-ctx.Done():
-		var none T
 		return none, context.Cause(ctx)
 	}
 }

@@ -75,7 +75,7 @@ func (s Spec) generate(ctx context.Context) (crypto.Signer, error) {
 		if bits == 0 {
 			bits = 3072
 		}
-		return await(ctx, func() (crypto.Signer, error) { return rsa.GenerateKey(rand.Reader, bits) })
+		return hostfs.Await(ctx, func() (crypto.Signer, error) { return rsa.GenerateKey(rand.Reader, bits) })
 	case "ecdsa":
 		curve := map[int]elliptic.Curve{0: elliptic.P256(), 256: elliptic.P256(), 384: elliptic.P384(), 521: elliptic.P521()}[s.Bits]
 		return ecdsa.GenerateKey(curve, rand.Reader)

@@ -75,7 +75,7 @@ func (p *Pair) plain(ctx context.Context, passphrase func(context.Context) ([]by
 // decrypt opens OpenSSH's own format.
 func (p *Pair) decrypt(ctx context.Context, secret []byte) ([]byte, error) {
 	secret = bytes.Clone(secret)
-	plain, err := await(ctx, func() ([]byte, error) {
+	plain, err := hostfs.Await(ctx, func() ([]byte, error) {
 		defer clear(secret)
 		plain, err := sshkey.Decrypt(p.contents, secret)
 		return bytes.Clone(plain), err
@@ -91,33 +91,9 @@ func encrypt(ctx context.Context, plain, secret []byte, rounds int) ([]byte, err
 		rounds = sshkey.DefaultRounds
 	}
 	plain, secret = bytes.Clone(plain), bytes.Clone(secret)
-	return await(ctx, func() ([]byte, error) {
+	return hostfs.Await(ctx, func() ([]byte, error) {
 		defer clear(plain)
 		defer clear(secret)
 		return sshkey.Encrypt(plain, secret, rounds)
 	})
-}
-
-// await computes something that cannot be stopped, and leaves it to itself when
-// ctx ends first.
-func await[T any](ctx context.Context, compute func() (T, error)) (T, error) {
-	type result struct {
-		value T
-		err   error
-	}
-	var none T
-	if err := context.Cause(ctx); err != nil {
-		return none, err
-	}
-	done := make(chan result, 1)
-	go func() {
-		v, err := compute()
-		done <- result{v, err}
-	}()
-	select {
-	case r := <-done:
-		return r.value, r.err
-	case <-ctx.Done():
-		return none, context.Cause(ctx)
-	}
 }

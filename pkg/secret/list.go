@@ -9,6 +9,7 @@ import (
 	"os"
 
 	"pi-key-tools/pkg/destination"
+	"pi-key-tools/pkg/hostfs"
 	"pi-key-tools/pkg/record"
 )
 
@@ -32,18 +33,13 @@ type listEntry struct {
 // refused (*RefusedError).
 func ReadList(ctx context.Context, path string) (*List, error) {
 	l := &List{path, map[destination.Destination]listEntry{}}
-	done := make(chan error, 1)
-	go func() { done <- l.read() }() // see fromFile
-	select {
-	case err := <-done:
-		if err != nil {
+	return hostfs.Await(ctx, func() (*List, error) {
+		if err := l.read(); err != nil {
 			l.Wipe()
 			return nil, err
 		}
 		return l, nil
-	case <-ctx.Done():
-		return nil, context.Cause(ctx)
-	}
+	})
 }
 
 func (l *List) read() error {

@@ -5,6 +5,8 @@ import (
 	"net"
 
 	"golang.org/x/crypto/ssh"
+
+	"pi-key-tools/pkg/hostfs"
 )
 
 // A Client is a connection that is logged in.
@@ -30,17 +32,11 @@ func (c *Client) Wait() {
 // Alive asks the server for a sign of life: a server answers even requests that
 // it does not know (OpenSSH's PROTOCOL, 2.8). ctx may end before the connection.
 func (c *Client) Alive(ctx context.Context) bool {
-	answer := make(chan error, 1)
-	go func() {
-		_, _, err := c.ssh.SendRequest("keepalive@openssh.com", true, nil)
-		answer <- err
-	}()
-	select {
-	case err := <-answer:
-		return err == nil
-	case <-ctx.Done():
-		return false
-	}
+	_, err := hostfs.Await(ctx, func() (bool, error) {
+		yes, _, err := c.ssh.SendRequest("keepalive@openssh.com", true, nil)
+		return yes, err
+	})
+	return err == nil
 }
 
 // DialTCP opens a connection from the far side, as a jump host does.
