@@ -133,7 +133,7 @@ func (m *mode) target(ctx context.Context, env *cli.Env, host *connect.Host, job
 	job.Trace = func(format string, args ...any) { env.Tracef(1, host.Target, format, args...) }
 	fsys, err := diagnose.Far(ctx, client, host.Config.User)
 	if err != nil {
-		return []record.Record{diagnose.Ended(ctx, "looking for a way to the files", err)}
+		return log.records(env, []record.Record{diagnose.Ended(ctx, "looking for a way to the files", err)})
 	}
 	job.Content = func(ctx context.Context, _ strictmodes.Account, file string) []record.Record {
 		engine, end := install.There(client, rep.ServerVersion, file, true)

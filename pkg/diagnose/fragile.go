@@ -15,7 +15,7 @@ import (
 
 // Fragile reports, through a working login by key, what may break it some day,
 // and omits what cannot be looked at. It only reads.
-func Fragile(ctx context.Context, s Session, host *connect.Host, rep *session.Report) (notes []string) {
+func Fragile(ctx context.Context, s session.Ways, host *connect.Host, rep *session.Report) (notes []string) {
 	note := func(format string, args ...any) { notes = append(notes, fmt.Sprintf(format, args...)) }
 	key, _ := rep.LoginKey()
 	if when, ok := ends(key.Public); ok {
@@ -24,7 +24,7 @@ func Fragile(ctx context.Context, s Session, host *connect.Host, rep *session.Re
 	in := &inside{host: host, rep: rep, here: true, keys: []sshkey.Public{key.Public.Plain()}, server: strictmodes.ServerOf(rep.ServerVersion)}
 	in.fsys = hostfs.Far(s.Run)
 	if err := in.gather(ctx, s.Run); err != nil {
-		if noShell(err) && NoCommand(err.Error(), 0) == "password-expired" {
+		if NoCommand(err.Error(), 0) == "password-expired" {
 			note("the password has expired, and the server runs nothing until it is changed: %s", host.SSH())
 		}
 		return notes

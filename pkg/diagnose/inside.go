@@ -11,6 +11,8 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/pkg/sftp"
+
 	"pi-key-tools/pkg/authorizedkeys"
 	"pi-key-tools/pkg/connect"
 	"pi-key-tools/pkg/hostfs"
@@ -41,18 +43,16 @@ type Refusal struct {
 // server's log says about this login, in its words; "likely" follows from what
 // was looked at, if what could not be is as usual. Where that names no cause,
 // the record is key-refused and lists what remains.
-func Inside(ctx context.Context, s Session, host *connect.Host, r Refusal) []record.Record {
+func Inside(ctx context.Context, s session.Ways, host *connect.Host, r Refusal) []record.Record {
 	rep, path := r.Report, r.Path
 	in := &inside{host: host, rep: rep, here: r.Here, way: r.Way, keys: plainKeys(r.Keys), certs: refusedCerts(rep), path: path, server: strictmodes.ServerOf(rep.ServerVersion)}
-	in.fsys = hostfs.Far(s.Run, path)
-	err := in.gather(ctx, s.Run)
-	hint := ""
-	if noShell(err) {
-		hint = inLog(rep)
-		if in.fsys, err = farBySFTP(ctx, s, host.Config.User, err); err == nil {
-			err = in.gatherFiles(ctx)
-		}
-	}
+	err := session.ByShell(ctx, s, func(run hostfs.Runner) error {
+		in.fsys = hostfs.Far(run, path)
+		return in.gather(ctx, run)
+	}, func(client *sftp.Client) error {
+		in.fsys = hostfs.SFTP(client, host.Config.User)
+		return in.gatherFiles(ctx)
+	})
 	if err == nil {
 		err = in.judge(ctx)
 	}
@@ -60,13 +60,13 @@ func Inside(ctx context.Context, s Session, host *connect.Host, r Refusal) []rec
 		in.readLog(ctx, s)
 	}
 	switch {
-	case noShell(err) && NoCommand(err.Error(), 0) == "password-expired":
+	case err != nil && NoCommand(err.Error(), 0) == "password-expired":
 		return []record.Record{failure("password-expired", "", changePassword(host),
 			"seen: instead of running a command the server says: Password change required; change it, then look for the cause of the refused keys")}
 	case len(in.seen)+len(in.likely) > 0:
 		return append(in.seen, in.likely...)
 	case err != nil:
-		return []record.Record{failure("key-refused", "", hint, "the server refuses the key; looking for the cause failed: %v", err)}
+		return []record.Record{failure("key-refused", "", inLog(rep), "the server refuses the key; looking for the cause failed: %v", err)}
 	}
 	return []record.Record{in.unexplained()}
 }

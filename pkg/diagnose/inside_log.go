@@ -10,6 +10,7 @@ import (
 
 	"pi-key-tools/pkg/hostfs"
 	"pi-key-tools/pkg/record"
+	"pi-key-tools/pkg/session"
 	"pi-key-tools/pkg/sshdlog"
 	"pi-key-tools/pkg/sshkey"
 )
@@ -17,7 +18,7 @@ import (
 // readLog adds what the server logged of this login. Where it says why the keys
 // were refused, that is known better than what is likely: of the same cause it
 // takes its place, and it comes before the rest.
-func (in *inside) readLog(ctx context.Context, s Session) {
+func (in *inside) readLog(ctx context.Context, s session.Ways) {
 	events, err := journal(ctx, s.Run, in.rep.Began)
 	if closed := (*LogClosedError)(nil); errors.As(err, &closed) {
 		in.remains = append(in.remains, "what the log says, which "+in.account.Name+" may not read")

@@ -105,7 +105,7 @@ func look(t *testing.T, server sshtest.Endpoint, user *sshtest.User, in *sshtest
 	if a := rep.Answer(key.Public); a != session.Refused && a != session.SignatureRefused && (a != "" || slices.Contains(rep.Methods, "publickey")) {
 		t.Fatalf("the key is not refused: %q, %v", a, err)
 	}
-	counted := &counting{Session: acting}
+	counted := &counting{Ways: acting}
 	records := Inside(ctx, counted, host, Refusal{Report: rep, Keys: []sshkey.Public{key.Public}, Path: path})
 	t.Logf("%d commands", counted.commands)
 	for _, r := range records {
@@ -116,13 +116,13 @@ func look(t *testing.T, server sshtest.Endpoint, user *sshtest.User, in *sshtest
 
 // counting counts the commands of a session.
 type counting struct {
-	Session
+	session.Ways
 	commands int
 }
 
 func (c *counting) Run(ctx context.Context, command string) ([]byte, []byte, int, error) {
 	c.commands++
-	return c.Session.Run(ctx, command)
+	return c.Ways.Run(ctx, command)
 }
 
 // running is a session that runs commands in its own way, and has no sftp.

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"pi-key-tools/pkg/authorizedkeys"
+	"pi-key-tools/pkg/hostfs"
 	"pi-key-tools/pkg/record"
 	"pi-key-tools/pkg/sshkey"
 )
@@ -99,7 +100,8 @@ type PutError struct {
 	// known to be on disk. Otherwise the file is as it was.
 	Unsure bool
 
-	denied bool // EACCES: an owner or a mode is in the way
+	denied  bool // EACCES: an owner or a mode is in the way
+	noShell bool // hostfs.ErrNoShell
 }
 
 func (e *PutError) Error() string {
@@ -112,6 +114,9 @@ func (e *PutError) Error() string {
 	}
 	return text + ": " + e.Said
 }
+
+// Is tells session.ByShell that there is the other way.
+func (e *PutError) Is(target error) bool { return e.noShell && target == hostfs.ErrNoShell }
 
 // backupName is the nth name for the copy of a file, counted from 1.
 func backupName(file string, n int) string {

@@ -89,7 +89,7 @@ func (j Job) failure(ctx context.Context, host *connect.Host, client *session.Cl
 		}
 		return r
 	}
-	r := record.Record{Verdict: record.Fail, Cause: put.Cause, Subject: put.Path, Detail: record.Words(err), Hint: wayOn(put, host)}
+	r := record.Record{Verdict: record.Fail, Cause: put.Cause, Subject: put.Path, Detail: record.Words(put), Hint: wayOn(put, host)}
 	if put.Unsure {
 		r.Hint = "run it again: nothing is done twice"
 	}

@@ -314,7 +314,7 @@ func noShell(stdout, stderr []byte, status int) error {
 	if cause == "session-failed" && said != "" { // which may be the message of the day
 		said = "sshd started no session, and said last: " + said
 	}
-	return &PutError{Cause: cause, Said: said}
+	return &PutError{Cause: cause, Said: said, noShell: true}
 }
 
 // errnoCauses are the far system's words (LC_ALL=C) for why a file could not

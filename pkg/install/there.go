@@ -1,12 +1,11 @@
 package install
 
 import (
-	"cmp"
 	"context"
-	"errors"
 
 	"github.com/pkg/sftp"
 
+	"pi-key-tools/pkg/hostfs"
 	"pi-key-tools/pkg/session"
 )
 
@@ -26,28 +25,27 @@ func There(client *session.Client, version, path string, shell bool) (e Engine, 
 type there struct {
 	client        *session.Client
 	version, path string
-	shell         bool         // is asked first; not once it did not answer
+	shell         bool         // is asked first
 	files         *sftp.Client // nil if it was not needed yet
 }
 
 // by does work by one of the two ways.
 func (t *there) by(ctx context.Context, work func(Engine) error) error {
-	var shellErr error
-	if t.shell {
-		shellErr = work(Shell(t.client.Run, t.path))
-		var put *PutError
-		if !errors.As(shellErr, &put) || put.Cause != "no-shell" && put.Cause != "command-forced" {
-			return shellErr
-		}
+	files := func(client *sftp.Client) error {
+		t.files = client
+		return work(SFTP(client, t.version, t.path))
 	}
-	if t.files == nil {
-		files, err := t.client.SFTP(ctx)
-		if err != nil {
-			return cmp.Or(shellErr, err)
-		}
-		t.files, t.shell = files, false
+	switch {
+	case t.files != nil:
+		return files(t.files)
+	case t.shell:
+		return session.ByShell(ctx, t.client, func(run hostfs.Runner) error { return work(Shell(run, t.path)) }, files)
 	}
-	return work(SFTP(t.files, t.version, t.path))
+	client, err := t.client.SFTP(ctx)
+	if err != nil {
+		return err
+	}
+	return files(client)
 }
 
 func (t *there) Edit(ctx context.Context, c Change) (a Answer, err error) {
