@@ -254,11 +254,11 @@ func (c *Card) Replace(ctx context.Context, who strictmodes.Account, name string
 		}
 		defer dir.Close()
 	}
-	t, err := takeTurn(ctx, dir, turnPatience)
+	t, err := takeTurn(ctx, dir, TurnPatience)
 	if err != nil {
 		return "", err
 	}
-	defer t.end()
+	defer t.leave()
 	f, err := s.file(dir, false) // as it is in our turn
 	if err != nil {
 		return "", err
@@ -289,7 +289,7 @@ func (c *Card) Replace(ctx context.Context, who strictmodes.Account, name string
 	}
 	if err := s.write(t, f, old, data); err != nil {
 		if kept != "" && !errors.Is(err, ErrUnsure) { // a copy of what still is there
-			unix.Unlinkat(t.fd(), path.Base(kept), 0)
+			unix.Unlinkat(t.dir.fd(), path.Base(kept), 0)
 		}
 		return "", err
 	}
@@ -512,10 +512,10 @@ func (s spot) write(t *turn, old *os.File, content, data []byte) error {
 		if err := s.fill(t.file, old, data); err != nil {
 			return err
 		}
-		if err := s.unchanged(t.fd(), old, content); err != nil {
+		if err := s.unchanged(t.dir.fd(), old, content); err != nil {
 			return err
 		}
-		return lostTurn(unix.Renameat(t.fd(), path.Join(t.name, t.file.Name()), t.fd(), s.name))
+		return evicted(t.dir.PosixRename(path.Join(t.name, t.file.Name()), s.name))
 	}()
 	if err != nil {
 		return &fs.PathError{Op: "writing", Path: s.path, Err: plain(err)}
@@ -526,10 +526,10 @@ func (s spot) write(t *turn, old *os.File, content, data []byte) error {
 	return nil
 }
 
-// lostTurn is the error of our turn, with the new file in it, being gone.
-func lostTurn(err error) error {
+// evicted is the error of our turn, with the new file in it, being gone.
+func evicted(err error) error {
 	if err == unix.ENOENT {
-		return fmt.Errorf("%w: another writer took this one for dead", ErrChanged)
+		return errEvicted
 	}
 	return err
 }
@@ -548,12 +548,12 @@ func (s spot) preserve(t *turn, old *os.File, content []byte, keep func(name str
 		}
 		for n := 1; ; n++ {
 			name := keep(s.name, n)
-			switch err := unix.Renameat2(t.fd(), path.Join(t.name, temp), t.fd(), name, unix.RENAME_NOREPLACE); err {
+			switch err := unix.Renameat2(t.dir.fd(), path.Join(t.name, temp), t.dir.fd(), name, unix.RENAME_NOREPLACE); err {
 			case nil:
 				return path.Join(path.Dir(s.path), name), t.dir.Sync()
 			case unix.EEXIST:
 			default:
-				return "", lostTurn(err)
+				return "", evicted(err)
 			}
 		}
 	}()

@@ -30,31 +30,31 @@ func TestTurn(t *testing.T) {
 		}
 		return turn
 	}
-	take().end()
+	take().leave()
 	left(0)
 
 	// Dead ones: a shell's, ours; and an empty directory.
-	ok(t, os.MkdirAll(filepath.Join(dir, turnName, "1.2.host"), 0o700))
-	ok(t, os.WriteFile(filepath.Join(dir, turnName, "1.2.host/new"), nil, 0o600))
+	ok(t, os.MkdirAll(filepath.Join(dir, TurnName, "1.2.host"), 0o700))
+	ok(t, os.WriteFile(filepath.Join(dir, TurnName, "1.2.host/new"), nil, 0o600))
 	late := take()
 	next := take()
-	if _, err := os.Stat(filepath.Join(dir, turnName, late.file.Name())); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := os.Stat(filepath.Join(dir, TurnName, late.file.Name())); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("the new file of one that was taken for dead: %v", err)
 	}
-	late.end()
-	if entries, _ := os.ReadDir(filepath.Join(dir, turnName)); len(entries) != 2 {
+	late.leave()
+	if entries, _ := os.ReadDir(filepath.Join(dir, TurnName)); len(entries) != 2 {
 		t.Errorf("in the turn are %v, want the two files of the next", entries)
 	}
-	next.end()
+	next.leave()
 	left(0)
-	ok(t, os.Mkdir(filepath.Join(dir, turnName), 0o700))
-	take().end()
+	ok(t, os.Mkdir(filepath.Join(dir, TurnName), 0o700))
+	take().leave()
 	left(0)
 
 	// Nothing of another's is cleared away.
 	if os.Geteuid() == 0 {
-		ok(t, os.MkdirAll(filepath.Join(dir, turnName, "x"), 0o700))
-		ok(t, os.Chown(filepath.Join(dir, turnName), 31234, 31234))
+		ok(t, os.MkdirAll(filepath.Join(dir, TurnName, "x"), 0o700))
+		ok(t, os.Chown(filepath.Join(dir, TurnName), 31234, 31234))
 		if _, err := takeTurn(t.Context(), d, 50*time.Millisecond); !errors.Is(err, ErrOwner) {
 			t.Errorf("another's folder: %v, want %v", err, ErrOwner)
 		}

@@ -15,7 +15,7 @@ func causeOf(err error) string {
 		is    error
 		cause string
 	}{
-		{errOvertaken, "busy"},
+		{hostfs.ErrBusy, "busy"},
 		{hostfs.ErrChanged, "busy"},
 		{hostfs.ErrLeadsOut, "keys-symlink"},
 		{hostfs.ErrLinks, "keys-symlink"},

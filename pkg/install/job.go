@@ -117,7 +117,7 @@ func wayOn(e *PutError, host *connect.Host) string {
 			"\nhint: on an overlay, which raspi-config makes, what is written is lost at a reboot: disable it there first"
 	case "immutable":
 		files := hostfs.QuoteLine(path.Dir(e.Path))
-		if path.Base(e.Path) != ".authorized_keys.turn" { // which could not be made
+		if path.Base(e.Path) != hostfs.TurnName { // which could not be made
 			files += " " + hostfs.QuoteLine(e.Path)
 		}
 		return "there: sudo chattr -i -a " + files

@@ -37,7 +37,7 @@ import (
 //     one's owner, group and mode, or nothing is written; an access list stays
 //     with the old file.
 //   - There are no locks. Writers by sftp and by Shell take turns by means of a
-//     directory (see hold), and lose nothing. Another, such as an editor, is
+//     directory (see hostfs.TakeTurn), and lose nothing. Another, such as an editor, is
 //     noticed unless it writes between our last look and our rename, a round
 //     trip.
 //   - In an account confined to a directory (ChrootDirectory), that file may
@@ -48,16 +48,14 @@ import (
 // administrator sshd reads one file in ProgramData, whose list sftp cannot set;
 // that is refused. None of this has been tried on Windows.
 func SFTP(client *sftp.Client, version, file string) Engine {
-	return sftpEngine{client, file, strings.Contains(version, "OpenSSH_for_Windows"), 10 * time.Second}
+	return sftpEngine{client, file, strings.Contains(version, "OpenSSH_for_Windows"), hostfs.TurnPatience}
 }
 
 type sftpEngine struct {
-	client  *sftp.Client
-	file    string
-	windows bool
-	// patience is how long another writer may keep its turn without a sign of
-	// life before it is taken for dead.
-	patience time.Duration
+	client   *sftp.Client
+	file     string
+	windows  bool
+	patience time.Duration // with other writers
 }
 
 // Extensions of OpenSSH's PROTOCOL, section 4, that decide what can be
@@ -72,11 +70,8 @@ const (
 // RSA keys, and less than what harms this side.
 const maxFile = 128 << 20
 
-// busyAfter ends the waiting of a writer.
-const busyAfter = 20 * time.Second
-
 // errOvertaken means that another writer came first: look again.
-var errOvertaken = errors.New("another program writes it")
+var errOvertaken = fmt.Errorf("%w: another program writes it", hostfs.ErrChanged)
 
 func (e sftpEngine) Read(ctx context.Context) (string, []byte, error) {
 	at, err := e.find(ctx)
@@ -91,7 +86,7 @@ func (e sftpEngine) Read(ctx context.Context) (string, []byte, error) {
 }
 
 func (e sftpEngine) Edit(ctx context.Context, c Change) (Answer, error) {
-	for deadline := time.Now().Add(busyAfter); ; {
+	for deadline := time.Now().Add(hostfs.TurnWait); ; {
 		at, err := e.find(ctx)
 		if err != nil {
 			return Answer{Path: at.path}, e.failure(ctx, at, err)
@@ -100,7 +95,7 @@ func (e sftpEngine) Edit(ctx context.Context, c Change) (Answer, error) {
 		switch {
 		case err == nil:
 			return a, nil
-		case !errors.Is(err, errOvertaken) || time.Now().After(deadline):
+		case !errors.Is(err, hostfs.ErrChanged) || time.Now().After(deadline):
 			return Answer{Path: at.path}, e.failure(ctx, at, err)
 		}
 	}
@@ -198,11 +193,11 @@ func (e sftpEngine) edit(ctx context.Context, at place, c Change, deadline time.
 			return a, err
 		}
 	}
-	w, err := e.hold(ctx, at.dir, deadline)
+	w, err := e.take(ctx, at.dir, deadline)
 	if err != nil {
 		return a, err
 	}
-	defer w.release()
+	defer w.leave()
 	unsynced := a.Unsynced
 	a, err = w.edit(at, c)
 	if on, _ := hostfs.SFTP(e.client, "").Attributes(ctx, at.dir); on.FS == "overlay" {
@@ -258,9 +253,6 @@ func (e sftpEngine) read(file string) ([]byte, *sftp.FileStat, error) {
 	}
 	defer f.Close()
 	data, st, err := hostfs.ReadOpen(f, maxFile)
-	if errors.Is(err, hostfs.ErrChanged) {
-		err = fmt.Errorf("%w: it changed while it was read", errOvertaken)
-	}
 	if err != nil {
 		return nil, nil, &unreadable{fmt.Errorf("reading %s: %w", file, err)}
 	}

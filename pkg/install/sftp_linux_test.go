@@ -484,7 +484,6 @@ func TestSFTPWritersWhoseTurnIsTakenAway(t *testing.T) {
 	home := sftpHome(t)
 	write(t, home, "# mine\n")
 	stop, stopped, taken := make(chan struct{}), make(chan struct{}), 0
-	thief := sftpEngine{client: overPipe(t, home)}
 	go func() {
 		defer close(stopped)
 		for {
@@ -493,9 +492,9 @@ func TestSFTPWritersWhoseTurnIsTakenAway(t *testing.T) {
 				return
 			case <-time.After(7 * time.Millisecond):
 			}
-			turn := home + "/.ssh/.authorized_keys.turn"
-			if held, err := thief.holder(turn); err == nil && held != "" {
-				thief.clear(turn, home+"/.ssh/.authorized_keys.taken")
+			turn, aside := home+"/.ssh/.authorized_keys.turn", home+"/.ssh/.authorized_keys.taken"
+			if held, _ := os.ReadDir(turn); len(held) > 0 && os.Rename(turn, aside) == nil {
+				os.RemoveAll(aside)
 				taken++
 			}
 		}
@@ -513,7 +512,7 @@ func TestSFTPWritersWhoseTurnIsTakenAway(t *testing.T) {
 func TestSFTPAfterADeadWriter(t *testing.T) {
 	home := sftpHome(t)
 	write(t, home, "# mine\n")
-	dead, err := sftpEngine{client: overPipe(t, home)}.hold(t.Context(), home+"/.ssh", time.Now().Add(time.Minute))
+	dead, err := sftpEngine{client: overPipe(t, home)}.take(t.Context(), home+"/.ssh", time.Now().Add(time.Minute))
 	if err != nil {
 		t.Fatal(err)
 	}

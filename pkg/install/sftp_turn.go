@@ -7,11 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	mathrand "math/rand/v2"
 	"os"
 	"path"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/pkg/sftp"
@@ -20,102 +17,24 @@ import (
 	"pi-key-tools/pkg/strictmodes"
 )
 
-// hold waits for our turn to write a file of dir.
-//
-// There is one name for the turn. A writer makes a directory of its own, with its
-// new file in it, and renames the directory to that name: rename(2) does that only
-// over nothing or over an empty directory. The new file then goes from there to
-// its place, and so the turn is over in the same step.
-//
-// A far shell (see take in put.sh) makes that directory, if there is none, and a
-// directory of its own in it, in which its new file is; and has the turn if nothing
-// else is there.
-//
-// A writer that died leaves its turn behind. Whoever has watched it for so long
-// that nothing moved renames it away, and need not be sure: a writer that lives
-// after all has lost its new file with its directory, cannot put it in its place,
-// and begins again. So a turn that is taken away too early costs time, and
-// never a line.
-func (e sftpEngine) hold(ctx context.Context, dir string, deadline time.Time) (_ *writer, err error) {
-	own := path.Join(dir, ".authorized_keys."+rand.Text())
-	turn := path.Join(dir, ".authorized_keys.turn")
-	w, err := e.prepare(own)
+// take waits for our turn to write a file of dir; see hostfs.TakeTurn.
+func (e sftpEngine) take(ctx context.Context, dir string, deadline time.Time) (*writer, error) {
+	w, err := e.prepare(hostfs.AwaitedTurn(dir))
 	if err != nil {
 		return nil, err
 	}
-	defer func() {
-		if err != nil {
-			w.release()
-		}
-	}()
-	var holder string
-	since, free := time.Now(), 0
-	for {
-		refused := e.client.PosixRename(own, turn)
-		if refused == nil {
-			w.folder = turn
-			return w, nil
-		}
-		now, err := e.holder(turn)
-		switch {
-		case ctx.Err() != nil:
-			return nil, context.Cause(ctx)
-		case errors.Is(err, fs.ErrNotExist): // it was given back just now, or something else is in the way
-			if _, err := hostfs.Given(e.client.Lstat(own)); errors.Is(err, fs.ErrNotExist) {
-				return nil, errOvertaken // somebody took us for dead
-			}
-			if free++; free > 10 {
-				return nil, fmt.Errorf("taking %s: %w", turn, refused)
-			}
-		case err != nil:
-			return nil, fmt.Errorf("looking at %s: %w", turn, err)
-		case time.Now().After(deadline):
-			return nil, &PutError{Cause: "busy", Path: turn, Said: "another writer did not finish in time"}
-		case now == "": // over, and this server renames over no directory
-			e.client.RemoveDirectory(turn)
-		case now != holder:
-			holder, since = now, time.Now()
-		case time.Since(since) > e.patience:
-			e.clear(turn, path.Join(dir, ".authorized_keys."+rand.Text()))
-		}
-		select {
-		case <-ctx.Done():
-		case <-time.After(time.Duration(20+mathrand.IntN(80)) * time.Millisecond):
-		}
+	turn, err := hostfs.TakeTurn(ctx, e.client, w.folder, e.patience, deadline)
+	if err != nil {
+		w.leave()
 	}
-}
-
-// holder returns what is in the directory of the turn, and how that looks; "" if
-// nothing is.
-func (e sftpEngine) holder(turn string) (string, error) {
-	entries, err := e.client.ReadDir(turn)
-	var signs []string
-	for _, f := range entries {
-		signs = append(signs, fmt.Sprintf("%s/%d/%d", f.Name(), f.Size(), f.ModTime().Unix()))
+	switch {
+	case errors.Is(err, hostfs.ErrBusy):
+		return nil, &PutError{Cause: "busy", Path: path.Join(dir, hostfs.TurnName), Said: err.Error()}
+	case err != nil:
+		return nil, err
 	}
-	slices.Sort(signs)
-	return strings.Join(signs, "/"), err
-}
-
-// clear takes a turn away and removes what was left in it.
-func (e sftpEngine) clear(turn, aside string) {
-	if e.client.PosixRename(turn, aside) != nil {
-		return
-	}
-	entries, _ := e.client.ReadDir(aside)
-	for _, f := range entries {
-		left := path.Join(aside, f.Name())
-		if f.IsDir() { // a shell's
-			files, _ := e.client.ReadDir(left)
-			for _, f := range files {
-				e.client.Remove(path.Join(left, f.Name()))
-			}
-			e.client.RemoveDirectory(left)
-			continue
-		}
-		e.client.Remove(left)
-	}
-	e.client.RemoveDirectory(aside)
+	w.folder = turn
+	return w, nil
 }
 
 // prepare makes a directory with an empty new file in it. The directory is closed to
@@ -134,7 +53,7 @@ func (e sftpEngine) prepare(folder string) (*writer, error) {
 		return w.create()
 	}()
 	if err != nil {
-		w.release()
+		w.leave()
 		return nil, err
 	}
 	return w, nil
@@ -202,7 +121,7 @@ func (w *writer) preserve(at place, old []byte, st *sftp.FileStat) (name, unsync
 	if err := b.create(); err != nil {
 		return "", "", err
 	}
-	defer b.release()
+	defer b.leave()
 	if err := b.fill(old, st); err != nil {
 		return "", "", err
 	}
@@ -221,8 +140,8 @@ func (w *writer) preserve(at place, old []byte, st *sftp.FileStat) (name, unsync
 	}
 }
 
-// release leaves nothing behind. What is another's is not empty, or is nothing.
-func (w *writer) release() {
+// leave leaves nothing behind. What is another's is not empty, or is nothing.
+func (w *writer) leave() {
 	if w.file != nil {
 		w.file.Close()
 	}

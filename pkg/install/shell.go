@@ -337,7 +337,7 @@ func putError(cause, path string, stderr []byte) *PutError {
 		}
 	}
 	if cause == "busy" && e.Said == "" {
-		e.Said = "another writer did not finish in time"
+		e.Said = hostfs.ErrBusy.Error()
 	}
 	return e
 }
