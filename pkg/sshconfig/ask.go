@@ -103,7 +103,7 @@ func parseAnswer(output []byte) (map[string]value, error) {
 				continue
 			}
 		case takesAlgorithms:
-			if text == strings.Join(defaultAlgorithms, ",") {
+			if text == strings.Join(k.algorithms.defaults, ",") {
 				continue
 			}
 		}

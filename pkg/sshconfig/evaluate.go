@@ -319,8 +319,7 @@ func (e *evaluation) set(d *directive, active bool) error {
 // overlooked are keywords that change how ssh reaches or trusts a machine, and
 // that nothing here honours.
 var overlooked = map[string]bool{
-	"casignaturealgorithms": true, "ciphers": true, "kexalgorithms": true, "macs": true,
-	"pkcs11provider": true,
+	"casignaturealgorithms": true, "pkcs11provider": true,
 }
 
 func validVariable(name string) bool {

@@ -75,6 +75,7 @@ func (e *evaluation) result() (*Host, error) {
 	h.IdentityAgent = x.agent()
 	h.HostKeyAlgorithms = x.algorithms("hostkeyalgorithms")
 	h.PubkeyAcceptedAlgorithms = x.algorithms("pubkeyacceptedalgorithms")
+	h.KexAlgorithms, h.Ciphers, h.MACs = x.algorithms("kexalgorithms"), x.algorithms("ciphers"), x.algorithms("macs")
 	x.proxy(h)
 	if x.err != nil {
 		return nil, x.err
@@ -206,7 +207,7 @@ func (x *expansion) algorithms(name string) []string {
 	if x.e.asked {
 		return strings.Split(text, ",")
 	}
-	list, err := assembleAlgorithms(text)
+	list, err := keywords()[name].algorithms.assemble(text)
 	x.failed(name, 0, err)
 	return list
 }

@@ -29,7 +29,7 @@ const (
 	takesPath                   // one argument; each line adds one
 	takesCommand                // the rest of the line as it is
 	takesAgent                  // one argument; its ${VAR} must be set
-	takesAlgorithms             // one list of key algorithms, with + - ^ and wildcards
+	takesAlgorithms             // one list of keyword.algorithms, with + - ^ and wildcards
 	takesJump                   // directive.jump
 	isHost                      // Host
 	isMatch                     // directive.criteria
@@ -39,12 +39,13 @@ const (
 
 // A keyword is a word of ssh_config(5).
 type keyword struct {
-	name    string // in lower case, the current one of several names
-	kind    kind
-	choices map[string]string // for takesChoice: each spelling, and the one used here
-	decides bool              // a field of Host, or how the files are read
-	newer   bool              // not every ssh since 9.2 knows it
-	ignored bool              // ssh takes it with any arguments
+	name       string // in lower case, the current one of several names
+	kind       kind
+	choices    map[string]string // for takesChoice: each spelling, and the one used here
+	algorithms *algorithms       // for takesAlgorithms
+	decides    bool              // a field of Host, or how the files are read
+	newer      bool              // not every ssh since 9.2 knows it
+	ignored    bool              // ssh takes it with any arguments
 }
 
 var (
@@ -98,7 +99,10 @@ var keywords = sync.OnceValue(func() map[string]*keyword {
 	add(keyword{kind: takesAgent, decides: true}, "identityagent")
 	add(keyword{kind: takesCommand, decides: true}, "proxycommand knownhostscommand")
 	add(keyword{kind: takesJump, decides: true}, "proxyjump")
-	add(keyword{kind: takesAlgorithms, decides: true}, "hostkeyalgorithms pubkeyacceptedalgorithms")
+	add(keyword{kind: takesAlgorithms, algorithms: &keyAlgorithms, decides: true}, "hostkeyalgorithms pubkeyacceptedalgorithms")
+	add(keyword{kind: takesAlgorithms, algorithms: &kexAlgorithms, decides: true}, "kexalgorithms")
+	add(keyword{kind: takesAlgorithms, algorithms: &cipherAlgorithms, decides: true}, "ciphers")
+	add(keyword{kind: takesAlgorithms, algorithms: &macAlgorithms, decides: true}, "macs")
 	add(keyword{kind: takesAnything, decides: true}, "canonicaldomains canonicalizepermittedcnames")
 	add(keyword{kind: takesNumber, decides: true}, "canonicalizemaxdots")
 	add(keyword{kind: takesChoice, choices: yesNo, decides: true}, "canonicalizefallbacklocal")
@@ -125,8 +129,8 @@ var keywords = sync.OnceValue(func() map[string]*keyword {
 	add(keyword{kind: takesWord}, "controlpath kbdinteractivedevices pkcs11provider securitykeyprovider xauthlocation")
 	add(keyword{kind: takesWord, newer: true}, "tag")
 	add(keyword{kind: takesCommand}, "localcommand remotecommand")
-	add(keyword{kind: takesAnything}, `addkeystoagent casignaturealgorithms channeltimeout ciphers controlpersist dynamicforward
-		escapechar fingerprinthash forwardagent hostbasedacceptedalgorithms ipqos kexalgorithms localforward logverbose macs
+	add(keyword{kind: takesAnything}, `addkeystoagent casignaturealgorithms channeltimeout controlpersist dynamicforward
+		escapechar fingerprinthash forwardagent hostbasedacceptedalgorithms ipqos localforward logverbose
 		obscurekeystroketiming permitremoteopen rekeylimit remoteforward sendenv setenv streamlocalbindmask syslogfacility
 		tunneldevice versionaddendum`)
 	// Of a patch.
@@ -244,9 +248,11 @@ func (d *directive) take(args []string, rest string) (err error) {
 	case takesPort:
 		value, err = parsePort(value)
 	case takesAlgorithms:
-		if !knownAlgorithms(value) {
+		taken, byAll := d.keyword.algorithms.know(value)
+		if !taken {
 			d.unsure = "an algorithm that not every ssh knows"
 		}
+		d.doubt = !byAll
 	}
 	d.args = []string{value}
 	return err

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -229,7 +230,7 @@ func (w *world) host(req Request, says map[string][]string, home string) *Host {
 		h.IdentityAgent = agent
 	}
 	algorithms := func(k string) []string {
-		if one(k) == strings.Join(defaultAlgorithms, ",") {
+		if one(k) == sshDefaults(k) {
 			return nil
 		}
 		if one(k) == "" {
@@ -239,7 +240,38 @@ func (w *world) host(req Request, says map[string][]string, home string) *Host {
 	}
 	h.HostKeyAlgorithms = algorithms("hostkeyalgorithms")
 	h.PubkeyAcceptedAlgorithms = algorithms("pubkeyacceptedalgorithms")
+	h.KexAlgorithms, h.Ciphers, h.MACs = algorithms("kexalgorithms"), algorithms("ciphers"), algorithms("macs")
 	return h
+}
+
+// sshDefaults is what ssh -G prints for a list that nobody has set.
+func sshDefaults(keyword string) string {
+	return strings.Join(plainSSH()[keyword], "")
+}
+
+var plainSSH = sync.OnceValue(func() map[string][]string {
+	says, _ := sshSays(exec.Command("ssh", "-T", "-G", "-F", "none", "pi"))
+	return says
+})
+
+// alike are two lists of algorithms, ours without those that the ssh here
+// lacks. Where all its default ciphers are in a list, their order is that of its
+// version.
+func alike(k *keyword, ours, theirs []string) ([]string, []string) {
+	defaults := strings.Split(sshDefaults(k.name), ",")
+	if ours == nil { // the same as the default may be written down
+		ours = k.algorithms.defaults
+	}
+	if theirs == nil {
+		theirs = defaults
+	}
+	ours = slices.DeleteFunc(slices.Clone(ours), func(a string) bool {
+		return slices.Contains(k.algorithms.newer, a) && !slices.Contains(defaults, a)
+	})
+	if k.name == "ciphers" && !slices.ContainsFunc(defaults, func(a string) bool { return !slices.Contains(theirs, a) }) {
+		ours, theirs = slices.Sorted(slices.Values(ours)), slices.Sorted(slices.Values(theirs))
+	}
+	return ours, theirs
 }
 
 // differences lists the fields that are not alike.
@@ -254,9 +286,8 @@ func differences(got, want *Host) []string {
 		a, b := g.Field(i).Interface(), w.Field(i).Interface()
 		switch {
 		case name == "Sources", name == "SetTwice":
-		case (name == "HostKeyAlgorithms" || name == "PubkeyAcceptedAlgorithms") && g.Field(i).IsNil() != w.Field(i).IsNil():
-			// The same as the default, but written down.
-			if !slices.Equal(append(slices.Clone(a.([]string)), b.([]string)...), defaultAlgorithms) {
+		case keywords()[strings.ToLower(name)] != nil && keywords()[strings.ToLower(name)].kind == takesAlgorithms:
+			if ours, theirs := alike(keywords()[strings.ToLower(name)], a.([]string), b.([]string)); !slices.Equal(ours, theirs) {
 				list = append(list, fmt.Sprintf("%s: %q, ssh has %q", name, a, b))
 			}
 		case fmt.Sprintf("%q", a) != fmt.Sprintf("%q", b):
@@ -388,8 +419,8 @@ var corpus = []struct {
 	{name: "unknown keyword ignored for others", config: "Host other\nIgnoreUnknown *\nHost *\nColour red\n", hosts: "pi other"},
 	{name: "unknown keyword ignored on the command line", config: "Colour red\n", req: Request{Options: []string{"IgnoreUnknown=colour"}}},
 	{name: "passed by", config: "Protocol 2\nCipher x\nSendEnv LANG LC_*\nHashKnownHosts yes\nForwardAgent yes\nLocalForward 1 a:2\nKbdInteractiveDevices x\nSetEnv A=b\nUseRoaming no\nRSAAuthentication yes\n"},
-	{name: "passed by, if ssh takes it", config: "ForwardAgent ~/x\nCiphers +aes128-cbc\nIPQoS af21 cs1\nRekeyLimit 1G 1h\n", asks: true},
-	{name: "passed by, if ssh took it", config: "Host other\nCiphers x\n", asks: true},
+	{name: "passed by, if ssh takes it", config: "ForwardAgent ~/x\nIPQoS af21 cs1\nRekeyLimit 1G 1h\n", asks: true},
+	{name: "passed by, if ssh took it", config: "Host other\nIPQoS x\n", asks: true},
 	{name: "flags", config: "IdentitiesOnly TRUE\nBatchMode yes\nHashKnownHosts True\nPasswordAuthentication false\nKbdInteractiveAuthentication No\nPubkeyAuthentication unbound\n"},
 	{name: "old names", config: "ChallengeResponseAuthentication no\nDSAAuthentication no\nPubkeyAcceptedKeyTypes ssh-ed25519\nIdentityFile2 x\nKeepAlive no\nSkeyAuthentication yes"},
 	{name: "bad flag", config: "BatchMode maybe\n"},
@@ -461,6 +492,22 @@ var corpus = []struct {
 	{name: "algorithms unknown", config: "HostKeyAlgorithms ssh-ed25519,x\n", asks: true},
 	{name: "algorithms unknown to take away", config: "HostKeyAlgorithms -x\n"},
 	{name: "algorithms by their short name", config: "HostKeyAlgorithms ED25519,ssh-rsa\n", asks: true},
+	{name: "algorithms unknown elsewhere", config: "Host other\nHostKeyAlgorithms x\n", asks: true},
+	{name: "ciphers", config: "Host pi\nCiphers aes256-gcm@openssh.com,aes128-cbc,aes256-gcm@openssh.com\nHost *\nCiphers +3des-cbc\n"},
+	{name: "ciphers unknown elsewhere", config: "Host other\nCiphers x\n", asks: true},
+	{name: "ciphers without wildcards", config: "Ciphers aes*\n", asks: true},
+	{name: "ciphers taken away", config: "Ciphers -aes*,!aes128-ctr\n"},
+	{name: "ciphers first", config: "Ciphers ^aes256-ctr\n"},
+	{name: "key exchanges", config: "KexAlgorithms diffie-hellman-group14-sha1,curve25519-sha256,,x\n"},
+	{name: "key exchanges added", config: "KexAlgorithms +diffie-hellman-group1-sha1\nKexAlgorithms curve25519-sha256\n"},
+	{name: "key exchanges taken away", config: "KexAlgorithms -sntrup*,ecdh*,diffie*\n"},
+	{name: "key exchanges first", config: "KexAlgorithms ^ecdh-sha2-nistp521,curve25519-sha256\n"},
+	{name: "key exchanges all taken away", config: "KexAlgorithms -*\n"},
+	{name: "key exchanges of OpenSSH 9.9", config: "Host other\nKexAlgorithms mlkem768x25519-sha256\n", asks: true},
+	{name: "MACs", config: "Host pi\nMACs hmac-sha2-512,umac-64@openssh.com\nHost *\nMACs ^hmac-sha2-512\n"},
+	{name: "MACs added and taken away", config: "Host pi\nMACs +hmac-md5\nHost *\nMACs -*etm*,hmac-sha1\n"},
+	{name: "MACs of the command line", config: "MACs hmac-sha1\n", req: Request{Options: []string{"MACs=hmac-sha2-256"}}},
+	{name: "algorithms beside what ssh is asked", config: "Match exec true\nKexAlgorithms curve25519-sha256\nCiphers -aes*\n", asks: true},
 	{name: "user with tokens", config: "User a%%b\n", asks: true},
 	{name: "user of options", config: "User a\n", req: Request{Options: []string{"user=b", "User c"}, User: "d"}},
 	{name: "options", config: "Port 1\nBatchMode no\nStrictHostKeyChecking no", req: Request{Options: []string{"Port=2", "BatchMode yes", "StrictHostKeyChecking = accept-new", "ProxyCommand=nc -x %h %p", "ConnectTimeout=9"}}},

@@ -15,6 +15,7 @@ import (
 	"maps"
 	"os"
 	"os/user"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -63,6 +64,9 @@ type Host struct {
 	KbdInteractive           bool
 	PreferredAuthentications []string          // nil: ssh's default
 	PubkeyAcceptedAlgorithms []string          // nil: ssh's default
+	KexAlgorithms            []string          // the same
+	Ciphers                  []string          // the same
+	MACs                     []string          // the same
 	AddressFamily            string            // "any", "inet", "inet6"
 	BindAddress              string            // of this machine, to connect from; "" for any
 	BindInterface            string            // the same by the name of an interface
@@ -197,10 +201,15 @@ func (r *Resolver) Resolve(ctx context.Context, req Request) (*Host, error) {
 	}
 	if len(e.unsure) > 0 {
 		if ssh := r.askable(req, here); ssh != "" {
-			if e, err = r.ask(ctx, ssh, req, e); err != nil {
+			answer, err := r.ask(ctx, ssh, req, e)
+			if err != nil {
 				return nil, err
 			}
-			return e.result()
+			// What nobody has set is ssh's default, whatever version it is.
+			maps.DeleteFunc(answer.values, func(name string, _ value) bool {
+				return keywords()[name].kind == takesAlgorithms && !e.has(name) && !mentioned(files, name)
+			})
+			return answer.result()
 		}
 		for _, why := range e.unsure {
 			r.traceOnce("%s: skipped, there is no ssh here that could be asked", why)
@@ -261,6 +270,16 @@ func doubt(files []*file) string {
 		}
 	}
 	return ""
+}
+
+// mentioned reports whether a file may have a line for a keyword.
+func mentioned(files []*file, name string) bool {
+	return slices.ContainsFunc(files, func(f *file) bool {
+		return slices.ContainsFunc(f.lines, func(d *directive) bool {
+			is := d.keyword != nil && (d.keyword.name == name || d.keyword.kind == isInclude && d.unsure != "")
+			return is || mentioned(d.include, name)
+		})
+	})
 }
 
 // lookAround finds out what ssh takes from passwd and from the kernel.

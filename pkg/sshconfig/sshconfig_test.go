@@ -419,7 +419,7 @@ func TestCheckOption(t *testing.T) {
 		"LogLevel=QUIET": "", "LogLevel=loud": "unsupported", "RequestTTY=no": "", "ServerAliveInterval=5": "", "ServerAliveInterval=x": "invalid time",
 		"ForwardAgent=no": "", "ForwardAgent=yes": `forwardagent is not honoured here, but for "no"`, "ControlPath=none": "", "ControlPath=/x": "not honoured",
 		"NumberOfPasswordPrompts=1": "", "NumberOfPasswordPrompts=3": "", "ForwardX11=False": "", "GSSAPIAuthentication=no": "", "GSSAPIAuthentication=yes": "not honoured",
-		"Ciphers=aes128-ctr": "ciphers is not honoured", "BindAddress=1.2.3.4": "", "KnownHostsCommand=x": "",
+		"Ciphers=aes128-ctr": "", "Ciphers=aes*": "unknown algorithm", "KexAlgorithms=^curve25519-sha256": "", "MACs=-umac*": "", "CASignatureAlgorithms=-x": "not honoured", "BindAddress=1.2.3.4": "", "KnownHostsCommand=x": "",
 		"Colour=red": "bad configuration option: colour", "Host=x": "command line", "Match=all": "command line", "Include=x": "command line", "Include=\"": "invalid quotes",
 		"": "", "  ": "", "# x": "",
 	} {
