@@ -323,9 +323,9 @@ var theNetwork = []Entry{
 	}, {
 		Word:     "no-common-algorithm",
 		Meaning:  "Client and server have no algorithm in common.",
-		Evidence: "The key exchange failed; the detail shows both lists.",
+		Evidence: "The key exchange failed, and the detail shows both lists; or the list in ssh_config has none that is known here.",
 		Example:  "pi@raspberrypi\tfail\tno-common-algorithm\t-\tssh: no common algorithm for host key; we offered: [\"ecdsa-sha2-nistp256\"], peer offered: [\"ssh-ed25519\"]",
-		Cure:     "Update the older side.",
+		Cure:     "Update the older side; or add an algorithm to the list in ssh_config or sshd_config that leaves it out, which the hint names.",
 	}, {
 		Word:     "host-key-unknown",
 		Meaning:  "The server's host key is not in any known_hosts file, so nothing was sent.",

@@ -345,7 +345,11 @@ func (h *Host) login(ctx context.Context, plan Plan) (*session.Client, *session.
 		MaxRefused:        plan.MaxRefused,
 		Hold:              plan.Hold,
 		ConnectTimeout:    h.Config.ConnectTimeout,
+		KeyAlgorithms:     h.Config.PubkeyAcceptedAlgorithms,
 		Trace:             func(format string, args ...any) { h.c.opt.Trace(1, h.Target, format, args...) },
+	}
+	if err := h.protect(&cfg); err != nil {
+		return nil, &session.Report{Stage: session.Dialling}, err
 	}
 	if _, off := h.KeysOff(); !off {
 		cfg.Keys = plan.Keys[:min(len(plan.Keys), MaxOffers)]

@@ -109,10 +109,6 @@ var certAlgorithms = []string{
 	ssh.CertAlgoRSASHA512v01, ssh.CertAlgoRSASHA256v01,
 }
 
-// verifiable are all that x/crypto can verify, for whoever asks for one by
-// HostKeyAlgorithms.
-var verifiable = slices.Concat(ssh.SupportedAlgorithms().HostKeys, ssh.InsecureAlgorithms().HostKeys)
-
 // hostKeyPolicy returns the check of the host's key and the algorithms to ask
 // for, by ssh's files.
 func (h *Host) hostKeyPolicy(ctx context.Context) (check func(ssh.PublicKey, net.Addr) error, algorithms []string, err error) {
@@ -132,12 +128,11 @@ func (h *Host) hostKeyPolicy(ctx context.Context) (check func(ssh.PublicKey, net
 	// ssh leaves the order alone where HostKeyAlgorithms is set outright; a
 	// key that is known is asked for first here all the same, since another
 	// one would look like a change.
-	defaults := slices.DeleteFunc(slices.Clone(h.Config.HostKeyAlgorithms), func(a string) bool { return !slices.Contains(verifiable, a) })
+	defaults, err := possible("HostKeyAlgorithms", h.Config.HostKeyAlgorithms, everyAlgorithm.HostKeys)
 	switch {
-	case len(defaults) > 0:
-	case len(h.Config.HostKeyAlgorithms) > 0:
-		return nil, nil, fmt.Errorf("%w: HostKeyAlgorithms %s", ErrAlgorithms, strings.Join(h.Config.HostKeyAlgorithms, ","))
-	default:
+	case err != nil:
+		return nil, nil, err
+	case defaults == nil:
 		defaults = plainAlgorithms
 		for _, l := range lines {
 			if l.Marker == knownhosts.MarkerCA {
@@ -182,10 +177,6 @@ func (h *Host) lookup(ctx context.Context, name string) (lines []knownhosts.Line
 	}
 	return lines
 }
-
-// ErrAlgorithms means that ssh_config leaves no host key algorithm that can be
-// verified here.
-var ErrAlgorithms = errors.New("none of the host key algorithms can be verified here")
 
 func (h *Host) checkHostKey(ctx context.Context, name string, lines []knownhosts.Line, key ssh.PublicKey, remote net.Addr) error {
 	shown, ca := identity.PublicOf(key), sshkey.Public{}

@@ -92,12 +92,16 @@ func versions(host *connect.Host, rep *session.Report) record.Record {
 }
 
 // ownAlgorithms is for a list of our own that leaves out what would do.
-func ownAlgorithms(host *connect.Host) string {
-	at := host.Config.Sources["hostkeyalgorithms"]
+func ownAlgorithms(host *connect.Host, keyword string) string {
+	at := host.Config.Sources[strings.ToLower(keyword)]
 	if at == "" {
 		at = "ssh_config"
 	}
-	return "add a type that the server has, such as ssh-ed25519, to HostKeyAlgorithms (" + at + "), or leave that out"
+	such := map[string]string{"KexAlgorithms": "curve25519-sha256", "Ciphers": "aes256-gcm@openssh.com", "MACs": "hmac-sha2-256"}[keyword]
+	if such == "" {
+		such = "ssh-ed25519"
+	}
+	return "add one that the server has, such as " + such + ", to " + keyword + " (" + at + "), or leave that out"
 }
 
 // maxVersion is how long a version line may be with its end, RFC 4253 section
@@ -107,18 +111,20 @@ const maxVersion = 255
 func keyExchange(host *connect.Host, rep *session.Report, err error) record.Record {
 	var negotiation *ssh.AlgorithmNegotiationError
 	if errors.As(err, &negotiation) {
-		keyword := "Ciphers"
+		keyword, there, ours := "Ciphers", "", host.Config.Ciphers
 		switch what := negotiation.What; {
-		case what == "host key" && host.Config.HostKeyAlgorithms != nil:
-			return failure("no-common-algorithm", "", ownAlgorithms(host), "%v", negotiation)
 		case what == "host key":
-			keyword = "HostKeyAlgorithms and HostKey"
+			keyword, there, ours = "HostKeyAlgorithms", " and HostKey", host.Config.HostKeyAlgorithms
 		case what == "key exchange":
-			keyword = "KexAlgorithms"
+			keyword, ours = "KexAlgorithms", host.Config.KexAlgorithms
 		case strings.HasSuffix(what, "MAC"):
-			keyword = "MACs"
+			keyword, ours = "MACs", host.Config.MACs
 		}
-		return failure("no-common-algorithm", "", "update the SSH server there; or let "+keyword+" in its sshd_config have one of ours", "%v", negotiation)
+		hint := "update the SSH server there; or let " + keyword + there + " in its sshd_config have one of ours"
+		if ours != nil {
+			hint = ownAlgorithms(host, keyword)
+		}
+		return failure("no-common-algorithm", "", hint, "%v", negotiation)
 	}
 	return failure("connection-dropped", "", "", "the connection ended during the key exchange with %s: %v", cut(rep.ServerVersion), err)
 }

@@ -108,8 +108,9 @@ func Login(ctx context.Context, host *connect.Host, keys connect.Keys, rep *sess
 	if errors.As(err, &command) && len(rep.Start) == 0 {
 		return failure("host-unreachable", "", "try it by hand: "+host.Config.ProxyCommand, "the %s", cut(command.Error()))
 	}
-	if errors.Is(err, connect.ErrAlgorithms) {
-		return failure("no-common-algorithm", "", ownAlgorithms(host), "%v", err)
+	var algorithms *connect.AlgorithmsError
+	if errors.As(err, &algorithms) {
+		return failure("no-common-algorithm", "", ownAlgorithms(host, algorithms.Keyword), "%v", algorithms)
 	}
 	if errors.Is(err, session.ErrSilent) {
 		return failure("timeout", "", "it may be starting, or busy: --wait 5m, or a longer ConnectTimeout", "%s port %d accepts the connection, but sends nothing within ConnectTimeout",

@@ -191,9 +191,9 @@ func TestLoginWords(t *testing.T) {
 			err: &ssh.AlgorithmNegotiationError{What: "client to server MAC", SupportedAlgorithms: []string{"a"}, RequestedAlgorithms: []string{"b"}},
 			want: record.Record{Cause: "no-common-algorithm", Detail: `ssh: no common algorithm for client to server MAC; we offered: ["a"], peer offered: ["b"]`,
 				Hint: "update the SSH server there; or let MACs in its sshd_config have one of ours"}},
-		{name: "HostKeyAlgorithms of none", rep: session.Report{Stage: session.Dialling}, err: fmt.Errorf("%w: HostKeyAlgorithms x", connect.ErrAlgorithms),
-			want: record.Record{Cause: "no-common-algorithm", Detail: "connect: none of the host key algorithms can be verified here: HostKeyAlgorithms x",
-				Hint: "add a type that the server has, such as ssh-ed25519, to HostKeyAlgorithms (ssh_config), or leave that out"}},
+		{name: "HostKeyAlgorithms of none", rep: session.Report{Stage: session.Dialling}, err: fmt.Errorf("connect: %w", &connect.AlgorithmsError{Keyword: "HostKeyAlgorithms", List: []string{"x", "y"}}),
+			want: record.Record{Cause: "no-common-algorithm", Detail: "none of HostKeyAlgorithms is known here: x,y",
+				Hint: "add one that the server has, such as ssh-ed25519, to HostKeyAlgorithms (ssh_config), or leave that out"}},
 
 		{name: "host key unknown", rep: session.Report{Stage: session.HostKey}, err: &connect.HostKeyError{Status: knownhosts.Unknown, Name: "pi.local", Shown: keyA},
 			want: record.Record{Cause: "host-key-unknown", Subject: printA, Detail: "it presents ED25519 " + printA + ", but no known_hosts file has pi.local",

@@ -56,3 +56,18 @@ var proofAlgorithms = func() ssh.Config {
 		slices.DeleteFunc(slices.Clone(algorithms.KeyExchanges), func(a string) bool { return slices.Contains(cheap, a) }))
 	return proof
 }()
+
+// restrict replaces what is offered by what the caller lets be, whose order counts
+// for a proof too.
+func (c *Config) restrict(offered ssh.Config) ssh.Config {
+	if c.KeyExchanges != nil {
+		offered.KeyExchanges = c.KeyExchanges
+	}
+	if c.Ciphers != nil {
+		offered.Ciphers = c.Ciphers
+	}
+	if c.MACs != nil {
+		offered.MACs = c.MACs
+	}
+	return offered
+}

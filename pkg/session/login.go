@@ -21,7 +21,7 @@ func connect(ctx context.Context, cfg Config, offered ssh.Config) (*Client, *Rep
 	if cfg.Trace == nil {
 		l.cfg.Trace = func(string, ...any) {}
 	}
-	client, err := l.run(offered)
+	client, err := l.run(cfg.restrict(offered))
 	if err != nil {
 		// A dead context is why the connection ended, not what it said last.
 		if cause := context.Cause(ctx); cause != nil {
@@ -149,7 +149,7 @@ func (l *login) authenticate(ctx *ssh.ClientAuthContext) (ssh.AuthMethod, error)
 		hostKey := l.rep.HostKey.Marshal()
 		l.exchange = &Exchange{hostKey, ctx.Metadata.SessionID(), hostSignature(l.conn.clear(), hostKey)}
 		if agreed, ok := ctx.Metadata.(ssh.AlgorithmsConnMetadata); ok {
-			l.cfg.Trace("key exchange %s", agreed.Algorithms().KeyExchange)
+			l.cfg.Trace("key exchange %s, cipher %s", agreed.Algorithms().KeyExchange, agreed.Algorithms().Write.Cipher)
 		}
 	}
 	l.rep.Methods = ctx.AllowedMethods
@@ -170,7 +170,7 @@ func (l *login) authenticate(ctx *ssh.ClientAuthContext) (ssh.AuthMethod, error)
 		enough := l.cfg.MaxRefused > 0 && l.refused >= l.cfg.MaxRefused
 		if !enough && l.next < len(l.cfg.Keys) {
 			l.offer = &offer{ctx: l.ctx, key: l.cfg.Keys[l.next], exchange: *l.exchange, answer: Unanswered, writes: l.conn.writes(), late: l.rep.PasswordSent,
-				overdue: l.overdue}
+				overdue: l.overdue, allowed: l.cfg.KeyAlgorithms}
 			l.next++
 			l.attempt = "publickey"
 			l.cfg.Trace("offering %s %s (%s)", l.offer.key.Public.Name(), l.offer.key.Public.Fingerprint(), l.offer.key.Name)

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"slices"
 	"strings"
 
 	"golang.org/x/crypto/ssh"
@@ -24,6 +25,7 @@ type offer struct {
 	answer    Answer
 	writes    int // of the connection before it was offered
 	overdue   func()
+	allowed   []string // nil for all
 	late      bool
 	signed    bool
 	data      []byte // that was signed
@@ -33,14 +35,28 @@ type offer struct {
 
 func (o *offer) PublicKey() ssh.PublicKey { return opaqueKey{o.key.Public} }
 
+// Algorithms are those that the key may sign by, the preferred one first. A
+// certificate signs as the key in it does.
 func (o *offer) Algorithms() []string {
-	// A certificate signs as the key in it does.
-	switch t := sshkey.PlainType(o.key.Public.Type); t {
-	case ssh.KeyAlgoRSA:
-		return []string{ssh.KeyAlgoRSASHA512, ssh.KeyAlgoRSASHA256}
-	default:
+	t := sshkey.PlainType(o.key.Public.Type)
+	if t != ssh.KeyAlgoRSA {
 		return []string{t}
 	}
+	names := []string{ssh.KeyAlgoRSASHA512, ssh.KeyAlgoRSASHA256}
+	if o.allowed == nil {
+		return names
+	}
+	if sshkey.IsCertificate(o.key.Public.Type) {
+		names = []string{ssh.CertAlgoRSASHA512v01, ssh.CertAlgoRSASHA256v01}
+	}
+	// As sshconnect2.c key_sig_algorithm() does: by the order of the list.
+	var may []string
+	for _, a := range o.allowed {
+		if slices.Contains(names, a) {
+			may = append(may, a[:len(ssh.KeyAlgoRSASHA512)])
+		}
+	}
+	return may
 }
 
 func (o *offer) Sign(rand io.Reader, data []byte) (*ssh.Signature, error) {

@@ -30,6 +30,9 @@ type Config struct {
 	// does in ssh; 0 for no bound but the context's.
 	ConnectTimeout time.Duration
 	User           string
+	// KeyExchanges, Ciphers and MACs may protect the connection, the preferred one
+	// first, and nothing else may; nil for what ssh offers by default.
+	KeyExchanges, Ciphers, MACs []string
 	// HostKeyAlgorithms is the order to ask in; see knownhosts.Algorithms.
 	HostKeyAlgorithms []string
 	// CheckHostKey decides whether the server may be trusted with anything.
@@ -38,6 +41,8 @@ type Config struct {
 	// Keys are offered in order, each in an attempt of its own, so that a key
 	// that cannot sign does not hide the next.
 	Keys []Key
+	// KeyAlgorithms are those that the keys may sign by, or be of; nil for all.
+	KeyAlgorithms []string
 	// MaxRefused ends the offering after that many refused keys, to leave room
 	// below MaxAuthTries for the password; 0 offers all.
 	MaxRefused int

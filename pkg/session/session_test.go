@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"net"
+	"os/user"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -455,4 +457,33 @@ func TestConnectTimeout(t *testing.T) {
 		t.Fatal(err)
 	}
 	client.Close()
+}
+
+// An RSA key signs by those algorithms alone that the caller lets be, in their order.
+func TestKeyAlgorithms(t *testing.T) {
+	t.Parallel()
+	key := sshtest.NewKey(t, t.TempDir(), "rsa")
+	authorized := filepath.Join(t.TempDir(), "authorized")
+	if err := sshtest.WriteFile(authorized, []byte(key.Line+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	me, err := user.Current()
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := sshtest.StartSSHD(t, sshtest.SSHDConfig{Config: []string{"AuthorizedKeysFile " + authorized, "StrictModes no", "PubkeyAcceptedAlgorithms rsa-sha2-256"}})
+	for _, tt := range []struct {
+		allowed []string
+		logsIn  bool
+	}{
+		{[]string{"ssh-ed25519", "rsa-sha2-256", "rsa-sha2-512"}, true},
+		{[]string{"rsa-sha2-512", "rsa-sha2-256-cert-v01@openssh.com"}, false},
+		{[]string{"rsa-sha2-256-cert-v01@openssh.com"}, false},
+	} {
+		cfg := config(server.Addr, trusts(server.Endpoint))
+		cfg.User, cfg.Keys, cfg.KeyAlgorithms = me.Username, []session.Key{offer(t, key)}, tt.allowed
+		if _, err := session.Prove(timeLimit(t, 10*time.Second), cfg); (err == nil) != tt.logsIn || err != nil && !errors.Is(err, session.ErrDenied) {
+			t.Errorf("%q: %v", tt.allowed, err)
+		}
+	}
 }
