@@ -329,12 +329,7 @@ func (env *Env) Tracef(level int, target, format string, args ...any) {
 }
 
 func (env *Env) say(format string, args ...any) {
-	for i, arg := range args {
-		if err, ok := arg.(error); ok {
-			args[i] = record.Words(err)
-		}
-	}
-	text := fmt.Sprintf(format, args...)
+	text := record.Sprintf(format, args...)
 	env.mu.Lock()
 	defer env.mu.Unlock()
 	var b strings.Builder

@@ -23,12 +23,7 @@ import (
 
 // A failure is a record in the making.
 func failure(cause, subject, hint, format string, args ...any) record.Record {
-	for i, arg := range args {
-		if err, ok := arg.(error); ok {
-			args[i] = record.Words(err)
-		}
-	}
-	return record.Record{Verdict: record.Fail, Cause: cause, Subject: subject, Hint: hint, Detail: fmt.Sprintf(format, args...)}
+	return record.Record{Verdict: record.Fail, Cause: cause, Subject: subject, Hint: hint, Detail: record.Sprintf(format, args...)}
 }
 
 // Config returns the record of a target whose configuration is unavailable.

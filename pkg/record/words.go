@@ -1,6 +1,7 @@
 package record
 
 import (
+	"fmt"
 	"io/fs"
 	"strings"
 )
@@ -29,4 +30,14 @@ func Words(err error) string {
 		}
 	}
 	return text
+}
+
+// Sprintf is fmt.Sprintf with the Words of what is an error.
+func Sprintf(format string, args ...any) string {
+	for i, arg := range args {
+		if err, ok := arg.(error); ok {
+			args[i] = Words(err)
+		}
+	}
+	return fmt.Sprintf(format, args...)
 }
