@@ -1,32 +1,30 @@
 package diagnose
 
 import (
-	"context"
-	"crypto/rand"
-	_ "embed"
 	"fmt"
-	"net/netip"
+	"maps"
 	"path"
 	"slices"
-	"strconv"
 	"strings"
 
-	"pi-key-tools/pkg/hostfs"
+	"pi-key-tools/pkg/session"
 	"pi-key-tools/pkg/sshdconfig"
+	"pi-key-tools/pkg/sshkey"
 	"pi-key-tools/pkg/strictmodes"
 )
 
-// insideSource tells what decides on a login by key, on the far side.
-//
-//go:embed inside.sh
-var insideSource string
-
-// insideScript is without comments and indents: dropbear takes commands of
-// 9000 bytes (MAX_CMD_LEN), and each of those bytes may become four.
-func insideScript() string { return hostfs.Compact(insideSource) }
-
-// facts are what a session tells of the account and the server that it is on.
+// facts are what is known before anything is judged: what the login was refused,
+// and what the machine there tells of its account, its server and its files.
 type facts struct {
+	// Of the login.
+	rep    *session.Report
+	keys   []sshkey.Public
+	certs  []refusedCert
+	path   string // that the keys were put in; "" if nobody says
+	server strictmodes.Server
+
+	// Of the account: of what runs no shell, sftp tells little.
+	filesAlone bool                // it runs no shell
 	account    strictmodes.Account // its home is that of passwd(5), else the one that the server says
 	conn       sshdconfig.Connection
 	port       string   // of ours, that the server sees
@@ -36,15 +34,21 @@ type facts struct {
 	selinux    string   // what getenforce says; "" if there is no SELinux
 	openwrt    bool     //
 	parents    []string // the command lines of the session's parents, the nearest first
-	files      sshdconfig.Files
 
-	// Of the last question.
+	// Of the server, and of the files of keys.
+	files          sshdconfig.Files
+	config         *sshdconfig.Config    // nil of a server other than OpenSSH
+	dump           string                // what sshd -T says; "" where we are not root
 	held           map[string][]numbered // by the keys files that could be read: the lines that hold a key
 	labels         map[string]string     // SELinux's, of the keys files
 	revoked        string                // the text of the list of revoked keys
 	revokedIs      listState
 	revokedAnswers []string // what ssh-keygen -Q says of each key, if the list is a KRL
-	dump           string   // what sshd -T says; "" where we are not root
+}
+
+// factsOf are the facts of a login; the rest is asked for.
+func factsOf(rep *session.Report, keys []sshkey.Public, path string) facts {
+	return facts{rep: rep, keys: plainKeys(keys), certs: refusedCerts(rep), path: path, server: strictmodes.ServerOf(rep.ServerVersion)}
 }
 
 // A numbered is a line of a keys file that holds a key.
@@ -60,180 +64,43 @@ const (
 	listNotAsked listState = iota
 	listRead
 	listUnread
+	listKRL // which only ssh-keygen can ask
 	listAbsent
 )
 
-// A question is what the script is to tell; inside.sh says what each means.
-type question struct {
-	account            bool
-	key, revoked, dump string
-	keys, files        []string
+// A refusedCert is a certificate that the server did not take.
+type refusedCert struct {
+	sshkey.Certificate
+	key session.Key
 }
 
-// ask runs the script and adds what it tells.
-func (f *facts) ask(ctx context.Context, run hostfs.Runner, q question) error {
-	mark := "inside-" + rand.Text()
-	account := ""
-	if q.account {
-		account = "yes"
+// refusedCerts are those among the offers.
+func refusedCerts(rep *session.Report) []refusedCert {
+	var certs []refusedCert
+	for _, o := range rep.Offers {
+		cert, certified, err := o.Key.Public.Certificate()
+		if certified && err == nil && o.Answer != session.LogsIn && o.Answer != session.Accepted && o.Answer != session.Partial {
+			certs = append(certs, refusedCert{cert, o.Key})
+		}
 	}
-	var script strings.Builder
-	for _, v := range []struct{ name, value string }{
-		{"mark", mark}, {"account", account}, {"keys", strings.Join(q.keys, "\n")}, {"key", q.key},
-		{"files", strings.Join(q.files, "\n")}, {"revoked", q.revoked}, {"dump", q.dump},
-	} {
-		fmt.Fprintf(&script, "%s=%s\n", v.name, hostfs.Quote(v.value))
-	}
-	script.WriteString(insideScript())
-	stdout, stderr, status, err := run(ctx, hostfs.ShellCommand(script.String()))
-	if err != nil {
-		return err
-	}
-	if !f.read(mark, string(stdout)) {
-		return hostfs.NoShell(status, string(stderr))
-	}
-	return nil
+	return certs
 }
 
-// read takes the answer of the script apart. It is false for one that does not
-// come to its end.
-func (f *facts) read(mark, answer string) (ended bool) {
-	if f.held == nil {
-		f.held, f.labels, f.files = map[string][]numbered{}, map[string]string{}, sshdconfig.Files{}
-	}
-	r := factsReader{facts: f}
-	for line := range strings.Lines(answer) {
-		said, ok := strings.CutPrefix(strings.TrimSuffix(line, "\n"), mark+" ")
-		if !ok {
-			continue
-		}
-		if quoted, ok := strings.CutPrefix(said, "| "); !ok {
-			word, rest, _ := strings.Cut(said, " ")
-			r.text = nil
-			r.fact(word, rest)
-		} else if r.text != nil {
-			r.text(quoted)
-		}
-	}
-	return r.ended
+// openSSH reports whether the server goes by sshd_config.
+func (f *facts) openSSH() bool {
+	return f.server == strictmodes.OpenSSH || f.server == strictmodes.Debian
 }
 
-// A factsReader is at a line of the answer.
-type factsReader struct {
-	*facts
-	text    func(line string) // where lines of text belong; nil: nowhere
-	pattern string            // that files are told of; "": it is the list of revoked keys
-	ended   bool
-}
-
-// fact takes what the script says with a word; inside.sh says what each means.
-func (r *factsReader) fact(word, rest string) {
-	switch word {
-	case "user":
-		r.account.Name, r.conn.User = rest, rest
-	case "ids": // of the user, the primary group, all groups
-		for i, id := range strings.Fields(rest) {
-			n, _ := strconv.Atoi(id) // id prints numbers
-			if i == 0 {
-				r.account.UID = n
-			} else {
-				r.account.Groups = append(r.account.Groups, n)
-			}
-		}
-	case "groups":
-		r.conn.Groups = strings.Fields(rest)
-	case "passwd":
-		if field := strings.Split(rest, ":"); len(field) == 7 {
-			r.account.Home = field[5]
-		}
-	case "home": // which start-up files can change: sshd goes by passwd(5)
-		if r.account.Home == "" && path.IsAbs(rest) {
-			r.account.Home = rest
-		}
-	case "connection": // "client port server port"
-		if w := strings.Fields(rest); len(w) == 4 {
-			r.conn.Address, r.port, r.conn.LocalAddress = plainAddress(w[0]), w[1], plainAddress(w[2])
-			r.conn.LocalPort, _ = strconv.Atoi(w[3])
-		}
-	case "utc":
-		r.utc = rest
-	case "local":
-		r.local = rest
-	case "password":
-		r.password = rest
-	case "noshell":
-		r.noShell = rest
-	case "openwrt":
-		r.openwrt = true
-	case "selinux":
-		r.selinux = rest
-	case "label": // and the file
-		if label, file, ok := strings.Cut(rest, " "); ok {
-			r.labels[file] = label
-		}
-	case "parent":
-		r.parents = append(r.parents, strings.TrimSpace(rest))
-	case "lines":
-		r.lines(rest)
-	case "pattern":
-		r.pattern = rest
-		r.files[rest] = nil
-	case "revoked":
-		r.revokedIs, r.pattern = listAbsent, ""
-	case "file":
-		r.file(rest)
-	case "unread":
-		r.unread(rest)
-	case "krl":
-		r.revokedIs, r.revokedAnswers = listRead, append(r.revokedAnswers, rest)
-	case "dump":
-		r.text = func(line string) { r.dump += line + "\n" }
-	case "end":
-		r.ended = true
-	}
-}
-
-// lines takes the lines of a keys file that hold a key, "NUMBER:LINE" each.
-func (r *factsReader) lines(file string) {
-	r.held[file] = nil
-	r.text = func(line string) {
-		number, line, _ := strings.Cut(line, ":")
-		if n, err := strconv.Atoi(number); err == nil {
-			r.held[file] = append(r.held[file], numbered{n, line})
+// sought are the keys to look for there: those that were refused, and those of
+// the authorities of certificates that were.
+func (f *facts) sought() []sshkey.Public {
+	keys := slices.Clone(f.keys)
+	for _, c := range f.certs {
+		if !slices.ContainsFunc(keys, c.CA.Equal) {
+			keys = append(keys, c.CA)
 		}
 	}
-}
-
-// file takes the text of a configuration file, or of the list of revoked keys.
-func (r *factsReader) file(name string) {
-	if r.pattern == "" {
-		r.revokedIs = listRead
-		r.text = func(line string) { r.revoked += line + "\n" }
-		return
-	}
-	files := append(r.files[r.pattern], sshdconfig.File{Path: name})
-	r.files[r.pattern] = files
-	file := &files[len(files)-1]
-	r.text = func(line string) { file.Text += line + "\n" }
-}
-
-// unread takes the name of a file that is there, and may not be read.
-func (r *factsReader) unread(name string) {
-	switch files := r.files[r.pattern]; {
-	case r.pattern == "":
-		r.revokedIs = listUnread
-	case !slices.ContainsFunc(files, func(have sshdconfig.File) bool { return have.Path == name }):
-		r.files[r.pattern] = append(files, sshdconfig.File{Path: name, Unread: true})
-	}
-}
-
-// plainAddress drops the zone, which no pattern holds.
-func plainAddress(s string) string {
-	a, err := netip.ParseAddr(s)
-	if err != nil {
-		return s
-	}
-	return a.WithZone("").Unmap().String()
+	return keys
 }
 
 // arguments returns those that the server was started with, as far as its
@@ -267,4 +134,122 @@ func option(args []string, letter byte) []string {
 		}
 	}
 	return values
+}
+
+// evaluate reads sshd's configuration out of its files.
+func (f *facts) evaluate(options []string, main string) {
+	if len(f.files[main]) == 0 { // sshd does not start without: it is elsewhere
+		f.files[main] = []sshdconfig.File{{Path: main, Unread: true}}
+	}
+	f.config = sshdconfig.Evaluate(options, main, f.files, f.conn)
+}
+
+// given returns a setting that names a file or a command, unless that is none.
+func (f *facts) given(keyword string) (sshdconfig.Setting, bool) {
+	if f.config == nil {
+		return sshdconfig.Setting{}, false
+	}
+	s, ok := f.config.Get(keyword)
+	return s, ok && s.Args[0] != "none"
+}
+
+// unless says what could set a keyword otherwise than what was read.
+func (f *facts) unless(keyword string) string {
+	var others []string
+	for _, s := range f.config.Possible(keyword) {
+		others = append(others, "the Match block around "+s.At()+" applies here")
+	}
+	if len(f.config.Unread) > 0 {
+		others = append(others, f.unread()+" says otherwise")
+	}
+	return strings.Join(others, ", or ")
+}
+
+func (f *facts) unread() string {
+	return fmt.Sprintf("%s (which %s may not read)", strings.Join(f.config.Unread, ", "), f.account.Name)
+}
+
+const keysFileKeyword = "AuthorizedKeysFile"
+
+// reads returns the files that the server reads, as far as is known, and what
+// could make that untrue.
+func (f *facts) reads() (names []string, unless string) {
+	switch {
+	case f.server.IsDropbear():
+		name, unless := f.dropbearFile()
+		return []string{name}, unless
+	case f.config != nil:
+		names, _ := f.config.KeysFiles(f.account.Home, f.account.UID)
+		return names, f.unless(keysFileKeyword)
+	case f.path != "":
+		return []string{f.path}, ""
+	}
+	return []string{f.account.Home + "/.ssh/authorized_keys"}, ""
+}
+
+// dropbearFile returns the file that dropbear reads, as far as its arguments
+// tell, and what could make that untrue.
+func (f *facts) dropbearFile() (name, unless string) {
+	if given := option(f.arguments("dropbear"), 'D'); len(given) > 0 {
+		dir := given[0]
+		if rest, ok := strings.CutPrefix(dir, "~/"); ok {
+			dir = f.account.Home + "/" + rest
+		}
+		return path.Join(dir, "authorized_keys"), ""
+	}
+	if f.openwrt && f.account.UID == 0 {
+		return "/etc/dropbear/authorized_keys", "this OpenWrt reads both"
+	}
+	return f.account.Home + "/.ssh/authorized_keys", ""
+}
+
+// places are the files to look for the keys in, or patterns for them: those
+// that the server reads, and others in which keys end up by mistake.
+func (f *facts) places() []string {
+	names, _ := f.reads()
+	home := f.account.Home
+	places := append(slices.Clone(names), home+"/.ssh/authori[sz]ed*", home+"/authorized_keys", "/etc/dropbear/authorized_keys")
+	if f.path != "" {
+		places = append(places, f.path)
+	}
+	return places
+}
+
+// expand puts the files that were found in the place of patterns, which
+// AuthorizedKeysFile may have from OpenSSH 10.0 on.
+func (f *facts) expand(names []string) []string {
+	var files []string
+	for _, name := range names {
+		files = append(files, name)
+		for _, file := range slices.Sorted(maps.Keys(f.held)) {
+			if match, _ := path.Match(name, file); match && file != name {
+				files = append(files, file)
+			}
+		}
+	}
+	return files
+}
+
+// holders returns those of the files that hold a key, by their text.
+func (f *facts) holders(files []string, key sshkey.Public) []string {
+	return slices.DeleteFunc(slices.Clone(files), func(file string) bool { return len(linesWith(f.held[file], key)) == 0 })
+}
+
+// linesWith returns the lines that hold the base64 of a key.
+func linesWith(lines []numbered, key sshkey.Public) []numbered {
+	text := key.Base64()
+	return slices.DeleteFunc(slices.Clone(lines), func(n numbered) bool { return !strings.Contains(n.text, text) })
+}
+
+// spokenOf are the keys that are in a file that the server reads, or else those
+// in another file, or else the first that was refused.
+func (f *facts) spokenOf() []sshkey.Public {
+	names, _ := f.reads()
+	for _, files := range [][]string{f.expand(names), slices.Collect(maps.Keys(f.held))} {
+		installed := slices.DeleteFunc(slices.Clone(f.keys), func(k sshkey.Public) bool { return len(f.holders(files, k)) == 0 })
+		if len(installed) > 0 {
+			return installed
+		}
+	}
+	return f.keys[:1]
 }

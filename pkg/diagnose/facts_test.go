@@ -190,7 +190,7 @@ func TestBelongs(t *testing.T) {
 	dir := t.TempDir()
 	key, ecdsa := sshtest.NewKey(t, dir, "ed25519"), sshtest.NewKey(t, dir, "ecdsa")
 	others := []string{sshtest.NewKey(t, t.TempDir(), "ed25519").Line, sshtest.NewKey(t, t.TempDir(), "ecdsa").Line}
-	in := &inside{keys: []sshkey.Public{public(t, key.Line), public(t, ecdsa.Line)}}
+	in := &inside{facts: facts{keys: []sshkey.Public{public(t, key.Line), public(t, ecdsa.Line)}}}
 	whole := func(line string) string { return strings.Join(strings.Fields(line)[:2], " ") }
 	half := func(line string) string { line = whole(line); return line[:len(line)-len(line)/4] }
 	for text, want := range map[string]belonging{
@@ -234,8 +234,8 @@ func TestSpokenOf(t *testing.T) {
 		{"in another", map[string][]numbered{other: line(refused[1])}, refused[1]},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			in := &inside{keys: refused, facts: facts{held: c.held, account: strictmodes.Account{Home: "/home/pi"}}}
-			if got := in.spokenOf(); !got[0].Equal(c.want) {
+			f := facts{keys: refused, held: c.held, account: strictmodes.Account{Home: "/home/pi"}}
+			if got := f.spokenOf(); !got[0].Equal(c.want) {
 				t.Errorf("spokenOf is %s, want %s", got[0].Blob, c.want.Blob)
 			}
 		})

@@ -31,7 +31,7 @@ func (in *inside) elsewhere(files []string, stray, unless string) {
 		return
 	}
 	_, s := in.config.KeysFiles(in.account.Home, in.account.UID)
-	command, commands := in.keysCommand()
+	command, commands := in.given("AuthorizedKeysCommand")
 	switch {
 	case len(files) == 0 && commands:
 		in.find(in.unless(command.Keyword), "keys-command", command.At(),
@@ -52,16 +52,8 @@ func (in *inside) elsewhere(files []string, stray, unless string) {
 	}
 }
 
-func (in *inside) keysCommand() (sshdconfig.Setting, bool) {
-	if in.config == nil {
-		return sshdconfig.Setting{}, false
-	}
-	s, ok := in.config.Get("AuthorizedKeysCommand")
-	return s, ok && s.Args[0] != "none"
-}
-
 func (in *inside) asksToo() string {
-	if _, ok := in.keysCommand(); ok {
+	if _, ok := in.given("AuthorizedKeysCommand"); ok {
 		return "; it asks AuthorizedKeysCommand too"
 	}
 	return ""
@@ -116,7 +108,7 @@ func (in *inside) absent(ctx context.Context, files []string, findings []strictm
 // notRead tells why a file was not read, and reports whether there is more to
 // that than that it is missing.
 func (in *inside) notRead(ctx context.Context, file, unless string) bool {
-	_, _, err := strictmodes.RealPath(ctx, in.fsys, file)
+	_, _, err := strictmodes.RealPath(ctx, in.tree, file)
 	switch link := in.link(ctx, file); {
 	case errors.Is(err, fs.ErrNotExist) && link != "":
 		in.find(unless, "keys-symlink", link, fmt.Sprintf("there: mv %[1]s %[1]s.aside\nhint: then: %[2]s", hostfs.QuoteLine(link), in.put("pikeycopy -i -")),
@@ -132,7 +124,7 @@ func (in *inside) notRead(ctx context.Context, file, unless string) bool {
 // brokenLine tells the faults of a file that can be those of a key's line, and
 // reports whether one of them is enough to explain that the line is not found.
 func (in *inside) brokenLine(ctx context.Context, file string) (enough bool, err error) {
-	data, err := in.fsys.ReadFile(ctx, file)
+	data, err := in.tree.ReadFile(ctx, file)
 	if errors.Is(err, fs.ErrNotExist) { // meanwhile
 		return false, nil
 	} else if err != nil {
@@ -155,7 +147,7 @@ func (in *inside) brokenLine(ctx context.Context, file string) (enough bool, err
 // forgets tells of a home whose changes are gone after a reboot: so a key may
 // have been put there before.
 func (in *inside) forgets(ctx context.Context) string {
-	tree, ok := in.fsys.(strictmodes.Examiner)
+	tree, ok := in.tree.(strictmodes.Examiner)
 	if !ok {
 		return ""
 	}
@@ -168,7 +160,7 @@ func (in *inside) forgets(ctx context.Context) string {
 // link is a file, or else its directory, if that is a symbolic link, else "".
 func (in *inside) link(ctx context.Context, file string) string {
 	for _, name := range []string{file, path.Dir(file)} {
-		if _, err := in.fsys.Readlink(ctx, name); err == nil {
+		if _, err := in.tree.Readlink(ctx, name); err == nil {
 			return name
 		}
 	}

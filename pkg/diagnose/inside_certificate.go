@@ -14,40 +14,9 @@ import (
 	"pi-key-tools/pkg/authorizedkeys"
 	"pi-key-tools/pkg/hostfs"
 	"pi-key-tools/pkg/identity"
-	"pi-key-tools/pkg/session"
 	"pi-key-tools/pkg/sshkey"
 	"pi-key-tools/pkg/strictmodes"
 )
-
-// A refusedCert is a certificate that the server did not take.
-type refusedCert struct {
-	sshkey.Certificate
-	key session.Key
-}
-
-// refusedCerts are those among the offers.
-func refusedCerts(rep *session.Report) []refusedCert {
-	var certs []refusedCert
-	for _, o := range rep.Offers {
-		cert, certified, err := o.Key.Public.Certificate()
-		if certified && err == nil && o.Answer != session.LogsIn && o.Answer != session.Accepted && o.Answer != session.Partial {
-			certs = append(certs, refusedCert{cert, o.Key})
-		}
-	}
-	return certs
-}
-
-// sought are the keys to look for there: those that were refused, and those of
-// the authorities of certificates that were.
-func (in *inside) sought() []sshkey.Public {
-	keys := slices.Clone(in.keys)
-	for _, c := range in.certs {
-		if !slices.ContainsFunc(keys, c.CA.Equal) {
-			keys = append(keys, c.CA)
-		}
-	}
-	return keys
-}
 
 // certificates judges what was refused as sshd does (auth2-pubkey.c
 // user_cert_trusted_ca(), auth2-pubkeyfile.c auth_check_authkey_line()).
@@ -145,7 +114,7 @@ func (in *inside) certTrust(ctx context.Context, c refusedCert, fp string) {
 				others = append(others, u)
 			}
 		}
-		if command, ok := in.keysCommand(); ok {
+		if command, ok := in.given("AuthorizedKeysCommand"); ok {
 			others = append(others, command.Keyword+" gives it")
 		}
 		in.find(strings.Join(others, ", or "), "cert-refused", fp, in.putAuthority(c, ""),
@@ -162,7 +131,7 @@ func (in *inside) unreadKeys(ctx context.Context, files []string) string {
 		if _, read := in.held[file]; read || strings.ContainsAny(file, "*?[") {
 			continue
 		}
-		if _, _, err := strictmodes.RealPath(ctx, in.fsys, file); !errors.Is(err, fs.ErrNotExist) {
+		if _, _, err := strictmodes.RealPath(ctx, in.tree, file); !errors.Is(err, fs.ErrNotExist) {
 			return fmt.Sprintf("%s has it, which %s may not read", file, in.account.Name)
 		}
 	}
@@ -255,12 +224,12 @@ const trustKeyword = "TrustedUserCAKeys"
 // returns how to tell why that does not let the certificate in, or why it does
 // not hold for its authority; neither if it does, or if that cannot be seen.
 func (in *inside) trusted(ctx context.Context, c refusedCert, fp string) (tell func(), why string) {
-	s, set := in.config.Get(trustKeyword)
-	if !set || s.Args[0] == "none" {
+	s, set := in.given(trustKeyword)
+	if !set {
 		return nil, trustKeyword + " is not set"
 	}
 	list := s.Args[0]
-	data, err := in.fsys.ReadFile(ctx, list)
+	data, err := in.tree.ReadFile(ctx, list)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, fmt.Sprintf("%s (%s at %s) does not exist", list, trustKeyword, s.At())
@@ -271,14 +240,14 @@ func (in *inside) trusted(ctx context.Context, c refusedCert, fp string) (tell f
 		return nil, fmt.Sprintf("%s (%s at %s) does not hold it", list, trustKeyword, s.At())
 	}
 	in.doubt("AuthorizedPrincipalsFile", "AuthorizedPrincipalsCommand")
-	if command, ok := in.config.Get("AuthorizedPrincipalsCommand"); ok && command.Args[0] != "none" {
+	if command, ok := in.given("AuthorizedPrincipalsCommand"); ok {
 		in.remains = append(in.remains, fmt.Sprintf("whom %s (AuthorizedPrincipalsCommand at %s) lets in", command.Args[0], command.At()))
 		return nil, ""
 	}
 	names, from := []string{in.account.Name}, fmt.Sprintf("%s accepts certificates for %s", trustKeyword, in.account.Name)
-	if s, ok := in.config.Get("AuthorizedPrincipalsFile"); ok && s.Args[0] != "none" {
+	if s, ok := in.given("AuthorizedPrincipalsFile"); ok {
 		file := in.config.Expand(s.Args[0], in.account.Home, in.account.UID)
-		data, err := in.fsys.ReadFile(ctx, file)
+		data, err := in.tree.ReadFile(ctx, file)
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			in.remains = append(in.remains, fmt.Sprintf("the names in %s (AuthorizedPrincipalsFile at %s), which could not be read", file, s.At()))
 			return nil, ""

@@ -3,7 +3,6 @@ package diagnose
 import (
 	"fmt"
 	"math"
-	"path"
 	"slices"
 	"strings"
 
@@ -11,22 +10,6 @@ import (
 	"pi-key-tools/pkg/session"
 	"pi-key-tools/pkg/strictmodes"
 )
-
-// dropbearFile returns the file that dropbear reads, as far as its arguments
-// tell, and what could make that untrue.
-func (in *inside) dropbearFile() (name, unless string) {
-	if given := option(in.arguments("dropbear"), 'D'); len(given) > 0 {
-		dir := given[0]
-		if rest, ok := strings.CutPrefix(dir, "~/"); ok {
-			dir = in.account.Home + "/" + rest
-		}
-		return path.Join(dir, "authorized_keys"), ""
-	}
-	if in.openwrt && in.account.UID == 0 {
-		return "/etc/dropbear/authorized_keys", "this OpenWrt reads both"
-	}
-	return in.account.Home + "/.ssh/authorized_keys", ""
-}
 
 func isDropbear(rep *session.Report) bool {
 	return strictmodes.ServerOf(rep.ServerVersion).IsDropbear()

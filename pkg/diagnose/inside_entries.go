@@ -35,7 +35,7 @@ func (in *inside) entries(ctx context.Context, key sshkey.Public) error {
 		}
 		var faults []authorizedkeys.Fault
 		if slices.ContainsFunc(lines, func(n numbered) bool { return n.dead(key) }) {
-			data, err := in.fsys.ReadFile(ctx, file)
+			data, err := in.tree.ReadFile(ctx, file)
 			if err != nil {
 				return err
 			}

@@ -4,83 +4,12 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"path"
 	"slices"
 	"strings"
 
 	"pi-key-tools/pkg/hostfs"
-	"pi-key-tools/pkg/sshkey"
 	"pi-key-tools/pkg/strictmodes"
 )
-
-const keysFileKeyword = "AuthorizedKeysFile"
-
-// reads returns the files that the server reads, as far as is known, and what
-// could make that untrue.
-func (in *inside) reads() (names []string, unless string) {
-	switch {
-	case in.server.IsDropbear():
-		name, unless := in.dropbearFile()
-		return []string{name}, unless
-	case in.config != nil:
-		names, _ := in.config.KeysFiles(in.account.Home, in.account.UID)
-		return names, in.unless(keysFileKeyword)
-	case in.path != "":
-		return []string{in.path}, ""
-	}
-	return []string{in.account.Home + "/.ssh/authorized_keys"}, ""
-}
-
-// places are the files to look for the keys in, or patterns for them: those
-// that the server reads, and others in which keys end up by mistake.
-func (in *inside) places() []string {
-	names, _ := in.reads()
-	home := in.account.Home
-	places := append(slices.Clone(names), home+"/.ssh/authori[sz]ed*", home+"/authorized_keys", "/etc/dropbear/authorized_keys")
-	if in.path != "" {
-		places = append(places, in.path)
-	}
-	return places
-}
-
-// holders returns those of the files that hold a key, by their text.
-func (in *inside) holders(files []string, key sshkey.Public) []string {
-	return slices.DeleteFunc(slices.Clone(files), func(file string) bool { return len(linesWith(in.held[file], key)) == 0 })
-}
-
-// linesWith returns the lines that hold the base64 of a key.
-func linesWith(lines []numbered, key sshkey.Public) []numbered {
-	text := key.Base64()
-	return slices.DeleteFunc(slices.Clone(lines), func(n numbered) bool { return !strings.Contains(n.text, text) })
-}
-
-// spokenOf are the keys that are in a file that the server reads, or else those
-// in another file, or else the first that was refused.
-func (in *inside) spokenOf() []sshkey.Public {
-	names, _ := in.reads()
-	for _, files := range [][]string{in.expand(names), slices.Collect(maps.Keys(in.held))} {
-		installed := slices.DeleteFunc(slices.Clone(in.keys), func(k sshkey.Public) bool { return len(in.holders(files, k)) == 0 })
-		if len(installed) > 0 {
-			return installed
-		}
-	}
-	return in.keys[:1]
-}
-
-// expand puts the files that were found in the place of patterns, which
-// AuthorizedKeysFile may have from OpenSSH 10.0 on.
-func (in *inside) expand(names []string) []string {
-	var files []string
-	for _, name := range names {
-		files = append(files, name)
-		for _, file := range slices.Sorted(maps.Keys(in.held)) {
-			if match, _ := path.Match(name, file); match && file != name {
-				files = append(files, file)
-			}
-		}
-	}
-	return files
-}
 
 // keysFiles judges the files that the server reads: the way to them, as
 // StrictModes does, or, where that is off, what the user can open; and the
@@ -146,7 +75,7 @@ func (in *inside) judgeWay(ctx context.Context, files []string) ([]strictmodes.F
 	if in.installed != nil {
 		files = in.installed
 	}
-	findings, err := strictmodes.Judge(ctx, in.fsys, in.account, files, in.server)
+	findings, err := strictmodes.Judge(ctx, in.tree, in.account, files, in.server)
 	if err != nil {
 		return nil, fmt.Errorf("judging %s: %w", strings.Join(files, ", "), err)
 	}
@@ -181,7 +110,7 @@ func (in *inside) unusual(ctx context.Context, f strictmodes.Finding) bool {
 	if _, s := in.config.KeysFiles(in.account.Home, in.account.UID); s.Args == nil {
 		return false
 	}
-	usual, err := strictmodes.Judge(ctx, in.fsys, in.account, nil, in.server)
+	usual, err := strictmodes.Judge(ctx, in.tree, in.account, nil, in.server)
 	return err == nil && !slices.ContainsFunc(usual, func(u strictmodes.Finding) bool { return u.Path == f.Path })
 }
 

@@ -431,7 +431,8 @@ func TestAllow(t *testing.T) {
 // What a server calls the account ends no quoting of a hint.
 func TestUnexplainedQuotes(t *testing.T) {
 	const name = "pi;reboot"
-	in := &inside{rep: new(session.Report), server: strictmodes.OpenSSH, installed: []string{"/home/pi/.ssh/authorized_keys"}, keys: []sshkey.Public{{Type: "ssh-ed25519", Blob: []byte("key")}}}
+	in := &inside{installed: []string{"/home/pi/.ssh/authorized_keys"},
+		facts: facts{rep: new(session.Report), server: strictmodes.OpenSSH, keys: []sshkey.Public{{Type: "ssh-ed25519", Blob: []byte("key")}}}}
 	in.account.Name = name
 	in.config = sshdconfig.Evaluate(nil, sshdconfig.DefaultFile,
 		sshdconfig.Files{sshdconfig.DefaultFile: {{Path: sshdconfig.DefaultFile, Unread: true}}}, in.conn)
