@@ -26,7 +26,7 @@ func (j *Job) Login(ctx context.Context, fsys hostfs.FS, server strictmodes.Serv
 	if err == nil {
 		var rules *serverRules
 		if rules, err = j.readRules(ctx, fsys, server); err == nil {
-			records, err = j.home(ctx, fsys, who, server, j.keysFiles(rules, who))
+			records, err = j.home(ctx, fsys, who, rules.server, j.keysFiles(ctx, fsys, rules, who))
 		}
 	}
 	if err != nil {
@@ -72,7 +72,7 @@ func (j *Job) Accounts(ctx context.Context, machine hostfs.FS, accounts []strict
 }
 
 func (j *Job) account(ctx context.Context, fsys hostfs.FS, who strictmodes.Account, all bool, rules *serverRules, client strictmodes.Server) []record.Record {
-	keysFiles := j.keysFiles(rules, who)
+	keysFiles := j.keysFiles(ctx, fsys, rules, who)
 	if all {
 		switch has, err := hasKeys(ctx, fsys, who, keysFiles); {
 		case err != nil:

@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"io/fs"
 	"slices"
-	"strings"
 	"syscall"
 	"time"
 
@@ -103,6 +102,8 @@ func title(s strictmodes.Server) string {
 	switch s {
 	case strictmodes.OpenSSH:
 		return "OpenSSH"
+	case strictmodes.Lax:
+		return "OpenSSH with StrictModes no"
 	case strictmodes.Debian:
 		return "OpenSSH of Debian"
 	case strictmodes.Dropbear, strictmodes.Dropbear2025:
@@ -146,7 +147,7 @@ func (r *repairer) round(findings []strictmodes.Finding) (changed bool) {
 		switch st, planned := r.now[f.Path]; {
 		case touched[f.Path]:
 			continue // its Stat is of before
-		case slices.ContainsFunc(r.replaced, func(dir string) bool { return strings.HasPrefix(f.Path, dir+"/") }):
+		case slices.ContainsFunc(r.replaced, func(p string) bool { return within(p, f.Path) }):
 			continue // it is elsewhere by now
 		case !r.seen[id]:
 			r.seen[id] = true

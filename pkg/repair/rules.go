@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"path"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -43,6 +44,10 @@ func (j *Job) readRules(ctx context.Context, fsys hostfs.FS, server strictmodes.
 	config := sshdconfig.Evaluate(nil, sshdconfig.DefaultFile, rules.files, sshdconfig.Connection{})
 	for _, p := range config.Unread {
 		j.trace("%s cannot be read, so the server is taken to look for keys in its default files", p)
+	}
+	if server != strictmodes.All && config.Is("StrictModes", "no") {
+		j.trace("StrictModes is no: owners and modes are not judged, so others may be able to take over an account")
+		rules.server = strictmodes.Lax
 	}
 	for _, files := range rules.files {
 		for _, f := range files {
@@ -84,8 +89,9 @@ func groupNames(ctx context.Context, fsys hostfs.FS) func(strictmodes.Account) [
 }
 
 // keysFiles returns where the server looks for the keys of an account; nil for
-// its default.
-func (j *Job) keysFiles(rules *serverRules, who strictmodes.Account) []string {
+// its default. What a pattern leads to, as OpenSSH has it from 10.0 on, comes
+// after it, since to others it is a name.
+func (j *Job) keysFiles(ctx context.Context, fsys hostfs.FS, rules *serverRules, who strictmodes.Account) []string {
 	if rules.root != "" && who.UID == 0 {
 		return []string{rules.root}
 	}
@@ -105,10 +111,23 @@ func (j *Job) keysFiles(rules *serverRules, who strictmodes.Account) []string {
 		return nil
 	}
 	j.trace("%s says where the keys of %s are: %s", setting.At(), who.Name, strings.Join(files, " "))
-	if files == nil {
-		files = []string{} // none: not the default
+	all := []string{} // none is not the default
+	for _, f := range files {
+		all = append(all, f)
+		if !strings.ContainsAny(f, `*?[\`) {
+			continue
+		}
+		found, err := fsys.Glob(ctx, f)
+		if err != nil {
+			j.trace("what %s leads to cannot be looked at: %v", f, err)
+		}
+		for _, p := range found {
+			if !slices.Contains(all, p) {
+				all = append(all, p)
+			}
+		}
 	}
-	return files
+	return all
 }
 
 // hasKeys reports whether there may be something for the server to look at: a

@@ -28,6 +28,8 @@ func TestKeysFiles(t *testing.T) {
 		{"elsewhere", map[string]string{main: "AuthorizedKeysFile .ssh/keys /etc/keys/%u\n"}, strictmodes.OpenSSH, pi,
 			[]string{"/home/pi/.ssh/keys", "/etc/keys/pi"}, "sshd_config:1 says"},
 		{"none", map[string]string{main: "AuthorizedKeysFile none\n"}, strictmodes.OpenSSH, pi, []string{}, ""},
+		{"a pattern", map[string]string{main: "AuthorizedKeysFile .ssh/k[13-9] .ssh/x? .ssh/k*\n"}, strictmodes.OpenSSH, pi,
+			[]string{"/home/pi/.ssh/k[13-9]", "/home/pi/.ssh/k1", "/home/pi/.ssh/x?", "/home/pi/.ssh/k*", "/home/pi/.ssh/k2"}, ""},
 		{"a group", map[string]string{main: "Match Group web\nAuthorizedKeysFile /w\n", "/etc/group": "pi:x:1000:\nweb:x:7:pi\n"}, strictmodes.All,
 			strictmodes.Account{Name: "pi", UID: 1000, Home: "/home/pi", Groups: []int{1000, 7}}, []string{"/w"}, ""},
 		{"another group", map[string]string{main: "Match Group web\nAuthorizedKeysFile /w\n", "/etc/group": "pi:x:1000:\nweb:x:7:pi\n"}, strictmodes.All, pi, nil, ""},
@@ -40,13 +42,33 @@ func TestKeysFiles(t *testing.T) {
 	} {
 		var said strings.Builder
 		job := Job{Trace: func(format string, args ...any) { fmt.Fprintf(&said, format+"\n", args...) }}
-		rules, err := job.readRules(t.Context(), &machine{texts: c.texts}, c.server)
+		m := &machine{texts: c.texts, files: map[string]strictmodes.Stat{"/home/pi/.ssh/k1": {}, "/home/pi/.ssh/k2": {}}}
+		rules, err := job.readRules(t.Context(), m, c.server)
 		if err != nil {
 			t.Fatal(err)
 		}
-		got := job.keysFiles(rules, c.who)
+		got := job.keysFiles(t.Context(), m, rules, c.who)
 		if !slices.Equal(got, c.want) || (got == nil) != (c.want == nil) || !strings.Contains(said.String(), c.trace) {
 			t.Errorf("%s: %q, want %q; said %s", c.name, got, c.want, said.String())
+		}
+	}
+}
+
+// Where StrictModes is off, nothing is changed but what cannot be read.
+func TestNotStrict(t *testing.T) {
+	for _, c := range []struct {
+		server strictmodes.Server
+		want   string
+	}{
+		{strictmodes.OpenSSH, "done keys-unreadable"},
+		{strictmodes.Debian, "done keys-unreadable"},
+		{strictmodes.Dropbear, "done home-writable, done keys-writable"},
+		{strictmodes.All, "done home-writable, done keys-writable"},
+	} {
+		m := newMachine(0o777, 0o700, 0o222, 1000)
+		m.texts = map[string]string{"/etc/ssh/sshd_config": "StrictModes no\n"}
+		if records := new(Job).Login(t.Context(), m, c.server); brief(records) != c.want {
+			t.Errorf("%v: %s", c.server, text(records))
 		}
 	}
 }

@@ -203,6 +203,7 @@ func TestScript(t *testing.T) {
 		{home: home{special: oddlyNamed, want: "todo dir-writable"}, user: true},
 		{home: home{special: folder, want: "todo keys-not-a-file"}, user: true},
 		{home: home{keys: "0664 root root", want: "todo keys-writable"}, user: true},
+		{home: home{keys: "0666 third", want: "todo wrong-owner"}, user: true},
 		{home: home{keys: "0600 root root", want: "fail keys-unreadable"}, user: true},
 		{home: home{home: "2755", ssh: "0775 root root", special: fullFolder, want: "todo dir-writable"}, user: true},
 		{home: home{ssh: "0700 root root", special: fullFolder, want: "todo keys-unreadable"}, user: true},

@@ -12,6 +12,7 @@ type Server int
 const (
 	All          Server = iota // unknown: what satisfies every server
 	OpenSSH                    // upstream, and every distribution that does not patch it
+	Lax                        // either OpenSSH with "StrictModes no": what the account can read will do
 	Debian                     // Debian, Ubuntu, Raspberry Pi OS: a private group may write
 	Dropbear                   // up to 2024.86, and any that does not tell its version
 	Dropbear2025               // dropbear from 2025.87 on judges the directories, and no longer the file
@@ -24,7 +25,7 @@ func (s Server) IsDropbear() bool { return s == Dropbear || s == Dropbear2025 }
 // of dropbear share one.
 func (s Server) String() string {
 	switch s {
-	case OpenSSH:
+	case OpenSSH, Lax:
 		return "openssh"
 	case Debian:
 		return "debian"

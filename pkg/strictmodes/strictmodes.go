@@ -107,10 +107,10 @@ func Octal(mode fs.FileMode) string {
 // keysFiles are absolute, in the order in which the server reads them; nil
 // means its default, ~/.ssh/authorized_keys and, except for dropbear,
 // ~/.ssh/authorized_keys2 if that exists. A missing keys file is not a finding
-// about modes; the directories that would hold it are judged. If all are
-// missing, that is reported only where there is evidence why: a file of nearly
-// that name, or a home that is encrypted or not mounted. What is on the way to
-// several files is judged once.
+// about modes. If all are missing, the directories that would hold them are
+// judged, and that they are missing is reported only where there is evidence
+// why: a file of nearly that name, or a home that is encrypted or not mounted.
+// What is on the way to several files is judged once.
 //
 // Only what is in the home, by its real path, gets a Repair: a link may lead to
 // what others need as it is. Nothing gets one that has further hard links, is
@@ -179,17 +179,20 @@ func (j *judge) judge(homeName string, keysFiles []string, byDefault bool) ([]Fi
 			findings = append(findings, f)
 		}
 	}
-	ways, err := j.locate(homeName, keysFiles)
-	if err != nil {
+	if err := j.locate(homeName, keysFiles); err != nil {
 		return nil, err
 	}
-	more, err := j.passable(ways)
+	// The server passes over one that is missing, whatever the way to it is like.
+	there := slices.DeleteFunc(slices.Clone(j.files), func(f keysFile) bool { return f.end == missing })
+	if len(there) > 0 {
+		j.files = there
+	}
+	more, err := j.passable()
 	if err != nil {
 		return nil, err
 	}
 	findings = append(findings, more...)
-	there := func(keys way) bool { return keys.end != missing }
-	if !homeless && len(ways) > 0 && !slices.ContainsFunc(ways, there) {
+	if !homeless && len(j.files) > 0 && len(there) == 0 {
 		why, err := j.absent()
 		if err != nil {
 			return nil, err
@@ -200,24 +203,23 @@ func (j *judge) judge(homeName string, keysFiles []string, byDefault bool) ([]Fi
 	return findings, nil
 }
 
-// locate finds out where the keys files are, and returns the way to each.
-func (j *judge) locate(homeName string, keysFiles []string) ([]way, error) {
-	var ways []way
+// locate finds out where the keys files are.
+func (j *judge) locate(homeName string, keysFiles []string) error {
 	for _, name := range keysFiles {
 		if !path.IsAbs(name) {
-			return nil, fmt.Errorf("the keys file %q is not an absolute path", name)
+			return fmt.Errorf("the keys file %q is not an absolute path", name)
 		}
 		name = path.Clean(name)
 		dir, err := j.walker.walk(path.Dir(name))
 		if err != nil {
-			return nil, err
+			return err
 		}
 		keys, err := j.walker.walk(name)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		keys.passed = slices.Clone(keys.passed)
-		f := keysFile{name: name, dir: dir.real, real: keys.real}
+		f := keysFile{way: keys, name: name, dir: dir.real}
 		switch j.server {
 		case Dropbear, All:
 			f.named, err = j.walker.named(name, homeName)
@@ -225,15 +227,15 @@ func (j *judge) locate(homeName string, keysFiles []string) ([]way, error) {
 			f.named, err = j.walker.named(path.Dir(name), homeName)
 		}
 		if err != nil {
-			return nil, err
+			return err
 		}
-		j.files, ways = append(j.files, f), append(ways, keys)
+		j.files = append(j.files, f)
 	}
-	return ways, nil
+	return nil
 }
 
-// passable judges everything on the ways, once.
-func (j *judge) passable(ways []way) ([]Finding, error) {
+// passable judges everything on the ways to the keys files, once.
+func (j *judge) passable() ([]Finding, error) {
 	var findings []Finding
 	seen := make([]string, 0, 8) // most have fewer
 	again := func(p string) bool {
@@ -243,7 +245,7 @@ func (j *judge) passable(ways []way) ([]Finding, error) {
 		seen = append(seen, p)
 		return false
 	}
-	for _, keys := range ways {
+	for _, keys := range j.files {
 		for _, n := range keys.passed {
 			if again(n.path) {
 				continue
@@ -273,8 +275,12 @@ func (j *judge) passable(ways []way) ([]Finding, error) {
 			}
 			findings = append(findings, f)
 		case denied:
-			explained := slices.ContainsFunc(findings, func(f Finding) bool { return f.Cause == "keys-unreadable" || f.Cause == "wrong-owner" })
-			if !explained {
+			explained := func(n node) bool {
+				return slices.ContainsFunc(findings, func(f Finding) bool {
+					return f.Path == n.path && (f.Cause == "wrong-owner" || !j.permits(n.Stat, false))
+				})
+			}
+			if !slices.ContainsFunc(keys.passed, explained) {
 				findings = append(findings, Finding{Cause: "keys-unreadable", Path: keys.real, Detail: "it cannot be examined: permission denied"})
 			}
 		}
@@ -295,8 +301,8 @@ type judge struct {
 
 // A keysFile is where the server looks for keys.
 type keysFile struct {
+	way
 	name  string
-	real  string   // real path
 	dir   string   // real path of the directory that it is in by name
 	named []string // real paths of what dropbear looks at
 }
@@ -305,7 +311,7 @@ type keysFile struct {
 // OpenSSH goes from the real file upwards, to the home if it meets that, else
 // to the root; dropbear looks at the names on the way, wherever links lead.
 func (j *judge) sees(p string) bool {
-	return slices.ContainsFunc(j.files, func(f keysFile) bool {
+	return j.server != Lax && slices.ContainsFunc(j.files, func(f keysFile) bool {
 		return slices.Contains(f.named, p) ||
 			!j.server.IsDropbear() && within(p, f.real) && (!within(j.home, f.real) || within(j.home, p))
 	})

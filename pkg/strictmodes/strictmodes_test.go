@@ -158,6 +158,9 @@ func TestJudge(t *testing.T) {
 		{"dropbear's later rules", good(home, "d0775 1000 1000", dir, "d0770 7 7", keys, "f0666 7 7"), []Server{Dropbear2025},
 			[]string{"home-writable /home/pi 0755", "wrong-owner /home/pi/.ssh chown", "dir-writable /home/pi/.ssh 0750"}},
 		{"dropbear's later rules", good(keys, "f0600 0 0"), []Server{Dropbear2025}, []string{"keys-unreadable /home/pi/.ssh/authorized_keys chown"}},
+		{"not strict", good(home, "d1777 7 7", dir, "d0775 0 44", keys, "f0666 7 7 2"), []Server{Lax}, nil},
+		{"not strict, and closed", good(dir, "d0077 1000 1000", keys, "f0620 0 44"), []Server{Lax},
+			[]string{"keys-unreadable /home/pi/.ssh 0177", "keys-unreadable /home/pi/.ssh/authorized_keys chown"}},
 		{"sticky home for all", good(home, "d1777 1000 1000"), everywhere, []string{"home-writable /home/pi none"}},
 		{"hard links", good(keys, "f0666 1000 1000 2"), everywhere, []string{"keys-writable /home/pi/.ssh/authorized_keys none"}},
 
@@ -178,6 +181,7 @@ func TestJudge(t *testing.T) {
 		{"root's, for a further group", good(keys, "f0640 0 44"), []Server{OpenSSH, Debian}, nil},
 		{"root's, for a further group, no initgroups", good(keys, "f0640 0 44"), []Server{All, Dropbear}, []string{"keys-unreadable /home/pi/.ssh/authorized_keys chown"}},
 		{"root's home", good(home, "d0700 0 0"), everywhere, []string{"keys-unreadable /home/pi none"}},
+		{"written by others and closed to pi", good(dir, "d0677 1000 1000 denied"), everywhere, []string{"dir-writable /home/pi/.ssh 0755"}},
 		{"closed parent", good("/home", "d0700 0 0 denied"), everywhere, []string{"keys-unreadable /home none"}},
 		{"denied for no visible reason", good(dir, "d0700 1000 1000 denied"), everywhere, []string{"keys-unreadable /home/pi/.ssh/authorized_keys none"}},
 
@@ -217,6 +221,8 @@ func TestJudge(t *testing.T) {
 			[]Server{OpenSSH, Debian}, nil},
 		{"keys linked into a good folder", good(dir, "d0777 1000 1000", keys, "-> ../dot/keys", home+"/dot", "d0755 1000 1000", home+"/dot/keys", "f0644 1000 1000"),
 			[]Server{Dropbear, All}, []string{"dir-writable /home/pi/.ssh 0755"}},
+		{"the second linked into a good folder, the first missing", good(dir, "d0777 1000 1000", keys, "", keys+"2", "-> ../dot/keys", home+"/dot", "d0755 1000 1000", home+"/dot/keys", "f0644 1000 1000"),
+			[]Server{OpenSSH, Debian}, nil},
 		{"keys linked into a bad folder", good(keys, "-> ../dot/a/keys", home+"/dot", "d0777 1000 1000", home+"/dot/a", "d0755 1000 1000", home+"/dot/a/keys", "f0644 1000 1000"),
 			[]Server{OpenSSH, Debian, All}, []string{"parent-writable /home/pi/dot 0755"}},
 		{"keys linked into a bad folder", good(keys, "-> ../dot/a/keys", home+"/dot", "d0777 1000 1000", home+"/dot/a", "d0755 1000 1000", home+"/dot/a/keys", "f0644 1000 1000"),
