@@ -177,6 +177,7 @@ func TestDropbearFault(t *testing.T) {
 		{1, strings.Replace(line, " ", "\t", 1), "SSH-2.0-dropbear", "exactly one blank"},
 		{1, "\t" + line, "SSH-2.0-dropbear", "a blank stands before"},
 		{1, "#" + line, "SSH-2.0-dropbear", "comment"},
+		{1, line + "\x00", "SSH-2.0-dropbear", "NUL"},
 	} {
 		got := dropbearFault(numbered{c.number, c.text}, "ssh-ed25519", c.version)
 		if (got == "") != (c.fault == "") || !strings.Contains(got, c.fault) {

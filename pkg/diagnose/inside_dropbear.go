@@ -2,6 +2,7 @@ package diagnose
 
 import (
 	"fmt"
+	"iter"
 	"math"
 	"slices"
 	"strings"
@@ -21,6 +22,25 @@ var dropbearOptions = []string{
 	"permitlisten", "permitopen", "restrict", "verify-required",
 }
 
+// DropbearFaults are the entries of a keys file that sshd takes and dropbear does
+// not, and why; without those whose key has another line that dropbear takes.
+func DropbearFaults(data []byte) iter.Seq2[authorizedkeys.Entry, string] {
+	lines := strings.Split(string(data), "\n")
+	entries := slices.DeleteFunc(authorizedkeys.Entries(data), func(e authorizedkeys.Entry) bool { return e.Dead != "" })
+	why := func(e authorizedkeys.Entry) string {
+		return dropbearFault(numbered{e.Line, lines[e.Line-1]}, e.Key.Type, "")
+	}
+	return func(yield func(authorizedkeys.Entry, string) bool) {
+		for _, e := range entries {
+			fault := why(e)
+			spare := func(other authorizedkeys.Entry) bool { return other.Key.Equal(e.Key) && why(other) == "" }
+			if fault != "" && !slices.ContainsFunc(entries, spare) && !yield(e, fault) {
+				return
+			}
+		}
+	}
+}
+
 // dropbearFault says why dropbear does not take a line that holds a key of
 // type typ; "" if it does (svr-authpubkey.c checkpubkey_line()).
 func dropbearFault(n numbered, typ, version string) string {
@@ -38,6 +58,8 @@ func dropbearFault(n numbered, typ, version string) string {
 		return fmt.Sprintf("it reads the first %d lines only", lines)
 	case e.Dead != "" && e.Options == nil:
 		return e.Dead
+	case strings.Contains(n.text, "\x00"):
+		return "it has a NUL byte"
 	}
 	for _, o := range e.Options {
 		if !slices.Contains(dropbearOptions, o.Name) {

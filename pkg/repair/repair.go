@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"pi-key-tools/pkg/authorizedkeys"
+	"pi-key-tools/pkg/diagnose"
 	"pi-key-tools/pkg/hostfs"
 	"pi-key-tools/pkg/record"
 	"pi-key-tools/pkg/strictmodes"
@@ -79,7 +80,7 @@ func (j *Job) home(ctx context.Context, fsys hostfs.FS, who strictmodes.Account,
 
 // content has what is wrong in the lines of the keys files said or cured.
 func (j *Job) content(ctx context.Context, fsys hostfs.FS, who strictmodes.Account, server strictmodes.Server, keysFiles []string) []record.Record {
-	if j.Content == nil {
+	if j.Content == nil && !server.IsDropbear() {
 		return nil
 	}
 	if keysFiles == nil {
@@ -87,12 +88,21 @@ func (j *Job) content(ctx context.Context, fsys hostfs.FS, who strictmodes.Accou
 	}
 	var records []record.Record
 	for _, file := range keysFiles {
-		switch data, err := fsys.ReadFile(ctx, file); {
+		data, err := fsys.ReadFile(ctx, file)
+		switch {
 		case errors.Is(err, fs.ErrNotExist):
 		case err != nil:
 			j.trace("the lines of %s are not looked at: %v", file, err)
-		case len(authorizedkeys.Faults(data)) > 0:
+		case j.Content != nil && len(authorizedkeys.Faults(data)) > 0:
 			records = append(records, j.Content(ctx, who, file)...)
+		}
+		if !server.IsDropbear() {
+			continue
+		}
+		for e, why := range diagnose.DropbearFaults(data) {
+			records = append(records, record.Record{Verdict: record.Fail, Cause: "dropbear-limits", Subject: fmt.Sprintf("%s:%d", file, e.Line),
+				Detail: fmt.Sprintf("dropbear ignores the line: %s: %s", why, e.Key.Fingerprint()),
+				Hint:   "write type, key and comment there with single blanks, after no option that dropbear(8) does not know"})
 		}
 	}
 	return records

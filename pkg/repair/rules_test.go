@@ -73,6 +73,36 @@ func TestNotStrict(t *testing.T) {
 	}
 }
 
+// What only dropbear does not read in a line is said for dropbear, unless another
+// line lets the key in.
+func TestDropbearLines(t *testing.T) {
+	const a, b = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAB"
+	for _, c := range []struct {
+		server strictmodes.Server
+		text   string
+		want   string
+	}{
+		{strictmodes.Dropbear, a + "\n" + b + " b\n", ""},
+		{strictmodes.Dropbear, a + "\n  " + b + "\nno-such-option " + b + "\n#" + b + "\n", "fail dropbear-limits authorized_keys:2"},
+		{strictmodes.Dropbear2025, `from="10.0.0.1" ` + a + "\nssh-ed25519 " + b + "\n", "fail dropbear-limits authorized_keys:1"},
+		{strictmodes.Dropbear, `from="10.0.0.1" ` + a + "\n" + a + "\n", ""},
+		{strictmodes.OpenSSH, " " + a + "\n", ""},
+		{strictmodes.All, " " + a + "\n", ""},
+	} {
+		m := newMachine(0o755, 0o700, 0o600, 1000)
+		m.texts = map[string]string{"/home/pi/.ssh/authorized_keys": c.text}
+		got := ""
+		for _, r := range new(Job).Login(t.Context(), m, c.server) {
+			if r.Verdict != record.OK {
+				got += fmt.Sprint(r.Verdict, " ", r.Cause, " ", strings.TrimPrefix(r.Subject, "/home/pi/.ssh/"))
+			}
+		}
+		if got != c.want {
+			t.Errorf("%v, %q: %q, want %q", c.server, c.text, got, c.want)
+		}
+	}
+}
+
 // Of all accounts, those are looked at that have something to look at, and of
 // a daemon whose home a group shares on purpose nothing is changed.
 func TestAccounts(t *testing.T) {

@@ -302,6 +302,10 @@ func situations() []situation {
 		situation{arrange: outKeys("0755 root root"), keys: "0600 root root", left: true},
 		situation{arrange: instead(func(path string) error { return os.Symlink("authorized_keys", path) }), left: true},
 		situation{arrange: instead(func(path string) error { return os.Symlink("/dev/null", path) }), left: true},
+		situation{arrange: instead(func(path string) error {
+			return errors.Join(os.Mkdir(filepath.Dir(filepath.Dir(path))+"/docs", 0o755), os.Symlink("../docs", path))
+		}), left: true},
+		situation{arrange: instead(func(path string) error { return os.Symlink("..", path) }), left: true},
 		situation{arrange: func(p *place) error { // a chain, whose links belong to others
 			return errors.Join(linkKeys("../dot/keys")(p), os.Symlink("authorized_keys", p.ssh+"/2"), os.Rename(p.ssh+"/authorized_keys", p.ssh+"/1"),
 				os.Symlink("1", p.ssh+"/authorized_keys"), os.Lchown(p.ssh+"/authorized_keys", third, third))
@@ -346,6 +350,7 @@ func seconds() []situation {
 		{arrange: named("authorized_keys2"), keys: "0664 user shared"},
 		{arrange: named("authorized_keys2"), keys: "0644 third"},
 		{arrange: named("authorized_keys2"), keys: "0600 root root"},
+		{arrange: func(p *place) error { return errors.Join(named("authorized_keys2")(p), linkKeys("../dot/keys")(p)) }, ssh: "0777"},
 	}
 }
 

@@ -166,18 +166,10 @@ func (j *judge) judge(homeName string, keysFiles []string, byDefault bool) ([]Fi
 			keysFiles = keysFiles[:1]
 		}
 	}
-	var findings []Finding
 	homeless := home.end == missing || home.end == stuck || home.end == found && !home.last.Mode.IsDir()
+	all := len(keysFiles)
 	if homeless {
-		all := len(keysFiles)
 		keysFiles = slices.DeleteFunc(slices.Clone(keysFiles), func(name string) bool { return within(homeName, path.Clean(name)) })
-		if len(keysFiles) < all {
-			f, err := j.homeless(home)
-			if err != nil {
-				return nil, err
-			}
-			findings = append(findings, f)
-		}
 	}
 	if err := j.locate(homeName, keysFiles); err != nil {
 		return nil, err
@@ -187,12 +179,19 @@ func (j *judge) judge(homeName string, keysFiles []string, byDefault bool) ([]Fi
 	if len(there) > 0 {
 		j.files = there
 	}
-	more, err := j.passable()
+	findings, err := j.passable()
 	if err != nil {
 		return nil, err
 	}
-	findings = append(findings, more...)
-	if !homeless && len(j.files) > 0 && len(there) == 0 {
+	switch {
+	case len(there) > 0:
+	case homeless && len(keysFiles) < all:
+		f, err := j.homeless(home)
+		if err != nil {
+			return nil, err
+		}
+		findings = append(findings, f)
+	case !homeless && all > 0:
 		why, err := j.absent()
 		if err != nil {
 			return nil, err
@@ -256,7 +255,7 @@ func (j *judge) passable() ([]Finding, error) {
 			}
 			findings = append(findings, f...)
 		}
-		if again(keys.real) {
+		if again("keys " + keys.real) { // not only as a directory
 			continue
 		}
 		switch keys.end {
@@ -265,6 +264,9 @@ func (j *judge) passable() ([]Finding, error) {
 			if err != nil {
 				return nil, err
 			}
+			for i := range f {
+				j.sparesTarget(&f[i], keys)
+			}
 			findings = append(findings, f...)
 		case stuck:
 			f := Finding{Cause: "keys-not-a-file", Path: keys.real, Stat: keys.last.Stat, Detail: keys.describe("")}
@@ -272,6 +274,7 @@ func (j *judge) passable() ([]Finding, error) {
 				f.Cause = "keys-symlink"
 			} else {
 				j.propose(&f, Aside)
+				j.sparesTarget(&f, keys)
 			}
 			findings = append(findings, f)
 		case denied:
@@ -286,6 +289,20 @@ func (j *judge) passable() ([]Finding, error) {
 		}
 	}
 	return findings, nil
+}
+
+// sparesTarget leaves what is in the way only because a link leads to it: it is
+// something else of the user's, and the link is what is wrong.
+func (j *judge) sparesTarget(f *Finding, keys keysFile) {
+	name := keys.name // with the home's real path
+	if rest, ok := strings.CutPrefix(name, path.Clean(j.who.Home)+"/"); ok {
+		name = path.Join(j.home, rest)
+	}
+	inTheWay := f.Path == path.Join(keys.dir, path.Base(name)) || !f.Stat.Mode.IsDir() && within(f.Path, name)
+	if f.Repair == Aside && !inTheWay {
+		f.Detail += "; links lead to " + f.Path + " from there"
+		f.Path, f.Stat, f.Repair = name, Stat{}, None
+	}
 }
 
 // judge holds what the rules need to know besides the file in question.

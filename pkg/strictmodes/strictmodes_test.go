@@ -232,6 +232,15 @@ func TestJudge(t *testing.T) {
 		{"keys linked out", good(keys, "-> /tmp/k", "/tmp", "d1777 0 0", "/tmp/k", "f0666 1000 1000"), []Server{OpenSSH, Debian, All},
 			[]string{"dir-writable /tmp none", "keys-writable /tmp/k none"}},
 		{"keys linked to a device", good(keys, "-> /null", "/null", "p0666 0 0"), everywhere, []string{"keys-not-a-file /null none"}},
+		{"keys linked to a directory on the way", good(keys, "-> ../"), everywhere, []string{"keys-not-a-file /home/pi/.ssh/authorized_keys none"}},
+		{"keys linked to a directory", good(keys, "-> ../d", home+"/d", "d0755 1000 1000"), everywhere, []string{"keys-not-a-file /home/pi/.ssh/authorized_keys none"}},
+		{".ssh linked to a file", good(keys, "", dir, "-> f", home+"/f", "f0644 1000 1000"), everywhere, []string{"keys-not-a-file /home/pi/.ssh/authorized_keys none"}},
+		{".ssh linked, and keys is a directory", good(keys, "", dir, "-> d", home+"/d", "d0755 1000 1000", home+"/d/authorized_keys", "d0755 1000 1000"), everywhere,
+			[]string{"keys-not-a-file /home/pi/d/authorized_keys aside"}},
+		{"linked home, and .ssh is a file", good(home, "-> p", dir, "", keys, "", "/home/p", "d0755 1000 1000", "/home/p/.ssh", "f0600 1000 1000"), everywhere,
+			[]string{"keys-not-a-file /home/p/.ssh aside"}},
+		{"linked home, and keys is a directory", good(home, "-> p", dir, "", keys, "", "/home/p", "d0755 1000 1000", "/home/p/.ssh", "d0700 1000 1000", "/home/p/.ssh/authorized_keys", "d0700 1000 1000"),
+			everywhere, []string{"keys-not-a-file /home/p/.ssh/authorized_keys aside"}},
 		{"linked home", good(home, "-> /srv/pi", dir, "", keys, "", "/srv", "d0777 0 0", "/srv/pi", "d0777 1000 1000", "/srv/pi/.ssh", "d0777 1000 1000",
 			"/srv/pi/.ssh/authorized_keys", "f0644 1000 1000"), everywhere, []string{"home-writable /srv/pi 0755", "dir-writable /srv/pi/.ssh 0755"}},
 	} {
@@ -286,6 +295,9 @@ func TestJudgeElsewhere(t *testing.T) {
 	if want := []string{"parent-writable /etc/ssh none", "keys-writable /etc/ssh/keys/both none", "dir-writable /home/pi/.ssh 0755",
 		"keys-writable /home/pi/.ssh/more 0600"}; err != nil || !slices.Equal(got, want) {
 		t.Errorf("several files: %q, %v; want %q", got, err, want)
+	}
+	if findings, err := Judge(t.Context(), good(home, "", "/etc", "d0755 0 0", "/etc/pi", "f0644 0 0"), pi, []string{keys, "/etc/pi"}, All); err != nil || findings != nil {
+		t.Errorf("no home, and keys elsewhere: %v, %v", findings, err)
 	}
 	if findings, err := Judge(t.Context(), good(home, "d0777 1000 1000"), pi, []string{}, All); err != nil || findings != nil {
 		t.Errorf("no file at all: %v, %v", findings, err)
