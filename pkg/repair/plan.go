@@ -114,7 +114,11 @@ func (r *repairer) mayRename(p string) bool {
 		return true
 	}
 	dir, err := r.fsys.Lstat(r.ctx, path.Dir(p))
-	return err == nil && p != r.who.Home && dir.UID == r.me.UID && dir.Mode&0o300 == 0o300
+	if err != nil || p == r.who.Home || dir.UID != r.me.UID || dir.Mode&0o300 != 0o300 {
+		return false
+	}
+	a, err := r.fsys.Attributes(r.ctx, path.Dir(p))
+	return err != nil || !a.Immutable
 }
 
 // can reports whether the mode lets us do with a file what the bits say: 4 to

@@ -236,6 +236,8 @@ func (r *repairer) one(f strictmodes.Finding) (record.Record, error) {
 		rec.Cause = "immutable"
 	case errors.Is(err, hostfs.ErrModesIgnored):
 		rec.Cause = "modes-unsupported"
+	case errors.Is(err, fs.ErrPermission):
+		rec.Hint = r.hint(f)
 	default:
 		rec.Hint = "run it again"
 	}

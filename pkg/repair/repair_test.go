@@ -27,6 +27,7 @@ type machine struct {
 	links      map[string]string // their targets
 	refuse     error             // what Chmod, Chown and the last Rename say instead
 	attributes strictmodes.Attributes
+	immutable  string            // what alone cannot be changed
 	texts      map[string]string // what ReadFile finds; "denied" cannot be read
 	revert     bool              // Chmod works, and somebody undoes it at once
 	late       int               // so often Chmod comes too late: the last time for its very change, before for another
@@ -86,7 +87,10 @@ func (m *machine) Chown(_ context.Context, path string, was strictmodes.Stat, ui
 	return nil
 }
 
-func (m *machine) Attributes(context.Context, string) (strictmodes.Attributes, error) {
+func (m *machine) Attributes(_ context.Context, path string) (strictmodes.Attributes, error) {
+	if path == m.immutable {
+		return strictmodes.Attributes{Immutable: true}, nil
+	}
 	return m.attributes, nil
 }
 
@@ -303,10 +307,13 @@ func TestHints(t *testing.T) {
 		return m
 	}
 	const keys = "/home/pi/.ssh/authorized_keys"
+	locked := with(keys, strictmodes.Stat{Mode: 0o644, UID: 7, Nlink: 1})
+	locked.immutable = "/home/pi/.ssh"
 	for _, c := range []struct {
 		m    *machine
 		want string
 	}{
+		{locked, "sudo chown -h pi " + keys}, // nothing there can be put aside
 		{with("/home/pi", strictmodes.Stat{}), "sudo mkhomedir_helper pi"},
 		{with(keys, strictmodes.Stat{Mode: 0o666, UID: 1000, Nlink: 2}),
 			"cp -p " + keys + " " + keys + ".own && mv " + keys + ".own " + keys + " makes it a file of its own"},

@@ -162,7 +162,7 @@ func (j *judge) judge(homeName string, keysFiles []string, byDefault bool) ([]Fi
 		switch keys, err := j.walker.walk(keysFiles[1]); {
 		case err != nil:
 			return nil, err
-		case keys.end != found:
+		case keys.end == missing, keys.end == denied:
 			keysFiles = keysFiles[:1]
 		}
 	}

@@ -195,6 +195,7 @@ func TestJudge(t *testing.T) {
 		{"two files", good(dir, "d0777 1000 1000", keys+"2", "f0666 1000 1000"), []Server{OpenSSH, Debian, All},
 			[]string{"dir-writable /home/pi/.ssh 0755", "keys-writable /home/pi/.ssh/authorized_keys2 0644"}},
 		{"two files", good(keys+"2", "f0666 1000 1000"), []Server{Dropbear, Dropbear2025}, nil},
+		{"a circle in the second's place", good(keys+"2", "-> authorized_keys2"), []Server{OpenSSH, Debian, All}, []string{"keys-symlink /home/pi/.ssh/authorized_keys2 none"}},
 		{"the second only", good(keys, "", keys+"2", "f0644 1000 1000"), []Server{OpenSSH, Debian}, nil},
 		{"the second only", good(keys, "", keys+"2", "f0644 1000 1000"), []Server{Dropbear}, []string{"keys-misnamed /home/pi/.ssh/authorized_keys2 to /home/pi/.ssh/authorized_keys"}},
 		{"British", good(keys, "", dir+"/authorised_keys", "f0644 1000 1000"), everywhere, []string{"keys-misnamed /home/pi/.ssh/authorised_keys to /home/pi/.ssh/authorized_keys"}},
