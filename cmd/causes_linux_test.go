@@ -945,6 +945,18 @@ var provocations = []provocation{
 	}, want: []string{"look fail entry-expired seen; fail entry-from seen", "cure ok login"}},
 	{how: "a passphrase that nobody knows, and home is open", at: "sshd", provoke: both(passphrase, chmod("", 0o777)), want: []string{"check fail key-refused", "look fail home-writable seen"}},
 	{how: "from= in authorized_keys, expiry-time= in authorized_keys2", at: "sshd", provoke: both(lines(`from="10.0.0.0/8" KEY`), farFile(farKeys+"2", `expiry-time="20200101" KEY`, 0o600)), want: []string{"look fail entry-from seen; fail entry-expired seen", "cure ok login"}},
+	{how: "authorized_keys2 that is not read", config: []string{"AuthorizedKeysFile .ssh/authorized_keys"}, provoke: func(t *testing.T, s *scene) {
+		must(t, os.Rename(s.far(farKeys), s.far(farKeys+"2")))
+	}, want: []string{"look fail keys-misnamed seen"}},
+	{how: "AuthorizedKeysFile elsewhere, and no key", config: []string{"AuthorizedKeysFile .ssh/keys"}, provoke: lines("# none"), want: []string{"look fail key-not-installed seen", "cure ok login"}},
+	{how: "MaxAuthTries 1, and .ssh is open", config: []string{"MaxAuthTries 1"}, provoke: chmod(farSSH, 0o777), want: []string{"look fail dir-writable seen"}},
+	{how: "home and .ssh are open, and from=", at: "sshd", provoke: both(lines(`from="10.0.0.1" KEY`), chmod("", 0o777), chmod(farSSH, 0o777)),
+		want: []string{"look fail home-writable seen; fail dir-writable seen; fail entry-from seen"}},
+	{how: "CR LF in authorized_keys, and home is open", at: "sshd", provoke: both(lines("KEY\r"), chmod("", 0o777)), want: []string{"look fail home-writable seen"}},
+	{how: "Debian's home of the user's own group, and from=", at: "sshd", provoke: both(lines(`from="10.0.0.1" KEY`), chmod("", 0o775)), want: []string{"look fail entry-from seen"}},
+	{how: "not installed, for dropbear", at: "dropbear", provoke: lines("# none"), want: []string{"look fail key-not-installed seen", "cure ok login"}},
+	{how: "StrictModes no, home is open, and authorized_keys is root's, closed", config: []string{"StrictModes no"}, provoke: both(chown(farKeys, 0), chmod("", 0o777)),
+		want: []string{"look fail keys-unreadable seen"}},
 	{how: "from= and expiry-time= on one line", at: "sshd", provoke: lines(`expiry-time="20200101",from="10.0.0.0/8" KEY`), want: []string{"look fail entry-expired seen; fail entry-from seen", "cure ok login"}},
 	{how: "from= on one line, expiry-time= on another", at: "sshd", provoke: lines(`from="10.0.0.0/8" KEY`, `expiry-time="20200101" KEY`), want: []string{"look fail entry-from seen; fail entry-expired seen"}},
 	{how: "the type is refused, home is open, and from=", config: []string{"PubkeyAcceptedAlgorithms rsa-sha2-512"}, provoke: both(lines(`from="10.0.0.0/8" KEY`), chmod("", 0o777)),
