@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path"
@@ -26,8 +25,8 @@ type turn struct {
 
 // takeTurn waits for the turn in dir. The directory is given to the owner of dir,
 // whose own writers must be able to look into it, and to clear it away.
-func takeTurn(ctx context.Context, dir *os.File, patience time.Duration) (*turn, error) {
-	t, err := newTurn(turnDir{folder{dir}})
+func takeTurn(ctx context.Context, dir folder, patience time.Duration) (*turn, error) {
+	t, err := newTurn(turnDir{dir})
 	if err != nil {
 		return nil, &fs.PathError{Op: "making a directory in", Path: dir.Name(), Err: plain(err)}
 	}
@@ -143,20 +142,4 @@ func (d turnDir) Remove(name string) error {
 		return nil
 	}
 	return unix.Unlinkat(in.fd(), path.Base(name), unix.AT_REMOVEDIR)
-}
-
-// give makes a new directory an account's, if it is the one that we have made:
-// ours, closed to others, and with nothing in it.
-func give(dir *os.File, uid, gid int) error {
-	var st unix.Stat_t
-	if err := unix.Fstat(int(dir.Fd()), &st); err != nil {
-		return err
-	}
-	if _, err := dir.Readdirnames(1); err != io.EOF || int(st.Uid) != os.Geteuid() || st.Mode&0o77 != 0 {
-		return ErrChanged
-	}
-	if err := chown(dir, uid, gid); err != nil {
-		return err
-	}
-	return dir.Chmod(0o700) // whatever the umask is
 }

@@ -24,7 +24,7 @@ func TestTurn(t *testing.T) {
 	}
 	take := func() *turn {
 		t.Helper()
-		turn, err := takeTurn(t.Context(), d, 50*time.Millisecond)
+		turn, err := takeTurn(t.Context(), folder{d}, 50*time.Millisecond)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -55,7 +55,7 @@ func TestTurn(t *testing.T) {
 	if os.Geteuid() == 0 {
 		ok(t, os.MkdirAll(filepath.Join(dir, TurnName, "x"), 0o700))
 		ok(t, os.Chown(filepath.Join(dir, TurnName), 31234, 31234))
-		if _, err := takeTurn(t.Context(), d, 50*time.Millisecond); !errors.Is(err, ErrOwner) {
+		if _, err := takeTurn(t.Context(), folder{d}, 50*time.Millisecond); !errors.Is(err, ErrOwner) {
 			t.Errorf("another's folder: %v, want %v", err, ErrOwner)
 		}
 		left(1)

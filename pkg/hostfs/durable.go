@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+
+	"pi-key-tools/pkg/strictmodes"
 )
 
 // CreateNew writes a new file durably with exactly this mode: it is complete or
@@ -117,8 +119,8 @@ func fill(f *os.File, data []byte, mode fs.FileMode, like fs.FileInfo) error {
 			}
 			if st, err := f.Stat(); err != nil {
 				return err
-			} else if st.Mode().Perm() != mode.Perm() {
-				return fmt.Errorf("%w: mode %04o was asked for and %04o came", ErrModesIgnored, mode.Perm(), st.Mode().Perm())
+			} else if strictmodes.Permissions(st.Mode()) != strictmodes.Permissions(mode) {
+				return fmt.Errorf("%w: mode %s was asked for and %s came", ErrModesIgnored, strictmodes.Octal(mode), strictmodes.Octal(st.Mode()))
 			}
 		}
 		return f.Sync()
@@ -238,6 +240,14 @@ func replaceOnce(path string, mode fs.FileMode, edit func(old []byte) ([]byte, e
 		return err
 	}
 	return syncDir(filepath.Dir(path))
+}
+
+// BackupName is the nth name for the copy of a file, counted from 1.
+func BackupName(file string, n int) string {
+	if n == 1 {
+		return file + ".old"
+	}
+	return fmt.Sprintf("%s.old%d", file, n)
 }
 
 // followLinks returns where the links at the end of path lead, whether there

@@ -4,6 +4,7 @@ package hostfs
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -26,25 +27,42 @@ func noLinks(err error) bool {
 
 // chownLike gives f the owner and group of a file, if they differ.
 func chownLike(f *os.File, like fs.FileInfo) error {
-	st, err := f.Stat()
-	if err != nil {
-		return err
-	}
-	have, want := st.Sys().(*syscall.Stat_t), like.Sys().(*syscall.Stat_t)
-	if have.Uid == want.Uid && have.Gid == want.Gid {
-		return nil
-	}
-	return f.Chown(int(want.Uid), int(want.Gid))
+	st := StatOf(like)
+	return chown(f, st.UID, st.GID)
 }
 
-// syncDir makes a name in dir survive a power cut. Some file systems cannot
-// sync a directory; they say EINVAL, and there is nothing more to be done.
+// chown gives f to an account, if it is not so already, and looks whether it took.
+func chown(f *os.File, uid, gid int) error {
+	for tried := false; ; tried = true {
+		info, err := f.Stat()
+		if err != nil {
+			return err
+		}
+		switch st := StatOf(info); {
+		case st.UID == uid && st.GID == gid:
+			return nil
+		case tried:
+			return fmt.Errorf("%w: uid %d, gid %d came", ErrModesIgnored, st.UID, st.GID)
+		}
+		if err := f.Chown(uid, gid); err != nil {
+			return err
+		}
+	}
+}
+
+// syncDir makes a name in dir survive a power cut.
 func syncDir(dir string) error {
 	d, err := os.Open(dir)
 	if err != nil {
 		return err
 	}
 	defer d.Close()
+	return flush(d)
+}
+
+// flush brings the names in a directory to the disk. Some file systems cannot sync
+// one; they say EINVAL, and there is nothing more to be done.
+func flush(d *os.File) error {
 	if err := d.Sync(); err != nil && !errors.Is(err, syscall.EINVAL) && !errors.Is(err, errors.ErrUnsupported) {
 		return err
 	}

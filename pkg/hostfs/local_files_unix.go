@@ -185,7 +185,7 @@ func (d folder) is(name string, want *unix.Stat_t) error {
 
 // keep brings the names in a directory to the disk.
 func (d folder) keep() error {
-	if err := d.Sync(); err != nil && !errors.Is(err, unix.EINVAL) && !errors.Is(err, errors.ErrUnsupported) {
+	if err := flush(d.File); err != nil {
 		return fmt.Errorf("%w: bringing it to the disk: %w", ErrUnsure, plain(err))
 	}
 	return nil

@@ -118,14 +118,6 @@ func (e *PutError) Error() string {
 // Is tells session.ByShell that there is the other way.
 func (e *PutError) Is(target error) bool { return e.noShell && target == hostfs.ErrNoShell }
 
-// backupName is the nth name for the copy of a file, counted from 1.
-func backupName(file string, n int) string {
-	if n == 1 {
-		return file + ".old"
-	}
-	return fmt.Sprintf("%s.old%d", file, n)
-}
-
 // apply is the change of a file that is at hand. It never touches old.
 func (c Change) apply(path string, old []byte) (edited []byte, a Answer, err error) {
 	a = Answer{Path: path, Have: map[string][]Numbered{}}

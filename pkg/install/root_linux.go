@@ -91,11 +91,7 @@ func (m *Mounted) Edit(ctx context.Context, c Change) (a Answer, err error) {
 		return a, err
 	}
 	defer card.Close()
-	var keep func(file string, n int) string
-	if c.Backup {
-		keep = backupName
-	}
-	backup, err := card.Replace(ctx, m.who, m.file, keep, func(file string, old []byte) (edited []byte, err error) {
+	backup, err := card.Replace(ctx, m.who, m.file, c.Backup, func(file string, old []byte) (edited []byte, err error) {
 		edited, a, err = c.apply(file, old)
 		switch {
 		case err != nil || c.DryRun || bytes.Equal(edited, old):

@@ -126,7 +126,7 @@ func (w *writer) preserve(at place, old []byte, st *sftp.FileStat) (name, unsync
 		return "", "", err
 	}
 	for n := 1; ; n++ {
-		name = backupName(at.path, n)
+		name = hostfs.BackupName(at.path, n)
 		if _, err := hostfs.Given(w.e.client.Lstat(name)); err == nil {
 			continue
 		} else if !errors.Is(err, fs.ErrNotExist) {
