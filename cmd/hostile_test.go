@@ -70,6 +70,8 @@ var hostileOutcomes = map[sshtest.Hostile][4]string{
 	sshtest.PromptsForNew:     {"fail key-refused", "fail prompt-unknown", "", unknown},
 	sshtest.PromptsForKey:     {"fail key-refused", "fail prompt-unknown", "", unknown},
 
+	sshtest.ClosesAfterLogin: {"fail session-failed", "fail connection-dropped", "", unknown},
+
 	// These let a key in, and so a check of the login finds nothing wrong: it
 	// runs no command.
 	sshtest.AnyoneLogsIn: {"fail key-refused", "fail no-shell", "", unknown},

@@ -490,9 +490,9 @@ var theAccount = []Entry{
 	}, {
 		Word:     "root-refused",
 		Meaning:  "The server does not let root log in.",
-		Evidence: "PermitRootLogin is no, at the FILE:LINE that the record names, and nothing lets us in any more; or sshd would accept root's key, but refuses its signature.",
+		Evidence: "PermitRootLogin is no, at the FILE:LINE that the record names, and nothing lets us in any more; or sshd would accept root's key, but refuses its signature, or ends the connection once it has let root in.",
 		Example:  "-\tfail\troot-refused\t192.168.1.23\tNov 22 07:24:31, from 192.168.1.23: ROOT LOGIN REFUSED FROM 192.168.1.23 port 51870",
-		Cure:     "Log in as another user and use sudo, or set PermitRootLogin prohibit-password there.",
+		Cure:     "Log in as another user and use sudo, or set PermitRootLogin prohibit-password there; where it is forced-commands-only, a command= on the key's line does too.",
 	}, {
 		Word:     "account-locked",
 		Meaning:  "The account's password is locked, and a server that does not use PAM then lets nobody in, not even by key.",
@@ -520,7 +520,7 @@ var theAccount = []Entry{
 	}, {
 		Word:     "session-failed",
 		Meaning:  "The key was accepted, but the server could not start the session.",
-		Evidence: "The server's log says so, after the login; or a command ended with status 254 before it ran, as where PAM opens no session.",
+		Evidence: "The server's log says so, after the login; or a command ended with status 254 before it ran, as where PAM opens no session; or the server ended the connection once it had let the key in.",
 		Example:  "-\tfail\tsession-failed\tpi\tNov 22 07:24:31, user pi: pam_limits(sshd:session): Too many logins (max 2) for pi",
 		Cure:     "Fix there what the detail names: a PAM module, a limit, or the user's groups.",
 	}, {

@@ -154,6 +154,18 @@ func afterSignature(host *connect.Host, rep *session.Report) (record.Record, boo
 		"or a rule of the server's own"), true
 }
 
+// cutOff is the case of a server that lets a key in and then ends the connection,
+// before anything is asked of it.
+func cutOff(host *connect.Host, rep *session.Report) record.Record {
+	key, _ := rep.LoginKey()
+	const detail = "the server lets the key in and ends the connection at once"
+	if _, openSSH := rep.OpenSSH(); openSSH && host.Config.User == "root" {
+		return failure("root-refused", key.Public.Fingerprint(), "log in as another user and use sudo, or set PermitRootLogin prohibit-password there, or give the key's line a command=\n"+
+			"hint: "+Effective("root", "permitrootlogin"), "likely: %s, as sshd does where PermitRootLogin is forced-commands-only and the key has no command=", detail)
+	}
+	return failure("session-failed", key.Public.Fingerprint(), "possible causes: chroot-modes (ChrootDirectory), or a limit; "+inLog(rep), "%s", detail)
+}
+
 // refused lists what remains possible: from outside, all of it looks the same.
 func refused(host *connect.Host, keys connect.Keys, rep *session.Report, asked []session.Offer) record.Record {
 	var offered []string

@@ -1,6 +1,7 @@
 package diagnose
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -58,6 +59,10 @@ func check(ctx context.Context, host *connect.Host, look Look) (*session.Client,
 		plan = connect.Plan{Keys: slices.Concat(offers, others), Password: look.Password}
 	}
 	client, rep, err := host.Login(ctx, plan)
+	if client != nil && rep.By == "publickey" && !client.Alive(ctx) {
+		client.Close()
+		client, err = nil, cmp.Or(context.Cause(ctx), session.ErrCutOff)
+	}
 	verdict, refusal := judgeKeys(ctx, host, keys, rep, err, along)
 	if verdict.Verdict == record.OK || !looking || !worthLooking(verdict, refusal) {
 		if client != nil && verdict.Verdict != record.OK {

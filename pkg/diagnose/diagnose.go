@@ -111,6 +111,9 @@ func Login(ctx context.Context, host *connect.Host, keys connect.Keys, rep *sess
 		return failure("timeout", "", "it may be starting, or busy: --wait 5m, or a longer ConnectTimeout", "%s port %d accepts the connection, but sends nothing within ConnectTimeout",
 			host.Config.HostName, host.Config.Port)
 	}
+	if errors.Is(err, session.ErrCutOff) {
+		return cutOff(host, rep)
+	}
 	switch rep.Stage {
 	case session.Dialling:
 		return dialling(host, err)

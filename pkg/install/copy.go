@@ -2,6 +2,7 @@ package install
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strings"
 	"time"
@@ -194,6 +195,8 @@ func (p *proof) records(ctx context.Context, host *connect.Host, acting *session
 		look := answer == session.Refused || answer == session.SignatureRefused || answer == session.Unasked ||
 			answer == "" && rep.Methods != nil && !slices.Contains(rep.Methods, "publickey")
 		switch {
+		case answer == session.LogsIn && errors.Is(p.err, session.ErrCutOff):
+			records = append(records, diagnose.Login(ctx, host, mine, rep, p.err))
 		case answer == session.LogsIn && rep.PasswordSent:
 			records = append(records, record.Record{Verdict: record.Fail, Cause: "more-needed", Subject: fp, Detail: "it logs in only together with the password"})
 		case answer == session.LogsIn:

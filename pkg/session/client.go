@@ -3,6 +3,8 @@ package session
 import (
 	"context"
 	"net"
+	"slices"
+	"time"
 
 	"golang.org/x/crypto/ssh"
 
@@ -15,6 +17,52 @@ type Client struct {
 	stop   func() bool
 	turned <-chan struct{} // closed when the host key changes
 	server string          // its version
+	spoke  <-chan bool     // tells once whether the server has spoken since the login, rather than ended it
+}
+
+// listen passes the requests of the server on. heard tells whether there was one
+// before the connection ended.
+func listen(in <-chan *ssh.Request) (out <-chan *ssh.Request, heard <-chan bool) {
+	requests, spoke := make(chan *ssh.Request), make(chan bool, 1)
+	go func() {
+		defer close(requests)
+		first, any := <-in
+		spoke <- any
+		for r := first; any; r, any = <-in {
+			requests <- r
+		}
+	}()
+	return requests, spoke
+}
+
+// near is how long a connection takes at most to a network that is ours, and
+// nearPatience how long a server there may take to set a session up.
+const (
+	near         = 20 * time.Millisecond
+	nearPatience = 250 * time.Millisecond
+)
+
+// stays reports whether the connection outlives the login. sshd may end it once it
+// has let the user in: where PermitRootLogin is forced-commands-only, its monitor
+// does not share the opinion of the process that has said so; and where a user's
+// ChrootDirectory is no good. Of root that is asked, by one more round trip. Of
+// others it shows without one, if the server is near, by what OpenSSH has had to
+// tell since 6.8 once the session is set up (PROTOCOL, 2.5 hostkeys-00@openssh.com).
+func (c *Client) stays(ctx context.Context, user string, rep *Report) bool {
+	version, openSSH := rep.OpenSSH()
+	switch {
+	case user == "root":
+		return c.Alive(ctx)
+	case !openSSH || slices.Compare(version[:], []int{6, 8}) < 0 || rep.Connect > near:
+		return true
+	}
+	select {
+	case spoke := <-c.spoke:
+		return spoke
+	case <-time.After(nearPatience):
+	case <-ctx.Done():
+	}
+	return true
 }
 
 // Close ends the connection.

@@ -30,6 +30,9 @@ var ErrSignature = errors.New("its signature is wrong")
 // answering in its place.
 var ErrHostKey = errors.New("the server presents a host key but cannot sign with it")
 
+// ErrCutOff means that the server ended the connection once it had let us in.
+var ErrCutOff = errors.New("the server let us in and ended the connection at once")
+
 // ErrHostKeyTurned means that the server showed a different host key in a later
 // key exchange of the same connection.
 var ErrHostKeyTurned = errors.New("the server changed its host key during the connection")

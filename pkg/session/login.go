@@ -124,7 +124,8 @@ func (l *login) run(offered ssh.Config) (*Client, error) {
 	if l.rep.Password == Unanswered {
 		l.rep.Password = LogsIn
 	}
-	return &Client{ssh: ssh.NewClient(sshConn, chans, reqs), stop: stop, turned: turned, server: l.rep.ServerVersion}, nil
+	reqs, spoke := listen(reqs)
+	return &Client{ssh: ssh.NewClient(sshConn, chans, reqs), stop: stop, turned: turned, server: l.rep.ServerVersion, spoke: spoke}, nil
 }
 
 // authenticate chooses the next attempt: the keys one by one, then the

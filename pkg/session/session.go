@@ -4,7 +4,9 @@
 package session
 
 import (
+	"cmp"
 	"context"
+	"fmt"
 	"net"
 	"time"
 
@@ -68,13 +70,18 @@ func Login(ctx context.Context, cfg Config) (*Client, *Report, error) {
 }
 
 // Prove is Login by a key for no other purpose: whatever Config says, no
-// password is sent, and the connection ends once the login has succeeded. It
-// may be protected by the cheapest algorithms; see proofAlgorithms.
+// password is sent, and the connection ends once the login has succeeded; the
+// error is ErrCutOff if the server ended it before us. It may be protected by the
+// cheapest algorithms; see proofAlgorithms.
 func Prove(ctx context.Context, cfg Config) (*Report, error) {
 	cfg.Password = nil
 	client, rep, err := connect(ctx, cfg, proofAlgorithms)
-	if err == nil {
-		client.Close()
+	if err != nil {
+		return rep, err
 	}
-	return rep, err
+	defer client.Close()
+	if !client.stays(ctx, cfg.User, rep) {
+		return rep, fmt.Errorf("%s: %w", rep.Stage, cmp.Or(context.Cause(ctx), ErrCutOff))
+	}
+	return rep, nil
 }

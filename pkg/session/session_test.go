@@ -237,7 +237,7 @@ func TestHostileServers(t *testing.T) {
 		sshtest.SSH1: session.Versions, sshtest.ResetsAfterVersion: session.KeyExchange,
 		sshtest.GarbageAfterVersion: session.KeyExchange, sshtest.HangsInKex: session.KeyExchange,
 		sshtest.NoCommonAlgorithm: session.KeyExchange, sshtest.Impostor: session.KeyExchange,
-		sshtest.AnyoneLogsIn: session.LoggedIn, sshtest.ExecFloods: session.LoggedIn, sshtest.ExecHangs: session.LoggedIn,
+		sshtest.AnyoneLogsIn: session.LoggedIn, sshtest.ClosesAfterLogin: session.LoggedIn, sshtest.ExecFloods: session.LoggedIn, sshtest.ExecHangs: session.LoggedIn,
 		sshtest.ExecForgets: session.LoggedIn, sshtest.ExecEscapes: session.LoggedIn,
 		sshtest.RefusesChannel: session.LoggedIn, sshtest.RefusesExec: session.LoggedIn, sshtest.ChangesHostKey: session.LoggedIn,
 		sshtest.OpensChannels: session.LoggedIn, sshtest.SignalEscapes: session.LoggedIn, sshtest.StderrFloods: session.LoggedIn,

@@ -64,11 +64,12 @@ const (
 
 // The ways that admit any key, signed with its private half, or any password.
 const (
-	AnyoneLogsIn Hostile = "anyone logs in" // without any proof: by the method none
-	ExecFloods   Hostile = "exec floods"    // a command writes without end
-	ExecHangs    Hostile = "exec hangs"     // a command is accepted, and then silence
-	ExecForgets  Hostile = "exec forgets"   // a command is thrown away, and exits with 0
-	ExecEscapes  Hostile = "exec escapes"   // a command writes HostileText to both its outputs, and exits with 1
+	AnyoneLogsIn     Hostile = "anyone logs in"     // without any proof: by the method none
+	ClosesAfterLogin Hostile = "closes after login" // as sshd does where it cannot set a session up
+	ExecFloods       Hostile = "exec floods"        // a command writes without end
+	ExecHangs        Hostile = "exec hangs"         // a command is accepted, and then silence
+	ExecForgets      Hostile = "exec forgets"       // a command is thrown away, and exits with 0
+	ExecEscapes      Hostile = "exec escapes"       // a command writes HostileText to both its outputs, and exits with 1
 )
 
 // The ways that admit any password, and no key. Where one mentions a command's
@@ -365,6 +366,10 @@ var hostiles = map[Hostile]func(*guest){
 	AnyoneLogsIn: func(g *guest) {
 		g.config.NoClientAuth = true
 		g.sessions(func(ch ssh.Channel, _ string) { exit(ch, 0) })
+	},
+	ClosesAfterLogin: func(g *guest) {
+		g.keys, g.passwords = nil, nil
+		ssh.NewServerConn(g, g.config)
 	},
 	ExecFloods:  func(g *guest) { g.welcome(func(ch ssh.Channel) { g.pour(ch) }) },
 	ExecHangs:   func(g *guest) { g.welcome(func(ssh.Channel) {}) },

@@ -60,6 +60,7 @@ func TestHostile(t *testing.T) {
 		PromptsForNew:       {login: denied, bytes: version, secrets: 2},
 		PromptsForKey:       {login: denied, bytes: version, secrets: 1},
 		AnyoneLogsIn:        {bytes: version},
+		ClosesAfterLogin:    {run: "EOF", bytes: version},
 		ExecFloods:          {run: hangs, bytes: version},
 		ExecHangs:           {run: hangs, bytes: version},
 		ExecForgets:         {bytes: version},

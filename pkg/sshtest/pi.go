@@ -310,6 +310,9 @@ func (p *Pi) serve(conn net.Conn) {
 		c.Logins++
 		c.Exchanges = append(c.Exchanges, server.Conn.(ssh.AlgorithmsConnMetadata).Algorithms().KeyExchange)
 	})
+	if strings.Contains(string(server.ServerVersion()), "OpenSSH") { // which says so once it is ready for a session
+		_, _, _ = server.SendRequest("hostkeys-00@openssh.com", false, nil)
+	}
 	go ssh.DiscardRequests(requests)
 	for c := range channels {
 		if c.ChannelType() != "session" {
