@@ -172,6 +172,11 @@ func (h *Host) AgainByPassword(program string, methods []string) string {
 	return h.again(program, h.back(methods))
 }
 
+// check is Again for pikeycheck with an option, to log in by key alone.
+func (h *Host) check(option string) string {
+	return strings.Join(append(h.reach("pikeycheck "+option, nil), hostfs.Quote(h.Target)), " ")
+}
+
 // SSH returns the ssh command line for this target, for a person at a terminal.
 func (h *Host) SSH() string {
 	back := h.back(nil)

@@ -28,7 +28,6 @@ type HostKeyError struct {
 	Lines  []knownhosts.Line // that say otherwise
 	Wanted string            // the fingerprint of --host-key, if that is what differs
 	Closed string            // a known_hosts file that may not be read, and may have the host
-	jump   *Host             // that has shown the key, if it is not the target
 }
 
 func (e *HostKeyError) Error() string {
@@ -60,12 +59,11 @@ func (e *HostKeyError) places() string {
 	return b.String()
 }
 
-// Hint returns what the user can do about it.
-func (e *HostKeyError) Hint() string {
-	trust, first := "--host-key "+e.Shown.Fingerprint(), "-o StrictHostKeyChecking=accept-new"
-	if e.jump != nil { // for which neither option is meant
-		trust, first = e.jump.Again("pikeycheck "+trust), e.jump.Again("pikeycheck "+first)
-	}
+// Hint returns what the user can do about it. The host is the one that has shown
+// the key. pikeycheck sends it nothing secret, and --host-key is for one target: the
+// run that was refused can be repeated as it was.
+func (e *HostKeyError) Hint(host *Host) string {
+	trust, first := host.check("--host-key "+e.Shown.Fingerprint()), host.check("-o StrictHostKeyChecking=accept-new")
 	switch {
 	case e.Status == knownhosts.Revoked:
 		return "a revoked host key is never trusted: give the machine a new one (sudo ssh-keygen -A there, after removing /etc/ssh/ssh_host_*)"
@@ -210,9 +208,7 @@ func (h *Host) checkHostKey(ctx context.Context, name string, lines []knownhosts
 	if status == knownhosts.Revoked {
 		return refuse
 	}
-	if h.alone != nil {
-		refuse.jump = h
-	} else if want := h.c.opt.HostKey; want != "" {
+	if want := h.c.opt.HostKey; want != "" && h.alone == nil { // it is not meant for a jump host
 		if want != shown.Fingerprint() {
 			refuse.Wanted = want
 			return refuse

@@ -432,6 +432,7 @@ func TestHostKeyErrorWords(t *testing.T) {
 	wrong := identity.PublicOf(sshtest.NewKey(t, t.TempDir(), "ed25519").Signer.PublicKey())
 	name := fmt.Sprintf("[127.0.0.1]:%d", pi.Port)
 	path := filepath.Join(s.home, ".ssh", "known_hosts")
+	again := fmt.Sprintf(" -F %s -o 'BatchMode=yes' %s\n", filepath.Join(s.home, ".ssh", "config"), pi.Addr) // no secret is needed
 	wrongLine := name + " " + wrong.Line() + "\n"
 	for _, tt := range []struct {
 		known, hostKey string
@@ -439,27 +440,29 @@ func TestHostKeyErrorWords(t *testing.T) {
 		hints          []string
 	}{
 		{"", "", "it presents ED25519 " + shown.Fingerprint() + ", but no known_hosts file has " + name,
-			[]string{"--host-key " + shown.Fingerprint(), "-o StrictHostKeyChecking=accept-new"}},
+			[]string{"trust this key: pikeycheck --host-key " + shown.Fingerprint() + again, "first: pikeycheck -o StrictHostKeyChecking=accept-new" + again}},
 		{"#\n" + wrongLine, "", "it presents ED25519 " + shown.Fingerprint() + ", but the known key is ED25519 " + wrong.Fingerprint() + " (" + path + ":2)",
-			[]string{"--host-key " + shown.Fingerprint()}},
+			[]string{"trust this key: pikeycheck --host-key " + shown.Fingerprint() + again}},
 		{"@revoked " + name + " " + shown.Line() + "\n", "", "it presents ED25519 " + shown.Fingerprint() + ", revoked by ED25519 " + shown.Fingerprint() + " (" + path + ":1)",
 			[]string{"never trusted"}},
 		{"", wrong.Fingerprint(), "it presents ED25519 " + shown.Fingerprint() + ", but --host-key asks for " + wrong.Fingerprint(), []string{"ssh-keygen -lf"}},
 	} {
 		s.file(".ssh/known_hosts", tt.known)
-		_, err := s.login(Options{HostKey: tt.hostKey}, pi.Addr)
+		opt := Options{HostKey: tt.hostKey, Options: []string{"BatchMode=yes"}, PasswordFile: "secret"}
+		_, err := s.login(opt, pi.Addr)
 		var e *HostKeyError
 		if !errors.As(err, &e) || e.Error() != tt.want || e.Name != name {
 			t.Errorf("%v\nwant %s", err, tt.want)
 			continue
 		}
+		hint := e.Hint(s.resolve(s.connector(opt), pi.Addr))
 		for _, want := range tt.hints {
-			if !strings.Contains(e.Hint(), want) {
-				t.Errorf("no %q in %q", want, e.Hint())
+			if !strings.Contains(hint+"\n", want) {
+				t.Errorf("no %q in %q", want, hint)
 			}
 		}
-		if tt.want != "" && strings.Contains(e.Hint(), "accept-new") != (tt.known == "" && tt.hostKey == "") {
-			t.Errorf("accept-new is no way on here: %q", e.Hint())
+		if tt.want != "" && strings.Contains(hint, "accept-new") != (tt.known == "" && tt.hostKey == "") {
+			t.Errorf("accept-new is no way on here: %q", hint)
 		}
 	}
 	if pi.Counts().Keys+pi.Counts().Passwords > 0 {

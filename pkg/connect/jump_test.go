@@ -99,7 +99,13 @@ func TestProxyJump(t *testing.T) {
 			t.Error("logged in to a host that is not known")
 		}
 		// The way on that is hinted at is one.
-		hint := e.Hint()
+		var jump *JumpError // of the host that has shown the key, under those behind it
+		for inner := err; errors.As(inner, &jump); inner = jump.Err {
+		}
+		if jump == nil {
+			t.Fatal(err)
+		}
+		hint := e.Hint(jump.Host)
 		i := strings.Index(hint, "pikeycheck --host-key ")
 		if i < 0 || strings.Contains(hint, " -o StrictHostKeyChecking=accept-new -o ") {
 			t.Fatalf("hint %q", hint)

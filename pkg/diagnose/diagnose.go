@@ -88,9 +88,9 @@ func Login(ctx context.Context, host *connect.Host, keys connect.Keys, rep *sess
 			cause = "host-key-changed"
 		}
 		if hostKey.Closed != "" && hostKey.Wanted == "" {
-			return failure("known-hosts-unreadable", hostKey.Closed, hostKey.Hint(), "%v", hostKey)
+			return failure("known-hosts-unreadable", hostKey.Closed, hostKey.Hint(host), "%v", hostKey)
 		}
-		return failure(cause, hostKey.Shown.Fingerprint(), hostKey.Hint(), "%v", hostKey)
+		return failure(cause, hostKey.Shown.Fingerprint(), hostKey.Hint(host), "%v", hostKey)
 	}
 	var revocation *connect.RevocationError
 	if errors.As(err, &revocation) {
