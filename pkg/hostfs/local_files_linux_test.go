@@ -290,6 +290,22 @@ func TestLocalReadAndGlob(t *testing.T) {
 	})
 }
 
+// Who has a lease on a file, as Samba, keeps nobody waiting who would read it.
+func TestLocalReadLeased(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "file")
+	f, err := os.Create(name)
+	ok(t, err)
+	defer f.Close()
+	if _, err := unix.FcntlInt(f.Fd(), unix.F_SETLEASE, unix.F_WRLCK); err != nil {
+		t.Skipf("no lease: %v", err)
+	}
+	_, err = Local().ReadFile(t.Context(), name)
+	is(t, "read", err, syscall.EAGAIN)
+	ok(t, f.Close())
+	_, err = Local().ReadFile(t.Context(), name)
+	ok(t, err)
+}
+
 func TestLocalAttributes(t *testing.T) {
 	onBoth(t, func(t *testing.T, fsys Machine, dir, real string) {
 		attributes := func(name string) strictmodes.Attributes {

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -65,17 +66,21 @@ func openRegular(path string) (*os.File, error) {
 func (h handle) name() string { return "/proc/self/fd/" + strconv.Itoa(int(h)) }
 
 // regular opens a handle of O_PATH for reading, if it is of a regular file and
-// no larger than that: opening a device may do something, and a pipe waits.
+// no larger than that: opening a device may do something, and a pipe waits. So
+// does a file that somebody has a lease on, and some that claim to be regular,
+// as /proc/kmsg: no longer than a moment.
 func (h handle) regular(most int64) (*os.File, error) {
 	if err := h.small(most); err != nil {
 		return nil, err
 	}
 	// os.Open would ask in five calls what of a file can be waited for.
-	fd, err := openat(unix.AT_FDCWD, h.name(), unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	fd, err := openat(unix.AT_FDCWD, h.name(), unix.O_RDONLY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return nil, err
 	}
-	return os.NewFile(uintptr(fd), "file"), nil
+	f := os.NewFile(uintptr(fd), "file")
+	_ = f.SetReadDeadline(time.Now().Add(time.Second)) // most have none, and need none
+	return f, nil
 }
 
 // chmod uses fchmodat2(2), of Linux 6.6. Before, and in sandboxes that do not

@@ -88,6 +88,11 @@ func (j *Job) content(ctx context.Context, fsys hostfs.FS, who strictmodes.Accou
 	}
 	var records []record.Record
 	for _, file := range keysFiles {
+		// Another's that the account cannot read is none of its keys, but what a
+		// link of its may lead root to.
+		if _, st, err := strictmodes.RealPath(ctx, fsys, file); err == nil && st.UID != who.UID && !strictmodes.MayRead(st, who) {
+			continue
+		}
 		data, err := fsys.ReadFile(ctx, file)
 		switch {
 		case errors.Is(err, fs.ErrNotExist):

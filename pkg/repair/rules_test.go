@@ -3,6 +3,7 @@
 package repair
 
 import (
+	"context"
 	"fmt"
 	"io/fs"
 	"slices"
@@ -99,6 +100,31 @@ func TestDropbearLines(t *testing.T) {
 		}
 		if got != c.want {
 			t.Errorf("%v, %q: %q, want %q", c.server, c.text, got, c.want)
+		}
+	}
+}
+
+// What a link leads root to that the user cannot read is not read for lines.
+func TestUnreadableLines(t *testing.T) {
+	const keys = "/home/pi/.ssh/authorized_keys"
+	for st, want := range map[strictmodes.Stat]int{
+		{Mode: 0o400, Nlink: 1}:            0,
+		{Mode: 0o444, Nlink: 1}:            1,
+		{Mode: 0o200, Nlink: 1, UID: 1000}: 1, // in a dry run, of what would be read
+	} {
+		m := newMachine(0o755, 0o700, 0o600, 1000)
+		m.me = strictmodes.Account{Name: "root", Home: "/root"}
+		m.files[keys] = strictmodes.Stat{Mode: fs.ModeSymlink | 0o777, UID: 1000, Nlink: 1}
+		m.links = map[string]string{keys: "/secret"}
+		m.files["/secret"] = st
+		m.texts = map[string]string{keys: "\ufeffssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\n"}
+		asked := 0
+		job := Job{DryRun: true, Content: func(context.Context, strictmodes.Account, string) []record.Record {
+			asked++
+			return nil
+		}}
+		if _, err := job.home(t.Context(), m, pi, strictmodes.OpenSSH, nil); err != nil || asked != want {
+			t.Errorf("%+v: %v, looked at %d times", st, err, asked)
 		}
 	}
 }

@@ -419,7 +419,7 @@ func (j *judge) propose(f *Finding, r Repair) {
 
 // several reports whether a file is known by other names too, which may lie
 // where whoever made them could not have changed the file.
-func several(st Stat) bool { return st.Mode.IsRegular() && st.Nlink > 1 }
+func several(st Stat) bool { return !st.Mode.IsDir() && st.Nlink > 1 }
 
 func (j *judge) writableCause(p string, isKeys bool) string {
 	switch {
@@ -498,12 +498,18 @@ func JudgePrivateKey(path string, st Stat, uid int) (Finding, bool) {
 	return f, true
 }
 
+// MayRead reports whether the account can read a file by its mode; when that
+// depends on groups that are unknown, it can.
+func MayRead(st Stat, who Account) bool {
+	j := judge{who: who, server: OpenSSH}
+	return j.permits(st, true)
+}
+
 // JudgeKnownHosts reports whether ssh, run by the account, could not read a
 // known_hosts file and so would refuse every server whose key it looks up
 // there; st is of the real file.
 func JudgeKnownHosts(path string, st Stat, who Account) (Finding, bool) {
-	j := judge{who: who, server: OpenSSH}
-	if j.permits(st, true) {
+	if MayRead(st, who) {
 		return Finding{}, false
 	}
 	f := Finding{Cause: "known-hosts-unreadable", Path: path, Stat: st,

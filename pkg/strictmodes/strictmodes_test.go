@@ -187,6 +187,7 @@ func TestJudge(t *testing.T) {
 
 		{"keys is a folder", good(keys, "d0755 1000 1000"), everywhere, []string{"keys-not-a-file /home/pi/.ssh/authorized_keys aside"}},
 		{"keys is a pipe", good(keys, "p0644 1000 1000"), everywhere, []string{"keys-not-a-file /home/pi/.ssh/authorized_keys aside"}},
+		{"keys is a pipe with two names", good(keys, "p0644 1000 1000 2"), everywhere, []string{"keys-not-a-file /home/pi/.ssh/authorized_keys none"}},
 		{".ssh is a file", good(dir, "f0644 1000 1000", keys, ""), everywhere, []string{"keys-not-a-file /home/pi/.ssh aside"}},
 		{"keys is a device", good(keys, "c0644 1000 1000"), everywhere, []string{"keys-not-a-file /home/pi/.ssh/authorized_keys none"}},
 		{"links in a circle", good(keys, "-> a", dir+"/a", "-> authorized_keys"), everywhere, []string{"keys-symlink /home/pi/.ssh/authorized_keys none"}},
