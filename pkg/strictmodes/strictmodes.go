@@ -159,10 +159,14 @@ func (j *judge) judge(homeName string, keysFiles []string, byDefault bool) ([]Fi
 	}
 	j.home = home.real
 	if byDefault && len(keysFiles) > 1 {
-		switch keys, err := j.walker.walk(keysFiles[1]); {
+		first, err := j.walker.walk(keysFiles[0])
+		if err != nil {
+			return nil, err
+		}
+		switch second, err := j.walker.walk(keysFiles[1]); {
 		case err != nil:
 			return nil, err
-		case keys.end == missing, keys.end == denied:
+		case second.end == missing, second.end == denied && first.end == denied:
 			keysFiles = keysFiles[:1]
 		}
 	}

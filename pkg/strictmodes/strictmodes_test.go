@@ -197,6 +197,7 @@ func TestJudge(t *testing.T) {
 			[]string{"dir-writable /home/pi/.ssh 0755", "keys-writable /home/pi/.ssh/authorized_keys2 0644"}},
 		{"two files", good(keys+"2", "f0666 1000 1000"), []Server{Dropbear, Dropbear2025}, nil},
 		{"a circle in the second's place", good(keys+"2", "-> authorized_keys2"), []Server{OpenSSH, Debian, All}, []string{"keys-symlink /home/pi/.ssh/authorized_keys2 none"}},
+		{"the second beyond a closed directory", good(keys+"2", "-> /srv/d/k", "/srv", "d0755 0 0", "/srv/d", "d0700 7 7 denied"), []Server{OpenSSH, Debian}, []string{"wrong-owner /srv/d none"}},
 		{"the second only", good(keys, "", keys+"2", "f0644 1000 1000"), []Server{OpenSSH, Debian}, nil},
 		{"the second only", good(keys, "", keys+"2", "f0644 1000 1000"), []Server{Dropbear}, []string{"keys-misnamed /home/pi/.ssh/authorized_keys2 to /home/pi/.ssh/authorized_keys"}},
 		{"British", good(keys, "", dir+"/authorised_keys", "f0644 1000 1000"), everywhere, []string{"keys-misnamed /home/pi/.ssh/authorised_keys to /home/pi/.ssh/authorized_keys"}},
