@@ -284,6 +284,8 @@ ssh://pi@uri:22/	ok	login	SHA256:x	-
 küche.local	ok	login	SHA256:x	-
 [pi.local]:2222	ok	login	SHA256:x	-
 pi=1+2	ok	login	SHA256:x	-
+all	ok	login	SHA256:x	-
+pi@login:2200	ok	login	SHA256:x	-
 `
 
 // What is written from records, ssh and Ansible read as the same targets.
