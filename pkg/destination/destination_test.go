@@ -249,7 +249,7 @@ func TestLines(t *testing.T) {
 func TestFormOf(t *testing.T) {
 	for text, want := range map[string]Form{
 		"name,user": Table, "pi1;ann": Table, "\"pi1\",\"ann\"": Table, "PK\x03\x04\x14\x00": Spreadsheet,
-		"root:x:0:0:root:/root:/bin/sh": Accounts, "{": Inventory, "[\"pi1\",": Inventory, "[": Inventory, "[all]": Inventory, "[all:vars]": Inventory, "all:": Inventory, "---": Inventory, "-": Inventory,
+		"root:x:0:0:root:/root:/bin/sh": Accounts, "{": Inventory, "{\"all\":{}}": Inventory, "{encrypted}@pi1": "", "{{": "", "[\"pi1\",": Inventory, "[": Inventory, "[all]": Inventory, "[all:vars]": Inventory, "all:": Inventory, "---": Inventory, "-": Inventory,
 		"<html>": "", "-oProxyCommand=x": "", "a:b:c": "", "[fe80::1": "", "": "",
 	} {
 		if got := FormOf(text); got != want {

@@ -116,7 +116,7 @@ func FormOf(text string) Form {
 		return Spreadsheet
 	case strings.Count(text, ":") == 6 && strings.Contains(text, ":/"):
 		return Accounts
-	case strings.HasPrefix(text, "{"), strings.HasPrefix(text, `["`), strings.HasPrefix(text, "[") && strings.HasSuffix(text, "]"),
+	case text == "{", strings.HasPrefix(text, `{"`), strings.HasPrefix(text, `["`), strings.HasPrefix(text, "[") && strings.HasSuffix(text, "]"),
 		strings.HasSuffix(text, ":"), text == "[", text == "---", text == "-":
 		return Inventory
 	case strings.ContainsAny(text, ",;"):
