@@ -184,13 +184,16 @@ func forbidden(name string, file *ast.File) []string {
 	test := strings.HasSuffix(name, "_test.go")
 	mayExit, _ := path.Match("*/*/main.go", name)
 	mayExit = test || mayExit && !strings.HasPrefix(name, "pkg/")
-	ast.Inspect(file, func(n ast.Node) bool {
+	starts := !test && !strings.HasPrefix(name, "scripts/") // with one of the programs
+	ast.PreorderStack(file, nil, func(n ast.Node, within []ast.Node) bool {
 		switch n := n.(type) {
 		case *ast.SelectorExpr:
 			x, _ := n.X.(*ast.Ident)
 			switch {
 			case n.Sel.Name == "Insecure"+"IgnoreHostKey":
 				found = append(found, "takes any host key")
+			case x != nil && x.Name == "regexp" && n.Sel.Name == "MustCompile" && starts && !slices.ContainsFunc(within, isFunction):
+				found = append(found, "compiles a pattern before main, at every start: sync.OnceValue")
 			case x == nil || mayExit:
 			case x.Name == "os" && n.Sel.Name == "Exit", x.Name == "log" && strings.HasPrefix(n.Sel.Name, "Fatal"):
 				found = append(found, "exits: only a main.go may")
@@ -207,6 +210,14 @@ func forbidden(name string, file *ast.File) []string {
 	return found
 }
 
+func isFunction(n ast.Node) bool {
+	switch n.(type) {
+	case *ast.FuncDecl, *ast.FuncLit:
+		return true
+	}
+	return false
+}
+
 func TestForbidden(t *testing.T) {
 	for name, file := range goFiles(t) {
 		for _, wrong := range forbidden(name, file) {
@@ -217,24 +228,30 @@ func TestForbidden(t *testing.T) {
 
 func TestForbiddenRefuses(t *testing.T) {
 	for _, c := range []struct {
-		name, body string
+		name, text string
 		want       int
 	}{
-		{"pkg/x/x.go", `os.Exit(1)`, 1},
-		{"pkg/x/main.go", `os.Exit(1)`, 1},
-		{"cmd/x/run.go", `log.Fatalf("x")`, 1},
-		{"cmd/x/main.go", `os.Exit(1)`, 0},
-		{"scripts/x/main.go", `os.Exit(1)`, 0},
-		{"pkg/x/x_test.go", `ssh.Insecure` + `IgnoreHostKey()`, 1},
-		{"pkg/x/x.go", `panic("unwritten")`, 1},
-		{"pkg/x/x.go", `panic("a case that cannot be")`, 0},
+		{"pkg/x/x.go", `func f() { os.Exit(1) }`, 1},
+		{"pkg/x/main.go", `func f() { os.Exit(1) }`, 1},
+		{"cmd/x/run.go", `func f() { log.Fatalf("x") }`, 1},
+		{"cmd/x/main.go", `func f() { os.Exit(1) }`, 0},
+		{"scripts/x/main.go", `func f() { os.Exit(1) }`, 0},
+		{"pkg/x/x_test.go", `func f() { ssh.Insecure` + `IgnoreHostKey() }`, 1},
+		{"pkg/x/x.go", `func f() { panic("unwritten") }`, 1},
+		{"pkg/x/x.go", `func f() { panic("a case that cannot be") }`, 0},
+		{"pkg/x/x.go", `var r = regexp.MustCompile("x")`, 1},
+		{"pkg/x/x.go", `var ( rs = []*regexp.Regexp{regexp.MustCompile("x"), regexp.MustCompile("y")} )`, 2},
+		{"pkg/x/x.go", `var r = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile("x") })`, 0},
+		{"pkg/x/x.go", `func f() *regexp.Regexp { return regexp.MustCompile("x") }`, 0},
+		{"pkg/x/x_test.go", `var r = regexp.MustCompile("x")`, 0},
+		{"scripts/x/main.go", `var r = regexp.MustCompile("x")`, 0},
 	} {
-		file, err := parser.ParseFile(token.NewFileSet(), c.name, "package x\nfunc f() { "+c.body+" }", 0)
+		file, err := parser.ParseFile(token.NewFileSet(), c.name, "package x\n"+c.text, 0)
 		if err != nil {
 			t.Fatal(err)
 		}
 		if got := forbidden(c.name, file); len(got) != c.want {
-			t.Errorf("%s with %s: %q, want %d", c.name, c.body, got, c.want)
+			t.Errorf("%s with %s: %q, want %d", c.name, c.text, got, c.want)
 		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+	"sync"
 )
 
 // CustomTOML edits custom.toml's text to let the keys in; "" means no file.
@@ -13,7 +14,7 @@ func CustomTOML(text, user string, keys []Key) (Edit, error) {
 	if strings.Contains(text, `"""`) || strings.Contains(text, "'''") {
 		return Edit{}, errors.New("a string of several lines")
 	}
-	if at := unread.FindStringIndex(text); at != nil {
+	if at := unread().FindStringIndex(text); at != nil {
 		return Edit{}, fmt.Errorf("line %d: a key or a table in quotes, with dots, in braces or in a list", 1+strings.Count(text[:at[0]], "\n"))
 	}
 	e := Edit{Text: text, User: user, SSH: true}
@@ -66,15 +67,19 @@ func CustomTOML(text, user string, keys []Key) (Edit, error) {
 
 // unread are the other ways to write what is looked for here: to write it once
 // more would make the whole file one that no program reads.
-var unread = regexp.MustCompile(`(?m)^[ \t]*(?:\[\[|\[[ \t]*["']|"[^"\n]*"[ \t]*[.=]|'[^'\n]*'[ \t]*[.=]|(?:user|ssh)[ \t]*[.=])`)
+var unread = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`(?m)^[ \t]*(?:\[\[|\[[ \t]*["']|"[^"\n]*"[ \t]*[.=]|'[^'\n]*'[ \t]*[.=]|(?:user|ssh)[ \t]*[.=])`)
+})
 
-var header = regexp.MustCompile(`^\s*\[\[?\s*([\w.-]+)\s*\]\]?\s*(?:#.*)?$`)
+var header = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^\s*\[\[?\s*([\w.-]+)\s*\]\]?\s*(?:#.*)?$`)
+})
 
 // section returns where the rows of a table begin and end.
 func section(text, table string) (from, to int, ok bool) {
 	at := 0
 	for row := range strings.Lines(text) {
-		m := header.FindStringSubmatch(strings.TrimRight(row, "\r\n"))
+		m := header().FindStringSubmatch(strings.TrimRight(row, "\r\n"))
 		switch {
 		case m == nil:
 		case ok:

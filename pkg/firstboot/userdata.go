@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 )
 
 // groups are those that Raspberry Pi Imager puts a user into.
@@ -71,8 +72,8 @@ type person struct {
 // A plain key is one that find finds, and a plain name one that value returns as
 // YAML has it.
 var (
-	plainKey  = regexp.MustCompile(`^[A-Za-z_][\w.-]*:(\s|$)`)
-	plainName = regexp.MustCompile(`^[\w.-]+$`)
+	plainKey  = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[A-Za-z_][\w.-]*:(\s|$)`) })
+	plainName = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[\w.-]+$`) })
 )
 
 // check refuses what is not to be read row by row: a key that is not found would
@@ -86,7 +87,7 @@ func (d *document) check() error {
 		}
 		white := row[:len(row)-len(strings.TrimLeft(row, " \t"))]
 		marker := strings.HasPrefix(row, "---") || strings.HasPrefix(row, "...") || row[0] == '%'
-		key := plainKey.FindString(row)
+		key := plainKey().FindString(row)
 		switch {
 		case strings.Contains(white, "\t"):
 			return fmt.Errorf("line %d: a TAB before its first word", i+1)
@@ -208,7 +209,7 @@ func (d *document) people() ([]person, error) {
 				return nil, fmt.Errorf("line %d: a user in braces", from+1)
 			}
 			switch p := d.person(from, j, c); {
-			case plainName.MatchString(p.name):
+			case plainName().MatchString(p.name):
 				all = append(all, p)
 			case p.name != "" || strings.Contains(strings.Join(d.rows[from:j], ""), ":"): // not "- default"
 				return nil, fmt.Errorf("line %d: a user without a plain name", from+1)

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"pi-key-tools/pkg/cause"
@@ -171,12 +172,12 @@ var commands = map[string]string{
 }
 
 // accountName is what useradd(8) lets be one, so that no shell reads more in it.
-var accountName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_.-]{0,31}$`)
+var accountName = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_.-]{0,31}$`) })
 
 // hint is the cure of a refusal, as a command where the log of a server names the
 // account.
 func hint(e sshdlog.Event, files func(user string) string) string {
-	if e.Cut || !accountName.MatchString(e.User) || e.Client {
+	if e.Cut || !accountName().MatchString(e.User) || e.Client {
 		return e.Cure
 	}
 	cure := e.Cure
