@@ -11,6 +11,7 @@ import (
 	"iter"
 	"maps"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -172,21 +173,7 @@ func (o *Options) Run(ctx context.Context, env *cli.Env, operands []Target, work
 	}
 	defer connector.Close()
 	var readErr error
-	started, left := 0, 0
-	var strange destination.Line // the first that is no target
-	lines, invalid := 0, 0
-	emit := func(r record.Record) {
-		started++
-		switch {
-		case o.Emit != nil:
-			o.Emit(r)
-		case unbegun(r):
-			left++
-			env.List(r)
-		default:
-			env.Emit(r)
-		}
-	}
+	var sum tally
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	p := o.progress(env, len(operands), list)
@@ -206,13 +193,16 @@ func (o *Options) Run(ctx context.Context, env *cli.Env, operands []Target, work
 		end(records)
 		return []outcome{{line, records}}
 	}, func(of outcome) {
-		if lines++; of.line.Err != nil {
-			if invalid++; invalid == 1 || of.line.Number < strange.Number {
-				strange = of.line
-			}
-		}
+		sum.count(of)
 		for _, r := range of.records {
-			emit(r)
+			switch {
+			case o.Emit != nil:
+				o.Emit(r)
+			case unbegun(r):
+				env.List(r)
+			default:
+				env.Emit(r)
+			}
 		}
 		if !o.passes(of.line) {
 			p.tell(of.line.Text, of.records)
@@ -220,17 +210,17 @@ func (o *Options) Run(ctx context.Context, env *cli.Env, operands []Target, work
 	})
 	p.end()
 	var signal cli.SignalError
-	if left > 0 && errors.As(context.Cause(ctx), &signal) { // else the rest of the list was not read
-		env.Errorf("", "targets that were not begun: %d", left)
+	if sum.left > 0 && errors.As(context.Cause(ctx), &signal) { // else the rest of the list was not read
+		env.Errorf("", "targets that were not begun: %d", sum.left)
 	}
-	if hint := o.otherForm(env, strange); 2*invalid >= lines && hint != "" {
+	if hint := o.otherForm(env, sum.strange); 2*sum.invalid >= sum.lines && hint != "" {
 		env.Hintf("%s", hint)
 	}
 	if readErr != nil {
 		return fmt.Errorf("--hosts %s: %w", o.Hosts, readErr)
 	}
 	switch {
-	case started > 0:
+	case sum.lines > 0:
 		return nil
 	case o.Hosts != "":
 		// Not "nothing to do, all is well": what makes the list may have failed.
@@ -291,6 +281,26 @@ func (o *Options) progress(env *cli.Env, operands int, list io.Reader) *progress
 type outcome struct {
 	line    destination.Line
 	records []record.Record
+}
+
+// A tally is how many lines of the list there were so far, and of which kind.
+type tally struct {
+	lines   int
+	left    int              // not begun when the command was interrupted
+	invalid int              // no targets
+	strange destination.Line // the first of these
+}
+
+func (t *tally) count(of outcome) {
+	t.lines++
+	if slices.ContainsFunc(of.records, unbegun) {
+		t.left++
+	}
+	if of.line.Err != nil {
+		if t.invalid++; t.invalid == 1 || of.line.Number < t.strange.Number {
+			t.strange = of.line
+		}
+	}
 }
 
 // records does the work on a line of the list, and fills in of what target the
