@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
@@ -63,7 +62,7 @@ func (in *inside) certOptions(c refusedCert, fp string) {
 		case "source-address":
 			if in.conn.Address == "" {
 				in.undecided("the certificate "+c.key.Name, o.Name, o.Value())
-			} else if !inNetworks(in.conn.Address, o.Value()) {
+			} else if permits, _ := in.config.Permits(o.Value()); !permits {
 				in.find("", "cert-refused", fp, signAnew+" -O source-address="+in.conn.Address,
 					"the certificate %s has source-address=%s, and the server sees us as %s", c.key.Name, o.Value(), in.conn.Address)
 			}
@@ -270,20 +269,4 @@ func (in *inside) trusted(ctx context.Context, c refusedCert, fp string) (tell f
 	return func() {
 		in.find(in.unless("AuthorizedPrincipalsFile"), "cert-principal", fp, in.forWhom(c), "the certificate %s is for %s, and %s", c.key.Name, those(c), from)
 	}, ""
-}
-
-// inNetworks reports whether an address is one of a list, or in one of its
-// networks.
-func inNetworks(address, list string) bool {
-	a, err := netip.ParseAddr(address)
-	if err != nil {
-		return false
-	}
-	return slices.ContainsFunc(strings.Split(list, ","), func(element string) bool {
-		if network, err := netip.ParsePrefix(element); err == nil {
-			return network.Contains(a)
-		}
-		b, err := netip.ParseAddr(element)
-		return err == nil && a == b
-	})
 }
