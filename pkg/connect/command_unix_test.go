@@ -190,7 +190,7 @@ func TestProxyCommandLeavesNothing(t *testing.T) {
 					t.Errorf("%s: it took %v", end, took)
 				}
 				for _, pid := range pids {
-					if !gone(pid) {
+					if !sshtest.Gone(pid) {
 						t.Errorf("%s: process %d is left", end, pid)
 						_ = syscall.Kill(pid, syscall.SIGKILL)
 					}
@@ -221,21 +221,6 @@ func waitForPIDs(t *testing.T, path string) (pids []int) {
 	}
 	t.Fatal("the command does not start")
 	return nil
-}
-
-// gone waits for a killed process to be reaped by whoever inherited it; a
-// zombie that nobody reaps is as good as gone.
-func gone(pid int) bool {
-	for range 100 {
-		if syscall.Kill(pid, 0) != nil {
-			return true
-		}
-		if stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid)); err == nil && strings.Contains(string(stat), ") Z ") {
-			return true
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
-	return false
 }
 
 // A command has no terminal to hang at: it is the first of a session.
@@ -357,7 +342,7 @@ func TestKnownHostsCommandIsEnded(t *testing.T) {
 			t.Errorf("%s: %v", tt.program, err)
 		}
 		for _, pid := range waitForPIDs(t, pids) {
-			if !gone(pid) {
+			if !sshtest.Gone(pid) {
 				t.Errorf("%s: process %d is left", tt.program, pid)
 				_ = syscall.Kill(pid, syscall.SIGKILL)
 			}

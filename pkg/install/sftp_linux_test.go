@@ -74,12 +74,21 @@ func inProcess(t *testing.T, home string) *sftp.Client {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return clientOf(t, here, server)
+}
+
+// clientOf is a client of a server of pkg/sftp at the other end of a pipe.
+func clientOf(t *testing.T, pipe net.Conn, server interface {
+	Serve() error
+	Close() error
+}) *sftp.Client {
+	t.Helper()
 	done := make(chan struct{})
 	go func() {
 		server.Serve()
 		close(done)
 	}()
-	client, err := sftp.NewClientPipe(here, here)
+	client, err := sftp.NewClientPipe(pipe, pipe)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -386,20 +395,7 @@ func requestServer(t *testing.T, home string, files map[string][]byte) *sftp.Cli
 	handlers.FileGet = piecemeal{handlers.FileGet}
 	here, there := net.Pipe()
 	server := sftp.NewRequestServer(there, handlers, sftp.WithStartDirectory(home))
-	done := make(chan struct{})
-	go func() {
-		server.Serve()
-		close(done)
-	}()
-	client, err := sftp.NewClientPipe(here, here)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		client.Close()
-		server.Close()
-		<-done
-	})
+	client := clientOf(t, here, server)
 	if err := client.MkdirAll(home); err != nil {
 		t.Fatal(err)
 	}

@@ -125,27 +125,12 @@ func TestAskpassCancelled(t *testing.T) {
 			if _, err := fmt.Sscan(word, &pid); err != nil {
 				t.Fatal(err)
 			}
-			if !gone(pid) {
+			if !sshtest.Gone(pid) {
 				t.Errorf("%s: process %d is left", c.body, pid)
 				_ = syscall.Kill(pid, syscall.SIGKILL)
 			}
 		}
 	}
-}
-
-// gone waits for a killed process to be reaped by whoever inherited it; a
-// zombie that nobody reaps is as good as gone.
-func gone(pid int) bool {
-	for range 100 {
-		if syscall.Kill(pid, 0) != nil {
-			return true
-		}
-		if stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid)); err == nil && strings.Contains(string(stat), ") Z ") {
-			return true
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
-	return false
 }
 
 func TestFIFO(t *testing.T) {

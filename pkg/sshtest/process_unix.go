@@ -3,9 +3,12 @@
 package sshtest
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
+	"strings"
 	"syscall"
+	"time"
 
 	"golang.org/x/crypto/ssh"
 )
@@ -61,4 +64,19 @@ func signalOf(state *os.ProcessState) (name string, ok bool) {
 		}
 	}
 	return "SIG" + status.Signal().String() + "@openssh.com", true
+}
+
+// Gone waits for a killed process to be reaped by whoever inherited it; a zombie
+// that nobody reaps is as good as gone.
+func Gone(pid int) bool {
+	for range 100 {
+		if syscall.Kill(pid, 0) != nil {
+			return true
+		}
+		if stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid)); err == nil && strings.Contains(string(stat), ") Z ") {
+			return true
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	return false
 }
