@@ -283,7 +283,7 @@ func (j *agentJob) addKeys(ctx context.Context, how identity.Loading) error {
 			return err
 		}
 		if err != nil {
-			j.Emit(notAdded(p, err))
+			j.Emit(identity.LoadFault(p, err).Record())
 		}
 	}
 	return nil
@@ -327,22 +327,6 @@ func (j *agentJob) keeper() (who, cure string) {
 		return "GNOME's agent lists every pair in ~/.ssh", "move its .pub out of ~/.ssh, and run it again"
 	}
 	return "", ""
-}
-
-func notAdded(p *identity.Pair, err error) record.Record {
-	r := record.Record{Verdict: record.Fail, Cause: "key-damaged", Subject: p.Path, Detail: record.Words(err)}
-	var unsupported *identity.UnsupportedError
-	switch {
-	case errors.As(err, &unsupported):
-		r.Cause, r.Hint = "key-format", unsupported.Hint()
-	case errors.Is(err, identity.ErrAgentWillNot):
-		r.Cause, r.Hint = "agent-refused", "it may be locked (pikeycheck -X), or take no keys of this type"
-	case errors.Is(err, identity.ErrPassphraseNeeded), errors.Is(err, identity.ErrPassphraseWrong):
-		r.Cause, r.Hint = "key-encrypted", "pikeycheck -a --passphrase-file FILE "+hostfs.Quote(p.Path)
-	case errors.Is(err, fs.ErrNotExist):
-		r.Cause = "key-missing"
-	}
-	return r
 }
 
 func (j *agentJob) removeKeys(ctx context.Context) error {

@@ -10,6 +10,8 @@ import (
 
 	"golang.org/x/crypto/ssh/agent"
 
+	"pi-key-tools/pkg/hostfs"
+	"pi-key-tools/pkg/record"
 	"pi-key-tools/pkg/sshkey"
 )
 
@@ -65,6 +67,23 @@ func (a *Agent) Load(ctx context.Context, p *Pair, passphrase func(context.Conte
 	public = PublicOf(cert)
 	public.Comment = add.Comment
 	return append(loaded, public), nil
+}
+
+// LoadFault is why Load did not add a pair, by its error.
+func LoadFault(p *Pair, err error) Fault {
+	f := Fault{Cause: "key-damaged", Path: p.Path, Detail: record.Words(err)}
+	var unsupported *UnsupportedError
+	switch {
+	case errors.As(err, &unsupported):
+		f.Cause, f.Hint = "key-format", unsupported.Hint()
+	case errors.Is(err, ErrAgentWillNot):
+		f.Cause, f.Hint = "agent-refused", "it may be locked (pikeycheck -X), or take no keys of this type"
+	case errors.Is(err, ErrPassphraseNeeded), errors.Is(err, ErrPassphraseWrong):
+		f.Cause, f.Hint = "key-encrypted", "pikeycheck -a --passphrase-file FILE "+hostfs.Quote(p.Path)
+	case errors.Is(err, fs.ErrNotExist):
+		f.Cause = "key-missing"
+	}
+	return f
 }
 
 func (a *Agent) add(ctx context.Context, key agent.AddedKey) error {
