@@ -3,7 +3,6 @@ package identity_test
 import (
 	"bytes"
 	"context"
-	"crypto/ed25519"
 	"encoding/pem"
 	"errors"
 	"os"
@@ -12,8 +11,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"golang.org/x/crypto/ssh"
 
 	"pi-key-tools/pkg/identity"
 	"pi-key-tools/pkg/sshkey"
@@ -60,10 +57,7 @@ func TestLoad(t *testing.T) {
 	}
 
 	k := sshtest.NewKey(t, t.TempDir(), "ed25519")
-	cmd := sshtest.Command(t, t.TempDir(), "ssh-keygen", "-q", "-p", "-N", "open sesame", "-f", k.File)
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, out)
-	}
+	sshtest.Keygen(t, "-q", "-p", "-a", "1", "-N", "open sesame", "-f", k.File)
 	if _, err := load(k.File, "wrong", identity.Loading{}); !errors.Is(err, identity.ErrPassphraseWrong) || held() != "" {
 		t.Errorf("with the wrong passphrase: %v; the agent has %s", err, held())
 	}
@@ -155,26 +149,24 @@ func TestLoadCertificate(t *testing.T) {
 // Of a key with a passphrase, what is wrong with the file is told from what is
 // wrong with the passphrase.
 func TestLoadFault(t *testing.T) {
-	_, private, err := ed25519.GenerateKey(nil)
+	sound := filepath.Join(t.TempDir(), "sound")
+	sshtest.Keygen(t, "-q", "-t", "ed25519", "-a", "1", "-N", "right", "-f", sound)
+	data, err := os.ReadFile(sound)
 	if err != nil {
 		t.Fatal(err)
 	}
-	block, err := ssh.MarshalPrivateKeyWithPassphrase(private, "", []byte("right"))
+	pair, err := identity.Load(sound)
 	if err != nil {
 		t.Fatal(err)
 	}
-	public := private.Public().(ed25519.PublicKey)
-	turned := bytes.Clone(public)
-	turned[0] ^= 1
-	file := func(name string, b *pem.Block) string {
-		path := filepath.Join(t.TempDir(), name)
-		if err := os.WriteFile(path, pem.EncodeToMemory(b), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		return path
+	turned := bytes.Clone(pair.Public.Blob)
+	turned[len(turned)-1] ^= 1
+	block, _ := pem.Decode(data)
+	block.Bytes = bytes.Replace(block.Bytes, pair.Public.Blob, turned, 1)
+	headed := filepath.Join(t.TempDir(), "headed")
+	if err := os.WriteFile(headed, pem.EncodeToMemory(block), 0o600); err != nil {
+		t.Fatal(err)
 	}
-	sound := file("sound", block)
-	headed := file("headed", &pem.Block{Type: block.Type, Bytes: bytes.Replace(block.Bytes, public, turned, 1)})
 	says := func(word string, err error) func(context.Context) ([]byte, error) {
 		return func(context.Context) ([]byte, error) { return []byte(word), err }
 	}
