@@ -397,7 +397,7 @@ func TestList(t *testing.T) {
 	}
 
 	ed, ec := filepath.Join(ssh, "id_ed25519"), filepath.Join(ssh, "id_ecdsa")
-	pair(t, ed, "-t", "ed25519", "-N", "secret")
+	pair(t, ed, "-t", "ed25519", "-a", "1", "-N", "secret")
 	pair(t, ec, "-t", "ecdsa")
 	fingerprint := func(path string) string { return strings.Fields(sshtest.Keygen(t, "-l", "-f", path))[1] }
 	edLine := "-\tok\tkey\t" + fingerprint(ed) + "\t256 ED25519 the comment " + ed + ", with a passphrase\n"

@@ -139,11 +139,11 @@ func mustBlob(t *testing.T, line string) []byte {
 func TestSignSeveral(t *testing.T) {
 	dir, folder := home(t)
 	ca := filepath.Join(dir, "ca")
-	pair(t, ca, "-t", "ed25519", "-N", "secret")
+	pair(t, ca, "-t", "ed25519", "-a", "1", "-N", "secret")
 	write(t, filepath.Join(dir, "secret"), "secret\n")
 	a, b := filepath.Join(folder, "a"), filepath.Join(folder, "b")
 	pair(t, a, "-t", "ed25519")
-	pair(t, b, "-t", "ecdsa", "-N", "another")
+	pair(t, b, "-t", "ecdsa", "-a", "1", "-N", "another")
 	sign := []string{"-s", ca, "--passphrase-file", filepath.Join(dir, "secret"), "-I", "id", "-n", "pi", "-z", "+41", "-V", "+1w"}
 	r := pikeygen(dir, read(t, a+".pub")+read(t, b+".pub"), append(sign, a, "nosuch", b+".pub", "-")...)
 	r.check2(t, 2, "nosuch")
