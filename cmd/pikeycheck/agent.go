@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"path/filepath"
 	"slices"
@@ -219,9 +218,9 @@ func (j *agentJob) piped(ctx context.Context) (*identity.Pair, error) {
 	return p, nil
 }
 
-// input is what there is on standard input, of which most is read.
+// input is what there is on standard input, of no more than most bytes.
 func (j *agentJob) input(ctx context.Context, most int64) ([]byte, error) {
-	return hostfs.Await(ctx, func() ([]byte, error) { return io.ReadAll(io.LimitReader(j.Stdin, most)) })
+	return hostfs.Await(ctx, func() ([]byte, error) { return hostfs.ReadAtMost(j.Stdin, most) })
 }
 
 // nameOf is the path of a pair, or what ssh-add calls standard input.

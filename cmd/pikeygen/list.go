@@ -102,16 +102,7 @@ func (c *command) listOperand(ctx context.Context, name string) error {
 
 // readAll reads what may be a list of public keys.
 func readAll(ctx context.Context, r io.Reader) ([]byte, error) {
-	return hostfs.Await(ctx, func() ([]byte, error) {
-		var data bytes.Buffer
-		if _, err := data.ReadFrom(io.LimitReader(r, maxInput+1)); err != nil {
-			return nil, err
-		}
-		if data.Len() > maxInput {
-			return nil, fmt.Errorf("more than %d MiB", maxInput>>20)
-		}
-		return data.Bytes(), nil
-	})
+	return hostfs.Await(ctx, func() ([]byte, error) { return hostfs.ReadAtMost(r, maxInput) })
 }
 
 // listPublic writes the record of each key in a list, or says why it is none. Of

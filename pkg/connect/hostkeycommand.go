@@ -3,8 +3,8 @@ package connect
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/crypto/ssh"
 
+	"pi-key-tools/pkg/hostfs"
 	"pi-key-tools/pkg/identity"
 	"pi-key-tools/pkg/knownhosts"
 )
@@ -75,8 +76,8 @@ func (h *Host) hostKeysTold(ctx context.Context, name string, key ssh.PublicKey)
 	if err != nil {
 		return nil, &HostsCommandError{Err: err}
 	}
-	data, err := io.ReadAll(io.LimitReader(out, maxTold+1))
-	if len(data) > maxTold {
+	data, err := hostfs.ReadAtMost(out, maxTold)
+	if errors.Is(err, hostfs.ErrTooLarge) {
 		err = fmt.Errorf("it says more than %d MiB", maxTold>>20)
 		signalCommand(cmd, true)
 	}

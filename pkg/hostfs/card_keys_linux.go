@@ -200,5 +200,5 @@ func contents(f *os.File) ([]byte, error) {
 	if _, err := f.Seek(0, io.SeekStart); err != nil {
 		return nil, err
 	}
-	return readAtMost(f, maxKeys)
+	return ReadAtMost(f, maxKeys)
 }

@@ -154,7 +154,7 @@ func (c *Card) ReadFile(_ context.Context, name string) ([]byte, error) {
 		return nil, &fs.PathError{Op: "opening", Path: name, Err: err}
 	}
 	defer f.Close()
-	return readAtMost(f, maxRead)
+	return ReadAtMost(f, maxRead)
 }
 
 // Glob implements FS.

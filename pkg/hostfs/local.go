@@ -154,7 +154,7 @@ func (l *local) ReadFile(_ context.Context, path string) ([]byte, error) {
 		return nil, &fs.PathError{Op: "opening", Path: path, Err: plain(err)}
 	}
 	defer f.Close()
-	return readAtMost(f, maxRead)
+	return ReadAtMost(f, maxRead)
 }
 
 func (l *local) Glob(ctx context.Context, pattern string) ([]string, error) {
@@ -219,7 +219,7 @@ func Open(ctx context.Context, path string) (*os.File, error) {
 
 // ReadAll is Read for an open file.
 func ReadAll(f *os.File) ([]byte, error) {
-	data, err := readAtMost(f, bound(f))
+	data, err := ReadAtMost(f, bound(f))
 	if errors.Is(err, ErrTooLarge) {
 		return nil, &fs.PathError{Op: "read", Path: f.Name(), Err: err}
 	}
@@ -249,15 +249,19 @@ func bound(f *os.File) int64 {
 	return maxKeys
 }
 
-func readAtMost(f *os.File, most int64) ([]byte, error) {
+// ReadAtMost reads to the end, which is no further than most bytes away: else the
+// error is ErrTooLarge.
+func ReadAtMost(r io.Reader, most int64) ([]byte, error) {
 	var data bytes.Buffer
-	if info, err := f.Stat(); err == nil { // whose size may be another by now, or none at all
-		if info.Size() > most {
-			return nil, ErrTooLarge
+	if f, ok := r.(*os.File); ok {
+		if info, err := f.Stat(); err == nil { // whose size may be another by now, or none at all
+			if info.Size() > most {
+				return nil, ErrTooLarge
+			}
+			data.Grow(int(max(info.Size(), 0)) + bytes.MinRead)
 		}
-		data.Grow(int(max(info.Size(), 0)) + bytes.MinRead)
 	}
-	n, err := data.ReadFrom(io.LimitReader(f, most+1))
+	n, err := data.ReadFrom(io.LimitReader(r, most+1))
 	if err == nil && n > most {
 		err = ErrTooLarge
 	}

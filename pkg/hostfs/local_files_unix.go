@@ -288,7 +288,7 @@ func (f files) content(path string, was strictmodes.Stat) ([]byte, error) {
 		return nil, err
 	}
 	defer r.Close()
-	return readAtMost(r, maxRead)
+	return ReadAtMost(r, maxRead)
 }
 
 // create makes a new file: complete or absent at every moment.

@@ -6,7 +6,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"slices"
@@ -280,7 +279,6 @@ func Weak(key sshkey.Public) string {
 // readKey reads a file that may hold half a key pair. It follows links, as ssh
 // does, but never waits for a fifo and never reads without end.
 func readKey(path string) ([]byte, strictmodes.Stat, error) {
-	const limit = 1 << 20 // OpenSSH's own for key files (sshbuf-io.c)
 	var st strictmodes.Stat
 	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK|syscall.O_NOCTTY, 0)
 	if err != nil {
@@ -294,12 +292,12 @@ func readKey(path string) ([]byte, strictmodes.Stat, error) {
 	if !info.Mode().IsRegular() {
 		return nil, st, &sshkey.FileError{Cause: "key-damaged", Reason: "it is not a regular file"}
 	}
-	data, err := io.ReadAll(io.LimitReader(f, limit+1))
+	data, err := hostfs.ReadAtMost(f, 1<<20) // OpenSSH's own limit for key files (sshbuf-io.c)
+	if errors.Is(err, hostfs.ErrTooLarge) {
+		err = &sshkey.FileError{Cause: "key-damaged", Reason: "it is larger than 1 MiB, which no key is"}
+	}
 	if err != nil {
 		return nil, st, err
-	}
-	if len(data) > limit {
-		return nil, st, &sshkey.FileError{Cause: "key-damaged", Reason: "it is larger than 1 MiB, which no key is"}
 	}
 	return data, hostfs.StatOf(info), nil
 }

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"pi-key-tools/pkg/connect"
+	"pi-key-tools/pkg/hostfs"
 	"pi-key-tools/pkg/identity"
 	"pi-key-tools/pkg/sshkey"
 )
@@ -134,9 +135,6 @@ func readFile(name string) ([]byte, error) {
 	if st.IsDir() {
 		return nil, fmt.Errorf("%s: a directory, not a public key file", name)
 	}
-	if st.Mode().IsRegular() && st.Size() > maxInput {
-		return nil, fmt.Errorf("%s: %d bytes are too many for a list of public keys", name, st.Size())
-	}
 	f, err := os.Open(name)
 	if err != nil {
 		return nil, err
@@ -150,8 +148,8 @@ func readFile(name string) ([]byte, error) {
 }
 
 func read(r io.Reader) ([]byte, error) {
-	data, err := io.ReadAll(io.LimitReader(r, maxInput+1))
-	if err == nil && len(data) > maxInput {
+	data, err := hostfs.ReadAtMost(r, maxInput)
+	if errors.Is(err, hostfs.ErrTooLarge) {
 		err = fmt.Errorf("more than %d MiB are too many for a list of public keys", maxInput>>20)
 	}
 	return data, err
