@@ -48,17 +48,7 @@ func Login(ctx context.Context, host *connect.Host, keys connect.Keys, rep *sess
 	}
 	var jump *connect.JumpError
 	if errors.As(err, &jump) {
-		if errors.Is(jump.Err, session.ErrTooSlow) { // the jump host has a time of its own
-			late, end := context.WithCancelCause(ctx)
-			end(session.ErrTooSlow)
-			ctx = late
-		}
-		r := Config(ctx, jump.Err)
-		if jump.Host != nil {
-			r = Login(ctx, jump.Host, jump.Keys, jump.Report, jump.Err)
-		}
-		r.Detail = "jump host " + jump.Target + ": " + r.Detail
-		return r
+		return atJump(ctx, jump)
 	}
 	if r, impostor := hostKeyUnproven(err); impostor {
 		return r
@@ -83,14 +73,7 @@ func Login(ctx context.Context, host *connect.Host, keys connect.Keys, rep *sess
 	}
 	var hostKey *connect.HostKeyError
 	if errors.As(err, &hostKey) {
-		cause := map[knownhosts.Status]string{knownhosts.Revoked: "host-key-revoked", knownhosts.Unknown: "host-key-unknown"}[hostKey.Status]
-		if cause == "" {
-			cause = "host-key-changed"
-		}
-		if hostKey.Closed != "" && hostKey.Wanted == "" {
-			return failure("known-hosts-unreadable", hostKey.Closed, hostKey.Hint(host), "%v", hostKey)
-		}
-		return failure(cause, hostKey.Shown.Fingerprint(), hostKey.Hint(host), "%v", hostKey)
+		return hostKeyRefused(host, hostKey)
 	}
 	var revocation *connect.RevocationError
 	if errors.As(err, &revocation) {
@@ -125,6 +108,35 @@ func Login(ctx context.Context, host *connect.Host, keys connect.Keys, rep *sess
 		return failure("write-failed", "", "", "%v", err)
 	}
 	return authentication(host, keys, rep, err)
+}
+
+// atJump is the record of a target whose jump host lets nobody through.
+func atJump(ctx context.Context, jump *connect.JumpError) record.Record {
+	if errors.Is(jump.Err, session.ErrTooSlow) { // the jump host has a time of its own
+		late, end := context.WithCancelCause(ctx)
+		end(session.ErrTooSlow)
+		ctx = late
+	}
+	r := Config(ctx, jump.Err)
+	if jump.Host != nil {
+		r = Login(ctx, jump.Host, jump.Keys, jump.Report, jump.Err)
+	}
+	r.Detail = "jump host " + jump.Target + ": " + r.Detail
+	return r
+}
+
+func hostKeyRefused(host *connect.Host, e *connect.HostKeyError) record.Record {
+	if e.Closed != "" && e.Wanted == "" {
+		return failure("known-hosts-unreadable", e.Closed, e.Hint(host), "%v", e)
+	}
+	cause := "host-key-changed"
+	switch e.Status {
+	case knownhosts.Revoked:
+		cause = "host-key-revoked"
+	case knownhosts.Unknown:
+		cause = "host-key-unknown"
+	}
+	return failure(cause, e.Shown.Fingerprint(), e.Hint(host), "%v", e)
 }
 
 func success(rep *session.Report) record.Record {
