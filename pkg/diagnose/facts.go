@@ -144,15 +144,6 @@ func (f *facts) evaluate(options []string, main string) {
 	f.config = sshdconfig.Evaluate(options, main, f.files, f.conn)
 }
 
-// given returns a setting that names a file or a command, unless that is none.
-func (f *facts) given(keyword string) (sshdconfig.Setting, bool) {
-	if f.config == nil {
-		return sshdconfig.Setting{}, false
-	}
-	s, ok := f.config.Get(keyword)
-	return s, ok && s.Args[0] != "none"
-}
-
 // unless says what could set a keyword otherwise than what was read.
 func (f *facts) unless(keyword string) string {
 	var others []string

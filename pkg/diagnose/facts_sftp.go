@@ -35,7 +35,7 @@ func (f *facts) gatherFiles(ctx context.Context, fsys hostfs.FS) error {
 		return err
 	}
 	f.evaluate(nil, sshdconfig.DefaultFile)
-	if list, ok := f.given("RevokedKeys"); ok {
+	if list, ok := f.config.Named("RevokedKeys"); ok {
 		data, err := fsys.ReadFile(ctx, list.Args[0])
 		switch {
 		case errors.Is(err, fs.ErrNotExist):

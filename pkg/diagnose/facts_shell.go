@@ -86,7 +86,7 @@ func (f *facts) configure(ctx context.Context, run hostfs.Runner, q *question) e
 		f.files[pattern] = []sshdconfig.File{{Path: pattern, Unread: true}}
 	}
 	f.evaluate(option(args, 'o'), main)
-	if list, ok := f.given("RevokedKeys"); ok {
+	if list, ok := f.config.Named("RevokedKeys"); ok {
 		q.revoked = list.Args[0]
 	}
 	if f.account.UID == 0 && f.conn.Address != "" {

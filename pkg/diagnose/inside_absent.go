@@ -31,7 +31,7 @@ func (in *inside) elsewhere(files []string, stray, unless string) {
 		return
 	}
 	_, s := in.config.KeysFiles(in.account.Home, in.account.UID)
-	command, commands := in.given("AuthorizedKeysCommand")
+	command, commands := in.config.Named("AuthorizedKeysCommand")
 	switch {
 	case len(files) == 0 && commands:
 		in.find(in.unless(command.Keyword), "keys-command", command.At(),
@@ -53,7 +53,7 @@ func (in *inside) elsewhere(files []string, stray, unless string) {
 }
 
 func (in *inside) asksToo() string {
-	if _, ok := in.given("AuthorizedKeysCommand"); ok {
+	if _, ok := in.config.Named("AuthorizedKeysCommand"); ok {
 		return "; it asks AuthorizedKeysCommand too"
 	}
 	return ""

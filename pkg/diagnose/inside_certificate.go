@@ -113,7 +113,7 @@ func (in *inside) certTrust(ctx context.Context, c refusedCert, fp string) {
 				others = append(others, u)
 			}
 		}
-		if command, ok := in.given("AuthorizedKeysCommand"); ok {
+		if command, ok := in.config.Named("AuthorizedKeysCommand"); ok {
 			others = append(others, command.Keyword+" gives it")
 		}
 		in.find(strings.Join(others, ", or "), "cert-refused", fp, in.putAuthority(c, ""),
@@ -223,7 +223,7 @@ const trustKeyword = "TrustedUserCAKeys"
 // returns how to tell why that does not let the certificate in, or why it does
 // not hold for its authority; neither if it does, or if that cannot be seen.
 func (in *inside) trusted(ctx context.Context, c refusedCert, fp string) (tell func(), why string) {
-	s, set := in.given(trustKeyword)
+	s, set := in.config.Named(trustKeyword)
 	if !set {
 		return nil, trustKeyword + " is not set"
 	}
@@ -239,12 +239,12 @@ func (in *inside) trusted(ctx context.Context, c refusedCert, fp string) (tell f
 		return nil, fmt.Sprintf("%s (%s at %s) does not hold it", list, trustKeyword, s.At())
 	}
 	in.doubt("AuthorizedPrincipalsFile", "AuthorizedPrincipalsCommand")
-	if command, ok := in.given("AuthorizedPrincipalsCommand"); ok {
+	if command, ok := in.config.Named("AuthorizedPrincipalsCommand"); ok {
 		in.remains = append(in.remains, fmt.Sprintf("whom %s (AuthorizedPrincipalsCommand at %s) lets in", command.Args[0], command.At()))
 		return nil, ""
 	}
 	names, from := []string{in.account.Name}, fmt.Sprintf("%s accepts certificates for %s", trustKeyword, in.account.Name)
-	if s, ok := in.given("AuthorizedPrincipalsFile"); ok {
+	if s, ok := in.config.Named("AuthorizedPrincipalsFile"); ok {
 		file := in.config.Expand(s.Args[0], in.account.Home, in.account.UID)
 		data, err := in.tree.ReadFile(ctx, file)
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {

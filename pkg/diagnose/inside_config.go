@@ -178,7 +178,7 @@ func (in *inside) anotherKey() string {
 }
 
 func (in *inside) revocation() {
-	s, ok := in.given("RevokedKeys")
+	s, ok := in.config.Named("RevokedKeys")
 	if !ok {
 		in.doubt("RevokedKeys")
 		return

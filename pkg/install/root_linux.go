@@ -223,12 +223,12 @@ func (m *Mounted) Refusals() []record.Record {
 		file = path.Join(m.who.Home, file)
 	}
 	named, s := m.config.KeysFiles(m.who.Home, m.who.UID)
-	command, ok := m.config.Get("AuthorizedKeysCommand")
+	_, asks := m.config.Named("AuthorizedKeysCommand")
 	reads := func(pattern string) bool { // sshd 10 has it as a pattern
 		matches, _ := path.Match(pattern, file)
 		return matches || pattern == file
 	}
-	if s.Line > 0 && !slices.ContainsFunc(named, reads) && !(ok && command.Args[0] != "none") {
+	if s.Line > 0 && !slices.ContainsFunc(named, reads) && !asks {
 		against("keys-file-elsewhere", s, ", but the key is in "+m.file)
 	}
 	return records

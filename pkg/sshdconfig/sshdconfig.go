@@ -110,6 +110,16 @@ func (c *Config) Is(keyword, word string) bool {
 	return ok && strings.EqualFold(s.Args[0], word)
 }
 
+// Named is Get for a setting that names a file or a command, which "none" is not. A
+// nil Config has none.
+func (c *Config) Named(keyword string) (Setting, bool) {
+	if c == nil {
+		return Setting{}, false
+	}
+	s, ok := c.Get(keyword)
+	return s, ok && !c.Is(keyword, "none")
+}
+
 // Possible returns the settings of Match blocks that may or may not apply to
 // the connection, and that would take precedence over what Get returns.
 func (c *Config) Possible(keyword string) []Setting { return c.possible[canonical(keyword)] }
