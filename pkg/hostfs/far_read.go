@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io/fs"
 	"path"
 	"slices"
 	"strconv"
@@ -159,9 +160,8 @@ func (f *far) Attributes(ctx context.Context, p string) (strictmodes.Attributes,
 		f.attributes = make(map[string]strictmodes.Attributes)
 	}
 	for i, p := range asked {
-		st, _ := parseLs(f.seen[p].line)
 		a := attributesOf(mountOf(said[0], p))
-		a.ACL = letsOthersWrite(said[1+2*i], st)
+		a.Granted = grantsOf(said[1+2*i])
 		flags, _, _ := strings.Cut(said[2+2*i], " ")
 		a.Immutable = strings.ContainsAny(flags, "ia")
 		f.attributes[p] = a
@@ -169,27 +169,39 @@ func (f *far) Attributes(ctx context.Context, p string) (strictmodes.Attributes,
 	return f.attributes[p], nil
 }
 
-// letsOthersWrite reports whether an ACL as "getfacl -cn" prints it lets a
-// user or a group write that are not those of st, nor root.
-func letsOthersWrite(acl string, st strictmodes.Stat) bool {
-	mask, named := true, false
+// grantsOf returns what an ACL as "getfacl -cn" prints it grants by number.
+func grantsOf(acl string) []strictmodes.Grant {
+	var granted []strictmodes.Grant
+	mask := fs.FileMode(7)
 	for line := range strings.Lines(acl) {
 		line, _, _ = strings.Cut(line, "#")
 		e := strings.Split(strings.TrimSpace(line), ":")
 		if len(e) != 3 { // those of "default:" have four words
 			continue
 		}
+		var mode fs.FileMode
+		for i, letter := range "xwr" {
+			if strings.ContainsRune(e[2], letter) {
+				mode |= 1 << i
+			}
+		}
 		id, err := strconv.Atoi(e[1])
-		writes := strings.Contains(e[2], "w")
 		switch {
 		case e[0] == "mask":
-			mask = writes
-		case err != nil: // the owner, the group, others: what the mode tells
-		case e[0] == "user" && id != 0 && id != st.UID, e[0] == "group" && id != 0 && id != st.GID:
-			named = named || writes
+			mask = mode
+		case err == nil && (e[0] == "user" || e[0] == "group"): // not the owner and the group, which the mode tells
+			granted = append(granted, strictmodes.Grant{Group: e[0] == "group", ID: id, Mode: mode})
 		}
 	}
-	return named && mask
+	return limited(granted, mask)
+}
+
+// limited applies the mask of an access list.
+func limited(granted []strictmodes.Grant, mask fs.FileMode) []strictmodes.Grant {
+	for i := range granted {
+		granted[i].Mode &= mask
+	}
+	return granted
 }
 
 // A mountPoint is a line of /proc/mounts.

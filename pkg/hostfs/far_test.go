@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"reflect"
 	"runtime"
 	"slices"
 	"strings"
@@ -449,7 +450,7 @@ func TestFarAttributes(t *testing.T) {
 	fresh := func() FS { return Far(with("/usr/bin:/bin", "/bin/sh")) } // which remembers nothing
 	check := func(p string, want strictmodes.Attributes) {
 		t.Helper()
-		if a, err := fresh().Attributes(t.Context(), p); err != nil || a != want {
+		if a, err := fresh().Attributes(t.Context(), p); err != nil || !reflect.DeepEqual(a, want) {
 			t.Errorf("%+v, %v; want %+v", a, err, want)
 		}
 	}
@@ -458,14 +459,14 @@ func TestFarAttributes(t *testing.T) {
 	if _, err := exec.LookPath("setfacl"); err == nil {
 		for _, c := range []struct {
 			acl  string
-			want bool
+			want []strictmodes.Grant
 		}{
-			{"u:12345:rwx", true}, {"u:12345:r-x", false}, {"g:12345:rwx", true}, {"u:0:rwx", false},
-			{"u:12345:rwx,m::r-x", false}, {"d:u:12345:rwx", false}, {"g::rwx", false},
+			{"u:12345:rwx", []strictmodes.Grant{{ID: 12345, Mode: 7}}}, {"g:12345:r-x", []strictmodes.Grant{{Group: true, ID: 12345, Mode: 5}}},
+			{"u:12345:rwx,u:0:-w-,m::r-x", []strictmodes.Grant{{Mode: 0}, {ID: 12345, Mode: 5}}}, {"d:u:12345:rwx", nil}, {"g::rwx", nil},
 		} {
 			run(t, "setfacl", "-b", home)
 			run(t, "setfacl", "-m", c.acl, home)
-			check(home, strictmodes.Attributes{FS: "tmpfs", ACL: c.want})
+			check(home, strictmodes.Attributes{FS: "tmpfs", Granted: c.want})
 		}
 		run(t, "setfacl", "-b", home)
 	}
@@ -498,11 +499,11 @@ func TestMountOf(t *testing.T) {
 		"/home/pi":           {FS: "ext4", ReadOnly: true},
 		"/home/with blank/x": {FS: "vfat"},
 	} {
-		if got := attributesOf(mountOf(table, p)); got != want {
+		if got := attributesOf(mountOf(table, p)); !reflect.DeepEqual(got, want) {
 			t.Errorf("%s: %+v", p, got)
 		}
 	}
-	if got := attributesOf(mountOf("", "/x")); got != (strictmodes.Attributes{}) {
+	if got := attributesOf(mountOf("", "/x")); !reflect.DeepEqual(got, strictmodes.Attributes{}) {
 		t.Errorf("of nothing: %+v", got)
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -318,7 +319,7 @@ func TestLocalAttributes(t *testing.T) {
 		ok(t, unix.Mkfifo(real+"/fifo", 0o600))
 		attributes("fifo")
 		plain := attributes("file")
-		if plain.FS == "" || plain.ACL || plain.Immutable || plain.ReadOnly {
+		if plain.FS == "" || plain.Granted != nil || plain.Immutable || plain.ReadOnly {
 			t.Errorf("a plain file: %+v", plain)
 		}
 		_, err := fsys.Attributes(t.Context(), dir+"/none")
@@ -330,7 +331,7 @@ func TestLocalAttributes(t *testing.T) {
 			owner, group := strconv.Itoa(os.Getuid()), strconv.Itoa(os.Getgid())
 			for _, c := range []struct {
 				acl  string
-				want bool
+				want bool // others write
 			}{
 				{"u:12345:rwx", true}, {"u:12345:r-x", false}, {"g:12345:-w-", true}, {"u:12345:rwx,m::r-x", false},
 				{"u:" + owner + ":rwx", false}, {"g:" + group + ":rwx", false}, {"m::rwx", false},
@@ -340,8 +341,9 @@ func TestLocalAttributes(t *testing.T) {
 				if out, err := exec.Command("setfacl", "-m", c.acl, real+"/guarded").CombinedOutput(); err != nil {
 					t.Skipf("setfacl: %s", out)
 				}
-				if got := attributes("guarded").ACL; got != c.want {
-					t.Errorf("%s: %v", c.acl, got)
+				a := attributes("guarded")
+				if got := a.OthersWrite(lstat(t, fsys, dir+"/guarded")); got != c.want || (a.Granted == nil) != (c.acl == "m::rwx") {
+					t.Errorf("%s: %+v", c.acl, a)
 				}
 			}
 		})
@@ -397,7 +399,7 @@ func TestLocalAttributes(t *testing.T) {
 					ok(t, fsys.Mkdir(t.Context(), dir+"/"+name+"/made", 0o700))
 				}
 				run(t, "umount", real+"/"+name)
-				if a != want {
+				if !reflect.DeepEqual(a, want) {
 					t.Errorf("%s: %+v, want %+v", name, a, want)
 				}
 			}
@@ -405,17 +407,17 @@ func TestLocalAttributes(t *testing.T) {
 	})
 }
 
-func FuzzMoreWrite(f *testing.F) {
+func FuzzGrants(f *testing.F) {
 	entry := func(tag, perm uint16, id uint32) []byte {
 		b := binary.LittleEndian.AppendUint16(nil, tag)
 		return binary.LittleEndian.AppendUint32(binary.LittleEndian.AppendUint16(b, perm), id)
 	}
-	f.Add(slices.Concat([]byte{2, 0, 0, 0}, entry(2, 7, 12345), entry(0x10, 5, 1<<32-1)), false)
-	f.Add(slices.Concat([]byte{2, 0, 0, 0}, entry(8, 2, 12345), entry(0x10, 7, 1<<32-1)), true)
-	f.Add([]byte{2, 0, 0}, false)
-	f.Fuzz(func(t *testing.T, acl []byte, _ bool) {
-		got, err := moreWrite(acl, strictmodes.Stat{})
-		if got && (err != nil || len(acl) < 12) {
+	f.Add(slices.Concat([]byte{2, 0, 0, 0}, entry(2, 7, 12345), entry(0x10, 5, 1<<32-1)))
+	f.Add(slices.Concat([]byte{2, 0, 0, 0}, entry(8, 2, 12345), entry(0x10, 7, 1<<32-1)))
+	f.Add([]byte{2, 0, 0})
+	f.Fuzz(func(t *testing.T, acl []byte) {
+		got, err := grants(acl)
+		if len(got) > 0 && (err != nil || len(acl) < 4+8*len(got)) {
 			t.Errorf("%x: %v, %v", acl, got, err)
 		}
 	})

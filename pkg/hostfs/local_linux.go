@@ -132,10 +132,7 @@ func (h handle) attributes() (a strictmodes.Attributes, err error) {
 	}
 	switch err {
 	case nil:
-		var st strictmodes.Stat
-		if st, err = h.stat(); err == nil {
-			a.ACL, err = moreWrite(b[:n], st)
-		}
+		a.Granted, err = grants(b[:n])
 	case unix.ENODATA, unix.EOPNOTSUPP, unix.ENOENT:
 		err = nil
 	}
@@ -144,29 +141,29 @@ func (h handle) attributes() (a strictmodes.Attributes, err error) {
 
 const accessACL = "system.posix_acl_access"
 
-// moreWrite reports whether an access ACL lets somebody write who is not root,
-// nor the owner, nor of the group of the file: by an entry for a user or a
-// group, within the mask (acl(5); linux/posix_acl_xattr.h).
-func moreWrite(acl []byte, st strictmodes.Stat) (bool, error) {
+// grants returns what an access ACL grants by name, within the mask (acl(5);
+// linux/posix_acl_xattr.h).
+func grants(acl []byte) ([]strictmodes.Grant, error) {
 	const (
-		version                    = 2
-		user, group, mask   uint16 = 0x02, 0x08, 0x10
-		header, each, write        = 4, 8, 2
+		version                  = 2
+		user, group, mask uint16 = 0x02, 0x08, 0x10
+		header, each             = 4, 8
 	)
 	if len(acl) < header || (len(acl)-header)%each != 0 || binary.LittleEndian.Uint32(acl) != version {
-		return false, fmt.Errorf("its access list is not understood: %d bytes", len(acl))
+		return nil, fmt.Errorf("its access list is not understood: %d bytes", len(acl))
 	}
-	named, limit := uint16(0), uint16(7)
+	var granted []strictmodes.Grant
+	limit := fs.FileMode(7)
 	for e := acl[header:]; len(e) > 0; e = e[each:] {
-		tag, perm, id := binary.LittleEndian.Uint16(e), binary.LittleEndian.Uint16(e[2:]), int(binary.LittleEndian.Uint32(e[4:]))
-		switch {
-		case tag == mask:
+		tag, perm, id := binary.LittleEndian.Uint16(e), fs.FileMode(binary.LittleEndian.Uint16(e[2:])), int(binary.LittleEndian.Uint32(e[4:]))
+		switch tag {
+		case mask:
 			limit = perm
-		case tag == user && id != 0 && id != st.UID, tag == group && id != st.GID:
-			named |= perm
+		case user, group:
+			granted = append(granted, strictmodes.Grant{Group: tag == group, ID: id, Mode: perm})
 		}
 	}
-	return named&limit&write != 0, nil
+	return limited(granted, limit), nil
 }
 
 // kinds are what file systems are, by the numbers of mounts that the kernel

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"reflect"
 	"slices"
 	"testing"
 
@@ -48,7 +49,7 @@ func TestSteadyCard(t *testing.T) {
 				t.Errorf("%s: %+v, %v; want %+v, %v", p, st, err, want, werr)
 			}
 			attributes, werr := card.Attributes(t.Context(), p)
-			if a, err := steady.Attributes(t.Context(), p); a != attributes || (err != nil) != (werr != nil) {
+			if a, err := steady.Attributes(t.Context(), p); !reflect.DeepEqual(a, attributes) || (err != nil) != (werr != nil) {
 				t.Errorf("%s: %+v, %v; want %+v, %v", p, a, err, attributes, werr)
 			}
 		}

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/user"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -74,7 +75,7 @@ func TestSFTPIsLocal(t *testing.T) {
 			}
 		}
 		want, _ := Far(shellAs(0, "sh")).Attributes(t.Context(), dir)
-		if got, err := fsys.Attributes(t.Context(), dir); err != nil || got != want {
+		if got, err := fsys.Attributes(t.Context(), dir); err != nil || !reflect.DeepEqual(got, want) {
 			t.Errorf("%s: attributes %+v, %v; want %+v", name, got, err, want)
 		}
 		if _, err := fsys.Lstat(t.Context(), "-rf"); err == nil {
@@ -182,7 +183,7 @@ func TestSFTPReadOnly(t *testing.T) {
 	if err := fsys.Chmod(t.Context(), p, lstat(t, fsys, p), 0o644); !errors.Is(err, unix.EROFS) {
 		t.Error(err)
 	}
-	if a, err := fsys.Attributes(t.Context(), p); err != nil || a != (strictmodes.Attributes{ReadOnly: true, FS: "tmpfs"}) {
+	if a, err := fsys.Attributes(t.Context(), p); err != nil || !reflect.DeepEqual(a, strictmodes.Attributes{ReadOnly: true, FS: "tmpfs"}) {
 		t.Errorf("%+v, %v", a, err)
 	}
 }

@@ -211,7 +211,7 @@ func (j *judge) examine(findings []Finding) {
 			f.cannot("modes-unsupported", "a file system of type "+a.FS+" stores no owners and modes")
 		case a.Immutable:
 			f.cannot("immutable", "it is marked immutable or append-only: sudo chattr -i -a removes that")
-		case a.ACL && f.Stat.Mode&0022 == 0020 && strings.HasSuffix(f.Cause, "-writable"):
+		case a.OthersWrite(f.Stat) && f.Stat.Mode&0022 == 0020 && strings.HasSuffix(f.Cause, "-writable"):
 			f.Cause, f.Detail = "acl-writable", f.Detail+"; its ACL lets others write, which setfacl -b removes"
 		}
 		if a.FS == "overlay" && f.Repair != None {

@@ -40,10 +40,25 @@ type Examiner interface {
 
 // Attributes are what lstat(2) does not tell about a file or directory.
 type Attributes struct {
-	ACL       bool   // its POSIX ACL lets somebody write who is neither its owner nor of its group
-	Immutable bool   // not even root can change it: chattr +i, +a
-	ReadOnly  bool   // its file system is mounted so
-	FS        string // the kind of its file system, as in /proc/mounts: "ext4", "vfat", "overlay"; "" if unknown
+	Granted   []Grant // what its POSIX ACL grants to users and groups by their numbers
+	Immutable bool    // not even root can change it: chattr +i, +a
+	ReadOnly  bool    // its file system is mounted so
+	FS        string  // the kind of its file system, as in /proc/mounts: "ext4", "vfat", "overlay"; "" if unknown
+}
+
+// A Grant is an entry of an access list.
+type Grant struct {
+	Group bool // of a group, not a user
+	ID    int
+	Mode  fs.FileMode // of 0007, within the mask
+}
+
+// OthersWrite reports whether the ACL of a file lets somebody write who is not
+// root, nor its owner, nor of its group.
+func (a Attributes) OthersWrite(st Stat) bool {
+	return slices.ContainsFunc(a.Granted, func(g Grant) bool {
+		return g.Mode&2 != 0 && (g.Group && g.ID != st.GID || !g.Group && g.ID != 0 && g.ID != st.UID)
+	})
 }
 
 // An Account is the user who logs in.
@@ -117,7 +132,7 @@ func Octal(mode fs.FileMode) string {
 // setuid or a device, or is a directory like /tmp, and Chown never gives the
 // home itself away.
 //
-// An Examiner is asked only about what has a Repair: where the change cannot be
+// An Examiner is asked only about what is to be reported: where the change cannot be
 // made, the Cause says why and the Repair is None.
 //
 // POSIX ACLs count as far as they show in the group bits, as for sshd. What one
@@ -372,7 +387,7 @@ func (j *judge) node(n node, isKeys bool) ([]Finding, error) {
 		}
 	}
 	repair := Chmod
-	if (owned || !sees) && !j.permits(n.Stat, isKeys) {
+	if (owned || !sees) && !j.permits(n.Stat, isKeys) && !j.granted(n, isKeys) {
 		need, what := fs.FileMode(0100), "pass"
 		if isKeys {
 			need, what = 0400, "read"
@@ -469,14 +484,7 @@ func writable(ctx context.Context, tree Tree, st Stat, who Account, server Serve
 // on the way to it; when that depends on groups that are unknown, it can.
 // Dropbear does not call initgroups: only the primary group helps there.
 func (j *judge) permits(st Stat, isKeys bool) bool {
-	need := fs.FileMode(1)
-	if isKeys {
-		need = 4
-	}
-	groups := j.who.Groups
-	if len(groups) > 0 && (j.server.IsDropbear() || j.server == All) {
-		groups = groups[:1]
-	}
+	need, groups := needed(isKeys), j.groups()
 	switch {
 	case j.who.UID == 0:
 		return true
@@ -500,6 +508,43 @@ func JudgePrivateKey(path string, st Stat, uid int) (Finding, bool) {
 		Detail: fmt.Sprintf("mode %s: users other than the owner have access", Octal(st.Mode))}
 	refuseLinked(&f)
 	return f, true
+}
+
+// groups are those that help the account.
+func (j *judge) groups() []int {
+	if len(j.who.Groups) > 0 && (j.server.IsDropbear() || j.server == All) {
+		return j.who.Groups[:1]
+	}
+	return j.who.Groups
+}
+
+// needed is what of a mode lets somebody read the keys file, or pass a directory.
+func needed(isKeys bool) fs.FileMode {
+	if isKeys {
+		return 4
+	}
+	return 1
+}
+
+// granted reports whether an access list permits the account what the mode does
+// not, of a file of another.
+func (j *judge) granted(n node, isKeys bool) bool {
+	tree, ok := j.tree.(Examiner)
+	if !ok || n.UID == j.who.UID {
+		return false
+	}
+	a, err := tree.Attributes(j.ctx, n.path)
+	if err != nil {
+		return false
+	}
+	for _, g := range a.Granted {
+		if !g.Group && g.ID == j.who.UID { // which alone decides
+			return g.Mode&needed(isKeys) != 0
+		}
+	}
+	return slices.ContainsFunc(a.Granted, func(g Grant) bool {
+		return g.Group && g.Mode&needed(isKeys) != 0 && slices.Contains(j.groups(), g.ID)
+	})
 }
 
 // MayRead reports whether the account can read a file by its mode; when that

@@ -403,6 +403,8 @@ func (e *examined) Attributes(_ context.Context, p string) (Attributes, error) {
 
 func TestExamine(t *testing.T) {
 	open := good(dir, "d0770 1000 44", keys, "p0644 1000 1000")
+	others := []Grant{{ID: 7, Mode: 7}}
+	closed := good("/home", "d0770 0 7")
 	plain := []string{"dir-writable /home/pi/.ssh 0750", "keys-not-a-file /home/pi/.ssh/authorized_keys aside"}
 	for _, c := range []struct {
 		name string
@@ -411,13 +413,17 @@ func TestExamine(t *testing.T) {
 		err  error
 		want []string
 	}{
-		{"nothing found, nothing asked", good(), Attributes{ACL: true, Immutable: true}, nil, nil},
+		{"nothing found, nothing asked", good(), Attributes{Granted: others, Immutable: true}, nil, nil},
 		{"nothing to repair, nothing asked", good(home, "d1777 1000 1000"), Attributes{Immutable: true}, nil, []string{"home-writable /home/pi none"}},
 		{"nothing special", open, Attributes{FS: "ext4"}, nil, plain},
 		{"an error", open, Attributes{Immutable: true}, errors.New("no lsattr"), plain},
-		{"ACL", open, Attributes{ACL: true}, nil, []string{"acl-writable /home/pi/.ssh 0750", plain[1]}},
-		{"ACL, and others may write", good(home, "d0777 1000 1000"), Attributes{ACL: true}, nil, []string{"home-writable /home/pi 0755"}},
-		{"read-only", open, Attributes{ReadOnly: true, ACL: true, FS: "vfat"}, nil, []string{"read-only-fs /home/pi/.ssh none", "read-only-fs /home/pi/.ssh/authorized_keys none"}},
+		{"ACL", open, Attributes{Granted: others}, nil, []string{"acl-writable /home/pi/.ssh 0750", plain[1]}},
+		{"closed", closed, Attributes{Granted: []Grant{{ID: 7, Mode: 7}, {ID: 1000, Mode: 6}, {Group: true, ID: 1000, Mode: 1}}}, nil, []string{"keys-unreadable /home none"}},
+		{"closed, but the user is let in", closed, Attributes{Granted: []Grant{{ID: 1000, Mode: 1}, {Group: true, ID: 1000}}}, nil, nil},
+		{"closed, but a group is let in", closed, Attributes{Granted: []Grant{{Group: true, ID: 7}, {Group: true, ID: 1000, Mode: 5}}}, nil, nil},
+		{"closed, and a group that counts for sshd alone is let in", closed, Attributes{Granted: []Grant{{Group: true, ID: 44, Mode: 7}}}, nil, []string{"keys-unreadable /home none"}},
+		{"ACL, and others may write", good(home, "d0777 1000 1000"), Attributes{Granted: others}, nil, []string{"home-writable /home/pi 0755"}},
+		{"read-only", open, Attributes{ReadOnly: true, Granted: others, FS: "vfat"}, nil, []string{"read-only-fs /home/pi/.ssh none", "read-only-fs /home/pi/.ssh/authorized_keys none"}},
 		{"immutable", open, Attributes{Immutable: true}, nil, []string{"immutable /home/pi/.ssh none", "immutable /home/pi/.ssh/authorized_keys none"}},
 		{"a card for cameras", open, Attributes{FS: "vfat"}, nil, []string{"modes-unsupported /home/pi/.ssh none", plain[1]}},
 		{"overlay", open, Attributes{FS: "overlay"}, nil, plain},
