@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"os"
 	"slices"
 	"strings"
@@ -151,7 +152,7 @@ func (m *mode) hereLog(ctx context.Context, env *cli.Env, job repair.Job) error 
 }
 
 // who returns whose files to repair here.
-func (m *mode) who(ctx context.Context, env *cli.Env, machine hostfs.Machine) ([]strictmodes.Account, error) {
+func (m *mode) who(ctx context.Context, env *cli.Env, machine hostfs.Machine) (iter.Seq[strictmodes.Account], error) {
 	if m.report == nil {
 		return repair.Who(ctx, machine, m.user, m.all)
 	}
@@ -163,7 +164,7 @@ func (m *mode) who(ctx context.Context, env *cli.Env, machine hostfs.Machine) ([
 	case len(ours) == 0:
 		env.Notef("", "the log is about no files of an account here")
 	}
-	return ours, err
+	return slices.Values(ours), err
 }
 
 // openLog opens the log to read here.

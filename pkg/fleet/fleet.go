@@ -19,7 +19,6 @@ const ahead = 32
 // keepOrder the results of a target wait for those of all targets before it,
 // and when too many wait, no more targets are taken.
 func Run[T, R any](targets iter.Seq[T], jobs int, keepOrder bool, work func(T) []R, emit func(R)) {
-	room := make(chan struct{}, jobs)
 	var all, told sync.WaitGroup
 	var emitting sync.Mutex
 	tell := func(results []R) {
@@ -38,24 +37,60 @@ func Run[T, R any](targets iter.Seq[T], jobs int, keepOrder bool, work func(T) [
 			}
 		})
 	}
-	for target := range targets {
-		room <- struct{}{}
-		results := make(chan []R, 1)
-		if keepOrder {
-			order <- results
-		}
-		all.Go(func() {
-			defer func() { <-room }()
-			if r := work(target); keepOrder {
-				results <- r
-			} else {
-				tell(r)
-			}
-		})
+	type task struct {
+		target  T
+		results chan []R
 	}
+	// Who has finished one target works on the next: his stack has grown for it.
+	next := make(chan task)
+	workers := 0
+	for target := range targets {
+		t := task{target, make(chan []R, 1)}
+		if keepOrder {
+			order <- t.results
+		}
+		if workers == jobs {
+			next <- t
+			continue
+		}
+		select {
+		case next <- t:
+		default:
+			workers++
+			all.Go(func() {
+				for more := true; more; t, more = <-next {
+					if r := work(t.target); keepOrder {
+						t.results <- r
+					} else {
+						tell(r)
+					}
+				}
+			})
+		}
+	}
+	close(next)
 	all.Wait()
 	if keepOrder {
 		close(order)
 	}
 	told.Wait()
+}
+
+// Batches hands out targets by so many, of which the last may be fewer: work on
+// one may be too little for Run to be called with.
+func Batches[T any](targets iter.Seq[T], size int) iter.Seq[[]T] {
+	return func(yield func([]T) bool) {
+		batch := make([]T, 0, size)
+		for target := range targets {
+			if batch = append(batch, target); len(batch) == size {
+				if !yield(batch) {
+					return
+				}
+				batch = make([]T, 0, size)
+			}
+		}
+		if len(batch) > 0 {
+			yield(batch)
+		}
+	}
 }

@@ -96,3 +96,22 @@ func TestRunTakesTargetsAsTheyCome(t *testing.T) {
 		Run(endless, 2, keepOrder, func(i int) []int { return []int{i} }, func(i int) { results <- i })
 	}
 }
+
+func TestBatches(t *testing.T) {
+	for _, c := range []struct{ many, want int }{{0, 0}, {1, 1}, {2, 1}, {3, 2}, {5, 3}} {
+		var got []int
+		batches := 0
+		for batch := range Batches(slices.Values([]int{1, 2, 3, 4, 5}[:c.many]), 2) {
+			got, batches = append(got, batch...), batches+1
+		}
+		if batches != c.want || !slices.Equal(got, []int{1, 2, 3, 4, 5}[:c.many]) {
+			t.Errorf("of %d: %d batches, %v", c.many, batches, got)
+		}
+	}
+	for batch := range Batches(slices.Values([]int{1, 2, 3, 4, 5}), 2) {
+		if !slices.Equal(batch, []int{1, 2}) {
+			t.Errorf("first %v", batch)
+		}
+		break
+	}
+}

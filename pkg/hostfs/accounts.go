@@ -16,20 +16,19 @@ import (
 // ErrNoAccount means that no account of that name exists there.
 var ErrNoAccount = errors.New("there is no such account")
 
-// accounts are passwd(5) and group(5), read once: a machine may have thousands.
+// accounts are passwd(5) and group(5). A machine may have thousands, so no more is
+// read of them than is asked for, and that once.
 type accounts struct {
-	users  []passwdLine     // in the order of passwd(5)
-	named  map[string]int   // where a name is in users
-	member map[string][]int // gids of the groups that name somebody
-	broken map[string]error // what is wrong with a line that is no account
-	owned  func() owned     // what few homes need to be judged
+	passwd string
+	named  func() map[string]passwdLine // the first of each name, which is whom it means
+	member func() map[string][]int      // gids of the groups that name somebody
+	owned  func() owned                 // what few homes need to be judged
 }
 
 // A passwdLine is one of passwd(5).
 type passwdLine struct {
 	name, home, shell string // home is clean and absolute, or ""
 	uid, gid          int
-	again             bool // an earlier one has the name, and is whom it means
 }
 
 // owned is who is in which group, by numbers.
@@ -42,45 +41,68 @@ type owned struct {
 type group struct{ name, members string }
 
 func readAccounts(passwd, groups string) *accounts {
-	many := strings.Count(passwd, "\n") + 1
-	a := &accounts{users: make([]passwdLine, 0, many), named: make(map[string]int, many), broken: make(map[string]error)}
-	var reading sync.WaitGroup
-	reading.Go(func() { a.member = membersOf(groups) })
-	for line := range strings.Lines(passwd) {
-		f, n := fields(line)
-		if n < 4 || f[0] == "" || strings.ContainsAny(f[0][:1], "+-") { // those of NIS
-			continue
+	a := &accounts{passwd: passwd, member: sync.OnceValue(func() map[string][]int { return membersOf(groups) })}
+	a.named = sync.OnceValue(func() map[string]passwdLine {
+		named := make(map[string]passwdLine, strings.Count(passwd, "\n")+1)
+		for who := range a.users() {
+			if _, again := named[who.name]; !again {
+				named[who.name] = who
+			}
 		}
-		uid, uerr := id(f[2])
-		gid, gerr := id(f[3])
-		if uerr != nil || gerr != nil {
-			a.broken[f[0]] = fmt.Errorf("passwd(5) has a line for %q that says nothing: uid %q, gid %q", f[0], f[2], f[3])
-			continue
-		}
-		who := passwdLine{name: f[0], shell: f[6], uid: uid, gid: gid}
-		if path.IsAbs(f[5]) {
-			who.home = path.Clean(f[5])
-		}
-		if _, who.again = a.named[who.name]; !who.again {
-			a.named[who.name] = len(a.users)
-		}
-		a.users = append(a.users, who)
-	}
-	reading.Wait()
+		return named
+	})
 	a.owned = sync.OnceValue(func() owned {
-		o := owned{make(map[int]group, strings.Count(groups, "\n")+1), make(map[int][]int, len(a.users)), make(map[int][]string, len(a.users))}
+		many := strings.Count(passwd, "\n") + 1
+		o := owned{make(map[int]group, strings.Count(groups, "\n")+1), make(map[int][]int, many), make(map[int][]string, many)}
 		for gid, g := range groupsOf(groups) {
 			if _, ok := o.group[gid]; !ok {
 				o.group[gid] = g
 			}
 		}
-		for _, who := range a.users {
+		for who := range a.users() {
 			o.names[who.uid] = append(o.names[who.uid], who.name)
 			o.primary[who.gid] = append(o.primary[who.gid], who.uid)
 		}
 		return o
 	})
 	return a
+}
+
+// lines returns what passwd(5) says of each name, in its order, or what is wrong
+// with a line that is no account.
+func (a *accounts) lines() iter.Seq2[passwdLine, error] {
+	return func(yield func(passwdLine, error) bool) {
+		for line := range strings.Lines(a.passwd) {
+			f, n := fields(line)
+			if n < 4 || f[0] == "" || f[0][0] == '+' || f[0][0] == '-' { // those of NIS
+				continue
+			}
+			who := passwdLine{name: f[0], shell: f[6]}
+			var err, gerr error
+			who.uid, err = id(f[2])
+			who.gid, gerr = id(f[3])
+			if err != nil || gerr != nil {
+				err = fmt.Errorf("passwd(5) has a line for %q that says nothing: uid %q, gid %q", f[0], f[2], f[3])
+			}
+			if path.IsAbs(f[5]) {
+				who.home = path.Clean(f[5])
+			}
+			if !yield(who, err) {
+				return
+			}
+		}
+	}
+}
+
+// users returns the accounts, in the order of passwd(5).
+func (a *accounts) users() iter.Seq[passwdLine] {
+	return func(yield func(passwdLine) bool) {
+		for who, err := range a.lines() {
+			if err == nil && !yield(who) {
+				return
+			}
+		}
+	}
 }
 
 // fields returns the first fields of a line of passwd(5) or group(5), and how
@@ -144,34 +166,34 @@ func id(s string) (int, error) {
 
 // lookup returns an account with all of its groups.
 func (a *accounts) lookup(name string) (strictmodes.Account, error) {
-	i, ok := a.named[name]
-	if err := a.broken[name]; !ok && err != nil {
-		return strictmodes.Account{}, err
-	}
+	u, ok := a.named()[name]
 	if !ok {
 		err := fmt.Errorf("%w: %q", ErrNoAccount, name)
-		if sensible := a.sensible(); len(sensible) > 0 && len(sensible) <= 20 {
-			var names []string
-			for _, who := range sensible {
-				names = append(names, who.Name)
+		for line, broken := range a.lines() {
+			if broken != nil && line.name == name {
+				err = broken
 			}
+		}
+		var names []string
+		for who := range a.sensible() {
+			names = append(names, who.Name)
+		}
+		if errors.Is(err, ErrNoAccount) && len(names) > 0 && len(names) <= 20 {
 			err = fmt.Errorf("%w; there are %s", err, strings.Join(names, ", "))
 		}
 		return strictmodes.Account{}, err
 	}
-	who := a.filled(i, nil)
+	who := a.filled(u)
 	if who.Home == "" {
 		return who, fmt.Errorf("passwd(5) names no absolute home for %q", name)
 	}
 	return who, nil
 }
 
-// filled returns an account of the list with all of its groups, for which there
-// may be room in some slice.
-func (a *accounts) filled(i int, room []int) strictmodes.Account {
-	u := a.users[i]
-	groups := append(room, u.gid)
-	for _, gid := range a.member[u.name] {
+// filled returns an account with all of its groups.
+func (a *accounts) filled(u passwdLine) strictmodes.Account {
+	groups := []int{u.gid}
+	for _, gid := range a.member()[u.name] {
 		if !slices.Contains(groups, gid) {
 			groups = append(groups, gid)
 		}
@@ -180,19 +202,23 @@ func (a *accounts) filled(i int, room []int) strictmodes.Account {
 }
 
 // sensible returns the accounts that can log in, as Machine.Accounts has it.
-func (a *accounts) sensible() []strictmodes.Account {
-	list := make([]strictmodes.Account, 0, len(a.users))
-	room := make([]int, len(a.users)) // for one group each
-	for i, u := range a.users {
-		switch path.Base(u.shell) { // "." for none, which is sh(1)
-		case "nologin", "false", "true", "sync", "halt", "shutdown":
-			continue
-		}
-		if u.home != "" && u.home != "/nonexistent" && !u.again {
-			list = append(list, a.filled(i, room[i:i:i+1]))
+func (a *accounts) sensible() iter.Seq[strictmodes.Account] {
+	return func(yield func(strictmodes.Account) bool) {
+		seen := make(map[string]struct{}, strings.Count(a.passwd, "\n")+1)
+		for u := range a.users() {
+			before := len(seen)
+			if seen[u.name] = struct{}{}; len(seen) == before { // whom the name means is the first
+				continue
+			}
+			switch path.Base(u.shell) { // "." for none, which is sh(1)
+			case "nologin", "false", "true", "sync", "halt", "shutdown":
+				continue
+			}
+			if u.home != "" && u.home != "/nonexistent" && !yield(a.filled(u)) {
+				return
+			}
 		}
 	}
-	return list
 }
 
 // groupNames returns the names of groups that have one, as sshd gets them for

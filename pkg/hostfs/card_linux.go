@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"iter"
 	"os"
 
 	"golang.org/x/sys/unix"
@@ -75,7 +76,9 @@ func (c *Card) look(name string, flags uint64) (handle, error) {
 }
 
 // Lstat implements strictmodes.Tree.
-func (c *Card) Lstat(_ context.Context, name string) (strictmodes.Stat, error) {
+func (c *Card) Lstat(_ context.Context, name string) (strictmodes.Stat, error) { return c.lstat(name) }
+
+func (c *Card) lstat(name string) (strictmodes.Stat, error) {
 	h, err := c.look(name, unix.O_NOFOLLOW)
 	if err != nil {
 		return strictmodes.Stat{}, &fs.PathError{Op: "lstat", Path: name, Err: err}
@@ -118,10 +121,13 @@ func (c *Card) Account(context.Context) (strictmodes.Account, error) {
 // as returns the first account with this uid, as far as it alone says, or
 // nothing but the uid.
 func (a *accounts) as(uid int) strictmodes.Account {
-	for _, u := range a.users {
+	for u := range a.users() {
 		if u.uid == uid {
-			u = a.users[a.named[u.name]]
-			return strictmodes.Account{Name: u.name, UID: u.uid, Home: u.home}
+			for named := range a.users() { // whom the name means
+				if named.name == u.name {
+					return strictmodes.Account{Name: named.name, UID: named.uid, Home: named.home}
+				}
+			}
 		}
 	}
 	return strictmodes.Account{UID: uid}
@@ -133,7 +139,7 @@ func (c *Card) Lookup(_ context.Context, name string) (strictmodes.Account, erro
 }
 
 // Accounts implements Machine.
-func (c *Card) Accounts(context.Context) ([]strictmodes.Account, error) {
+func (c *Card) Accounts(context.Context) (iter.Seq[strictmodes.Account], error) {
 	return c.accounts.sensible(), nil
 }
 

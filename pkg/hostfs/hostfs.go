@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"iter"
 	"strings"
 
 	"pi-key-tools/pkg/record"
@@ -58,8 +59,9 @@ type Machine interface {
 	// Accounts returns those that a person or a program can log in to, in the
 	// order of passwd(5): with an absolute home other than /nonexistent, and a
 	// shell that is not named nologin, false, true, sync, halt or shutdown,
-	// whatever its directory. An empty shell is sh.
-	Accounts(ctx context.Context) ([]strictmodes.Account, error)
+	// whatever its directory. An empty shell is sh. The list is read on as it is
+	// gone through, so that thousands need not be waited for.
+	Accounts(ctx context.Context) (iter.Seq[strictmodes.Account], error)
 	// GroupNames returns the names of an account's groups, for Match Group of
 	// sshd_config.
 	GroupNames(ctx context.Context, who strictmodes.Account) ([]string, error)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"iter"
 	"os"
 	"os/exec"
 	"os/user"
@@ -79,7 +80,7 @@ func (l *local) Lookup(ctx context.Context, name string) (strictmodes.Account, e
 	return one, nil
 }
 
-func (l *local) Accounts(ctx context.Context) ([]strictmodes.Account, error) {
+func (l *local) Accounts(ctx context.Context) (iter.Seq[strictmodes.Account], error) {
 	a, err := l.known(ctx)
 	if err != nil {
 		return nil, err

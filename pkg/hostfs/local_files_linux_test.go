@@ -428,7 +428,7 @@ func TestAccounts(t *testing.T) {
 	list, err := card.Accounts(t.Context())
 	ok(t, err)
 	var got []string
-	for _, who := range list {
+	for who := range list {
 		got = append(got, who.Name+" "+who.Home)
 	}
 	if want := []string{"root /root", "pi /home/pi", "ann /home/ann"}; !slices.Equal(got, want) {
@@ -470,7 +470,7 @@ func TestManyAccounts(t *testing.T) {
 		groups.WriteString("u" + n + ":x:" + n + ":\n")
 	}
 	a := readAccounts(passwd.String(), groups.String())
-	for _, who := range a.sensible() {
+	for who := range a.sensible() {
 		if _, err := a.lookup(who.Name); err != nil || !a.privateGroup(who.UID, who.UID) {
 			t.Fatal(who, err)
 		}

@@ -136,8 +136,8 @@ func (s *sftpFS) Account(ctx context.Context) (strictmodes.Account, error) {
 	}
 	group, groupErr := s.database(ctx, "group")
 	listed := readAccounts(passwd, group)
-	if i, ok := listed.named[s.user]; ok {
-		who = listed.filled(i, nil)
+	if u, ok := listed.named()[s.user]; ok {
+		who = listed.filled(u)
 		if groupErr != nil {
 			who.Groups = nil // not known
 		}

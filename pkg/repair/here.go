@@ -43,7 +43,7 @@ func (j *Job) Login(ctx context.Context, fsys hostfs.FS, server strictmodes.Serv
 // homes of people are to be repaired, not the directories given to daemons as
 // homes. Records are yielded as they are made, and not kept. In a dry run
 // several goroutines call the FS and Content at once.
-func (j *Job) Accounts(ctx context.Context, machine hostfs.FS, accounts []strictmodes.Account, all bool, server, client strictmodes.Server) iter.Seq[record.Record] {
+func (j *Job) Accounts(ctx context.Context, machine hostfs.FS, accounts iter.Seq[strictmodes.Account], all bool, server, client strictmodes.Server) iter.Seq[record.Record] {
 	return func(yield func(record.Record) bool) {
 		rules, err := j.readRules(ctx, machine, server)
 		if err != nil {
@@ -58,7 +58,7 @@ func (j *Job) Accounts(ctx context.Context, machine hostfs.FS, accounts []strict
 		}
 		fsys, end := hostfs.Steady(machine)
 		defer end()
-		for _, who := range accounts {
+		for who := range accounts {
 			for _, r := range j.account(ctx, fsys, who, all, rules, client) {
 				if !yield(r) {
 					return
@@ -143,7 +143,7 @@ func ClientHere(ctx context.Context) strictmodes.Server {
 // Who returns the accounts to work on: the named one, all that somebody can log
 // in to, or, with neither, our own. The error is ErrNotRoot for what only root
 // can do.
-func Who(ctx context.Context, machine hostfs.Machine, name string, all bool) ([]strictmodes.Account, error) {
+func Who(ctx context.Context, machine hostfs.Machine, name string, all bool) (iter.Seq[strictmodes.Account], error) {
 	me, err := machine.Account(ctx)
 	if err != nil {
 		return nil, err
@@ -154,13 +154,17 @@ func Who(ctx context.Context, machine hostfs.Machine, name string, all bool) ([]
 	case all:
 		return machine.Accounts(ctx)
 	case name == "":
-		return []strictmodes.Account{me}, nil
+		return one(me), nil
 	}
 	who, err := machine.Lookup(ctx, name)
 	if err == nil && me.UID != 0 && me.UID != who.UID {
 		err = fmt.Errorf("-u %s: %w", name, ErrNotRoot)
 	}
-	return []strictmodes.Account{who}, err
+	return one(who), err
+}
+
+func one(who strictmodes.Account) iter.Seq[strictmodes.Account] {
+	return slices.Values([]strictmodes.Account{who})
 }
 
 // ErrNotRoot means that the files to repair belong to another user.

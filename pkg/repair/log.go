@@ -89,10 +89,11 @@ func (l *Log) Accounts(ctx context.Context, machine hostfs.Machine) (ours []stri
 	if err != nil {
 		return nil, nil, err
 	}
-	list, err := machine.Accounts(ctx)
+	all, err := machine.Accounts(ctx)
 	if err != nil {
 		return nil, nil, err
 	}
+	list := slices.Collect(all)
 	// Our home is where $HOME says, but sudo may keep that of another.
 	if i := slices.IndexFunc(list, func(who strictmodes.Account) bool { return who.Name == me.Name }); i < 0 {
 		list = append(list, me)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"slices"
 	"strings"
 	"testing"
@@ -143,8 +144,10 @@ type people struct {
 	list []strictmodes.Account
 }
 
-func (p people) Account(context.Context) (strictmodes.Account, error)    { return p.me, nil }
-func (p people) Accounts(context.Context) ([]strictmodes.Account, error) { return p.list, nil }
+func (p people) Account(context.Context) (strictmodes.Account, error) { return p.me, nil }
+func (p people) Accounts(context.Context) (iter.Seq[strictmodes.Account], error) {
+	return slices.Values(p.list), nil
+}
 
 func TestLogAccounts(t *testing.T) {
 	account := func(name string, uid int, home string) strictmodes.Account {
@@ -177,7 +180,7 @@ func TestLogAccounts(t *testing.T) {
 			"ROOT LOGIN REFUSED FROM 1.2.3.4 port 1\n", root, "", ""},
 		{"a path as a name", "Invalid user /home/pi from 1.2.3.4 port 1\n", root, "", ""},
 	} {
-		ours, others, err := readLog(t, c.log).Accounts(t.Context(), people{me: c.me, list: slices.Clone(everybody)})
+		ours, others, err := readLog(t, c.log).Accounts(t.Context(), people{me: c.me, list: everybody})
 		var names []string
 		for _, who := range ours {
 			names = append(names, who.Name+" "+who.Home)

@@ -2,8 +2,8 @@ package repair
 
 import (
 	"context"
+	"iter"
 	"runtime"
-	"slices"
 
 	"pi-key-tools/pkg/fleet"
 	"pi-key-tools/pkg/hostfs"
@@ -18,7 +18,7 @@ const share = 50
 
 // look has all processors look at accounts, since a dry run changes nothing. What
 // it says and yields comes in the order of the accounts all the same.
-func (j *Job) look(ctx context.Context, machine hostfs.FS, accounts []strictmodes.Account,
+func (j *Job) look(ctx context.Context, machine hostfs.FS, accounts iter.Seq[strictmodes.Account],
 	account func(*Job, hostfs.FS, strictmodes.Account) []record.Record, yield func(record.Record) bool) {
 	end := make(chan struct{}) // closed when nobody listens any more
 	told := make(chan telling)
@@ -26,7 +26,7 @@ func (j *Job) look(ctx context.Context, machine hostfs.FS, accounts []strictmode
 	go func() {
 		defer close(told)
 		defer over()
-		fleet.Run(slices.Chunk(accounts, share), 2*runtime.GOMAXPROCS(0), true, func(some []strictmodes.Account) []telling {
+		fleet.Run(fleet.Batches(accounts, share), 2*runtime.GOMAXPROCS(0), true, func(some []strictmodes.Account) []telling {
 			fsys, back := borrow()
 			defer back()
 			var list []telling

@@ -138,7 +138,7 @@ func TestAccounts(t *testing.T) {
 	m.files["/var/mail"] = strictmodes.Stat{Mode: fs.ModeDir | fs.ModeSetgid | 0o775, GID: 8, Nlink: 2}
 	mail := strictmodes.Account{Name: "mail", UID: 8, Home: "/var/mail", Groups: []int{8}}
 	var records []record.Record
-	for r := range new(Job).Accounts(t.Context(), m, []strictmodes.Account{mail, pi}, true, strictmodes.All, strictmodes.All) {
+	for r := range new(Job).Accounts(t.Context(), m, slices.Values([]strictmodes.Account{mail, pi}), true, strictmodes.All, strictmodes.All) {
 		records = append(records, r)
 	}
 	if brief(records) != "done home-writable" || m.writes != 1 {

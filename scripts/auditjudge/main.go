@@ -19,7 +19,6 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
-	"slices"
 
 	"pi-key-tools/pkg/fleet"
 	"pi-key-tools/pkg/hostfs"
@@ -40,8 +39,8 @@ func main() {
 }
 
 type result struct {
-	found int
-	err   error
+	homes, found int
+	err          error
 }
 
 func judge(ctx context.Context, dir string, local bool) error {
@@ -59,26 +58,26 @@ func judge(ctx context.Context, dir string, local bool) error {
 	if local {
 		machine, above = hostfs.Local(), filepath.Clean(dir)
 	}
-	found := 0
+	homes, found := 0, 0
 	var failed error
 	borrow, end := hostfs.Steadies(machine)
 	defer end()
-	fleet.Run(slices.Chunk(accounts, 100), 2*runtime.GOMAXPROCS(0), true, func(some []strictmodes.Account) []result {
+	fleet.Run(fleet.Batches(accounts, 50), 2*runtime.GOMAXPROCS(0), true, func(some []strictmodes.Account) []result {
 		tree, back := borrow()
 		defer back()
 		var r result
 		for _, who := range some {
 			who.Home = above + who.Home
 			findings, err := strictmodes.Judge(ctx, tree, who, []string{who.Home + "/.ssh/authorized_keys"}, strictmodes.OpenSSH)
-			r.found, r.err = r.found+len(findings), errors.Join(r.err, err)
+			r.homes, r.found, r.err = r.homes+1, r.found+len(findings), errors.Join(r.err, err)
 		}
 		return []result{r}
 	}, func(r result) {
-		found, failed = found+r.found, errors.Join(failed, r.err)
+		homes, found, failed = homes+r.homes, found+r.found, errors.Join(failed, r.err)
 	})
 	if failed != nil {
 		return failed
 	}
-	fmt.Printf("%d homes, %d findings\n", len(accounts), found)
+	fmt.Printf("%d homes, %d findings\n", homes, found)
 	return nil
 }
