@@ -1,7 +1,5 @@
 package strictmodes
 
-import "path"
-
 // sound reports whether the keys files are such that nothing is to be found, as
 // those of most accounts are: one is there, no link is on the way to any, and the
 // rule of every server holds. It is quick, and says nothing of the others. home
@@ -9,7 +7,7 @@ import "path"
 func (j *judge) sound(home string, keysFiles []string) bool {
 	there := false
 	for _, name := range keysFiles {
-		if !within(home, name) || path.Clean(name[len(home)-1:]) != name[len(home)-1:] {
+		if !within(home, name) || !clean(name) {
 			return false
 		}
 		keys, ok := j.walker.straight(name)

@@ -144,7 +144,10 @@ func Judge(ctx context.Context, tree Tree, who Account, keysFiles []string, serv
 	if !path.IsAbs(who.Home) {
 		return nil, fmt.Errorf("the home of %s is %q: not an absolute path", who.Name, who.Home)
 	}
-	home := path.Clean(who.Home)
+	home := who.Home
+	if !clean(home) {
+		home = path.Clean(home)
+	}
 	j := judge{ctx: ctx, tree: tree, walker: newWalker(ctx, tree), who: who, server: server}
 	byDefault := keysFiles == nil
 	if byDefault {

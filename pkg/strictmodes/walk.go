@@ -80,7 +80,7 @@ func (w way) describe(otherwise string) string {
 const maxLinks = 40
 
 func (w walker) walk(name string) (way, error) {
-	if path.Clean(name) == name {
+	if clean(name) {
 		if r, ok := w.straight(name); ok {
 			return r, nil
 		}
@@ -92,10 +92,12 @@ func (w walker) walk(name string) (way, error) {
 // where the last such way parted from it. It is false if that cannot be said: a
 // link is on the way, or something that follow has more to say of.
 func (w walker) straight(name string) (way, bool) {
-	known, end := 0, 0
-	for known < len(w.trail) && within(w.trail[known].path, name) {
-		end = len(w.trail[known].path)
-		known++
+	known, end := len(w.trail), 0
+	for known > 0 && !within(w.trail[known-1].path, name) {
+		known--
+	}
+	if known > 0 {
+		end = len(w.trail[known-1].path)
 	}
 	var ahead descent
 	if end < len(name) {
@@ -209,6 +211,20 @@ func (w walker) named(name, home string) ([]string, error) {
 			return reals, nil
 		}
 	}
+}
+
+// clean reports whether an absolute path is as path.Clean would leave it.
+func clean(p string) bool {
+	rest, ok := strings.CutPrefix(p, "/")
+	if !ok || rest == "" {
+		return ok
+	}
+	for name := range strings.SplitSeq(rest, "/") {
+		if name == "" || name == "." || name == ".." {
+			return false
+		}
+	}
+	return true
 }
 
 // within reports whether p is dir or below it; both are clean.
