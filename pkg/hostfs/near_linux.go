@@ -1,9 +1,11 @@
 package hostfs
 
 import (
+	"bytes"
 	"context"
+	"errors"
 	"io/fs"
-	"path"
+	"os"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -74,25 +76,32 @@ func (n *nearDirs) opened(p string, open func(string) (handle, error)) (handle, 
 	return open(p)
 }
 
-// descend calls look with each component of p that begins behind the first from
-// bytes, until one is no directory.
-func (n *nearDirs) descend(ctx context.Context, p string, from int, into []strictmodes.Stat, open func(string) (handle, error),
-	look func(context.Context, string) (strictmodes.Stat, error)) ([]strictmodes.Stat, error) {
+// descend calls look with the name, as seen from the base, of each component of p
+// that begins behind the first from bytes, until one is no directory.
+func (n *nearDirs) descend(p string, from int, into []strictmodes.Stat, open func(string) (handle, error),
+	look func(name, whole string) (strictmodes.Stat, error)) ([]strictmodes.Stat, error) {
 	if from == 0 {
 		return into, nil
 	}
-	rest := strings.TrimPrefix(p[from:], "/")
-	several := strings.Contains(rest, "/")
+	end := from
+	if p[end-1] != '/' { // it is not the root
+		end++
+	}
+	several := strings.IndexByte(p[end:], '/') >= 0
 	if dir := p[:from]; several && n.base.path != dir && n.base.replace(dir, open) != nil {
 		return into, nil
 	}
-	for end := len(p) - len(rest); end < len(p); end++ { // past the slash
+	name, ok := n.base.holds(p)
+	if !ok {
+		return into, nil
+	}
+	for ahead := len(p) - len(name); end < len(p); end++ { // past the slash
 		if i := strings.IndexByte(p[end:], '/'); i >= 0 {
 			end += i
 		} else {
 			end = len(p)
 		}
-		st, err := look(ctx, p[:end])
+		st, err := look(name[:end-ahead], p[:end])
 		if err != nil {
 			return into, err
 		}
@@ -122,8 +131,8 @@ func (n *nearLocal) Lstat(ctx context.Context, p string) (strictmodes.Stat, erro
 }
 
 // Descend implements strictmodes.Descender.
-func (n *nearLocal) Descend(ctx context.Context, p string, from int, into []strictmodes.Stat) ([]strictmodes.Stat, error) {
-	return n.descend(ctx, p, from, into, n.open, n.Lstat)
+func (n *nearLocal) Descend(_ context.Context, p string, from int, into []strictmodes.Stat) ([]strictmodes.Stat, error) {
+	return n.descend(p, from, into, n.open, n.base.lstat)
 }
 
 // Attributes implements FS.
@@ -131,47 +140,88 @@ func (n *nearLocal) Attributes(ctx context.Context, p string) (strictmodes.Attri
 	return files{func(p string) (handle, error) { return n.opened(p, n.open) }}.Attributes(ctx, p)
 }
 
-// A nearCard is a card. So that no link leads out of it, whoever swaps
-// directories meanwhile, it looks only at what is in a directory that is open: the base,
-// or the one below it that it looked at last.
+// A nearCard is a card. So that no link leads out of it, whoever swaps directories
+// meanwhile, it looks from the base through a mount that follows none. Where it may
+// not make one, it looks only at what is in a directory that is open: the base, or
+// the one below it that it looked at last.
 type nearCard struct {
 	*Card
 	nearDirs
-	last keptDir
+	linkless keptDir // the base, on a mount that follows no link
+	refused  bool    // there can be none
+	last     keptDir
 }
 
 func (c *Card) near() nearby { return &nearCard{Card: c} }
 
 func (n *nearCard) forget() {
 	n.base.forget()
+	n.linkless.forget()
 	n.last.forget()
 }
 
-// Lstat implements strictmodes.Tree.
-func (n *nearCard) Lstat(ctx context.Context, p string) (strictmodes.Stat, error) {
-	dir, name := path.Split(p)
-	if f := n.kept(dir); f != nil && name != "" && name != "." && name != ".." { // which would lead out of a directory
-		return f.lstat(name, p)
+// open opens the base.
+func (n *nearCard) open(dir string) (handle, error) {
+	n.linkless.forget()
+	h, err := n.Card.open(dir)
+	if err == nil && !n.refused {
+		n.refused = n.linkless.replace(dir, func(string) (handle, error) { return h.linkless() }) != nil
 	}
-	if n.last.path != p {
-		name, ok := n.base.holds(p)
-		if !ok || n.last.replace(p, func(string) (handle, error) {
-			return resolve(n.base.handle, name, unix.O_PATH|unix.O_DIRECTORY, unix.RESOLVE_NO_SYMLINKS)
-		}) != nil {
-			return n.Card.Lstat(ctx, p)
-		}
-	}
-	return n.last.stat()
+	return h, err
 }
 
-// kept returns the open directory of this name, which ends with a slash.
-func (n *nearCard) kept(dir string) *keptDir {
-	for _, f := range []*keptDir{&n.base, &n.last} {
-		if f.path != "" && strings.TrimSuffix(f.path, "/") == strings.TrimSuffix(dir, "/") {
-			return f
-		}
+// linkless opens a directory on a mount of its own, together with what is mounted
+// below it. On that mount no path leads through a link, open_tree(2) and
+// mount_setattr(2); it has no place among those of the machine, and is gone when
+// it is closed. Linux before 5.14 knows no such thing, and only root may have one.
+func (h handle) linkless() (handle, error) {
+	mounts, err := os.ReadFile("/proc/self/mountinfo")
+	if err != nil || bytes.Contains(mounts, []byte(" unbindable ")) { // which would not come along
+		return -1, errors.ErrUnsupported
 	}
-	return nil
+	fd, err := unix.OpenTree(int(h), "", unix.AT_EMPTY_PATH|unix.AT_RECURSIVE|unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC)
+	if err != nil {
+		return -1, err
+	}
+	// MS_PRIVATE: what is mounted below it later would follow links.
+	err = unix.MountSetattr(fd, "", unix.AT_EMPTY_PATH|unix.AT_RECURSIVE,
+		&unix.MountAttr{Attr_set: unix.MOUNT_ATTR_NOSYMFOLLOW, Propagation: unix.MS_PRIVATE})
+	if err != nil {
+		unix.Close(fd)
+		return -1, err
+	}
+	return handle(fd), nil
+}
+
+// Lstat implements strictmodes.Tree.
+func (n *nearCard) Lstat(_ context.Context, p string) (strictmodes.Stat, error) {
+	if name, ok := n.base.holds(p); ok {
+		return n.look(name, p)
+	}
+	return n.lstat(p)
+}
+
+// look looks at what has this name below the base; whole is its path.
+func (n *nearCard) look(name, whole string) (strictmodes.Stat, error) {
+	if n.linkless.path != "" {
+		if st, err := n.linkless.lstat(name, whole); err == nil {
+			return st, nil
+		}
+		return n.lstat(whole) // through links, or as mounted by now
+	}
+	i := strings.LastIndexByte(name, '/')
+	if i < 0 {
+		return n.base.lstat(name, whole)
+	}
+	if dir := whole[:len(whole)-len(name[i:])]; n.last.path == dir {
+		return n.last.lstat(name[i+1:], whole)
+	}
+	if n.last.path != whole && n.last.replace(whole, func(string) (handle, error) {
+		return resolve(n.base.handle, name, unix.O_PATH|unix.O_DIRECTORY, unix.RESOLVE_NO_SYMLINKS)
+	}) != nil {
+		return n.lstat(whole)
+	}
+	return n.last.stat()
 }
 
 // Attributes implements FS.
@@ -180,6 +230,6 @@ func (n *nearCard) Attributes(ctx context.Context, p string) (strictmodes.Attrib
 }
 
 // Descend implements strictmodes.Descender.
-func (n *nearCard) Descend(ctx context.Context, p string, from int, into []strictmodes.Stat) ([]strictmodes.Stat, error) {
-	return n.descend(ctx, p, from, into, n.Card.open, n.Lstat)
+func (n *nearCard) Descend(_ context.Context, p string, from int, into []strictmodes.Stat) ([]strictmodes.Stat, error) {
+	return n.descend(p, from, into, n.open, n.look)
 }

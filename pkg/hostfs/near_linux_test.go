@@ -1,11 +1,14 @@
 package hostfs
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"reflect"
 	"slices"
+	"sync"
+	"sync/atomic"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -13,9 +16,23 @@ import (
 	"pi-key-tools/pkg/strictmodes"
 )
 
-// A card that is looked at from its open directories is the same card, and no link
-// leads out of it.
+// A card that is looked at from its open directories, or through a mount that follows
+// no link, is the same card, and no link leads out of it.
 func TestSteadyCard(t *testing.T) {
+	t.Run("linkless", func(t *testing.T) { testSteadyCard(t, false) })
+	t.Run("open", func(t *testing.T) { testSteadyCard(t, true) })
+}
+
+// steadyAs is Steady where a card may, or may not, be looked at through a mount.
+func steadyAs(f FS, refused bool) (FS, func()) {
+	s := newSteady(f)
+	if card, ok := s.near.(*nearCard); ok {
+		card.refused = refused
+	}
+	return s, s.forget
+}
+
+func testSteadyCard(t *testing.T, refused bool) {
 	card, dir := makeCard(t)
 	outside := t.TempDir()
 	ok(t, os.WriteFile(outside+"/file", nil, 0o600))
@@ -28,7 +45,7 @@ func TestSteadyCard(t *testing.T) {
 	ok(t, os.Symlink("pi", dir+"/home/in"))
 	ok(t, os.Symlink("../../../../../../..", dir+"/home/pi/up"))
 	before := descriptors(t)
-	steady, end := Steady(card)
+	steady, end := steadyAs(card, refused)
 	memory := steady.(interface{ Memory() *strictmodes.Memory }).Memory()
 	for n := range 3 {
 		if n == 2 { // from /home, which is kept open for the second home
@@ -57,6 +74,7 @@ func TestSteadyCard(t *testing.T) {
 	// Nor does ".." lead out of the root of the card where that is the directory kept
 	// open.
 	near := card.near().(*nearCard)
+	near.refused = refused
 	if _, err := near.Descend(t.Context(), "/home/pi", 1, nil); err != nil || near.base.path != "/" {
 		t.Fatalf("%q is kept open, %v", near.base.path, err)
 	}
@@ -124,9 +142,9 @@ func TestSteadyJudges(t *testing.T) {
 			names = append(names, name)
 		}
 		before := descriptors(t)
-		steady, end := Steady(fsys)
-		for range 2 {
-			for _, name := range names {
+		for _, refused := range []bool{false, true} {
+			steady, end := steadyAs(fsys, refused)
+			for _, name := range slices.Concat(names, names) {
 				for _, files := range [][]string{nil, {".ssh/authorized_keys"}, {".ssh/authorized_keys", "a/b/c"}, {".ssh/../.ssh/authorized_keys"}} {
 					who := strictmodes.Account{Name: name, UID: os.Getuid(), Home: dir + "/home/" + name}
 					for i := range files {
@@ -144,10 +162,87 @@ func TestSteadyJudges(t *testing.T) {
 					}
 				}
 			}
+			end()
 		}
-		end()
 		if after := descriptors(t); after != before {
 			t.Errorf("%d files are open, %d were", after, before)
 		}
 	})
+}
+
+// On a mount without links no path leads through one, not even one that takes the
+// place of a directory, and what is mounted below it is there. Nobody else sees the
+// mount, and nothing is left of it.
+func TestLinkless(t *testing.T) {
+	dir := mount(t, "tmpfs", "size=64k")
+	run(t, "mount", "--make-shared", dir)
+	for _, d := range []string{"/home/pi", "/home/below", "/out/in"} {
+		ok(t, os.MkdirAll(dir+d, 0o755))
+	}
+	ok(t, os.Mkdir(dir+"/home/pi/in", 0o700))
+	ok(t, os.Symlink("../out", dir+"/home/link"))
+	run(t, "mount", "-t", "tmpfs", "none", dir+"/home/below")
+	ok(t, os.Symlink("../../out", dir+"/home/below/link"))
+	ok(t, os.Mkdir(dir+"/home/below/in", 0o750))
+	mounts := func() string {
+		table, err := os.ReadFile("/proc/self/mountinfo")
+		ok(t, err)
+		return string(table)
+	}
+	before, files := mounts(), descriptors(t)
+	h, err := open(dir + "/home")
+	ok(t, err)
+	base := keptDir{path: "/home"}
+	if base.handle, err = h.linkless(); errors.Is(err, unix.EPERM) || errors.Is(err, unix.ENOSYS) || errors.Is(err, errors.ErrUnsupported) {
+		need(t, false, "a mount without links: "+err.Error())
+	}
+	ok(t, err)
+	if now := mounts(); now != before {
+		t.Errorf("mounted is\n%s\nbefore it was\n%s", now, before)
+	}
+	for name, want := range map[string]fs.FileMode{"pi": 0o755, "pi/in": 0o700, "below/in": 0o750} {
+		if st, err := base.lstat(name, name); err != nil || st.Mode != fs.ModeDir|want {
+			t.Errorf("%s: %+v, %v", name, st, err)
+		}
+	}
+	if st, err := base.lstat("link", ""); err != nil || st.Mode.Type() != fs.ModeSymlink {
+		t.Errorf("the link itself: %+v, %v", st, err)
+	}
+	for _, name := range []string{"link/in", "below/link/in"} {
+		_, err := base.lstat(name, name)
+		is(t, name, err, unix.ELOOP)
+	}
+	ok(t, os.Mkdir(dir+"/home/pi/later", 0o755))
+	run(t, "mount", "-t", "tmpfs", "none", dir+"/home/pi/later")
+	ok(t, os.Symlink("../../../out", dir+"/home/pi/later/link"))
+	_, err = base.lstat("pi/later/link/in", "")
+	is(t, "below what was mounted later", err, fs.ErrNotExist)
+	run(t, "umount", dir+"/home/pi/later")
+
+	var stop atomic.Bool
+	var swapping sync.WaitGroup
+	swapping.Go(func() {
+		for !stop.Load() {
+			swap(dir+"/home/pi", dir+"/home/link")
+		}
+	})
+	inside, refused := 0, 0
+	for inside < 100 || refused < 100 {
+		switch st, err := base.lstat("pi/in", ""); {
+		case err == nil && st.Mode.Perm() == 0o700:
+			inside++
+		case errors.Is(err, unix.ELOOP):
+			refused++
+		default:
+			t.Fatalf("%+v, %v", st, err)
+		}
+	}
+	stop.Store(true)
+	swapping.Wait()
+	base.forget()
+	h.close()
+	run(t, "umount", dir+"/home/below")
+	if now := descriptors(t); now != files {
+		t.Errorf("%d files are open, %d were", now, files)
+	}
 }
