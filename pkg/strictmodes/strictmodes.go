@@ -367,11 +367,14 @@ func (j *judge) node(n node, isKeys bool) ([]Finding, error) {
 	var findings []Finding
 	owned := n.UID == 0 || n.UID == j.who.UID
 	sees := j.sees(n.path)
+	judged := n.Stat // for who may write
 	if sees && !owned {
 		f := finding
 		f.Cause = "wrong-owner"
 		f.Detail = fmt.Sprintf("it belongs to uid %d, neither to %s nor to root", n.UID, j.who.Name)
-		j.propose(&f, Chown)
+		if j.propose(&f, Chown); f.Repair == Chown {
+			judged.UID = j.who.UID
+		}
 		findings = append(findings, f)
 	}
 
@@ -379,7 +382,7 @@ func (j *judge) node(n node, isKeys bool) ([]Finding, error) {
 	f := finding
 	f.Mode = Permissions(n.Mode)
 	if sees {
-		reason, err := j.writable(n.Stat)
+		reason, err := j.writable(judged)
 		if err != nil {
 			return nil, fmt.Errorf("looking up the group of %s: %w", n.path, err)
 		}

@@ -167,6 +167,7 @@ func TestJudge(t *testing.T) {
 		{"another's file", good(keys, "f0644 7 7"), everywhere, []string{"wrong-owner /home/pi/.ssh/authorized_keys chown"}},
 		{"another's writable folder", good(dir, "d0775 7 7"), everywhere,
 			[]string{"wrong-owner /home/pi/.ssh chown", "dir-writable /home/pi/.ssh 0755"}},
+		{"another's, for a group that is the account's own once it is the account's", good(keys, "f0660 7 1003"), []Server{Debian}, []string{"wrong-owner /home/pi/.ssh/authorized_keys chown"}},
 		{"another's linked file", good(keys, "f0644 7 7 2"), everywhere, []string{"wrong-owner /home/pi/.ssh/authorized_keys none"}},
 		{"another's home", good(home, "d0755 7 7"), everywhere, []string{"wrong-owner /home/pi none"}},
 
