@@ -43,7 +43,7 @@ func authentication(host *connect.Host, keys connect.Keys, rep *session.Report, 
 		return r
 	}
 	if rep.Methods == nil || (!errors.Is(err, session.ErrDenied) && rep.Disconnect == "") {
-		hint := ""
+		hint := cutShort(host, rep)
 		if rep.Overdue {
 			hint = "the server waits no longer than its LoginGraceTime: have the passphrase or the password at hand, in an agent or a file"
 		}
@@ -53,7 +53,7 @@ func authentication(host *connect.Host, keys connect.Keys, rep *session.Report, 
 		return failure("connection-dropped", "", hint, "the connection ended during authentication: %s", cut(err.Error()))
 	}
 	if rep.Disconnect != "" {
-		return failure("connection-dropped", "", "", "the server hung up during authentication: %s", cut(rep.Disconnect))
+		return failure("connection-dropped", "", inLog(rep), "the server hung up during authentication: %s", cut(rep.Disconnect))
 	}
 	if rep.Password == session.Partial {
 		return failure("more-needed", "", "", "the password was accepted, but the server requires %s too", methods(rep))

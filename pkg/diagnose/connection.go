@@ -82,7 +82,7 @@ func versions(host *connect.Host, rep *session.Report) record.Record {
 	case strings.HasPrefix(said, session.MaxStartups):
 		return failure("connection-dropped", "", "try again in a moment, or with fewer at once: -j 8", "the server says: %s", words)
 	case strings.HasPrefix(said, "SSH-") && len(said) < maxVersion:
-		return failure("connection-dropped", "", "", "closed after the server sent its version %s", said)
+		return failure("connection-dropped", "", cutShort(host, rep), "closed after the server sent its version %s", said)
 	}
 	hint := fmt.Sprintf("what listens on port %d is not an SSH server: another port? -p PORT", host.Config.Port)
 	if host.Config.ProxyCommand != "" {
@@ -108,6 +108,12 @@ func ownAlgorithms(host *connect.Host, keyword string) string {
 // 4.2, and where reading of one without an end is given up.
 const maxVersion = 255
 
+// cutShort is how to go on where a connection ended and nobody said why.
+func cutShort(host *connect.Host, rep *session.Report) string {
+	return "too many connections (MaxStartups), fail2ban or a firewall may cut it: " + inLog(rep) +
+		"\nhint: see whether ssh gets further: " + strings.Replace(host.SSH(), "ssh ", "ssh -v ", 1)
+}
+
 func keyExchange(host *connect.Host, rep *session.Report, err error) record.Record {
 	var negotiation *ssh.AlgorithmNegotiationError
 	if errors.As(err, &negotiation) {
@@ -126,5 +132,5 @@ func keyExchange(host *connect.Host, rep *session.Report, err error) record.Reco
 		}
 		return failure("no-common-algorithm", "", hint, "%v", negotiation)
 	}
-	return failure("connection-dropped", "", "", "the connection ended during the key exchange with %s: %v", cut(rep.ServerVersion), err)
+	return failure("connection-dropped", "", cutShort(host, rep), "the connection ended during the key exchange with %s: %v", cut(rep.ServerVersion), err)
 }

@@ -104,6 +104,8 @@ func at(rep session.Report, err error) error { return fmt.Errorf("%s: %w", rep.S
 
 // Each word that Login can say, from reports made by hand.
 func TestLoginWords(t *testing.T) {
+	const inTheLog = "look in the log there: sudo journalctl -u ssh --since -10min"
+	const cutShort = "too many connections (MaxStartups), fail2ban or a firewall may cut it: " + inTheLog + "\nhint: see whether ssh gets further: ssh -v -F none pi@pi.local"
 	t.Parallel()
 	const version = "SSH-2.0-OpenSSH_9.2p1 Debian-2+deb12u10"
 	both := []string{"publickey", "password"}
@@ -174,7 +176,7 @@ func TestLoginWords(t *testing.T) {
 			want: record.Record{Cause: "penalised", Detail: "the server says: Not allowed at this time",
 				Hint: "wait before the next try: the server shuts this address out for a few seconds up to ten minutes, longer with each failed login"}},
 		{name: "half a version", rep: session.Report{Stage: session.Versions, Start: []byte("SSH-2.0-Open")}, err: io.EOF,
-			want: record.Record{Cause: "connection-dropped", Detail: "closed after the server sent its version SSH-2.0-Open"}},
+			want: record.Record{Cause: "connection-dropped", Detail: "closed after the server sent its version SSH-2.0-Open", Hint: cutShort}},
 		{name: "HTTP", rep: session.Report{Stage: session.Versions, Start: []byte("HTTP/1.1 400 Bad Request\r\nServer: x\r\n")}, err: io.EOF,
 			want: record.Record{Cause: "not-ssh", Detail: "it says: HTTP/1.1 400 Bad Request", Hint: "what listens on port 22 is not an SSH server: another port? -p PORT"}},
 		{name: "a long line", rep: session.Report{Stage: session.Versions, Start: []byte(strings.Repeat("x", 4096))}, err: io.EOF,
@@ -182,7 +184,7 @@ func TestLoginWords(t *testing.T) {
 		{name: "SSH 1", rep: session.Report{Stage: session.Versions, Start: []byte("SSH-1.5-old\n"), ServerVersion: "SSH-1.5-old"}, err: session.ErrNotSSH2,
 			want: record.Record{Cause: "not-ssh", Detail: "it speaks SSH-1.5-old, not SSH 2"}},
 		{name: "cut in the key exchange", rep: session.Report{Stage: session.KeyExchange, ServerVersion: "SSH-1.99-old"}, err: io.EOF,
-			want: record.Record{Cause: "connection-dropped", Detail: "the connection ended during the key exchange with SSH-1.99-old: key exchange: EOF"}},
+			want: record.Record{Cause: "connection-dropped", Detail: "the connection ended during the key exchange with SSH-1.99-old: key exchange: EOF", Hint: cutShort}},
 		{name: "nothing in common", rep: session.Report{Stage: session.KeyExchange, ServerVersion: version},
 			err: &ssh.AlgorithmNegotiationError{What: "key exchange", SupportedAlgorithms: []string{"a"}, RequestedAlgorithms: []string{"b"}},
 			want: record.Record{Cause: "no-common-algorithm", Detail: `ssh: no common algorithm for key exchange; we offered: ["a"], peer offered: ["b"]`,
@@ -360,16 +362,16 @@ func TestLoginWords(t *testing.T) {
 				Hint: "check that it is the right one, then run it again for the remaining targets"}},
 
 		{name: "cut while logging in", rep: auth(func(r *session.Report) { r.Methods = nil }), err: io.EOF,
-			want: record.Record{Cause: "connection-dropped", Detail: "the connection ended during authentication: authentication: EOF"}},
+			want: record.Record{Cause: "connection-dropped", Detail: "the connection ended during authentication: authentication: EOF", Hint: cutShort}},
 		{name: "cut after a key", rep: auth(func(r *session.Report) { r.Offers[0].Answer = session.Unanswered }), err: io.ErrUnexpectedEOF,
-			want: record.Record{Cause: "connection-dropped", Detail: "the connection ended during authentication: authentication: unexpected EOF"}},
+			want: record.Record{Cause: "connection-dropped", Detail: "the connection ended during authentication: authentication: unexpected EOF", Hint: cutShort}},
 		{name: "hung up in place of an answer", rep: auth(func(r *session.Report) { r.Offers[0].Answer = session.HungUp }), err: io.ErrUnexpectedEOF,
 			want: record.Record{Cause: "pam-refused", Subject: printA, Detail: "likely: the server hangs up in place of an answer to the key, as sshd does where it is right and PAM refuses the account; unless the connection broke just then",
 				Hint: "look in the log there: sudo journalctl -u ssh --since -10min"}},
 		{name: "a network that breaks in place of an answer", rep: auth(func(r *session.Report) { r.PasswordSent, r.Password = true, session.Unanswered }), err: syscall.ECONNRESET,
-			want: record.Record{Cause: "connection-dropped", Detail: "the connection ended during authentication: authentication: connection reset by peer"}},
+			want: record.Record{Cause: "connection-dropped", Detail: "the connection ended during authentication: authentication: connection reset by peer", Hint: cutShort}},
 		{name: "hung up with a word", rep: auth(func(r *session.Report) { r.Disconnect = "no more\x1b[2J" }), err: io.EOF,
-			want: record.Record{Cause: "connection-dropped", Detail: "the server hung up during authentication: no more\x1b[2J"}},
+			want: record.Record{Cause: "connection-dropped", Detail: "the server hung up during authentication: no more\x1b[2J", Hint: inTheLog}},
 		{name: "the key is half of it", rep: auth(func(r *session.Report) {
 			r.Offers[0].Answer, r.Methods = session.Partial, []string{"password", "keyboard-interactive"}
 		}), err: session.ErrDenied, want: record.Record{Cause: "more-needed", Subject: printA, Detail: "the key was accepted, but the server requires password, keyboard-interactive too",
