@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -68,11 +67,7 @@ const maxInput = 128 << 20
 // input, or the pair of a private key file.
 func (c *command) listOperand(ctx context.Context, name string) error {
 	if name == "-" {
-		data, err := readAll(ctx, c.Stdin)
-		if err == nil {
-			err = c.listPublic(ctx, bytes.NewReader(data), "standard input")
-		}
-		if err != nil {
+		if err := c.listPublic(ctx, hostfs.AtMost(c.Stdin, maxInput), "standard input"); err != nil {
 			return fmt.Errorf("standard input: %w", err)
 		}
 		return nil
@@ -87,6 +82,10 @@ func (c *command) listOperand(ctx context.Context, name string) error {
 	}
 	if info, serr := os.Stat(name); serr == nil && info.Mode()&(fs.ModeNamedPipe|fs.ModeSocket|fs.ModeDevice) != 0 {
 		return fmt.Errorf("%s: %w", name, err) // such as <(…), which cannot be read again
+	}
+	if e, ok := errors.AsType[*sshkey.PublicError](err); ok && e.Line > 1 && !errors.Is(err, sshkey.ErrPrivateKey) {
+		c.Emit(record.Record{Verdict: record.Fail, Cause: "key-damaged", Subject: name, Detail: e.Error(), Hint: e.Hint()})
+		return nil
 	}
 	pair, err := identity.Load(name)
 	if errors.Is(err, fs.ErrNotExist) {

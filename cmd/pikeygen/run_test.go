@@ -464,6 +464,14 @@ func TestListFaults(t *testing.T) {
 	if r := pikeygen(dir, "", "-l", path+".pub"); r.status != 1 || !strings.Contains(r.stdout, "\tkey-weak\tSHA256:") {
 		t.Errorf("weak .pub: %+v", r)
 	}
+	list := filepath.Join(dir, "list") // of public keys: there is no private one that could be damaged
+	public, err := os.ReadFile(path + ".pub")
+	if err != nil || os.WriteFile(list, append(public, "ssh-ed25519 AAAA\n"...), 0o600) != nil {
+		t.Fatal(err)
+	}
+	if r := pikeygen(dir, "", "-l", list); r.status != 1 || !strings.HasPrefix(r.stdout, "-\tfail\tkey-damaged\t"+list+"\tline 2: ") {
+		t.Errorf("a list with a torn line: %+v", r)
+	}
 }
 
 // With -v the list is that of ssh-keygen -lv, byte for byte.

@@ -228,17 +228,23 @@ func ReadAll(f *os.File) ([]byte, error) {
 }
 
 // Bounded returns what reads an open file no further than ReadAll does.
-func Bounded(f *os.File) io.Reader { return &bounded{f, bound(f)} }
+func Bounded(f *os.File) io.Reader {
+	return &bounded{f, bound(f), &fs.PathError{Op: "read", Path: f.Name(), Err: ErrTooLarge}}
+}
+
+// AtMost returns what reads no further than most bytes, as ReadAtMost does.
+func AtMost(r io.Reader, most int64) io.Reader { return &bounded{r, most, ErrTooLarge} }
 
 type bounded struct {
-	f    *os.File // not embedded: io.Copy would find its WriteTo, which knows no bound
-	left int64
+	r        io.Reader // not embedded: io.Copy would find a file's WriteTo, which knows no bound
+	left     int64
+	tooLarge error
 }
 
 func (b *bounded) Read(p []byte) (int, error) {
-	n, err := b.f.Read(p[:min(int64(len(p)), b.left+1)])
+	n, err := b.r.Read(p[:min(int64(len(p)), b.left+1)])
 	if b.left -= int64(n); b.left < 0 {
-		return 0, &fs.PathError{Op: "read", Path: b.f.Name(), Err: ErrTooLarge}
+		return 0, b.tooLarge
 	}
 	return n, err
 }

@@ -53,13 +53,13 @@ func ok(t *testing.T, err error) {
 	}
 }
 
-func TestBounded(t *testing.T) {
+func TestAtMost(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "file")
 	ok(t, os.WriteFile(path, []byte("0123456789"), 0o600))
 	for most, want := range map[int64]error{9: ErrTooLarge, 10: nil, 11: nil} {
 		f, err := os.Open(path)
 		ok(t, err)
-		n, err := io.Copy(io.Discard, &bounded{f, most})
+		n, err := io.Copy(io.Discard, AtMost(f, most))
 		f.Close()
 		if !errors.Is(err, want) || want == nil && n != 10 {
 			t.Errorf("at most %d: %d bytes, %v", most, n, err)

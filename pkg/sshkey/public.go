@@ -195,6 +195,9 @@ func (c *cutter) next(b []byte) []byte {
 			b = b[:begin+i+1]
 			break
 		}
+		if len(b) > maxLine && !whole && !c.ended { // it is one line, which is refused, whatever else it has
+			b = b[:maxLine+1]
+		}
 	}
 	if !c.begun && c.err == nil {
 		b, c.err = decodeText(b)

@@ -1,11 +1,14 @@
 package sshkey
 
 import (
+	"cmp"
 	"encoding/base64"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"io"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -313,6 +316,33 @@ func TestReadPublicLong(t *testing.T) {
 	if !errors.Is(err, broken) {
 		t.Errorf("from a broken disk: %v", err)
 	}
+}
+
+// A line that is too long for a key is not held as a whole.
+func TestReadPublicLongLine(t *testing.T) {
+	for head, want := range map[string]string{"": "line 1: a line of more than 64 KiB", ed25519Line + "\n": "line 2: a line of more than 64 KiB", "#": ""} {
+		const size = 64 << 20
+		text := io.MultiReader(strings.NewReader(head), io.LimitReader(endless("A"), size), strings.NewReader("\n"+ed25519Line+"\n"))
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		keys, err := ReadParts(text, slices.Collect[Public])
+		runtime.ReadMemStats(&after)
+		if got := fmt.Sprint(err); got != cmp.Or(want, "<nil>") || want == "" && len(slices.Concat(keys...)) != 1 {
+			t.Errorf("behind %q: %v, %d keys", head, err, len(keys))
+		}
+		if used := after.TotalAlloc - before.TotalAlloc; used > size/16 {
+			t.Errorf("behind %q: %d bytes were allocated", head, used)
+		}
+	}
+}
+
+type endless string
+
+func (e endless) Read(b []byte) (int, error) {
+	for i := range b {
+		b[i] = e[0]
+	}
+	return len(b), nil
 }
 
 func TestEqual(t *testing.T) {
