@@ -204,9 +204,9 @@ var thisSide = []Entry{
 	}, {
 		Word:     "key-unreadable",
 		Meaning:  "The private key file cannot be opened.",
-		Evidence: "The system call failed; the detail holds the error.",
+		Evidence: "The system call failed, and the detail holds the error; or owner and mode were examined.",
 		Example:  "-\tfail\tkey-unreadable\t/home/ann/.ssh/id_ed25519\tpermission denied",
-		Cure:     "Run chmod u+r FILE; if it belongs to another user, most often root, sudo chown USER FILE first.",
+		Cure:     "Run chmod u+r FILE, as pikeyfix does; if it belongs to another user, most often root, sudo chown USER FILE first.",
 	}, {
 		Word:     "key-encrypted",
 		Meaning:  "The private key has a passphrase, no agent holds the key, and there is nobody to ask.",

@@ -13,11 +13,12 @@ import (
 	"pi-key-tools/pkg/confline"
 	"pi-key-tools/pkg/hostfs"
 	"pi-key-tools/pkg/record"
+	"pi-key-tools/pkg/sshkey"
 	"pi-key-tools/pkg/strictmodes"
 )
 
 // client repairs what ssh itself refuses, for the account who, in ~/.ssh: every
-// private key that others may read and a known_hosts that cannot be read, by
+// private key that others may read, and one or a known_hosts that cannot be read, by
 // ssh's rule for the real file, and a config, or what it includes, that others
 // may write, by the rule of that client. The records are as home's, but none
 // where nothing is refused or there is no ~/.ssh.
@@ -83,8 +84,14 @@ func (j *Job) refused(ctx context.Context, fsys hostfs.FS, who strictmodes.Accou
 			f, refused = strictmodes.JudgeKnownHosts(file, st, who)
 		default:
 			// Most files need no look into them.
-			if f, refused = strictmodes.JudgePrivateKey(file, st, who.UID); refused {
-				refused = isPrivateKey(ctx, fsys, file)
+			if f, refused = strictmodes.JudgeKeyReadable(file, st, who); !refused {
+				f, refused = strictmodes.JudgePrivateKey(file, st, who.UID)
+			}
+			if refused {
+				is, err := isPrivateKey(ctx, fsys, file)
+				// What cannot be looked into is one by its name.
+				byName := slices.Contains(sshkey.DefaultNames, path.Base(name)) || slices.Contains(files, name+".pub")
+				refused = is || errors.Is(err, fs.ErrPermission) && f.Cause == "key-unreadable" && byName
 			}
 		}
 		if !refused {
@@ -140,13 +147,13 @@ func include(ctx context.Context, fsys hostfs.FS, home, file string, configs map
 }
 
 // isPrivateKey reports whether a file starts as one does that ssh can read.
-func isPrivateKey(ctx context.Context, fsys hostfs.FS, file string) bool {
+func isPrivateKey(ctx context.Context, fsys hostfs.FS, file string) (bool, error) {
 	data, err := fsys.ReadFile(ctx, file)
 	if err != nil {
-		return false
+		return false, err
 	}
 	line, _, _ := bytes.Cut(data[:min(len(data), 64)], []byte("\n"))
-	return bytes.HasPrefix(line, []byte("-----BEGIN ")) && bytes.Contains(line, []byte("PRIVATE KEY-----"))
+	return bytes.HasPrefix(line, []byte("-----BEGIN ")) && bytes.Contains(line, []byte("PRIVATE KEY-----")), nil
 }
 
 // glob returns what a pattern leads to in a directory, whose name may hold what

@@ -124,6 +124,54 @@ func TestClient(t *testing.T) {
 	}
 }
 
+// A key that the account may not read, whose ssh says "Permission denied", is named.
+func TestClientKeyUnreadable(t *testing.T) {
+	home, err := filepath.EvalSymlinks(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := filepath.Join(home, ".ssh")
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	const key = "-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaC1r\n"
+	for name, data := range map[string]string{"id_ed25519": key, "work": key, "notes": "nothing\n", "id_rsa": "nothing\n"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(data), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Chmod(filepath.Join(dir, "work"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	who := strictmodes.Account{Name: "ann", UID: os.Getuid() + 1, Groups: []int{}, Home: home}
+	records, err := (&Job{}).client(t.Context(), hostfs.Local(), who, ClientHere(t.Context()))
+	if err != nil || len(records) != 1 || records[0].Verdict != record.Fail || records[0].Cause != "key-unreadable" ||
+		records[0].Subject != filepath.Join(dir, "id_ed25519") || !strings.HasPrefix(records[0].Hint, "sudo chown -h ") && !strings.HasPrefix(records[0].Hint, "chown -h ") {
+		t.Errorf("%+v, %v", records, err)
+	}
+	if os.Getuid() == 0 {
+		return // who can read all
+	}
+	for _, name := range []string{"work.pub", "id_ecdsa", "other"} {
+		if err := os.WriteFile(filepath.Join(dir, name), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var got []string
+	for _, name := range []string{"work", "id_ecdsa", "other"} { // that are not looked into
+		if err := os.Chmod(filepath.Join(dir, name), 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	records, err = client(t, home, false)
+	for _, r := range records {
+		got = append(got, string(r.Verdict)+" "+r.Cause+" "+filepath.Base(r.Subject)+" "+r.Detail)
+	}
+	if want := []string{"done key-unreadable id_ecdsa mode 0000 -> 0400", "done key-unreadable work mode 0000 -> 0400"}; err != nil || !slices.Equal(got, want) {
+		t.Errorf("%q, %v; want %q", got, err, want)
+	}
+}
+
 // What we call refused and repaired, ssh-keygen and ssh call so too.
 func TestClientOfSSH(t *testing.T) {
 	sshtest.Need(t, "ssh-keygen")

@@ -564,10 +564,25 @@ func MayRead(st Stat, who Account) bool {
 // known_hosts file and so would refuse every server whose key it looks up
 // there; st is of the real file.
 func JudgeKnownHosts(path string, st Stat, who Account) (Finding, bool) {
+	return unreadable("known-hosts-unreadable", path, st, who)
+}
+
+// JudgeKeyReadable reports whether ssh, run by the account, could not read a private
+// key; st is of the real file. One of another owner is not to be given away by a
+// rule: whose it is, nobody knows.
+func JudgeKeyReadable(path string, st Stat, who Account) (Finding, bool) {
+	f, refused := unreadable("key-unreadable", path, st, who)
+	if f.Mode &^= 0077; f.Repair == Chown {
+		f.Repair = None
+	}
+	return f, refused
+}
+
+func unreadable(cause, path string, st Stat, who Account) (Finding, bool) {
 	if MayRead(st, who) {
 		return Finding{}, false
 	}
-	f := Finding{Cause: "known-hosts-unreadable", Path: path, Stat: st,
+	f := Finding{Cause: cause, Path: path, Stat: st,
 		Detail: fmt.Sprintf("owner uid %d, mode %s: %s may not read it", st.UID, Octal(st.Mode), who.Name)}
 	if st.UID == who.UID {
 		f.Repair, f.Mode = Chmod, Permissions(st.Mode)|0400

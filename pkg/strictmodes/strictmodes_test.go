@@ -504,6 +504,21 @@ func TestJudgeKnownHosts(t *testing.T) {
 	}
 }
 
+func TestJudgeKeyReadable(t *testing.T) {
+	for mode, want := range map[string]string{
+		"f0600 1000 1000":   "",
+		"f0644 0 0":         "", // ssh looks at the mode of a key of the user's own alone
+		"f0600 0 0":         "key-unreadable /k none",
+		"f0000 1000 1000":   "key-unreadable /k 0400",
+		"f0244 1000 1000":   "key-unreadable /k 0600",
+		"f0000 1000 1000 2": "key-unreadable /k none",
+	} {
+		if f, refused := JudgeKeyReadable("/k", parse(mode), pi); refused != (want != "") || refused && brief(f) != want {
+			t.Errorf("%s: %v %s; want %q", mode, refused, brief(f), want)
+		}
+	}
+}
+
 func TestServerOf(t *testing.T) {
 	for version, want := range map[string]Server{
 		"SSH-2.0-OpenSSH_9.2p1 Debian-2+deb12u10":               Debian,
