@@ -65,7 +65,10 @@ func busybox(t *testing.T) (path, program string) {
 
 // everyWay are the ways to the files of this machine.
 func everyWay(t *testing.T) map[string]FS {
-	ways := map[string]FS{}
+	ways := map[string]FS{"local": Local()}
+	if card := rootCard(t); card != nil {
+		ways["card"] = card
+	}
 	for _, shell := range []string{"dash", "bash --posix", "ksh"} {
 		if name, rest, _ := strings.Cut(shell, " "); rest != "" || name != "" {
 			if path, err := exec.LookPath(name); err == nil {
@@ -225,7 +228,7 @@ func TestMkdir(t *testing.T) {
 	for way, fsys := range everyWay(t) {
 		t.Run(way, func(t *testing.T) {
 			dir := realDir(t)
-			for name, mode := range map[string]fs.FileMode{".ssh": 0o700, "it's\n": 0o755, "-p": 0o777, "none": 0} {
+			for name, mode := range map[string]fs.FileMode{".ssh": 0o700, "it's\n": 0o755, "-p": 0o777, "none": 0, "sticky": 0o777 | fs.ModeSticky} {
 				p := filepath.Join(dir, name)
 				if err := fsys.Mkdir(t.Context(), p, mode); err != nil {
 					t.Errorf("%q: %v", name, err)
@@ -306,6 +309,7 @@ func TestCopy(t *testing.T) {
 				{"a link", in("link"), in("new"), good, ErrChanged},
 				{"a fifo", in("fifo"), in("new"), good, ErrChanged},
 				{"a fifo as such", in("fifo"), in("new"), lstat(t, Local(), in("fifo")), ErrNotRegular},
+				{"a folder", in("other"), in("new"), lstat(t, Local(), in("other")), ErrNotRegular},
 				{"nothing", in("none"), in("new"), good, nil},
 				{"into nothing", from, in("none/new"), good, fs.ErrNotExist},
 				{"by way of a link", in("way/from"), in("new"), good, ErrChanged},
