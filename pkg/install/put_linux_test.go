@@ -4,12 +4,10 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 
@@ -117,36 +115,6 @@ func TestPutUnderEveryLoginShell(t *testing.T) {
 	}
 }
 
-// Every byte that is not ours stays, and nothing is glued to it.
-func TestPutKeepsWhatIsThere(t *testing.T) {
-	for name, old := range map[string]string{
-		"no newline":         "ssh-ed25519 AAAA someone",
-		"comment no newline": "# mine",
-		"CRLF":               "ssh-ed25519 AAAA someone\r\n",
-		"NULs":               "ssh-ed25519 AAAA someone\n\x00\x00\x00",
-		"Latin-1":            "# caf\xe9\n",
-		"empty":              "",
-		"blank":              "\n\n",
-	} {
-		t.Run(name, func(t *testing.T) {
-			home := t.TempDir()
-			write(t, home, old)
-			key := newKey(t)
-			if _, _, err := putLines(t.Context(), Shell(account(t, "sh", home), ""), lines(key), false, false); err != nil {
-				t.Fatal(err)
-			}
-			want := old
-			if old != "" && !strings.HasSuffix(old, "\n") {
-				want += "\n"
-			}
-			want += key.Line() + "\n"
-			if got := content(t, home); got != want {
-				t.Errorf("file %q, want %q", got, want)
-			}
-		})
-	}
-}
-
 func TestPutPresence(t *testing.T) {
 	key := newKey(t)
 	for name, c := range map[string]struct {
@@ -230,69 +198,6 @@ func TestPutKeepsTheMode(t *testing.T) {
 		if st, _ := os.Stat(keysFile(home)); st.Mode().Perm() != mode {
 			t.Errorf("mode %v, want %v", st.Mode(), mode)
 		}
-	}
-}
-
-// Start-up files print, and read what is meant for the command.
-func TestPutDespiteStartUpFiles(t *testing.T) {
-	home := t.TempDir()
-	rc := filepath.Join(home, "rc")
-	if err := os.WriteFile(rc, []byte("echo welcome; echo pikeycopy-x end; cat; head -c 300000 /dev/zero | tr '\\0' x\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	key := newKey(t)
-	if _, _, err := putLines(t.Context(), Shell(account(t, "bash", home, "BASH_ENV="+rc), ""), lines(key), false, false); err != nil {
-		t.Fatal(err)
-	}
-	if got := content(t, home); got != key.Line()+"\n" {
-		t.Errorf("file %q", got)
-	}
-}
-
-func TestPutManyWritersAtOnce(t *testing.T) {
-	home := t.TempDir()
-	write(t, home, "# mine\n")
-	var keys []sshkey.Public
-	for range 16 {
-		keys = append(keys, newKey(t))
-	}
-	same := newKey(t)
-	run := account(t, "sh", home)
-	var all sync.WaitGroup
-	for _, k := range keys {
-		all.Go(func() {
-			if _, _, err := putLines(t.Context(), Shell(run, ""), lines(same, k), false, false); err != nil {
-				t.Error(err)
-			}
-		})
-	}
-	all.Wait()
-	got := content(t, home)
-	for _, k := range append(keys, same) {
-		if n := strings.Count(got, k.Line()+"\n"); n != 1 {
-			t.Errorf("%d lines of one key, want 1", n)
-		}
-	}
-	if n := strings.Count(got, "\n"); n != 18 {
-		t.Errorf("%d lines, want 18", n)
-	}
-	noLeftovers(t, home)
-}
-
-func TestPutManyKeysInBatches(t *testing.T) {
-	home := t.TempDir()
-	var keys []sshkey.Public
-	for i := range 40 {
-		k := newKey(t)
-		k.Comment = fmt.Sprintf("%d %s", i, strings.Repeat("x", 2000))
-		keys = append(keys, k)
-	}
-	_, placed, err := putLines(t.Context(), Shell(account(t, "sh", home), ""), lines(keys...), false, false)
-	if err != nil || len(placed) != len(keys) {
-		t.Fatalf("%d placed, %v", len(placed), err)
-	}
-	if n := strings.Count(content(t, home), "\n"); n != len(keys) {
-		t.Errorf("%d lines, want %d", n, len(keys))
 	}
 }
 

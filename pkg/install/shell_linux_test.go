@@ -17,6 +17,7 @@ import (
 	"testing"
 
 	"pi-key-tools/pkg/hostfs"
+	"pi-key-tools/pkg/sshkey"
 	"pi-key-tools/pkg/sshtest"
 )
 
@@ -98,6 +99,12 @@ func TestShellEditsAsApplyDoes(t *testing.T) {
 		{"in its place", "a\nb\nc\n", Change{Drop: []Numbered{{2, "b"}}, With: map[int][]string{2: {"x y ", `\n%s`}}}},
 		{"in several places", "a\nb\nc\nd", Change{Drop: []Numbered{{1, "a"}, {2, "b"}, {4, "d"}}, With: map[int][]string{1: {"1"}, 4: {"4", "5"}}, Add: lines(key)}},
 		{"in the place of all", "a", Change{Drop: []Numbered{{1, "a"}}, With: map[int][]string{1: {"much longer", ""}}}},
+		{"after no newline", "# mine", Change{Add: lines(key)}},
+		{"after CRLF", "ssh-ed25519 AAAA someone\r\n", Change{Add: lines(key)}},
+		{"after NULs", "ssh-ed25519 AAAA someone\n\x00\x00\x00", Change{Add: lines(key)}},
+		{"after Latin-1", "# caf\xe9\n", Change{Add: lines(key)}},
+		{"to nothing", "", Change{Add: lines(key)}},
+		{"after blanks", "\n\n", Change{Add: lines(key)}},
 		{"force", key.Line() + "\n", Change{Add: lines(key), Force: true}},
 		{"twice", "", Change{Add: lines(key, key)}},
 		{"dry", "a\n", Change{Add: lines(key), DryRun: true}},
@@ -126,7 +133,6 @@ func TestShellEditsAsApplyDoes(t *testing.T) {
 	}
 }
 
-// Before a change, and only then, a copy is kept; none takes the place of another.
 // engines are all that there are, for an account of ours.
 var engines = []struct {
 	name string
@@ -169,6 +175,7 @@ func TestNoBackupOfWhatStays(t *testing.T) {
 	}
 }
 
+// Before a change, and only then, a copy is kept; none takes the place of another.
 func TestBackup(t *testing.T) {
 	for _, e := range engines {
 		t.Run(e.name, func(t *testing.T) {
@@ -719,7 +726,7 @@ func TestShellOnFullFileSystems(t *testing.T) {
 // Each start-up file is run by bash as it is for sshd's commands.
 func TestShellAfterStartUpFiles(t *testing.T) {
 	for name, c := range map[string]struct{ body, cause string }{
-		"reads":     {"cat; echo read", ""},
+		"reads":     {"echo welcome; echo pikeycopy-x end; cat; echo read", ""},
 		"megabytes": {"head -c 3000000 /dev/zero | tr '\\0' x; head -c 3000000 /dev/zero >&2", ""},
 		"sleeps":    {"sleep 1", ""},
 		"complains": {"echo 'bash: x: Permission denied' >&2", ""},
@@ -788,23 +795,6 @@ func TestShellTornAnswers(t *testing.T) {
 	}
 }
 
-func TestShellCleansUpAfterTheKilled(t *testing.T) {
-	home := t.TempDir()
-	write(t, home, "old\n")
-	host, err := os.Hostname()
-	if err != nil {
-		t.Fatal(err)
-	}
-	claim := filepath.Join(home, ".ssh", ".authorized_keys.turn", "999999999.5."+host)
-	if err := errors.Join(os.MkdirAll(claim, 0o700), os.WriteFile(filepath.Join(claim, "new"), []byte("x"), 0o600)); err != nil {
-		t.Fatal(err)
-	}
-	if _, _, err := putLines(t.Context(), Shell(account(t, "sh", home), ""), lines(newKey(t)), false, false); err != nil {
-		t.Fatal(err)
-	}
-	noLeftovers(t, home)
-}
-
 func TestShellBatches(t *testing.T) {
 	home := t.TempDir()
 	var old strings.Builder
@@ -816,8 +806,14 @@ func TestShellBatches(t *testing.T) {
 			drop = append(drop, Numbered{i + 1, text})
 		}
 	}
+	var keys []sshkey.Public
+	for range 40 {
+		key := newKey(t)
+		key.Comment = strings.Repeat("x", 2000)
+		keys = append(keys, key)
+	}
 	write(t, home, old.String())
-	change := Change{Drop: drop, Add: lines(newKey(t))}
+	change := Change{Drop: drop, Add: lines(keys...)}
 	want, _, err := change.apply("", []byte(old.String()))
 	if err != nil {
 		t.Fatal(err)
