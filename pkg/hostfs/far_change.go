@@ -16,46 +16,16 @@ import (
 )
 
 func (f *far) Chmod(ctx context.Context, p string, was strictmodes.Stat, mode fs.FileMode) error {
-	octal := strictmodes.Octal(mode)
-	err := changeable(was)
-	var now strictmodes.Stat
-	if err == nil {
+	return changeMode(p, was, mode, func(mode fs.FileMode) (strictmodes.Stat, error) {
 		// Five digits: with four, chmod(1) of GNU leaves setgid on a directory.
-		now, err = f.change(ctx, p, was, `single && did chmod 0`+octal+` "$n" && ls -ldn "$n"`)
-	}
-	if err == nil && strictmodes.Permissions(now.Mode) != strictmodes.Permissions(mode) {
-		err = fmt.Errorf("%w: the mode is %s", ErrModesIgnored, strictmodes.Octal(now.Mode))
-	}
-	if err != nil {
-		return fmt.Errorf("changing the mode of %s to %s: %w", p, octal, err)
-	}
-	return nil
+		return f.change(ctx, p, was, `single && did chmod 0`+strictmodes.Octal(mode)+` "$n" && ls -ldn "$n"`)
+	})
 }
 
 func (f *far) Chown(ctx context.Context, p string, was strictmodes.Stat, uid int) error {
-	err := changeable(was)
-	var now strictmodes.Stat
-	if err == nil {
-		now, err = f.change(ctx, p, was, `single && did chown -h `+strconv.Itoa(uid)+` "$n" && ls -ldn "$n"`)
-	}
-	if err == nil && now.UID != uid {
-		err = fmt.Errorf("%w: the owner is uid %d", ErrModesIgnored, now.UID)
-	}
-	if err != nil {
-		return fmt.Errorf("changing the owner of %s to uid %d: %w", p, uid, err)
-	}
-	return nil
-}
-
-// changeable says whether mode and owner of a thing are for us to change.
-func changeable(was strictmodes.Stat) error {
-	switch {
-	case !was.Mode.IsDir() && !was.Mode.IsRegular():
-		return fmt.Errorf("%w: it is neither a file nor a directory", ErrChanged)
-	case was.Mode.IsRegular() && was.Nlink > 1:
-		return ErrLinked
-	}
-	return nil
+	return changeOwner(p, was, uid, func() (strictmodes.Stat, error) {
+		return f.change(ctx, p, was, `single && did chown -h `+strconv.Itoa(uid)+` "$n" && ls -ldn "$n"`)
+	})
 }
 
 func (f *far) Rename(ctx context.Context, from string, was strictmodes.Stat, to string) error {

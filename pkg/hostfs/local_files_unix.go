@@ -25,26 +25,15 @@ type files struct {
 }
 
 func (f files) Chmod(_ context.Context, path string, was strictmodes.Stat, mode fs.FileMode) error {
-	mode = strictmodes.Permissions(mode)
-	now, err := f.change(path, was, func(h handle) error { return h.chmod(mode) })
-	if err == nil && strictmodes.Permissions(now.Mode) != mode {
-		err = fmt.Errorf("%w: the mode is %s", ErrModesIgnored, strictmodes.Octal(now.Mode))
-	}
-	if err != nil {
-		return fmt.Errorf("changing the mode of %s to %s: %w", path, strictmodes.Octal(mode), plain(err))
-	}
-	return nil
+	return changeMode(path, was, mode, func(mode fs.FileMode) (strictmodes.Stat, error) {
+		return f.change(path, was, func(h handle) error { return h.chmod(mode) })
+	})
 }
 
 func (f files) Chown(_ context.Context, path string, was strictmodes.Stat, uid int) error {
-	now, err := f.change(path, was, func(h handle) error { return h.chown(uid) })
-	if err == nil && now.UID != uid {
-		err = fmt.Errorf("%w: the owner is uid %d", ErrModesIgnored, now.UID)
-	}
-	if err != nil {
-		return fmt.Errorf("changing the owner of %s to uid %d: %w", path, uid, plain(err))
-	}
-	return nil
+	return changeOwner(path, was, uid, func() (strictmodes.Stat, error) {
+		return f.change(path, was, func(h handle) error { return h.chown(uid) })
+	})
 }
 
 // change opens path, does what is to be done to what is open if that is still
@@ -59,9 +48,6 @@ func (f files) change(path string, was strictmodes.Stat, do func(handle) error) 
 	if err != nil {
 		return is, err
 	}
-	if !is.Mode.IsDir() && !is.Mode.IsRegular() {
-		return is, fmt.Errorf("%w: it is neither a file nor a directory", ErrChanged)
-	}
 	if err := same(was, is); err != nil {
 		return is, err
 	}
@@ -69,17 +55,6 @@ func (f files) change(path string, was strictmodes.Stat, do func(handle) error) 
 		return is, err
 	}
 	return h.stat()
-}
-
-// same says whether what is there may be changed as what was judged.
-func same(was, is strictmodes.Stat) error {
-	switch {
-	case was.Mode != is.Mode || was.UID != is.UID || was.GID != is.GID:
-		return fmt.Errorf("%w: it is %v of uid %d, gid %d now", ErrChanged, is.Mode, is.UID, is.GID)
-	case !is.Mode.IsDir() && is.Nlink > 1:
-		return ErrLinked
-	}
-	return nil
 }
 
 func (f files) Attributes(_ context.Context, path string) (a strictmodes.Attributes, err error) {

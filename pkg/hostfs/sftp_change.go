@@ -28,10 +28,7 @@ func (s *sftpFS) now(p string, was strictmodes.Stat) (fs.FileInfo, error) {
 	if err != nil {
 		return nil, err
 	}
-	if is := sftpStat(info); is.Mode != was.Mode || is.UID != was.UID || is.GID != was.GID {
-		return nil, fmt.Errorf("%w: it is %v of uid %d, gid %d now", ErrChanged, is.Mode, is.UID, is.GID)
-	}
-	return info, nil
+	return info, same(was, sftpStat(info))
 }
 
 // open opens what is still as it was. The error is fs.ErrPermission for what we
@@ -63,78 +60,69 @@ func (s *sftpFS) open(p string, was strictmodes.Stat) (*sftp.File, error) {
 var errUnseen = fmt.Errorf("%w: whether it has further hard links cannot be seen by sftp", errors.ErrUnsupported)
 
 func (s *sftpFS) Chmod(ctx context.Context, p string, was strictmodes.Stat, mode fs.FileMode) error {
-	mode = strictmodes.Permissions(mode)
-	err := changeable(was)
-	if err == nil && was.Mode.IsRegular() {
-		var me strictmodes.Account
-		if me, err = s.Account(ctx); err == nil && me.UID != was.UID {
-			err = errUnseen
+	return changeMode(p, was, mode, func(mode fs.FileMode) (strictmodes.Stat, error) {
+		if was.Mode.IsRegular() {
+			if me, err := s.Account(ctx); err != nil {
+				return was, err
+			} else if me.UID != was.UID {
+				return was, errUnseen
+			}
 		}
-	}
-	if err == nil {
-		err = s.change(p, was, func(f *sftp.File) error { return f.Chmod(mode) }, func() error { return s.client.Chmod(p, mode) })
-	}
-	if err == nil {
-		var now strictmodes.Stat
-		if now, err = s.Lstat(ctx, p); err == nil && strictmodes.Permissions(now.Mode) != mode {
-			err = fmt.Errorf("%w: the mode is %s", ErrModesIgnored, strictmodes.Octal(now.Mode))
-		}
-	}
-	return s.failed(ctx, "changing the mode of "+p+" to "+strictmodes.Octal(mode), p, err)
+		return s.change(ctx, p, was, func(f *sftp.File) error { return f.Chmod(mode) }, func() error { return s.client.Chmod(p, mode) })
+	})
 }
 
 func (s *sftpFS) Chown(ctx context.Context, p string, was strictmodes.Stat, uid int) error {
-	err := changeable(was)
-	if err == nil && was.Mode.IsRegular() {
-		err = errUnseen
-	}
-	if err == nil {
-		err = s.change(p, was, func(f *sftp.File) error { return f.Chown(uid, was.GID) }, nil)
-	}
-	if err == nil {
-		var now strictmodes.Stat
-		if now, err = s.Lstat(ctx, p); err == nil && now.UID != uid {
-			err = fmt.Errorf("%w: the owner is uid %d", ErrModesIgnored, now.UID)
+	return changeOwner(p, was, uid, func() (strictmodes.Stat, error) {
+		if was.Mode.IsRegular() {
+			return was, errUnseen
 		}
-	}
-	return s.failed(ctx, fmt.Sprintf("changing the owner of %s to uid %d", p, uid), p, err)
+		return s.change(ctx, p, was, func(f *sftp.File) error { return f.Chown(uid, was.GID) }, nil)
+	})
 }
 
-// change does something to what is still as it was: by its handle, or by name
-// if it cannot be opened and there is a way.
-func (s *sftpFS) change(p string, was strictmodes.Stat, do func(*sftp.File) error, byName func() error) error {
-	defer s.forget()
+// change does something to what is still as it was, by its handle, or by name if
+// it cannot be opened and there is a way, and returns how it is then.
+func (s *sftpFS) change(ctx context.Context, p string, was strictmodes.Stat, do func(*sftp.File) error, byName func() error) (now strictmodes.Stat, err error) {
 	f, err := s.open(p, was)
-	if errors.Is(err, fs.ErrPermission) && byName != nil {
-		if _, err := s.now(p, was); err != nil {
-			return err
+	switch {
+	case err == nil:
+		err = do(f)
+		f.Close()
+	case errors.Is(err, fs.ErrPermission) && byName != nil:
+		if _, err = s.now(p, was); err == nil {
+			err = byName()
 		}
-		return byName()
 	}
-	if err != nil {
-		return err
+	s.forget()
+	if err == nil {
+		now, err = s.Lstat(ctx, p)
 	}
-	defer f.Close()
-	return do(f)
+	return now, s.reason(ctx, p, err)
 }
 
-// failed says what an error was of. "Failure" is all that a server says of a
-// file system that is read-only or full.
+// failed says what an error was of.
 func (s *sftpFS) failed(ctx context.Context, doing, p string, err error) error {
 	if err == nil {
 		return nil
 	}
+	return fmt.Errorf("%s: %w", doing, s.reason(ctx, p, err))
+}
+
+// reason says more than "failure", which is all that a server says of a file
+// system that is read-only or full.
+func (s *sftpFS) reason(ctx context.Context, p string, err error) error {
 	var status *sftp.StatusError
-	if cause := context.Cause(ctx); cause != nil {
-		err = cause
+	if cause := context.Cause(ctx); err != nil && cause != nil {
+		return cause
 	} else if errors.As(err, &status) {
 		if st, ok := s.fileSystem(path.Dir(p)); ok && st.Flag&readOnly != 0 {
-			err = syscall.EROFS
+			return syscall.EROFS
 		} else if ok && st.Bavail == 0 {
-			err = syscall.ENOSPC
+			return syscall.ENOSPC
 		}
 	}
-	return fmt.Errorf("%s: %w", doing, err)
+	return err
 }
 
 // durable says whether what we are about to do can be brought to the disk.
