@@ -220,10 +220,11 @@ pause() {
 	waited=$((waited + tenths))
 }
 
-# All writers, by sftp too, take turns by one folder: whoever is alone in it has
-# the turn. A shell is in it as a folder that names it, with its new file in
-# that. Who died there is taken out of it, and need not be dead for certain:
-# without its new file nobody can put that in place, or harm another's.
+# All writers, by sftp and on cards too, take turns by one folder, by the rules of
+# pkg/hostfs/turn.go: whoever is alone in it has the turn. A shell is in it as a
+# folder that names it, with its new file in that. Who died there is evicted, and
+# need not be dead for certain: without its new file nobody can put that in place,
+# or harm another's.
 turn=$dir/.authorized_keys.turn
 claim=
 
