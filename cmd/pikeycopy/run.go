@@ -29,33 +29,38 @@ pikeycopy --root dir [-Lfnr] [-t path] [-i file | -i -] ... user
 pikeycopy --boot dir [-n] [--expires time] [--options options] [-i file | -i -] ... [user]
 pikeycopy --print [-t path] [-i file | -i -] ...`
 
-// A mode is what is to be done with the keys.
+// A mode is what is to be done with which keys.
 type mode struct {
-	remove, list, print bool
-	root, boot          string
+	names                        []string // of -i
+	remove, list, print          bool
+	root, boot                   string
+	options, expires, principals string
 }
 
-func run(ctx context.Context, env *cli.Env) error {
-	var opt targets.Options
-	var job install.Job
-	var m mode
-	var names []string
-	env.Elsewhere = targets.Elsewhere(map[string]string{"x": "-v says why each step is taken"})
-	fs := env.Flags(synopsis)
-	fs.StringArrayVarP(&names, "identity", "i", nil, "the public keys in `file`, with .pub appended (-: standard input); repeatable")
+func (m *mode) flags(fs *pflag.FlagSet, job *install.Job) {
+	fs.StringArrayVarP(&m.names, "identity", "i", nil, "the public keys in `file`, with .pub appended (-: standard input); repeatable")
 	fs.BoolVarP(&job.DryRun, "dry-run", "n", false, "change nothing there; say what would be changed")
 	fs.BoolVarP(&job.Force, "force", "f", false, "add keys even if they are there already; remove even those that should stay")
 	fs.StringVarP(&job.Path, "target-path", "t", "", "write to `path` there, instead of the file that the server looks for")
 	fs.BoolVarP(&job.SFTP, "sftp", "s", false, "use sftp, even if there is a shell")
 	fs.BoolVarP(&m.remove, "remove", "r", false, "remove the keys")
 	fs.BoolVarP(&m.list, "list", "L", false, "list the entries there")
-	options := fs.String("options", "", "put these `options` of sshd(8) before each key")
-	expires := fs.String("expires", "", "let each key expire after this `time`, such as 90d")
+	fs.StringVar(&m.options, "options", "", "put these `options` of sshd(8) before each key")
+	fs.StringVar(&m.expires, "expires", "", "let each key expire after this `time`, such as 90d")
 	fs.BoolVar(&job.Authority, "ca", false, "the keys are those of authorities that sign certificates")
-	principals := fs.String("principals", "", "with --ca: `users` that certificates may name, separated by commas; default: the account itself")
+	fs.StringVar(&m.principals, "principals", "", "with --ca: `users` that certificates may name, separated by commas; default: the account itself")
 	fs.BoolVar(&m.print, "print", false, "print the POSIX shell program that adds the keys, and do nothing else")
 	fs.StringVar(&m.root, "root", "", "work on the root file system mounted at `dir`, for the user named, without a network")
 	fs.StringVar(&m.boot, "boot", "", "write to the boot partition mounted at `dir`, which a Raspberry Pi reads at its first start")
+}
+
+func run(ctx context.Context, env *cli.Env) error {
+	var opt targets.Options
+	var job install.Job
+	var m mode
+	env.Elsewhere = targets.Elsewhere(map[string]string{"x": "-v says why each step is taken"})
+	fs := env.Flags(synopsis)
+	m.flags(fs, &job)
 	opt.Flags(fs)
 	operands, err := env.Parse(fs)
 	if err != nil {
@@ -64,14 +69,14 @@ func run(ctx context.Context, env *cli.Env) error {
 	if err := cli.NotEmpty(fs, "options", "expires", "principals", "root", "boot", "target-path"); err != nil {
 		return err
 	}
-	if job.Options, err = install.Options(*options, *expires, job.Authority, *principals, time.Now()); err != nil {
+	if job.Options, err = install.Options(m.options, m.expires, job.Authority, m.principals, time.Now()); err != nil {
 		return cli.Usagef("%v", err)
 	}
-	if err := m.check(fs, names, operands, opt.Hosts); err != nil {
+	if err := m.check(fs, operands, opt.Hosts); err != nil {
 		return err
 	}
 	var input install.Input
-	for _, name := range names {
+	for _, name := range m.names {
 		if _, err := hostfs.Await(ctx, func() (any, error) { return nil, input.Read(name, env.Stdin) }); err != nil {
 			return fmt.Errorf("-i %w", err)
 		}
@@ -86,7 +91,7 @@ func run(ctx context.Context, env *cli.Env) error {
 	case m.root != "":
 		return card(ctx, env, &opt, m, job, operands[0])
 	case m.boot != "":
-		return boot(ctx, env, &opt, m.boot, job, operands, given(fs, names))
+		return boot(ctx, env, &opt, m.boot, job, operands, given(fs, m.names))
 	case m.print:
 		if err := defaultKeys(ctx, env, &opt, &job); err != nil {
 			return err
@@ -119,7 +124,7 @@ func run(ctx context.Context, env *cli.Env) error {
 }
 
 // check judges which options go together.
-func (m mode) check(fs *pflag.FlagSet, names, operands []string, hosts string) error {
+func (m mode) check(fs *pflag.FlagSet, operands []string, hosts string) error {
 	given := func(names ...string) string {
 		for _, name := range names {
 			if fs.Changed(name) {
@@ -143,13 +148,13 @@ func (m mode) check(fs *pflag.FlagSet, names, operands []string, hosts string) e
 		return cli.Usagef("--boot DIR takes one user, or none")
 	case (m.remove || m.list) && adding != "":
 		return cli.Usagef("--%s is for adding keys", adding)
-	case m.list && len(names) > 0:
+	case m.list && len(m.names) > 0:
 		return cli.Usagef("-L lists every entry, and takes no -i")
-	case fs.Changed("ca") && len(names) == 0: // a key for logging in is none
+	case fs.Changed("ca") && len(m.names) == 0: // a key for logging in is none
 		return cli.Usagef("--ca takes the key of the authority: -i FILE")
-	case m.remove && len(names) == 0:
+	case m.remove && len(m.names) == 0:
 		return cli.Usagef("-r takes out only what is named: -i FILE")
-	case hosts == "-" && slices.Contains(names, "-"):
+	case hosts == "-" && slices.Contains(m.names, "-"):
 		return cli.Usagef("-i - and --hosts - cannot both read standard input")
 	case m.print && (len(operands) > 0 || hosts != ""):
 		return cli.Usagef("--print takes no target")
