@@ -176,8 +176,14 @@ func (n *nearCard) open(dir string) (handle, error) {
 // it is closed. Linux before 5.14 knows no such thing, and only root may have one.
 func (h handle) linkless() (handle, error) {
 	mounts, err := os.ReadFile("/proc/self/mountinfo")
-	if err != nil || bytes.Contains(mounts, []byte(" unbindable ")) { // which would not come along
-		return -1, errors.ErrUnsupported
+	if err != nil {
+		return -1, err
+	}
+	for line := range bytes.Lines(mounts) {
+		// What would not come along, and what is mounted when it is looked at.
+		if bytes.Contains(line, []byte(" unbindable ")) || bytes.Contains(line, []byte(" - autofs ")) && !bytes.Contains(line, []byte(" /proc/")) {
+			return -1, errors.ErrUnsupported
+		}
 	}
 	fd, err := unix.OpenTree(int(h), "", unix.AT_EMPTY_PATH|unix.AT_RECURSIVE|unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC)
 	if err != nil {
@@ -204,10 +210,10 @@ func (n *nearCard) Lstat(_ context.Context, p string) (strictmodes.Stat, error) 
 // look looks at what has this name below the base; whole is its path.
 func (n *nearCard) look(name, whole string) (strictmodes.Stat, error) {
 	if n.linkless.path != "" {
-		if st, err := n.linkless.lstat(name, whole); err == nil {
-			return st, nil
+		if st, err := n.linkless.lstat(name, whole); err == nil || errors.Is(err, unix.ENOENT) {
+			return st, err
 		}
-		return n.lstat(whole) // through links, or as mounted by now
+		return n.lstat(whole) // through links
 	}
 	i := strings.LastIndexByte(name, '/')
 	if i < 0 {

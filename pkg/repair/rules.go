@@ -140,7 +140,10 @@ func hasKeys(ctx context.Context, fsys hostfs.FS, who strictmodes.Account, keysF
 		}
 	}
 	for _, p := range look {
-		_, err := fsys.Lstat(ctx, p)
+		_, _, err := strictmodes.RealPath(ctx, fsys, p) // whose way the judgement begins with
+		if err != nil {
+			_, err = fsys.Lstat(ctx, p) // a link that leads nowhere is there
+		}
 		if cause := context.Cause(ctx); cause != nil {
 			return false, cause
 		}
