@@ -14,6 +14,12 @@ import (
 
 const signAnew = identity.SignAnew
 
+// critical are the critical options that OpenSSH knows; it refuses a certificate
+// that has another, of which unknownCritical speaks (PROTOCOL.certkeys).
+var critical = []string{"force-command", "source-address", "verify-required"}
+
+const unknownCritical = "the certificate %s has the critical option %s, which OpenSSH does not support"
+
 // Certificate judges a certificate by its own contents: its kind, and its
 // validity at the time now.
 func Certificate(key session.Key, cert sshkey.Certificate, now time.Time) (r record.Record, faulty bool) {
@@ -49,6 +55,9 @@ func certificate(host *connect.Host, asked []session.Offer, now time.Time) (reco
 		}
 		if r, faulty := Certificate(o.Key, cert, now); faulty {
 			return r, true
+		}
+		if i := slices.IndexFunc(cert.Critical, func(c sshkey.CertOption) bool { return !slices.Contains(critical, c.Name) }); i >= 0 {
+			return failure("cert-refused", o.Key.Public.Fingerprint(), signAnew, "likely: "+unknownCritical+"; unless the server there knows it", o.Key.Name, cert.Critical[i].Name), true
 		}
 		if len(cert.Principals) > 0 && !slices.Contains(cert.Principals, host.Config.User) {
 			return failure("cert-principal", o.Key.Public.Fingerprint(), signAnew,

@@ -67,8 +67,7 @@ func (in *inside) certOptions(c refusedCert, fp string) {
 					"the certificate %s has source-address=%s, and the server sees us as %s", c.key.Name, o.Value(), in.conn.Address)
 			}
 		default:
-			in.find("the server there knows it", "cert-refused", fp, signAnew,
-				"the certificate %s has the critical option %s, which OpenSSH does not support", c.key.Name, o.Name)
+			in.find("the server there knows it", "cert-refused", fp, signAnew, unknownCritical, c.key.Name, o.Name)
 		}
 	}
 	if c.Algorithm == "ssh-rsa" {
