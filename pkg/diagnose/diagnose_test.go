@@ -2,6 +2,7 @@ package diagnose
 
 import (
 	"context"
+	"crypto/ed25519"
 	"errors"
 	"fmt"
 	"io"
@@ -14,6 +15,7 @@ import (
 	"time"
 
 	"golang.org/x/crypto/ssh"
+	sshagent "golang.org/x/crypto/ssh/agent"
 
 	"pi-key-tools/pkg/cause"
 	"pi-key-tools/pkg/connect"
@@ -761,6 +763,55 @@ func TestLocal(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// waiting is an agent that asks somebody before it signs.
+type waiting struct {
+	sshagent.Agent
+	answer <-chan struct{}
+}
+
+func (w waiting) Sign(ssh.PublicKey, []byte) (*ssh.Signature, error) {
+	<-w.answer
+	return nil, errors.New("nobody said yes")
+}
+
+func TestLocalAgentWaits(t *testing.T) {
+	t.Parallel()
+	home, err := os.MkdirTemp("", "pk") // short enough for a socket's name
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer os.RemoveAll(home)
+	listener, err := net.Listen("unix", filepath.Join(home, "agent"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	keyring := sshagent.NewKeyring()
+	_, private, _ := ed25519.GenerateKey(nil)
+	if err := keyring.Add(sshagent.AddedKey{PrivateKey: private, Comment: "mine"}); err != nil {
+		t.Fatal(err)
+	}
+	answer := make(chan struct{})
+	defer close(answer)
+	go func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			go func() { _ = sshagent.ServeAgent(waiting{keyring, answer}, conn) }()
+		}
+	}()
+	getenv := func(name string) string { return map[string]string{"SSH_AUTH_SOCK": listener.Addr().String()}[name] }
+	host := resolve(t, connector(t, connect.Options{Home: home, Getenv: getenv}), "host.invalid")
+	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	defer cancel()
+	records := Local(ctx, host, home, getenv)
+	if len(records) != 1 || records[0].Cause != "agent-refused" || records[0].Detail != "ED25519 mine: the agent did not answer in time" || !strings.Contains(records[0].Hint, "--timeout") {
+		t.Errorf("%+v", records)
 	}
 }
 

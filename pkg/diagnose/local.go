@@ -181,8 +181,12 @@ func agent(ctx context.Context, host *connect.Host, keys connect.Keys, encrypted
 			continue
 		}
 		if err != nil {
-			records = append(records, failure("agent-refused", key.Fingerprint(), "remove and add it again: ssh-add -d KEY; ssh-add KEY (and ssh-add -X if the agent is locked)",
-				"%s %s: %v", key.Name(), key.Comment, err))
+			hint := "remove and add it again: ssh-add -d KEY; ssh-add KEY (and ssh-add -X if the agent is locked)"
+			if errors.Is(err, identity.ErrAgentSilent) { // which is no refusal
+				err = identity.ErrAgentSilent
+				hint = "it may ask for a confirmation, a PIN or a touch: look for its window, and give it more time: pikeycheck --timeout 2m"
+			}
+			records = append(records, failure("agent-refused", key.Fingerprint(), hint, "%s %s: %v", key.Name(), key.Comment, err))
 			continue
 		}
 		records = append(records, record.Record{Verdict: record.OK, Cause: "agent", Subject: key.Fingerprint(),
