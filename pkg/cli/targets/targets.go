@@ -10,6 +10,7 @@ import (
 	"io"
 	"iter"
 	"maps"
+	"os"
 	"regexp"
 	"slices"
 	"strings"
@@ -136,6 +137,11 @@ func (o *Options) Check(operands []string) ([]Target, error) {
 	case o.Connect.HostKey != "" && (len(list) != 1 || o.Hosts != ""):
 		return nil, cli.Usagef("--host-key trusts one key for one target: give exactly one")
 	}
+	if file := o.Connect.ConfigFile; file != "" && !strings.EqualFold(file, "none") {
+		if err := canOpen(file); err != nil { // as ssh, which ends with 255 then: no target has a configuration
+			return nil, fmt.Errorf("-F %w", err)
+		}
+	}
 	for _, file := range []struct{ option, path string }{
 		{"passwords", o.Passwords}, {"password-file", o.Connect.PasswordFile}, {"passphrase-file", o.Connect.PassphraseFile},
 	} {
@@ -147,6 +153,20 @@ func (o *Options) Check(operands []string) ([]Target, error) {
 		}
 	}
 	return list, nil
+}
+
+// canOpen returns why a file cannot be opened, without waiting for the other end of
+// a pipe.
+func canOpen(path string) error {
+	info, err := os.Stat(path)
+	if err != nil || !info.Mode().IsRegular() {
+		return err
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	return f.Close()
 }
 
 // Work is what a command does on one target. Its time is bounded: the context
