@@ -575,7 +575,8 @@ publish() {
 		restorecon "$dir" "$file" || because "its SELinux label is not set"
 	fi
 	flush "$dir" || fail write-failed "$dir"
-	# Who had opened the old file to append to it may have done so by now.
+	# Who had opened the old file to append to it may have done so by now. Of NULs
+	# alone, in which no key can be, read says nothing, and nobody is asked.
 	[ -n "$was" ] || return 0
 	if IFS= read -r late <&8 || [ -n "$late" ]; then
 		tail -c "+$((size + 1))" <&7 >>"$file" && flush "$file" || fail write-failed "$file"
