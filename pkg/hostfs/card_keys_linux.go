@@ -2,6 +2,7 @@ package hostfs
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -88,7 +89,8 @@ func (s spot) open(dir string) (folder, error) {
 	return folder{os.NewFile(uintptr(h), path.Dir(s.path))}, nil
 }
 
-// makeDir makes the directory of the file and gives it to the account.
+// makeDir makes the directory of the file, for the account. It has another name until
+// it is theirs: who finds it by then may write there at once.
 func (s *spot) makeDir() error {
 	above, err := s.open(path.Dir(s.below))
 	if err != nil {
@@ -96,24 +98,28 @@ func (s *spot) makeDir() error {
 	}
 	defer above.Close()
 	name := path.Base(s.below)
-	err = unix.Mkdirat(above.fd(), name, 0o700)
-	if err == unix.EEXIST { // another writer was faster
-		s.in, err = s.open(s.below)
-		return err
-	}
-	if err == nil {
-		if s.in, err = s.open(s.below); err == nil {
+	temp := name + "." + rand.Text()
+	if err = unix.Mkdirat(above.fd(), temp, 0o700); err == nil {
+		if s.in, err = s.open(path.Join(path.Dir(s.below), temp)); err == nil {
 			err = give(s.in.File, s.who.UID, s.who.Groups[0])
 		}
 		if err == nil {
 			err = flush(s.in.File)
 		}
 		if err == nil {
-			err = flush(above.File)
+			err = above.rename(temp, name)
 		}
 		if err != nil {
-			unix.Unlinkat(above.fd(), name, unix.AT_REMOVEDIR)
+			unix.Unlinkat(above.fd(), temp, unix.AT_REMOVEDIR)
 		}
+	}
+	switch {
+	case errors.Is(err, fs.ErrExist): // another writer was faster
+		s.in.Close()
+		s.in, err = s.open(s.below)
+		return err
+	case err == nil:
+		err = flush(above.File)
 	}
 	return s.failed("making", path.Dir(s.path), err)
 }
