@@ -20,9 +20,9 @@ var ErrNoAccount = errors.New("there is no such account")
 // read of them than is asked for, and that once.
 type accounts struct {
 	passwd string
-	named  func() map[string]passwdLine // the first of each name, which is whom it means
-	member func() map[string][]int      // gids of the groups that name somebody
-	owned  func() owned                 // what few homes need to be judged
+	member func() map[string][]int // gids of the groups that name somebody
+	groups func() map[int]group
+	owned  func() owned // what few homes need to be judged
 }
 
 // A passwdLine is one of passwd(5).
@@ -33,7 +33,6 @@ type passwdLine struct {
 
 // owned is who is in which group, by numbers.
 type owned struct {
-	group   map[int]group
 	primary map[int][]int    // uids of those who have a gid as their first
 	names   map[int][]string // of a uid
 }
@@ -42,23 +41,18 @@ type group struct{ name, members string }
 
 func readAccounts(passwd, groups string) *accounts {
 	a := &accounts{passwd: passwd, member: sync.OnceValue(func() map[string][]int { return membersOf(groups) })}
-	a.named = sync.OnceValue(func() map[string]passwdLine {
-		named := make(map[string]passwdLine, strings.Count(passwd, "\n")+1)
-		for who := range a.users() {
-			if _, again := named[who.name]; !again {
-				named[who.name] = who
+	a.groups = sync.OnceValue(func() map[int]group {
+		known := make(map[int]group, strings.Count(groups, "\n")+1)
+		for gid, g := range groupsOf(groups) {
+			if _, ok := known[gid]; !ok {
+				known[gid] = g
 			}
 		}
-		return named
+		return known
 	})
 	a.owned = sync.OnceValue(func() owned {
 		many := strings.Count(passwd, "\n") + 1
-		o := owned{make(map[int]group, strings.Count(groups, "\n")+1), make(map[int][]int, many), make(map[int][]string, many)}
-		for gid, g := range groupsOf(groups) {
-			if _, ok := o.group[gid]; !ok {
-				o.group[gid] = g
-			}
-		}
+		o := owned{make(map[int][]int, many), make(map[int][]string, many)}
 		for who := range a.users() {
 			o.names[who.uid] = append(o.names[who.uid], who.name)
 			o.primary[who.gid] = append(o.primary[who.gid], who.uid)
@@ -73,23 +67,52 @@ func readAccounts(passwd, groups string) *accounts {
 func (a *accounts) lines() iter.Seq2[passwdLine, error] {
 	return func(yield func(passwdLine, error) bool) {
 		for line := range strings.Lines(a.passwd) {
-			f, n := fields(line)
-			if n < 4 || f[0] == "" || f[0][0] == '+' || f[0][0] == '-' { // those of NIS
-				continue
-			}
-			who := passwdLine{name: f[0], shell: f[6]}
-			var err, gerr error
-			who.uid, err = id(f[2])
-			who.gid, gerr = id(f[3])
-			if err != nil || gerr != nil {
-				err = fmt.Errorf("passwd(5) has a line for %q that says nothing: uid %q, gid %q", f[0], f[2], f[3])
-			}
-			if path.IsAbs(f[5]) {
-				who.home = path.Clean(f[5])
-			}
-			if !yield(who, err) {
+			if who, ok, err := readLine(line); ok && !yield(who, err) {
 				return
 			}
+		}
+	}
+}
+
+// readLine reads a line of passwd(5), if it is one that means somebody.
+func readLine(line string) (who passwdLine, ok bool, err error) {
+	f, n := fields(line)
+	if n < 4 || f[0] == "" || f[0][0] == '+' || f[0][0] == '-' { // those of NIS
+		return who, false, nil
+	}
+	who = passwdLine{name: f[0], shell: f[6]}
+	var gerr error
+	who.uid, err = id(f[2])
+	who.gid, gerr = id(f[3])
+	if err != nil || gerr != nil {
+		err = fmt.Errorf("passwd(5) has a line for %q that says nothing: uid %q, gid %q", f[0], f[2], f[3])
+	}
+	if path.IsAbs(f[5]) {
+		who.home = path.Clean(f[5])
+	}
+	return who, true, err
+}
+
+// first returns whom a name means: the first account that has it. The error is
+// ErrNoAccount, or what is wrong with its line.
+func (a *accounts) first(name string) (passwdLine, error) {
+	none := fmt.Errorf("%w: %q", ErrNoAccount, name)
+	for rest := a.passwd; ; {
+		if !strings.HasPrefix(rest, name+":") {
+			i := strings.Index(rest, "\n"+name+":")
+			if i < 0 {
+				return passwdLine{}, none
+			}
+			rest = rest[i+1:]
+		}
+		var line string
+		line, rest, _ = strings.Cut(rest, "\n")
+		switch who, ok, err := readLine(line); {
+		case !ok || who.name != name:
+		case err == nil:
+			return who, nil
+		default:
+			none = err
 		}
 	}
 }
@@ -166,14 +189,8 @@ func id(s string) (int, error) {
 
 // lookup returns an account with all of its groups.
 func (a *accounts) lookup(name string) (strictmodes.Account, error) {
-	u, ok := a.named()[name]
-	if !ok {
-		err := fmt.Errorf("%w: %q", ErrNoAccount, name)
-		for line, broken := range a.lines() {
-			if broken != nil && line.name == name {
-				err = broken
-			}
-		}
+	u, err := a.first(name)
+	if err != nil {
 		var names []string
 		for who := range a.sensible() {
 			names = append(names, who.Name)
@@ -226,7 +243,7 @@ func (a *accounts) sensible() iter.Seq[strictmodes.Account] {
 func (a *accounts) groupNames(gids []int) []string {
 	var names []string
 	for _, gid := range gids {
-		if g, ok := a.owned().group[gid]; ok {
+		if g, ok := a.groups()[gid]; ok {
 			names = append(names, g.name)
 		}
 	}
@@ -238,7 +255,7 @@ func (a *accounts) groupNames(gids []int) []string {
 // the owner is one of the two.
 func (a *accounts) privateGroup(gid, owner int) bool {
 	o := a.owned()
-	g, ok := o.group[gid]
+	g, ok := a.groups()[gid]
 	if !ok {
 		return false
 	}

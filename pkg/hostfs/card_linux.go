@@ -123,11 +123,8 @@ func (c *Card) Account(context.Context) (strictmodes.Account, error) {
 func (a *accounts) as(uid int) strictmodes.Account {
 	for u := range a.users() {
 		if u.uid == uid {
-			for named := range a.users() { // whom the name means
-				if named.name == u.name {
-					return strictmodes.Account{Name: named.name, UID: named.uid, Home: named.home}
-				}
-			}
+			u, _ = a.first(u.name) // which is this one at the latest
+			return strictmodes.Account{Name: u.name, UID: u.uid, Home: u.home}
 		}
 	}
 	return strictmodes.Account{UID: uid}

@@ -136,7 +136,7 @@ func (s *sftpFS) Account(ctx context.Context) (strictmodes.Account, error) {
 	}
 	group, groupErr := s.database(ctx, "group")
 	listed := readAccounts(passwd, group)
-	if u, ok := listed.named()[s.user]; ok {
+	if u, err := listed.first(s.user); err == nil {
 		who = listed.filled(u)
 		if groupErr != nil {
 			who.Groups = nil // not known
