@@ -10,10 +10,21 @@ import (
 	"pi-key-tools/pkg/sshkey"
 )
 
-// memory is an Engine over a file that is at hand.
-type memory struct{ data []byte }
+// memory is an Engine over a file that is at hand, which another may change when
+// it has been read.
+type memory struct {
+	data    []byte
+	another func()
+}
 
-func (m *memory) Read(context.Context) (string, []byte, error) { return "keys", m.data, nil }
+func (m *memory) Read(context.Context) (string, []byte, error) {
+	data := m.data
+	if another := m.another; another != nil {
+		m.another = nil
+		another()
+	}
+	return "keys", data, nil
+}
 
 func (m *memory) Edit(_ context.Context, c Change) (Answer, error) {
 	edited, a, err := c.apply("keys", m.data)
@@ -56,18 +67,18 @@ func TestRemove(t *testing.T) {
 		force, dryRun bool
 		want, left    string
 	}{
-		{"every entry, no comment", []sshkey.Public{a}, nil, false, false, "done key-removed", "# " + a.Line() + "\nnonsense\x00\xff\n" + b.Line()},
+		{"every entry, no comment", []sshkey.Public{a}, nil, false, false, "done key-removed", "# " + a.Line() + "\nnonsense\x00\xff\n" + b.Line() + "\n"},
 		{"dry run", []sshkey.Public{a}, nil, false, true, "todo key-removed", file},
 		{"not there", []sshkey.Public{c}, nil, false, false, "ok key-absent", file},
 		{"the one in use", []sshkey.Public{a}, &a, false, false, "fail key-in-use", file},
 		{"the one in use, insisting", []sshkey.Public{a}, &a, true, false, "done key-removed", "# " + a.Line() + "\nnonsense\x00\xff\n" + b.Line()},
-		{"never the last", []sshkey.Public{a, b}, nil, false, false, "done key-removed, fail key-last", "# " + a.Line() + "\nnonsense\x00\xff\n" + b.Line()},
+		{"never the last", []sshkey.Public{a, b}, nil, false, false, "done key-removed, fail key-last", "# " + a.Line() + "\nnonsense\x00\xff\n" + b.Line() + "\n"},
 		{"the last but one that has expired", []sshkey.Public{b}, nil, false, false, "fail key-last", "expiry-time=\"20200101\" " + a.Line() + "\n" + b.Line() + "\n"},
 		{"the last but one that has expired, in UTC", []sshkey.Public{b}, nil, false, false, "fail key-last", "expiry-time=\"20200101utc\" " + a.Line() + "\n" + b.Line() + "\n"},
 		{"the last, insisting", []sshkey.Public{a, b}, nil, true, false, "done key-removed, done key-removed", "# " + a.Line() + "\nnonsense\x00\xff\n"},
-		{"twice named", []sshkey.Public{a, a}, nil, false, false, "done key-removed, ok key-absent", "# " + a.Line() + "\nnonsense\x00\xff\n" + b.Line()},
+		{"twice named", []sshkey.Public{a, a}, nil, false, false, "done key-removed, ok key-absent", "# " + a.Line() + "\nnonsense\x00\xff\n" + b.Line() + "\n"},
 	} {
-		m := &memory{[]byte(file)}
+		m := &memory{data: []byte(file)}
 		if strings.Contains(x.name, "expired") {
 			m.data = []byte(x.left)
 		}
@@ -80,8 +91,31 @@ func TestRemove(t *testing.T) {
 	}
 }
 
+// Of two who remove a key each, and count on that of the other, one is refused,
+// whichever line comes first.
+func TestRemoveTogether(t *testing.T) {
+	a, b, c := public(t, 1), public(t, 2), public(t, 3)
+	for _, keys := range [][]sshkey.Public{{a, b}, {b, a}, {c, a, b}, {a, c, b}} {
+		var lines []string
+		for _, k := range keys {
+			lines = append(lines, k.Line()+"\n")
+		}
+		m := &memory{data: []byte(strings.Join(lines, ""))}
+		m.another = func() {
+			if got := causes(t, m, []sshkey.Public{b}, &a, false, false); got != "done key-removed" {
+				t.Errorf("the first: %s", got)
+			}
+		}
+		_, err := Job{Keys: []sshkey.Public{a}}.removeFrom(t.Context(), m, &b)
+		var put *PutError
+		if !errors.As(err, &put) || put.Cause != "busy" || !strings.Contains(string(m.data), a.Line()) {
+			t.Errorf("error %v, file %q", err, m.data)
+		}
+	}
+}
+
 func TestDropRefusesWhatHasChanged(t *testing.T) {
-	m := &memory{[]byte("one\ntwo\n")}
+	m := &memory{data: []byte("one\ntwo\n")}
 	_, err := m.Edit(t.Context(), Change{Drop: []Numbered{{2, "zwei"}}})
 	var put *PutError
 	if !errors.As(err, &put) || put.Cause != "busy" || string(m.data) != "one\ntwo\n" {
@@ -91,7 +125,7 @@ func TestDropRefusesWhatHasChanged(t *testing.T) {
 
 func TestList(t *testing.T) {
 	a, b := public(t, 1), public(t, 2)
-	m := &memory{[]byte("# comment\n" + a.Line() + "\nfrom=\"10.0.0.1\",no-pty " + b.Line() + "\nnonsense " + a.Line() + "\nssh-ed25519 AAAA\n")}
+	m := &memory{data: []byte("# comment\n" + a.Line() + "\nfrom=\"10.0.0.1\",no-pty " + b.Line() + "\nnonsense " + a.Line() + "\nssh-ed25519 AAAA\n")}
 	records, err := list(t.Context(), m)
 	if err != nil {
 		t.Fatal(err)

@@ -29,6 +29,7 @@ func (j Job) removeFrom(ctx context.Context, engine Engine, used *sshkey.Public)
 	gone := func(e authorizedkeys.Entry) bool {
 		return slices.ContainsFunc(change.Drop, func(d Numbered) bool { return d.Number == e.Line })
 	}
+	live := func(e authorizedkeys.Entry) bool { return e.Dead == "" && !expired(e, time.Now()) && !gone(e) }
 	for _, l := range j.Lines() {
 		r := record.Record{Subject: l.Key.Fingerprint(), Detail: path}
 		var drop []Numbered
@@ -38,7 +39,7 @@ func (j Job) removeFrom(ctx context.Context, engine Engine, used *sshkey.Public)
 			}
 		}
 		left := slices.ContainsFunc(entries, func(e authorizedkeys.Entry) bool {
-			return e.Dead == "" && !expired(e, time.Now()) && !gone(e) && !l.means(e)
+			return live(e) && !l.means(e)
 		})
 		switch {
 		case len(drop) == 0:
@@ -66,6 +67,17 @@ func (j Job) removeFrom(ctx context.Context, engine Engine, used *sshkey.Public)
 	}
 	if j.DryRun || len(change.Drop) == 0 {
 		return records, nil
+	}
+	// One that stays is written again, so that nothing is taken out unless it is
+	// still there: of two who each take out what the other counts on, one is busy.
+	stays := slices.DeleteFunc(entries, func(e authorizedkeys.Entry) bool {
+		return !live(e) || bytes.IndexByte(texts[e.Line-1], 0) >= 0 // see Change.With
+	})
+	if len(stays) > 0 && !j.Force {
+		e := stays[max(0, slices.IndexFunc(stays, func(e authorizedkeys.Entry) bool { return used != nil && e.Key.Equal(*used) }))]
+		text := string(texts[e.Line-1])
+		change.Drop = append(change.Drop, Numbered{e.Line, text})
+		change.With = map[int][]string{e.Line: {text}}
 	}
 	a, err := engine.Edit(ctx, change)
 	if err != nil {

@@ -30,7 +30,7 @@ func TestRewrite(t *testing.T) {
 		if x.left == "" {
 			x.left = x.file
 		}
-		m := &memory{[]byte(x.file)}
+		m := &memory{data: []byte(x.file)}
 		say := func(what string, want []string, dryRun, cure bool) {
 			t.Helper()
 			records, err := faultsIn(t.Context(), m)
