@@ -951,7 +951,7 @@ var provocations = []provocation{
 		must(t, os.Rename(s.far(farKeys), s.far(farKeys+"2")))
 	}, want: []string{"look fail keys-misnamed seen"}},
 	{how: "AuthorizedKeysFile elsewhere, and no key", config: []string{"AuthorizedKeysFile .ssh/keys"}, provoke: lines("# none"), want: []string{"look fail key-not-installed seen", "cure ok login"}},
-	{how: "MaxAuthTries 1, and .ssh is open", config: []string{"MaxAuthTries 1"}, provoke: chmod(farSSH, 0o777), want: []string{"look fail dir-writable seen"}},
+	{how: "MaxAuthTries 1, and .ssh is open", config: []string{"MaxAuthTries 1"}, provoke: chmod(farSSH, 0o777), want: []string{"look fail dir-writable seen", "copy ok key-present; fail dir-writable seen", "cure ok login"}},
 	{how: "home and .ssh are open, and from=", at: "sshd", provoke: both(lines(`from="10.0.0.1" KEY`), chmod("", 0o777), chmod(farSSH, 0o777)),
 		want: []string{"look fail home-writable seen; fail dir-writable seen; fail entry-from seen"}},
 	{how: "CR LF in authorized_keys, and home is open", at: "sshd", provoke: both(lines("KEY\r"), chmod("", 0o777)), want: []string{"look fail home-writable seen"}},

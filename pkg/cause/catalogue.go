@@ -558,7 +558,7 @@ var theAccount = []Entry{
 		Meaning:  "The server closed the connection after too many attempts, before the right key was offered.",
 		Evidence: "It disconnected during authentication (MaxAuthTries, 6 by default).",
 		Example:  "pi@raspberrypi\tfail\ttoo-many-tries\t-\tthe server hung up after 6 keys: Too many authentication failures",
-		Cure:     "Offer only the right key: -o IdentitiesOnly=yes -o IdentityFile=FILE.",
+		Cure:     "Offer only the right key: -o IdentitiesOnly=yes -o IdentityFile=FILE; for a password pikeycopy and pikeyfix connect once more.",
 	}, {
 		Word:     "key-refused",
 		Meaning:  "The server refused every key that was offered, and does not say why.",

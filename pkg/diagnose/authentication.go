@@ -24,7 +24,7 @@ func authentication(host *connect.Host, keys connect.Keys, rep *session.Report, 
 		return failure("booting", "", "wait for it: --wait 5m", "the server says: %s", cut(rep.Banner))
 	case strings.Contains(rep.Banner, "account has expired"): // as pam_unix(8) says it
 		return failure("account-expired", "", "there: sudo chage -E -1 "+hostfs.Quote(host.Config.User), "the server says: %s", cut(rep.Banner))
-	case tooManyFailures(rep) && rep.Password != session.Unanswered:
+	case rep.TooManyTries() && rep.Password != session.Unanswered:
 		return tooManyTries(host, keys, rep)
 	}
 	if where, off := host.KeysOff(); off && !rep.PasswordSent {
@@ -84,10 +84,6 @@ func authentication(host *connect.Host, keys connect.Keys, rep *session.Report, 
 	return refused(host, keys, rep, asked)
 }
 
-func tooManyFailures(rep *session.Report) bool {
-	return strings.Contains(strings.ToLower(rep.Disconnect), "too many authentication failures")
-}
-
 // tooManyTries is the case of a server that hung up before all was tried.
 func tooManyTries(host *connect.Host, keys connect.Keys, rep *session.Report) record.Record {
 	key := "KEY"
@@ -97,16 +93,13 @@ func tooManyTries(host *connect.Host, keys connect.Keys, rep *session.Report) re
 		key = keys.Candidates[i].Pair.Path
 	}
 	hint := "offer only the right key: " + host.Again("pikeycheck -o IdentitiesOnly=yes -i "+hostfs.Quote(key))
-	tries := "one try"
-	if n := len(rep.Offers); n != 1 {
-		tries = fmt.Sprintf("%d tries", n)
-	}
 	switch {
-	case len(rep.Offers) == 1 && len(keys.Candidates) < 2:
-		hint = "the server allows " + tries + " (MaxAuthTries); use it for the password, and prove the key afterwards: " +
-			host.AgainByPassword("pikeycopy -o PubkeyAuthentication=no", rep.Methods) + "; " + host.Again("pikeycheck")
+	case len(rep.Offers) == 1 && len(keys.Candidates) < 2: // it was refused
+		hint = byPassword(host, rep)
+	case host.Config.IdentitiesOnly && len(rep.Offers) == 1:
+		hint = "the server allows one try (MaxAuthTries): name the right file alone as IdentityFile"
 	case host.Config.IdentitiesOnly:
-		hint = fmt.Sprintf("the server allows %s (MaxAuthTries): name fewer files as IdentityFile, the right one first", tries)
+		hint = fmt.Sprintf("the server allows %d tries (MaxAuthTries): name fewer files as IdentityFile, the right one first", len(rep.Offers))
 	}
 	return failure("too-many-tries", "", hint, "the server hung up after %s: %s", plural(len(rep.Offers), "key"), cut(rep.Disconnect))
 }
@@ -176,10 +169,7 @@ func refused(host *connect.Host, keys connect.Keys, rep *session.Report, asked [
 	if len(offered) == 1 {
 		subject = asked[0].Key.Public.Fingerprint()
 	}
-	hint := "install the key: " + host.AgainByPassword("pikeycopy", rep.Methods) + "\nhint: if it is there already, repair the modes: " + host.AgainByPassword("pikeyfix", rep.Methods)
-	if noPassword(rep) {
-		hint = "the server accepts no password either: install the key on the Pi's own console, or repair the files there: pikeyfix"
-	}
+	hint := byPassword(host, rep)
 	if file, other := unoffered(host, keys); file != "" {
 		hint += "\nhint: " + file + " was not offered; " + other
 	}
@@ -198,6 +188,14 @@ func refused(host *connect.Host, keys connect.Keys, rep *session.Report, asked [
 		"%s refused for user %s (%s); possible causes: key-not-installed, home-writable, dir-writable, keys-writable, wrong-owner, keys-unreadable, keys-file-elsewhere, "+
 			"an option on its line, no such user, or a user who may not log in%s; the server's log says which: %s",
 		plural(len(offered), "key"), user, strings.Join(offered, ", "), ofCertificate, journalOf(rep))
+}
+
+// byPassword is how a key that is refused comes to be accepted.
+func byPassword(host *connect.Host, rep *session.Report) string {
+	if noPassword(rep) {
+		return "the server accepts no password either: install the key on the Pi's own console, or repair the files there: pikeyfix"
+	}
+	return "install the key: " + host.AgainByPassword("pikeycopy", rep.Methods) + "\nhint: if it is there already, repair the modes: " + host.AgainByPassword("pikeyfix", rep.Methods)
 }
 
 func methods(rep *session.Report) string { return strings.Join(rep.Methods, ", ") }

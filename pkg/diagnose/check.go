@@ -195,7 +195,7 @@ func refusedKeys(rep *session.Report, offers []session.Key) []sshkey.Public {
 	if refused == nil {
 		refused = offers
 	}
-	if tooManyFailures(rep) {
+	if rep.TooManyTries() {
 		refused = slices.Concat(slices.DeleteFunc(slices.Clone(offers), func(k session.Key) bool { return rep.Answer(k.Public) != "" }), refused)
 	}
 	var keys []sshkey.Public

@@ -235,8 +235,7 @@ func TestLoginWords(t *testing.T) {
 			want: record.Record{Cause: "booting", Detail: "the server says: \"System is booting up. Unprivileged users are not permitted to log in yet.\"", Hint: "wait for it: --wait 5m"}},
 		{name: "one try", rep: auth(func(r *session.Report) { r.Disconnect = "Too many authentication failures" }), err: io.EOF,
 			want: record.Record{Cause: "too-many-tries", Detail: "the server hung up after 1 key: Too many authentication failures",
-				Hint: "the server allows one try (MaxAuthTries); use it for the password, and prove the key afterwards: " +
-					"pikeycopy -o PubkeyAuthentication=no -F none pi@pi.local; pikeycheck -F none pi@pi.local"}},
+				Hint: "install the key: pikeycopy -F none pi@pi.local\nhint: if it is there already, repair the modes: pikeyfix -F none pi@pi.local"}},
 		{name: "one try, and more keys", keys: connect.Keys{Candidates: make([]connect.Candidate, 3)},
 			rep: auth(func(r *session.Report) { r.Disconnect = "Too many authentication failures" }), err: io.EOF,
 			want: record.Record{Cause: "too-many-tries", Detail: "the server hung up after 1 key: Too many authentication failures",

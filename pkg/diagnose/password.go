@@ -36,7 +36,7 @@ func password(host *connect.Host, rep *session.Report) (record.Record, bool) {
 	case rep.PasswordErr != nil:
 		return failure("password-needed", "", "", "no key lets %s in, and %v", who, rep.PasswordErr), true
 	case rep.Password == session.Refused && !slices.ContainsFunc(rep.Offers, func(o session.Offer) bool { return o.Answer == session.Partial }),
-		rep.Password == session.Unanswered && tooManyFailures(rep): // auth2.c userauth_finish(), in place of refusing the last try
+		rep.Password == session.Unanswered && rep.TooManyTries(): // auth2.c userauth_finish(), in place of refusing the last try
 		tried := "it was tried once"
 		if rep.Passwords > 1 {
 			tried = fmt.Sprintf("%d were tried", rep.Passwords)

@@ -192,7 +192,7 @@ func (p *proof) records(ctx context.Context, host *connect.Host, acting *session
 	for _, o := range p.offers[:p.asked] {
 		fp := o.Public.Fingerprint()
 		answer := rep.Answer(o.Public)
-		look := answer == session.Refused || answer == session.SignatureRefused || answer == session.Unasked ||
+		look := answer == session.Refused || answer == session.Unanswered && rep.TooManyTries() || answer == session.SignatureRefused || answer == session.Unasked ||
 			answer == "" && rep.Methods != nil && !slices.Contains(rep.Methods, "publickey")
 		switch {
 		case answer == session.LogsIn && errors.Is(p.err, session.ErrCutOff):

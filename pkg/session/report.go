@@ -110,6 +110,12 @@ func (r *Report) Punishes() bool {
 	return ok && slices.Compare(version[:], []int{9, 8}) >= 0 || !ok && !strings.Contains(r.ServerVersion, "dropbear")
 }
 
+// TooManyTries reports whether the server has hung up in place of refusing one more
+// (sshd_config(5) MaxAuthTries).
+func (r *Report) TooManyTries() bool {
+	return strings.Contains(strings.ToLower(r.Disconnect), "too many authentication failures")
+}
+
 // LoginKey returns the key that let us in.
 func (r *Report) LoginKey() (Key, bool) {
 	for _, o := range r.Offers {
