@@ -67,8 +67,9 @@ func TestCertificateCauses(t *testing.T) {
 			sshtest.Keygen(t, append(args, key+".pub")...)
 			// From outside, the first is one of what can be.
 			if says := map[string]string{"nobody trusts it": "not trusted there (cert-refused)", "critical option": "\tcert-refused\t"}[c.name]; says != "" {
-				if records, _ := me.run(1, "", "pikeycheck", user.Name+"@"+server.Addr); !strings.Contains(records, says) {
-					t.Errorf("no %q from outside: %s", says, records)
+				records, stderr := me.run(1, "", "pikeycheck", user.Name+"@"+server.Addr)
+				if !strings.Contains(records, says) || !strings.Contains(stderr, " pikeycopy ") {
+					t.Errorf("no %q from outside, or no way without a certificate: %s%s", says, records, stderr)
 				}
 			}
 			records, stderr := me.run(1, "", "pikeycheck", "--inside-key", other.File, user.Name+"@"+server.Addr)

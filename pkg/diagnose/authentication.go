@@ -75,6 +75,10 @@ func authentication(host *connect.Host, keys connect.Keys, rep *session.Report, 
 			"the server accepts no signature that a key of type %s can make here (its server-sig-algs)", k.Name())
 	}
 	if r, found := certificate(host, asked, time.Now()); found {
+		// The certificate may be for other hosts, and the key be what is missing.
+		if slices.ContainsFunc(asked, func(o session.Offer) bool { return !sshkey.IsCertificate(o.Key.Public.Type) }) && !noPassword(rep) {
+			r.Hint += "\nhint: or install the key itself: " + host.AgainByPassword("pikeycopy", rep.Methods)
+		}
 		return r
 	}
 	if wrong := hindered(keys, asked); len(wrong) == len(asked) {
