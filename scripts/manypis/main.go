@@ -310,6 +310,10 @@ func (s *server) serve(conn net.Conn) {
 	}
 	defer c.Close()
 	go ssh.DiscardRequests(requests)
+	// As sshd's do, which tells that the session is set up.
+	if _, _, err := c.SendRequest("hostkeys-00@openssh.com", false, ssh.Marshal(struct{ Key []byte }{s.host.PublicKey().Marshal()})); err != nil {
+		return
+	}
 	for offer := range channels {
 		if offer.ChannelType() != "session" {
 			_ = offer.Reject(ssh.UnknownChannelType, "only sessions")
