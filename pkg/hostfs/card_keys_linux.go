@@ -10,6 +10,7 @@ import (
 	"os"
 	"path"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -206,5 +207,9 @@ func contents(f *os.File) ([]byte, error) {
 	if _, err := f.Seek(0, io.SeekStart); err != nil {
 		return nil, err
 	}
-	return ReadAtMost(f, maxKeys)
+	data, err := ReadAtMost(f, maxKeys)
+	if err == nil { // it keeps nobody waiting, however long the writing takes until the next time
+		_ = f.SetReadDeadline(time.Time{})
+	}
+	return data, err
 }

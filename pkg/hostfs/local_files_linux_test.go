@@ -16,6 +16,7 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -221,6 +222,25 @@ func TestLocalReadLeased(t *testing.T) {
 	ok(t, f.Close())
 	_, err = Local().ReadFile(t.Context(), name)
 	ok(t, err)
+}
+
+// A file that can be waited for, as those of FUSE, may be slow: what has a size is
+// read whenever that is, and what has none once more after it was read.
+func TestLocalReadSlowly(t *testing.T) {
+	sized, err := openRegular("/sys/devices/system/cpu/online")
+	need(t, err == nil, "sysfs")
+	defer sized.Close()
+	empty, err := openRegular("/proc/self/mountinfo")
+	ok(t, err)
+	defer empty.Close()
+	_, err = contents(empty)
+	ok(t, err)
+	time.Sleep(1100 * time.Millisecond)
+	for _, f := range []*os.File{sized, empty} {
+		if data, err := contents(f); err != nil || len(data) == 0 {
+			t.Errorf("%q, %v", data, err)
+		}
+	}
 }
 
 func TestLocalAttributes(t *testing.T) {

@@ -67,10 +67,11 @@ func (h handle) name() string { return "/proc/self/fd/" + strconv.Itoa(int(h)) }
 
 // regular opens a handle of O_PATH for reading, if it is of a regular file and
 // no larger than that: opening a device may do something, and a pipe waits. So
-// does a file that somebody has a lease on, and some that claim to be regular,
-// as /proc/kmsg: no longer than a moment.
+// does a file that somebody has a lease on, which is not opened, and some that
+// claim to be regular and to hold nothing, as /proc/kmsg: no longer than a moment.
 func (h handle) regular(most int64) (*os.File, error) {
-	if err := h.small(most); err != nil {
+	size, err := h.small(most)
+	if err != nil {
 		return nil, err
 	}
 	// os.Open would ask in five calls what of a file can be waited for.
@@ -79,7 +80,9 @@ func (h handle) regular(most int64) (*os.File, error) {
 		return nil, err
 	}
 	f := os.NewFile(uintptr(fd), "file")
-	_ = f.SetReadDeadline(time.Now().Add(time.Second)) // most have none, and need none
+	if size == 0 { // others are only slow, as on FUSE
+		_ = f.SetReadDeadline(time.Now().Add(time.Second))
+	}
 	return f, nil
 }
 

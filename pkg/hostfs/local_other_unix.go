@@ -29,7 +29,7 @@ func openRegular(path string) (*os.File, error) {
 // regular returns a handle that can be read and outlives this one, if it is of
 // a regular file and no larger than that.
 func (h handle) regular(most int64) (*os.File, error) {
-	if err := h.small(most); err != nil {
+	if _, err := h.small(most); err != nil {
 		return nil, err
 	}
 	fd, err := unix.FcntlInt(uintptr(h), unix.F_DUPFD_CLOEXEC, 0)

@@ -80,19 +80,19 @@ func (h handle) stat() (strictmodes.Stat, error) {
 	return statOf(&st), nil
 }
 
-// small says whether a handle is of a regular file and no larger than that.
-func (h handle) small(most int64) error {
+// small returns the size of a regular file, unless it is larger than that.
+func (h handle) small(most int64) (int64, error) {
 	var st unix.Stat_t
 	if err := unix.Fstat(int(h), &st); err != nil {
-		return err
+		return 0, err
 	}
 	if st.Mode&unix.S_IFMT != unix.S_IFREG {
-		return ErrNotRegular
+		return 0, ErrNotRegular
 	}
 	if st.Size > most {
-		return fmt.Errorf("%w: %d bytes", ErrTooLarge, st.Size)
+		return 0, fmt.Errorf("%w: %d bytes", ErrTooLarge, st.Size)
 	}
-	return nil
+	return st.Size, nil
 }
 
 func (h handle) close() { unix.Close(int(h)) }
