@@ -30,11 +30,15 @@ func DropbearFaults(data []byte) iter.Seq2[authorizedkeys.Entry, string] {
 	why := func(e authorizedkeys.Entry) string {
 		return dropbearFault(numbered{e.Line, lines[e.Line-1]}, e.Key.Type, "")
 	}
+	taken := make(map[string]bool)
+	for _, e := range entries {
+		if why(e) == "" {
+			taken[string(e.Key.Blob)] = true
+		}
+	}
 	return func(yield func(authorizedkeys.Entry, string) bool) {
 		for _, e := range entries {
-			fault := why(e)
-			spare := func(other authorizedkeys.Entry) bool { return other.Key.Equal(e.Key) && why(other) == "" }
-			if fault != "" && !slices.ContainsFunc(entries, spare) && !yield(e, fault) {
+			if fault := why(e); fault != "" && !taken[string(e.Key.Blob)] && !yield(e, fault) {
 				return
 			}
 		}
