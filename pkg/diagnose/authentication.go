@@ -33,7 +33,7 @@ func authentication(host *connect.Host, keys connect.Keys, rep *session.Report, 
 	if r, found := signing(keys, rep); found {
 		return r
 	}
-	if r, found := hungUp(rep, err); found {
+	if r, found := hungUp(host, rep, err); found {
 		return r
 	}
 	if r, found := password(host, rep); found {
@@ -110,7 +110,7 @@ func tooManyTries(host *connect.Host, keys connect.Keys, rep *session.Report) re
 
 // hungUp is the case of an sshd that ends the connection in place of an answer to
 // what is right, as auth2.c userauth_finish() does where PAM refuses the account.
-func hungUp(rep *session.Report, err error) (record.Record, bool) {
+func hungUp(host *connect.Host, rep *session.Report, err error) (record.Record, bool) {
 	if _, ok := rep.OpenSSH(); !ok || rep.Disconnect != "" || rep.Overdue {
 		return record.Record{}, false
 	}
@@ -119,6 +119,9 @@ func hungUp(rep *session.Report, err error) (record.Record, bool) {
 		proof, fp = "the key", rep.Offers[i].Key.Public.Fingerprint()
 	} else if rep.Password != session.Unanswered || !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
 		return record.Record{}, false
+	}
+	if fp != "" && rep.Banner == "" && host.Config.User == "root" {
+		return rootUnforced(fp, "the server hangs up in place of an answer to the key", "; unless PAM refuses the account, or the connection broke just then"), true
 	}
 	said := ""
 	if rep.Banner != "" { // what the modules say
@@ -157,10 +160,17 @@ func cutOff(host *connect.Host, rep *session.Report) record.Record {
 	key, _ := rep.LoginKey()
 	const detail = "the server lets the key in and ends the connection at once"
 	if _, openSSH := rep.OpenSSH(); openSSH && host.Config.User == "root" {
-		return failure("root-refused", key.Public.Fingerprint(), "log in as another user and use sudo, or set PermitRootLogin prohibit-password there, or give the key's line a command=\n"+
-			"hint: "+Effective("root", "permitrootlogin"), "likely: %s, as sshd does where PermitRootLogin is forced-commands-only and the key has no command=", detail)
+		return rootUnforced(key.Public.Fingerprint(), detail, "")
 	}
 	return failure("session-failed", key.Public.Fingerprint(), "possible causes: chroot-modes (ChrootDirectory), or a limit; "+inLog(rep), "%s", detail)
+}
+
+// rootUnforced is the case of root where commands alone are let in. sshd's process
+// that has let the key in is ended by its monitor, which has not, at times before
+// it says so.
+func rootUnforced(fp, detail, unless string) record.Record {
+	return failure("root-refused", fp, "log in as another user and use sudo, or set PermitRootLogin prohibit-password there, or give the key's line a command=\n"+
+		"hint: "+Effective("root", "permitrootlogin"), "likely: %s, as sshd does where PermitRootLogin is forced-commands-only and the key has no command=%s", detail, unless)
 }
 
 // refused lists what remains possible: from outside, all of it looks the same.

@@ -1,6 +1,7 @@
 package diagnose
 
 import (
+	"cmp"
 	"context"
 	"crypto/ed25519"
 	"errors"
@@ -132,6 +133,7 @@ func TestLoginWords(t *testing.T) {
 		rep  session.Report
 		err  error
 		want record.Record // Verdict is fail unless it says otherwise
+		user string        // pi unless it says otherwise
 	}{
 		{name: "a login", rep: auth(func(r *session.Report) {
 			r.Stage, r.By = session.LoggedIn, "publickey"
@@ -369,6 +371,10 @@ func TestLoginWords(t *testing.T) {
 		{name: "hung up in place of an answer", rep: auth(func(r *session.Report) { r.Offers[0].Answer = session.HungUp }), err: io.ErrUnexpectedEOF,
 			want: record.Record{Cause: "pam-refused", Subject: printA, Detail: "likely: the server hangs up in place of an answer to the key, as sshd does where it is right and PAM refuses the account; unless the connection broke just then",
 				Hint: "look in the log there: sudo journalctl -u ssh --since -10min"}},
+		{name: "hung up in place of root's answer", user: "root", rep: auth(func(r *session.Report) { r.Offers[0].Answer = session.HungUp }), err: io.ErrUnexpectedEOF,
+			want: record.Record{Cause: "root-refused", Subject: printA, Detail: "likely: the server hangs up in place of an answer to the key, as sshd does where PermitRootLogin is forced-commands-only and the key has no command=; " +
+				"unless PAM refuses the account, or the connection broke just then",
+				Hint: "log in as another user and use sudo, or set PermitRootLogin prohibit-password there, or give the key's line a command=\nhint: there: sudo sshd -T -C user=root | grep -i -e permitrootlogin"}},
 		{name: "a network that breaks in place of an answer", rep: auth(func(r *session.Report) { r.PasswordSent, r.Password = true, session.Unanswered }), err: syscall.ECONNRESET,
 			want: record.Record{Cause: "connection-dropped", Detail: "the connection ended during authentication: authentication: connection reset by peer", Hint: cutShort}},
 		{name: "hung up with a word", rep: auth(func(r *session.Report) { r.Disconnect = "no more\x1b[2J" }), err: io.EOF,
@@ -426,7 +432,7 @@ func TestLoginWords(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			host := resolve(t, connector(t, tt.opt), "pi@pi.local")
+			host := resolve(t, connector(t, tt.opt), cmp.Or(tt.user, "pi")+"@pi.local")
 			if tt.want.Verdict == "" {
 				tt.want.Verdict = record.Fail
 			}
@@ -479,13 +485,11 @@ func TestHintsWithoutAPassword(t *testing.T) {
 			"no key":         nothingOffered(host, connect.Keys{AgentKeys: -1, Looked: []string{"/h/id_rsa"}}, &rep),
 			"too many tries": tooManyTries(host, connect.Keys{}, &rep),
 		} {
-			for _, want := range []string{"pikeycopy ", "pikeyfix "} {
-				if name == "no key" {
-					want = "pikeycopy -i - "
-				}
-				if want == "pikeyfix " && name != "refused" {
-					continue
-				}
+			wanted := []string{"pikeycopy ", "pikeyfix "}
+			if name == "no key" {
+				wanted = []string{"pikeycopy -i - "}
+			}
+			for _, want := range wanted {
 				if want += "-F " + tt.opt.ConfigFile + " " + tt.want + "pi@pi.local"; !strings.Contains(r.Hint, want) {
 					t.Errorf("%v, %s: no %q in %s", tt.opt.Options, name, want, r.Hint)
 				}
