@@ -18,6 +18,9 @@ type AlgorithmsError struct {
 }
 
 func (e *AlgorithmsError) Error() string {
+	if len(e.List) == 0 {
+		return e.Keyword + " leaves none"
+	}
 	return fmt.Sprintf("none of %s is known here: %s", e.Keyword, strings.Join(e.List, ","))
 }
 
