@@ -740,7 +740,7 @@ var provocations = []provocation{
 	{how: "DenyUsers with a pattern", config: []string{"DenyUsers pk*"}, want: []string{"check fail key-refused"}},
 	{how: "AuthorizedKeysFile with two words, and the key in neither", config: []string{"AuthorizedKeysFile .ssh/a .ssh/b"}, want: []string{"look fail keys-file-elsewhere seen", "copy ok key-present; fail keys-file-elsewhere seen", "cure ok login"}},
 	{how: "AuthorizedKeysFile with two words, and the second is open", config: []string{"AuthorizedKeysFile .ssh/a .ssh/b"}, provoke: farFile(".ssh/b", "KEY\n", 0o666), want: []string{"look fail keys-writable seen", "cure ok login"}},
-	{how: "ChrootDirectory that others may write", config: []string{"ChrootDirectory /tmp"}, want: []string{"shell fail session-failed"}, unjudged: true},
+	{how: "ChrootDirectory that others may write", config: []string{"ChrootDirectory /tmp"}, want: []string{"shell fail session-failed", "copy fail session-failed", "fix fail session-failed"}, unjudged: true},
 
 	{how: "PermitRootLogin no, and the key is good", config: []string{"PermitRootLogin no", "TrustedUserCAKeys AUTHORITY"}, provoke: both(certified("-n", "root"), func(_ *testing.T, s *scene) { s.target = "root@" + s.server.Addr }),
 		want: []string{"check fail root-refused likely", "look fail root-refused likely", "log fail root-refused"}},

@@ -520,7 +520,7 @@ var theAccount = []Entry{
 	}, {
 		Word:     "session-failed",
 		Meaning:  "The key was accepted, but the server could not start the session.",
-		Evidence: "The server's log says so, after the login; or a command ended with status 254 before it ran, as where PAM opens no session; or the server ended the connection once it had let the key in.",
+		Evidence: "The server's log says so, after the login; or a command ended with status 254 before it ran, as where PAM opens no session; or the server ended the connection once it had let us in.",
 		Example:  "-\tfail\tsession-failed\tpi\tNov 22 07:24:31, user pi: pam_limits(sshd:session): Too many logins (max 2) for pi",
 		Cure:     "Fix there what the detail names: a PAM module, a limit, or the user's groups.",
 	}, {

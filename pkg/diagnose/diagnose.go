@@ -183,6 +183,10 @@ func Ended(ctx context.Context, step string, err error) record.Record {
 	if errors.Is(err, hostfs.ErrNoSession) {
 		return failure("session-failed", "", inLog(&session.Report{}), "last step: %s; %s", step, cut(err.Error()))
 	}
+	if errors.Is(err, session.ErrCutOff) {
+		return failure("session-failed", "", "possible causes: chroot-modes (ChrootDirectory), PermitRootLogin forced-commands-only, or a limit; "+inLog(&session.Report{}),
+			"last step: %s; %v", step, session.ErrCutOff)
+	}
 	var exit *ssh.ExitError
 	if errors.Is(err, session.ErrNoCommand) || errors.Is(err, hostfs.ErrNoShell) || errors.As(err, &exit) {
 		return failure("no-shell", "", "the account must run a POSIX shell for this", "last step: %s; %s", step, cut(err.Error()))

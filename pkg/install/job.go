@@ -84,7 +84,7 @@ func (j Job) failure(ctx context.Context, host *connect.Host, client *session.Cl
 	var put *PutError
 	if !errors.As(err, &put) {
 		r := diagnose.Ended(ctx, "the authorized keys", err)
-		if r.Cause != "no-shell" { // which changes nothing
+		if r.Cause != "no-shell" && r.Cause != "session-failed" { // which change nothing
 			r.Hint = "it is not known whether the file was changed; run it again, with a longer --timeout if it was slow: nothing is done twice"
 		}
 		return r

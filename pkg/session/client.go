@@ -2,8 +2,12 @@ package session
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"io"
 	"net"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/crypto/ssh"
@@ -18,6 +22,7 @@ type Client struct {
 	turned <-chan struct{} // closed when the host key changes
 	server string          // its version
 	spoke  <-chan bool     // tells once whether the server has spoken since the login, rather than ended it
+	opened atomic.Bool     // a session
 }
 
 // listen passes the requests of the server on. heard tells whether there was one
@@ -63,6 +68,15 @@ func (c *Client) stays(ctx context.Context, user string, rep *Report) bool {
 	case <-ctx.Done():
 	}
 	return true
+}
+
+// cutOff is why no session was opened: ErrCutOff too, if none was before, and the
+// server has ended the connection.
+func (c *Client) cutOff(err error) error {
+	if c.opened.Load() || !errors.Is(err, io.EOF) {
+		return err
+	}
+	return fmt.Errorf("%w: %w", ErrCutOff, err)
 }
 
 // Close ends the connection.

@@ -35,8 +35,9 @@ func (c *Client) Run(ctx context.Context, command string) (stdout, stderr []byte
 	if refused := (*ssh.OpenChannelError)(nil); errors.As(err, &refused) {
 		return fail(fmt.Errorf("%w: %w", ErrNoCommand, refused))
 	} else if err != nil {
-		return fail(err)
+		return fail(c.cutOff(err))
 	}
+	c.opened.Store(true)
 	defer s.Close()
 	var out, errOut tail
 	s.Stdout, s.Stderr = &out, &errOut

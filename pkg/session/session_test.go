@@ -253,6 +253,7 @@ func TestHostileServers(t *testing.T) {
 		sshtest.ExecFloods: session.ErrTooSlow, sshtest.ExecHangs: session.ErrTooSlow, sshtest.StderrFloods: session.ErrTooSlow,
 		sshtest.AnswerDrips: session.ErrTooSlow, sshtest.AnswerUnended: session.ErrTooSlow, sshtest.OpensChannels: session.ErrTooSlow,
 		sshtest.RefusesChannel: session.ErrNoCommand, sshtest.RefusesExec: session.ErrNoCommand, sshtest.ChangesHostKey: session.ErrHostKeyTurned,
+		sshtest.ClosesAfterLogin: session.ErrCutOff,
 	}
 	for _, way := range sshtest.Hostiles() {
 		want := stages[way]

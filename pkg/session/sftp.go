@@ -18,6 +18,7 @@ func (c *Client) SFTP(ctx context.Context) (*sftp.Client, error) {
 	stop := context.AfterFunc(ctx, func() { c.ssh.Close() })
 	client, err := sftp.NewClient(c.ssh)
 	if err == nil {
+		c.opened.Store(true)
 		go func() {
 			client.Wait()
 			stop()
@@ -31,6 +32,8 @@ func (c *Client) SFTP(ctx context.Context) (*sftp.Client, error) {
 		// It can be refused; or a program that is missing has ended at once, or
 		// another runs in its place and says something else.
 		err = fmt.Errorf("%w: %w", ErrNoSFTP, err)
+	} else {
+		err = c.cutOff(err)
 	}
 	return nil, fmt.Errorf("starting sftp there: %w", err)
 }

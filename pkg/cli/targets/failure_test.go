@@ -88,7 +88,7 @@ func TestNothingIsLeftBehind(t *testing.T) {
 		for _, o := range c.outcomes() {
 			f := strings.Split(o, " ")
 			got[f[0]]++
-			if want := []string{"too-slow", "timeout", "connection-dropped", "connection-refused", "key-refused", "not-ssh"}; f[1] != "fail" ||
+			if want := []string{"too-slow", "timeout", "connection-dropped", "connection-refused", "key-refused", "not-ssh", "session-failed"}; f[1] != "fail" ||
 				!interrupted && !slices.Contains(want, f[2]) || interrupted && !slices.Contains(append(want, "interrupted"), f[2]) {
 				t.Errorf("%s", o)
 			}
