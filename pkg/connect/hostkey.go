@@ -63,7 +63,14 @@ func (e *HostKeyError) places() string {
 // the key. pikeycheck sends it nothing secret, and --host-key is for one target: the
 // run that was refused can be repeated as it was.
 func (e *HostKeyError) Hint(host *Host) string {
-	trust, first := host.check("--host-key "+e.Shown.Fingerprint()), host.check("-o StrictHostKeyChecking=accept-new")
+	trust, first := "--host-key "+e.Shown.Fingerprint(), "-o StrictHostKeyChecking=accept-new"
+	forgets := len(host.hostKeyFiles()) == 0 // so that the next run would not know the key either
+	at := host.Config.Sources["userknownhostsfile"]
+	if forgets {
+		trust, first = fmt.Sprintf("add %s to the command, each time: UserKnownHostsFile (%s) keeps no key", trust, at), "add "+first
+	} else {
+		trust, first = host.check(trust), host.check(first)
+	}
 	switch {
 	case e.Status == knownhosts.Revoked:
 		return "a revoked host key is never trusted: give the machine a new one (sudo ssh-keygen -A there, after removing /etc/ssh/ssh_host_*)"
@@ -71,6 +78,8 @@ func (e *HostKeyError) Hint(host *Host) string {
 		return fmt.Sprintf("compare the fingerprint with `ssh-keygen -lf %s` on the machine's own console", e.file())
 	case e.Closed != "":
 		return identity.ToRead(e.Closed)
+	case forgets && host.alone != nil: // a jump host, for which the options are not meant
+		return fmt.Sprintf("have UserKnownHostsFile (%s) name a file that keeps the key of %s", at, host.Target)
 	case e.Status == knownhosts.Changed:
 		return fmt.Sprintf("if the machine was reinstalled, compare the fingerprint with `ssh-keygen -lf %s` there, then trust this key: %s", e.file(), trust)
 	default:
@@ -279,12 +288,17 @@ func (h *Host) revoked(ctx context.Context, keys ...sshkey.Public) (*knownhosts.
 	return nil, nil
 }
 
+// hostKeyFiles are those of the user's that keep a key which comes to be trusted.
+func (h *Host) hostKeyFiles() []string {
+	return slices.DeleteFunc(slices.Clone(h.Config.UserKnownHostsFiles), func(path string) bool { return path == os.DevNull || path == "none" })
+}
+
 // trust writes the key into the user's known_hosts. In place of a changed key
 // it goes into every file of the user's that has another, and under the
 // address too, which older versions of ssh wrote beside the name.
 func (h *Host) trust(ctx context.Context, e *HostKeyError, remote net.Addr, replace bool) error {
 	h.known = nil
-	paths := slices.DeleteFunc(slices.Clone(h.Config.UserKnownHostsFiles), func(path string) bool { return path == os.DevNull || path == "none" })
+	paths := h.hostKeyFiles()
 	if len(paths) == 0 {
 		return nil
 	}

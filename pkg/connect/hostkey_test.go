@@ -433,22 +433,29 @@ func TestHostKeyErrorWords(t *testing.T) {
 	name := fmt.Sprintf("[127.0.0.1]:%d", pi.Port)
 	path := filepath.Join(s.home, ".ssh", "known_hosts")
 	again := fmt.Sprintf(" -F %s -o 'BatchMode=yes' %s\n", filepath.Join(s.home, ".ssh", "config"), pi.Addr) // no secret is needed
+	nowhere := []string{"BatchMode=yes", "UserKnownHostsFile=none"}
 	wrongLine := name + " " + wrong.Line() + "\n"
 	for _, tt := range []struct {
 		known, hostKey string
 		want           string
 		hints          []string
+		options        []string // BatchMode=yes alone, if nil
 	}{
 		{"", "", "it presents ED25519 " + shown.Fingerprint() + ", but no known_hosts file has " + name,
-			[]string{"trust this key: pikeycheck --host-key " + shown.Fingerprint() + again, "first: pikeycheck -o StrictHostKeyChecking=accept-new" + again}},
+			[]string{"trust this key: pikeycheck --host-key " + shown.Fingerprint() + again, "first: pikeycheck -o StrictHostKeyChecking=accept-new" + again}, nil},
+		{"", "", "it presents ED25519 " + shown.Fingerprint() + ", but no known_hosts file has " + name, []string{"trust this key: add --host-key " + shown.Fingerprint() + " to the command, each time: UserKnownHostsFile (command line -o) keeps no key\n",
+			"first: add -o StrictHostKeyChecking=accept-new\n"}, nowhere},
 		{"#\n" + wrongLine, "", "it presents ED25519 " + shown.Fingerprint() + ", but the known key is ED25519 " + wrong.Fingerprint() + " (" + path + ":2)",
-			[]string{"trust this key: pikeycheck --host-key " + shown.Fingerprint() + again}},
+			[]string{"trust this key: pikeycheck --host-key " + shown.Fingerprint() + again}, nil},
 		{"@revoked " + name + " " + shown.Line() + "\n", "", "it presents ED25519 " + shown.Fingerprint() + ", revoked by ED25519 " + shown.Fingerprint() + " (" + path + ":1)",
-			[]string{"never trusted"}},
-		{"", wrong.Fingerprint(), "it presents ED25519 " + shown.Fingerprint() + ", but --host-key asks for " + wrong.Fingerprint(), []string{"ssh-keygen -lf"}},
+			[]string{"never trusted"}, nil},
+		{"", wrong.Fingerprint(), "it presents ED25519 " + shown.Fingerprint() + ", but --host-key asks for " + wrong.Fingerprint(), []string{"ssh-keygen -lf"}, nil},
 	} {
 		s.file(".ssh/known_hosts", tt.known)
-		opt := Options{HostKey: tt.hostKey, Options: []string{"BatchMode=yes"}, PasswordFile: "secret"}
+		opt := Options{HostKey: tt.hostKey, Options: tt.options, PasswordFile: "secret"}
+		if opt.Options == nil {
+			opt.Options = []string{"BatchMode=yes"}
+		}
 		_, err := s.login(opt, pi.Addr)
 		var e *HostKeyError
 		if !errors.As(err, &e) || e.Error() != tt.want || e.Name != name {
