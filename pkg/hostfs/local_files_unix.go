@@ -173,7 +173,7 @@ func (f files) Mkdir(_ context.Context, path string, mode fs.FileMode) error {
 			return err
 		}
 		defer d.Close()
-		if err := unix.Mkdirat(d.fd(), name, bitsOf(mode)&0o700); err != nil {
+		if err := unix.Mkdirat(d.fd(), name, 0o700); err != nil {
 			return err
 		}
 		if err := d.finish(name, strictmodes.Permissions(mode)); err != nil {
