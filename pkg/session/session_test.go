@@ -227,6 +227,26 @@ func TestSignatureRefused(t *testing.T) {
 	}
 }
 
+// A key that a server lets in, only to end the connection, does not log in: for root
+// that is asked, and for others it shows where the server is near. On a busy machine
+// it may seem not to be, or to be slow.
+func TestProveWhatIsCutOff(t *testing.T) {
+	server := sshtest.StartHostile(t, sshtest.ClosesAfterLogin)
+	cfg := config(server.Addr, trusts(server.Endpoint))
+	cfg.Keys = []session.Key{offer(t, sshtest.NewKey(t, t.TempDir(), "ed25519"))}
+	for user, tries := range map[string]int{"root": 1, "pi": 20} {
+		cfg.User = user
+		var rep *session.Report
+		var err error
+		for ; err == nil && tries > 0; tries-- {
+			rep, err = session.Prove(timeLimit(t, 10*time.Second), cfg)
+		}
+		if _, byKey := rep.LoginKey(); !errors.Is(err, session.ErrCutOff) || !byKey {
+			t.Errorf("%s: %v", user, err)
+		}
+	}
+}
+
 // No server holds us: each of these ends by the time limit, at the stage that
 // it really reached, and none gets more than one secret.
 func TestHostileServers(t *testing.T) {
