@@ -3,6 +3,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -177,9 +178,9 @@ func (env *Env) Parse(fs *pflag.FlagSet) ([]string, error) {
 	if err := fs.Parse(env.Args); err != nil {
 		var unknown *pflag.NotExistError
 		if errors.As(err, &unknown) && env.Elsewhere[unknown.GetSpecifiedName()] != "" {
-			return nil, WithHint(err, "%s", env.Elsewhere[unknown.GetSpecifiedName()])
+			return nil, WithHint(wording(err), "%s", env.Elsewhere[unknown.GetSpecifiedName()])
 		}
-		return nil, Usagef("%v", err)
+		return nil, Usagef("%v", wording(err))
 	}
 	if help, _ := fs.GetBool("help"); help {
 		var b strings.Builder
@@ -205,6 +206,39 @@ func (env *Env) Parse(fs *pflag.FlagSet) ([]string, error) {
 		env.listen()
 	}
 	return fs.Args(), nil
+}
+
+// wording says an error of pflag as getopt(3) and the manual pages would: with
+// options and arguments, and without the names of Go's functions.
+func wording(err error) error {
+	var unknown *pflag.NotExistError
+	var bare *pflag.ValueRequiredError
+	var value *pflag.InvalidValueError
+	option := func(name, group string) string {
+		if group != "" {
+			return "-" + name
+		}
+		return "--" + name
+	}
+	switch {
+	case errors.As(err, &unknown):
+		return fmt.Errorf("unknown option %s", option(unknown.GetSpecifiedName(), unknown.GetSpecifiedShortnames()))
+	case errors.As(err, &bare):
+		return fmt.Errorf("%s needs an argument", option(bare.GetSpecifiedName(), bare.GetSpecifiedShortnames()))
+	case errors.As(err, &value):
+		f, why := value.GetFlag(), value.Unwrap().Error()
+		switch f.Value.Type() {
+		case "int":
+			why = "not a number"
+		case "bool":
+			why = "the option takes no argument"
+		case "duration":
+			why = "not digits with a unit, such as 30s, 2m or 1m30s"
+		}
+		name := option(cmp.Or(f.Shorthand, f.Name), f.Shorthand)
+		return fmt.Errorf("%s %s: %s", name, record.Escape(value.GetValue()), why)
+	}
+	return err
 }
 
 // Print writes data to standard output in one write. A failed write ends the

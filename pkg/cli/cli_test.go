@@ -170,9 +170,12 @@ func TestStreams(t *testing.T) {
 		{"--json -q", 1, `{"v":1,"target":"pi","verdict":"ok","cause":"login","subject":"SHA256:x","detail":"in","hint":"","seconds":1.5}` + "\n" +
 			`{"v":1,"target":"pi","verdict":"fail","cause":"timeout","subject":"-","detail":"","hint":"","seconds":0}` + "\n", failed},
 		{"--version", 0, "pikeycheck (pi-key-tools) " + Version + "\n", ""},
-		{"-x", 2, "", "pikeycheck: unknown shorthand flag: 'x' in -x\npikeycheck: hint: -h lists the options\n"},
-		{"--nothing", 2, "", "pikeycheck: unknown flag: --nothing\npikeycheck: hint: -h lists the options\n"},
-		{"-f", 2, "", "pikeycheck: flag needs an argument: 'f' in -f\npikeycheck: hint: -h lists the options\n"},
+		{"-x", 2, "", "pikeycheck: unknown option -x\npikeycheck: hint: -h lists the options\n"},
+		{"--nothing", 2, "", "pikeycheck: unknown option --nothing\npikeycheck: hint: -h lists the options\n"},
+		{"-f", 2, "", "pikeycheck: -f needs an argument\npikeycheck: hint: -h lists the options\n"},
+		{"--file", 2, "", "pikeycheck: --file needs an argument\npikeycheck: hint: -h lists the options\n"},
+		{"-qvx", 2, "", "pikeycheck: unknown option -x\npikeycheck: hint: -h lists the options\n"},
+		{"--quiet=maybe", 2, "", "pikeycheck: -q maybe: the option takes no argument\npikeycheck: hint: -h lists the options\n"},
 		{"-- -x -q", 1, "pi\tok\tlogin\tSHA256:x\tin\npi\tfail\ttimeout\t-\t\n", failed + "pikeycheck: pi: a note\n"},
 	} {
 		env, out, errOut := newEnv(strings.Fields(tt.args)...)
