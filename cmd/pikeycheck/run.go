@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"slices"
 	"strings"
+	"syscall"
 
 	"pi-key-tools/pkg/cli"
 	"pi-key-tools/pkg/cli/targets"
@@ -99,11 +101,14 @@ type identities struct {
 func (i *identities) load() error {
 	for _, file := range i.files {
 		pair, err := identity.Load(file)
-		if err == nil && len(pair.Public.Blob) == 0 && !pair.Private.Encrypted {
-			err = errors.New(pair.Faults[0].Detail)
-		}
-		if err != nil {
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			return fmt.Errorf("%s: %w", record.Escape(file), syscall.ENOENT)
+		case err != nil:
 			return fmt.Errorf("%s: %w", record.Escape(file), err)
+		case len(pair.Public.Blob) == 0 && !pair.Private.Encrypted:
+			f := pair.Faults[0]
+			return cli.WithHint(fmt.Errorf("%s: %s", record.Escape(file), f.Detail), "%s", f.Hint)
 		}
 		i.keys = append(i.keys, pair.Offered.Plain())
 	}

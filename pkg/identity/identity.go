@@ -14,7 +14,6 @@ import (
 
 	"golang.org/x/crypto/ssh"
 
-	"pi-key-tools/pkg/cause"
 	"pi-key-tools/pkg/hostfs"
 	"pi-key-tools/pkg/record"
 	"pi-key-tools/pkg/sshkey"
@@ -241,8 +240,7 @@ func (p *Pair) unread(path string, err error) {
 	case path != p.Path:
 		f.Hint = p.anewHint()
 	case f.Hint == "":
-		e, _ := cause.Lookup(f.Cause)
-		f.Hint = e.Cure
+		f.Hint = "give a private key file of ssh-keygen or pikeygen"
 	}
 	p.Faults = append(p.Faults, f)
 }
@@ -290,7 +288,11 @@ func readKey(path string) ([]byte, strictmodes.Stat, error) {
 		return nil, st, err
 	}
 	if !info.Mode().IsRegular() {
-		return nil, st, &sshkey.FileError{Cause: "key-damaged", Reason: "it is not a regular file"}
+		reason := "it is not a regular file"
+		if info.IsDir() {
+			reason = "it is a directory"
+		}
+		return nil, st, &sshkey.FileError{Cause: "key-damaged", Reason: reason}
 	}
 	data, err := hostfs.ReadAtMost(f, 1<<20) // OpenSSH's own limit for key files (sshbuf-io.c)
 	if errors.Is(err, hostfs.ErrTooLarge) {

@@ -367,7 +367,9 @@ func instead(data []byte) error {
 	case bytes.IndexByte(data, 0) >= 0:
 		return damaged("NUL bytes, as a power cut leaves them", hintBackup)
 	}
-	return foreign("not a private key", "")
+	return foreign("not a private key", hintFile)
 }
+
+const hintFile = "give a private key file of ssh-keygen or pikeygen"
 
 const hintPrivate = "the private half is the file of the same name without .pub"

@@ -57,6 +57,7 @@ func atLine(err error, line int) error {
 const maxLine = 64 << 10
 
 const (
+	hintPuTTY   = "puttygen FILE -O public-openssh prints the public half"
 	hintPublic  = "give the public half, FILE.pub; where it is lost, pikeygen -y -f FILE prints it"
 	hintTorn    = "copy the line again in one piece, best straight from the .pub file"
 	hintOneLine = "put each key on a line of its own"
@@ -219,7 +220,7 @@ func (r *reader) keys(yield func(Public) bool) {
 		n := 0
 		for line := range strings.SplitSeq(r.text, "\n") {
 			if n++; holdsPrivateKey(line) {
-				r.err = &PublicError{n, ErrPrivateKey, hintPublic}
+				r.err = &PublicError{n, ErrPrivateKey, hintHalf(line)}
 				return
 			}
 		}
@@ -301,12 +302,20 @@ func mayHoldPrivateKey(text string) bool {
 	return false
 }
 
+// hintHalf is the way to the public half of the private key that a line shows.
+func hintHalf(line string) string {
+	if strings.Contains(line, "PuTTY-User-Key-File-") { // which pikeygen -y does not read
+		return hintPuTTY
+	}
+	return hintPublic
+}
+
 var strict64 = base64.StdEncoding.Strict()
 
 // parseLine reads a line without its end.
 func parseLine(line string) (Public, error) {
 	if holdsPrivateKey(line) {
-		return Public{}, &PublicError{0, ErrPrivateKey, hintPublic}
+		return Public{}, &PublicError{0, ErrPrivateKey, hintHalf(line)}
 	}
 	return parsePublic(strings.Trim(line, " \t"))
 }
