@@ -111,6 +111,7 @@ type Host struct {
 	password []byte                  // that was given for this host, for its next connection
 	asked    bool                    // for a password, in the login under way
 	refused  bool                    // it was, by the host
+	trailing bool                    // it came from a file, and ends in a blank
 	kept     time.Duration           // how long the last connection was kept waiting for it
 	trying   *tries                  // that have let it be sent; nil if it is not
 	given    []*tries                // of each that somebody was asked for

@@ -1,6 +1,7 @@
 package connect
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -59,6 +60,7 @@ func (h *Host) askPassword(ctx context.Context) ([]byte, error) {
 			return nil, err
 		}
 		h.password = secret
+		h.trailing = h.PasswordGiven() && len(secret) > len(bytes.TrimRight(secret, " \t"))
 	}
 	tries := h.c.tries.password(h.password)
 	if err := tries.begin(ctx); err != nil {
@@ -124,6 +126,10 @@ func (h *Host) PasswordGiven() bool {
 	secret.Wipe(password)
 	return listed || h.c.opt.PasswordFile != ""
 }
+
+// PasswordEndsInBlank reports whether the password that was tried last came from
+// a file and ends in a blank, which nobody sees there.
+func (h *Host) PasswordEndsInBlank() bool { return h.trailing }
 
 // source honours what ssh_config may set for one host, so that nobody is asked.
 func (h *Host) source(s *secret.Source) *secret.Source {

@@ -193,6 +193,8 @@ func refused(host *connect.Host, keys connect.Keys, rep *session.Report, asked [
 	user := host.Config.User
 	if at := host.Config.Sources["user"]; at != "" && !strings.HasPrefix(at, "command line") {
 		user += ", set by User, " + at
+	} else if at == "" { // nothing names one
+		user += ", which is your name here"
 	}
 	ofCertificate := ""
 	if slices.ContainsFunc(asked, func(o session.Offer) bool { return sshkey.IsCertificate(o.Key.Public.Type) }) {

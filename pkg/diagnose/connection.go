@@ -25,7 +25,14 @@ func unreachable(host *connect.Host, cause, format string, args ...any) record.R
 		"host-unreachable":   "is it switched on, and on this network?",
 		"connection-refused": enableSSH,
 	}
-	return failure(cause, "", hints[cause], "%s%s", fmt.Sprintf(format, args...), sent(host))
+	hint, c := hints[cause], host.Config
+	switch {
+	case cause == "name-unknown" && !strings.ContainsAny(c.HostName, ".:"):
+		hint += fmt.Sprintf("\nhint: or, on its own network, a Pi by its name with .local: %s.local", c.HostName)
+	case cause == "connection-refused" && c.Port != 22:
+		hint = fmt.Sprintf("is %d the right port? sshd listens on 22 unless Port of its sshd_config says otherwise\nhint: %s", c.Port, hint)
+	}
+	return failure(cause, "", hint, "%s%s", fmt.Sprintf(format, args...), sent(host))
 }
 
 // sent says which lines of ssh_config make another machine of what was named.

@@ -616,6 +616,34 @@ func TestJumpHosts(t *testing.T) {
 	}
 }
 
+// What a target that is only a name, or with a port of its own, is told.
+func TestLoginNames(t *testing.T) {
+	t.Parallel()
+	c := connector(t, connect.Options{ConfigFile: "none", Home: t.TempDir(), Timeout: 10 * time.Second})
+	refused := &net.OpError{Op: "dial", Net: "tcp", Err: os.NewSyscallError("connect", connRefused)}
+	denied := session.Report{Stage: session.Auth, Methods: []string{"publickey"}, Offers: []session.Offer{offerA(session.Refused, nil)}}
+	for _, tt := range []struct {
+		target string
+		rep    session.Report
+		err    error
+		want   string // part of the detail or the hint
+		not    string
+	}{
+		{"pi", session.Report{Stage: session.Dialling}, &net.DNSError{Name: "pi", Err: "no such host"}, "by its name with .local: pi.local", ""},
+		{"pi.lan", session.Report{Stage: session.Dialling}, &net.DNSError{Name: "pi.lan", Err: "no such host"}, "getent ahosts pi.lan", "pi.lan.local"},
+		{"pi@pi:2222", session.Report{Stage: session.Dialling}, refused, "is 2222 the right port? ", ""},
+		{"pi@pi", session.Report{Stage: session.Dialling}, refused, "SSH is off", "right port"},
+		{"pi", denied, session.ErrDenied, ", which is your name here (", ""},
+		{"pi@pi", denied, session.ErrDenied, "for user pi (", "your name"},
+	} {
+		r := Login(t.Context(), resolve(t, c, tt.target), connect.Keys{}, &tt.rep, at(tt.rep, tt.err))
+		text := r.Detail + "\n" + r.Hint
+		if !strings.Contains(text, tt.want) || tt.not != "" && strings.Contains(text, tt.not) {
+			t.Errorf("%s: %+v, want %q, not %q", tt.target, r, tt.want, tt.not)
+		}
+	}
+}
+
 // To act on a host a password does as well; where none is taken, that is what
 // is in the way.
 func TestEnter(t *testing.T) {

@@ -47,6 +47,9 @@ func password(host *connect.Host, rep *session.Report) (record.Record, bool) {
 }
 
 func wrongPassword(host *connect.Host) string {
+	if host.PasswordEndsInBlank() {
+		return "the line in the file ends in a blank, which was sent with the password: is it part of it?"
+	}
 	switch host.Config.User {
 	case "pi":
 		return "is the user right? Raspberry Pi OS has no user pi of its own, only the one that was chosen in Raspberry Pi Imager"
