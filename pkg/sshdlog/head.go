@@ -183,6 +183,8 @@ func (t *text) ident(tag []byte) (ours bool) {
 	return false
 }
 
+var noIdentity = []byte("no such identity: ")
+
 // clean takes the level before the message and the mark after it off.
 func (t *text) clean() {
 	if len(t.msg) > messageMax {
@@ -193,6 +195,7 @@ func (t *text) clean() {
 		switch {
 		case string(m[:7]) == "error: ", string(m[:7]) == "fatal: ":
 			m = m[7:]
+		case string(m[:7]) == "debug3:" && bytes.HasPrefix(m[8:], noIdentity): // a default name; a file that was named is missed at info
 		case string(m[:5]) == "debug" && m[6] == ':' && m[7] == ' ':
 			m = m[8:]
 		}

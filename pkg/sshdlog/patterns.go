@@ -351,6 +351,11 @@ var patterns = []pattern{
 	{"cfg-badopt", sshd, Refusal, "server-config-bad", "", "{path}: line {line}: Bad configuration option: {reason}"},
 	{"c-badopt", client, Refusal, "config-bad", "", "{path}: line {line}: Bad configuration option: {reason}"},
 	{"cfg-ignored", sshd, Context, "", "", "{path} line {line}: Deprecated option {reason} | {path} line {line}: Unsupported option {reason}"},
+	// What -v tells of reading, in the form of an error (readconf.c and servconf.c).
+	{"cfg-read", sshd | client, Context, "", "", "{path} line {line}: Applying options for {reason} | {path} line {line}: include {reason} matched no files | " +
+		"{path} line {line}: Including file {reason} | {path} line {line}: new include {reason} | {path} line {line}: processing include {reason} | " +
+		"{path} line {line}: Skipping Host block because of negated match for {reason} | " +
+		"{path} line {line}: matched {reason} | {path} line {line}: not matched {reason} | {path} line {line}: skipped exec {reason}"},
 	{"cfg-line", sshd, Refusal, "server-config-bad", "", "{path} line {line}: {reason}"},
 	{"c-denied", client, Refusal, "key-refused", "Run pikeycheck with the same target: it looks for the reason.", "Permission denied ({reason}). | {user}@{addr}: Permission denied ({reason})."},
 	{"c-hostkey", client, Symptom, "", "", "Host key verification failed."},

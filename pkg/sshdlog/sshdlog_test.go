@@ -302,6 +302,31 @@ func TestOthersAreNotOurs(t *testing.T) {
 	}
 }
 
+// What ssh -vvv tells of a login that works.
+func TestVerboseIsNoRefusal(t *testing.T) {
+	for _, line := range []string{
+		"debug1: /etc/ssh/ssh_config line 19: include /etc/ssh/ssh_config.d/*.conf matched no files",
+		"debug1: /etc/ssh/ssh_config line 21: Applying options for *",
+		"debug3: /etc/ssh/ssh_config line 3: Including file /etc/ssh/ssh_config.d/a.conf depth 0",
+		"debug1: /home/pi/.ssh/config line 4: Skipping Host block because of negated match for pi",
+		"debug3: /home/pi/.ssh/config line 5: not matched 'host \"pi\"'",
+		"debug3: /home/pi/.ssh/config line 5: matched 'user \"pi\"'",
+		"debug3: no such identity: /home/pi/.ssh/id_rsa: No such file or directory",
+	} {
+		if got, _ := scan(t, line+"\n", Hint); len(got) != 0 {
+			t.Errorf("%q: %+v", line, got)
+		}
+	}
+	for _, line := range []string{
+		"/etc/ssh/sshd_config line 3: no argument after keyword \"Port\"",
+		"no such identity: /home/pi/.ssh/id_pi: No such file or directory",
+	} {
+		if got, _ := scan(t, line+"\n", Refusal); len(got) != 1 {
+			t.Errorf("%q: %+v", line, got)
+		}
+	}
+}
+
 // User names are free text; what stands after them is found from the end.
 func TestInjection(t *testing.T) {
 	for _, c := range []struct{ message, user, addr, port, name string }{
