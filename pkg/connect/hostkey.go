@@ -1,6 +1,7 @@
 package connect
 
 import (
+	"cmp"
 	"bytes"
 	"context"
 	"errors"
@@ -65,7 +66,7 @@ func (e *HostKeyError) places() string {
 func (e *HostKeyError) Hint(host *Host) string {
 	trust, first := "--host-key "+e.Shown.Fingerprint(), "-o StrictHostKeyChecking=accept-new"
 	forgets := len(host.hostKeyFiles()) == 0 // so that the next run would not know the key either
-	at := host.Config.Sources["userknownhostsfile"]
+	at := cmp.Or(host.Config.Sources["userknownhostsfile"], "ssh_config")
 	if forgets {
 		trust, first = fmt.Sprintf("add %s to the command, each time: UserKnownHostsFile (%s) keeps no key", trust, at), "add "+first
 	} else {

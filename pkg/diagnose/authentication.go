@@ -193,7 +193,7 @@ func refused(host *connect.Host, keys connect.Keys, rep *session.Report, asked [
 	user := host.Config.User
 	if at := host.Config.Sources["user"]; at != "" && !strings.HasPrefix(at, "command line") {
 		user += ", set by User, " + at
-	} else if at == "" { // nothing names one
+	} else if at == "" && host.Config.OwnUser() { // nothing names one
 		user += ", which is your name here"
 	}
 	ofCertificate := ""

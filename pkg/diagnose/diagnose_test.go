@@ -616,6 +616,18 @@ func TestJumpHosts(t *testing.T) {
 	}
 }
 
+// A user whom a configuration names that ssh alone can read is none's own.
+func TestLoginNameThatSSHTells(t *testing.T) {
+	sshtest.Need(t, "ssh")
+	t.Parallel()
+	file := put(t, filepath.Join(t.TempDir(), "config"), "Match exec true\n\tUser somebody\n")
+	host := resolve(t, connector(t, connect.Options{ConfigFile: file}), "pi.local")
+	rep := session.Report{Stage: session.Auth, Methods: []string{"publickey"}, Offers: []session.Offer{offerA(session.Refused, nil)}}
+	if r := Login(t.Context(), host, connect.Keys{}, &rep, at(rep, session.ErrDenied)); !strings.Contains(r.Detail, "for user somebody (") {
+		t.Errorf("%s", r.Detail)
+	}
+}
+
 // What a target that is only a name, or with a port of its own, is told.
 func TestLoginNames(t *testing.T) {
 	t.Parallel()

@@ -108,6 +108,9 @@ func (e *evaluation) tokens(h *Host) map[byte]string {
 	}
 }
 
+// OwnUser reports whether the user has the name of the one who runs us.
+func (h *Host) OwnUser() bool { return h.User == h.tokens['u'] }
+
 // An expansion finishes values, and keeps the first error.
 type expansion struct {
 	e      *evaluation
