@@ -159,9 +159,16 @@ func (r *repairer) round(findings []strictmodes.Finding) (changed bool) {
 	r.replaced = nil
 	for _, f := range findings {
 		id := fmt.Sprint(f.Cause, " ", f.Path, " ", f.Repair) // an owner, and then the mode, can be one cause
-		switch st, planned := r.now[f.Path]; {
+		st, planned := r.now[f.Path]
+		was, now := strictmodes.Permissions(f.Stat.Mode), strictmodes.Permissions(st.Mode)
+		if planned && f.Repair == strictmodes.Chmod {
+			f.Mode = now&^(was&^f.Mode) | f.Mode&^was // what is closed by then stays so
+		}
+		switch {
 		case touched[f.Path]:
 			continue // its Stat is of before
+		case planned && f.Repair == strictmodes.Chmod && f.Mode == now:
+			continue // it will be so
 		case slices.ContainsFunc(r.replaced, func(p string) bool { return within(p, f.Path) }):
 			continue // it is elsewhere by now
 		case !r.seen[id]:

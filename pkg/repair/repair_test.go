@@ -425,3 +425,28 @@ func TestFar(t *testing.T) {
 		}
 	}
 }
+
+// What a dry run plans second for a file opens nothing that it plans to close first,
+// as for a private key that a config includes.
+func TestPlannedTwice(t *testing.T) {
+	const file = "/home/pi/.ssh/authorized_keys"
+	for _, c := range []struct{ is, first, second, want fs.FileMode }{
+		{0o666, 0o600, 0o644, 0o600},
+		{0o666, 0o644, 0o600, 0o600},
+		{0o066, 0o000, 0o444, 0o400},
+	} {
+		m := newMachine(0o755, 0o700, c.is, 1000)
+		r, err := (&Job{DryRun: true}).repairer(t.Context(), m, pi)
+		if err != nil {
+			t.Fatal(err)
+		}
+		is := m.files[file]
+		r.round([]strictmodes.Finding{
+			{Cause: "key-mode", Path: file, Stat: is, Repair: strictmodes.Chmod, Mode: c.first},
+			{Cause: "config-writable", Path: file, Stat: is, Repair: strictmodes.Chmod, Mode: c.second},
+		})
+		if got := r.now[file].Mode; got != c.want {
+			t.Errorf("%04o: it would be %04o, want %04o: %s", c.is, got, c.want, text(r.records))
+		}
+	}
+}
