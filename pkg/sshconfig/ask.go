@@ -66,6 +66,11 @@ func (r *Resolver) ask(ctx context.Context, ssh string, req Request, e *evaluati
 	if answer.values, err = parseAnswer(output); err != nil {
 		return nil, err
 	}
+	for name, v := range answer.values { // of the same words, ours know the blanks in a path
+		if own := e.values[name]; keywords()[name].kind == takesPaths && slices.Equal(strings.Fields(strings.Join(own.args, " ")), v.args) {
+			answer.values[name] = value{args: own.args}
+		}
+	}
 	if jump := answer.get("proxyjump", ""); jump != "" {
 		if answer.jump, err = parseJump(jump); err != nil {
 			return nil, fmt.Errorf("ssh -G: proxyjump: %w", err)
@@ -91,7 +96,7 @@ func parseAnswer(output []byte) (map[string]value, error) {
 		case takesPath:
 			v.args = append(values[k.name].args, text)
 		case takesPaths:
-			v.args = strings.Fields(text) // a blank in a path cannot be told from one between two
+			v.args = strings.Fields(text) // a blank in a path cannot be told from one between two: see ask
 		case takesChoice:
 			choice, ok := k.choices[pattern.Lower(text)]
 			if !ok {

@@ -354,6 +354,18 @@ func TestAskWhatSSHCannotSee(t *testing.T) {
 	}
 }
 
+// ssh -G prints paths without quotes.
+func TestAskKeepsBlanksInPaths(t *testing.T) {
+	needSSH(t)
+	w := newWorld(t)
+	config := w.write(t, "config", "UserKnownHostsFile \"/a b\" /c\nGlobalKnownHostsFile \"/d  e\"\nMatch exec true\n\tHostName lab\n")
+	r := &Resolver{Getenv: w.getenv}
+	h, err := r.Resolve(t.Context(), Request{Host: "pi", ConfigFile: config})
+	if err != nil || h.HostName != "lab" || !slices.Equal(h.UserKnownHostsFiles, []string{"/a b", "/c"}) || !slices.Equal(h.GlobalKnownHostsFiles, []string{"/d  e"}) {
+		t.Errorf("%+v, %v", h, err)
+	}
+}
+
 func TestAskPassesTheRequestOn(t *testing.T) {
 	mark := spy(t, `printf 'hostname real\nuser u\nport 7\nstricthostkeychecking false\nproxyjump a@b\n'`)
 	w := newWorld(t)
