@@ -109,10 +109,13 @@ func (e *PutError) Error() string {
 	if e.Unsure {
 		text = "it is not known whether authorized_keys is the old or the new file"
 	}
-	if e.Said == "" {
-		return text
+	switch {
+	case e.Said != "":
+		return text + ": " + e.Said
+	case e.Cause == "keys-not-a-file": // by put.sh, which no error of the system told
+		return text + ": something else is where a file or a directory belongs"
 	}
-	return text + ": " + e.Said
+	return text
 }
 
 // Is tells session.ByShell that there is the other way.

@@ -45,6 +45,16 @@ func TestHintOfAFarName(t *testing.T) {
 	}
 }
 
+// A directory in the place of the file is said to be one of the things that it
+// may be, and is put aside by hand or by pikeyfix.
+func TestHintOfADirectory(t *testing.T) {
+	err := &PutError{Cause: "keys-not-a-file", Path: "/home/pi/.ssh/authorized_keys"}
+	if hint := wayOn(err, pi(t)); !strings.Contains(err.Error(), "something else is where") ||
+		!strings.HasPrefix(hint, "there: mv /home/pi/.ssh/authorized_keys /home/pi/.ssh/authorized_keys.aside\n") || !strings.Contains(hint, ": pikeyfix ") {
+		t.Errorf("%v; %s", err, hint)
+	}
+}
+
 // What is printed where sshd starts no session, such as the message of the day,
 // is not taken for the reason.
 func TestNoSession(t *testing.T) {

@@ -124,7 +124,7 @@ func wayOn(e *PutError, host *connect.Host) string {
 	case "keys-unreadable":
 		return host.Again("pikeyfix")
 	case "keys-not-a-file":
-		return fmt.Sprintf("there: mv %s %s", hostfs.QuoteLine(e.Path), hostfs.QuoteLine(e.Path+".aside"))
+		return fmt.Sprintf("there: mv %s %s\nhint: in the home, this does it: %s", hostfs.QuoteLine(e.Path), hostfs.QuoteLine(e.Path+".aside"), host.Again("pikeyfix"))
 	case "keys-linked":
 		return fmt.Sprintf("there: cp -p %[1]s %[2]s && mv %[2]s %[1]s", hostfs.QuoteLine(e.Path), hostfs.QuoteLine(e.Path+".new"))
 	case "password-expired":
