@@ -579,7 +579,13 @@ publish() {
 	# alone, in which no key can be, read says nothing, and nobody is asked.
 	[ -n "$was" ] || return 0
 	if IFS= read -r late <&8 || [ -n "$late" ]; then
+		case $kind in
+		-r-*) chmod u+w "$file" || fail write-failed "$file" ;; # only until it is written
+		esac
 		tail -c "+$((size + 1))" <&7 >>"$file" && flush "$file" || fail write-failed "$file"
+		case $kind in
+		-r-*) chmod u-w "$file" || fail write-failed "$file" ;;
+		esac
 	fi
 }
 
