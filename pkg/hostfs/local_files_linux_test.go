@@ -208,20 +208,36 @@ func TestLocalGlob(t *testing.T) {
 	})
 }
 
-// Who has a lease on a file, as Samba, keeps nobody waiting who would read it.
+// Who has a lease on a file, as Samba, is asked to give it up, and keeps nobody waiting
+// for long who would read it.
 func TestLocalReadLeased(t *testing.T) {
 	name := filepath.Join(t.TempDir(), "file")
 	f, err := os.Create(name)
 	ok(t, err)
 	defer f.Close()
-	if _, err := unix.FcntlInt(f.Fd(), unix.F_SETLEASE, unix.F_WRLCK); err != nil {
-		t.Skipf("no lease: %v", err)
+	lease := func() {
+		if _, err := unix.FcntlInt(f.Fd(), unix.F_SETLEASE, unix.F_WRLCK); err != nil {
+			t.Skipf("no lease: %v", err)
+		}
 	}
-	_, err = Local().ReadFile(t.Context(), name)
-	is(t, "read", err, syscall.EAGAIN)
-	ok(t, f.Close())
+	lease()
+	given := make(chan error)
+	go func() { // as a holder does who is asked
+		for {
+			if now, err := unix.FcntlInt(f.Fd(), unix.F_GETLEASE, 0); err != nil || now != unix.F_WRLCK {
+				_, err = unix.FcntlInt(f.Fd(), unix.F_SETLEASE, unix.F_UNLCK)
+				given <- err
+				return
+			}
+			time.Sleep(time.Millisecond)
+		}
+	}()
 	_, err = Local().ReadFile(t.Context(), name)
 	ok(t, err)
+	ok(t, <-given)
+	lease()
+	_, err = Local().ReadFile(t.Context(), name)
+	is(t, "read", err, syscall.EAGAIN)
 }
 
 // A file that can be waited for, as those of FUSE, may be slow: what has a size is

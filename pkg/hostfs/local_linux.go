@@ -67,15 +67,23 @@ func (h handle) name() string { return "/proc/self/fd/" + strconv.Itoa(int(h)) }
 
 // regular opens a handle of O_PATH for reading, if it is of a regular file and
 // no larger than that: opening a device may do something, and a pipe waits. So
-// does a file that somebody has a lease on, which is not opened, and some that
-// claim to be regular and to hold nothing, as /proc/kmsg: no longer than a moment.
+// does a file that somebody has a lease on, as Samba and NFS, who give it up when
+// they are asked, and some that claim to be regular and to hold nothing, as
+// /proc/kmsg: no longer than a moment.
 func (h handle) regular(most int64) (*os.File, error) {
 	size, err := h.small(most)
 	if err != nil {
 		return nil, err
 	}
-	// os.Open would ask in five calls what of a file can be waited for.
-	fd, err := openat(unix.AT_FDCWD, h.name(), unix.O_RDONLY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+	var fd int
+	for tries := 50; ; tries-- {
+		// os.Open would ask in five calls what of a file can be waited for.
+		fd, err = openat(unix.AT_FDCWD, h.name(), unix.O_RDONLY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+		if err != unix.EAGAIN || tries == 0 {
+			break
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
 	if err != nil {
 		return nil, err
 	}
