@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -230,6 +231,9 @@ func wording(err error) error {
 		switch f.Value.Type() {
 		case "int":
 			why = "not a number"
+			if errors.Is(value, strconv.ErrRange) {
+				why = "too large a number"
+			}
 		case "bool":
 			why = "the option takes no argument"
 		case "duration":

@@ -145,6 +145,7 @@ func TestStreams(t *testing.T) {
 	run := func(ctx context.Context, env *Env) error {
 		flags := env.Flags("pikeycheck [options] target ...\npikeycheck --list")
 		flags.StringP("file", "f", "", "read `FILE`")
+		flags.IntP("jobs", "j", 1, "on `n`")
 		operands, err := env.Parse(flags)
 		if err != nil {
 			return err
@@ -175,6 +176,8 @@ func TestStreams(t *testing.T) {
 		{"-f", 2, "", "pikeycheck: -f needs an argument\npikeycheck: hint: -h lists the options\n"},
 		{"--file", 2, "", "pikeycheck: --file needs an argument\npikeycheck: hint: -h lists the options\n"},
 		{"-qvx", 2, "", "pikeycheck: unknown option -x\npikeycheck: hint: -h lists the options\n"},
+		{"-j x", 2, "", "pikeycheck: -j x: not a number\npikeycheck: hint: -h lists the options\n"},
+		{"-j 99999999999999999999", 2, "", "pikeycheck: -j 99999999999999999999: too large a number\npikeycheck: hint: -h lists the options\n"},
 		{"--quiet=maybe", 2, "", "pikeycheck: -q maybe: the option takes no argument\npikeycheck: hint: -h lists the options\n"},
 		{"-- -x -q", 1, "pi\tok\tlogin\tSHA256:x\tin\npi\tfail\ttimeout\t-\t\n", failed + "pikeycheck: pi: a note\n"},
 	} {

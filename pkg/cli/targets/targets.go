@@ -119,6 +119,9 @@ func (o *Options) Check(operands []string) ([]Target, error) {
 	for _, operand := range operands {
 		d, err := destination.Parse(operand)
 		if err != nil {
+			if _, missing := os.Stat(operand); missing == nil {
+				return nil, cli.WithHint(err, "there is a file of that name: a key goes after -i, a list of targets after --hosts")
+			}
 			return nil, cli.Usagef("%v", err)
 		}
 		list = append(list, Target{operand, d})
