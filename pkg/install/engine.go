@@ -177,6 +177,9 @@ func without(data []byte, drop []Numbered, with map[int][]string) ([]byte, error
 			kept = append(kept, line...)
 		case strings.TrimSuffix(string(line), "\n") != drop[i].Text:
 			return nil, fmt.Errorf("line %d has changed in the meantime", n)
+		case len(with[n]) == 1 && with[n][0] == drop[i].Text: // it stays as it is
+			dropped++
+			kept = append(kept, line...)
 		default:
 			dropped++
 			for _, text := range with[n] {

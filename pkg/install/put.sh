@@ -442,6 +442,9 @@ without() {
 	IFS=$newline
 	from=1
 	for line in $drop; do
+		case $newline$with$newline in
+		*"$newline$line$newline"*) continue ;; # it stays as it is
+		esac
 		number=${line%% *}
 		[ "$number" -eq "$from" ] || tail -n "+$from" "$file" | head -n "$((number - from))"
 		for other in $with; do

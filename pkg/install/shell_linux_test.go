@@ -99,6 +99,8 @@ func TestShellEditsAsApplyDoes(t *testing.T) {
 		{"in its place", "a\nb\nc\n", Change{Drop: []Numbered{{2, "b"}}, With: map[int][]string{2: {"x y ", `\n%s`}}}},
 		{"in several places", "a\nb\nc\nd", Change{Drop: []Numbered{{1, "a"}, {2, "b"}, {4, "d"}}, With: map[int][]string{1: {"1"}, 4: {"4", "5"}}, Add: lines(key)}},
 		{"in the place of all", "a", Change{Drop: []Numbered{{1, "a"}}, With: map[int][]string{1: {"much longer", ""}}}},
+		{"one that stays", "a\nb\nc", Change{Drop: []Numbered{{1, "a"}, {3, "c"}}, With: map[int][]string{3: {"c"}}}},
+		{"one that stays, and one more", "a\nb\nc", Change{Drop: []Numbered{{1, "a"}, {2, "b"}}, With: map[int][]string{2: {"b"}}, Add: lines(key)}},
 		{"after no newline", "# mine", Change{Add: lines(key)}},
 		{"after CRLF", "ssh-ed25519 AAAA someone\r\n", Change{Add: lines(key)}},
 		{"after NULs", "ssh-ed25519 AAAA someone\n\x00\x00\x00", Change{Add: lines(key)}},
