@@ -3,6 +3,7 @@ package connect
 import (
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -124,16 +125,28 @@ func TestJumpThatEnds(t *testing.T) {
 	t.Parallel()
 	s := newSide(t)
 	gate := s.startSSHD(sshtest.SSHDConfig{})
-	silent := sshtest.StartHostile(t, sshtest.Silent)
+	silent, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
 	s.knows(gate.Endpoint)
-	s.config(s.host("gate", gate.Endpoint), s.host("t0", silent.Endpoint, "ProxyJump gate"))
+	s.config(s.host("gate", gate.Endpoint), fmt.Sprintf("Host t0\nHostName 127.0.0.1\nPort %d\nProxyJump gate", silent.Addr().(*net.TCPAddr).Port))
 	c := s.connector(Options{})
 	defer c.Close()
 	go func() {
-		for silent.Counts().Connections == 0 {
-			time.Sleep(time.Millisecond)
+		// Our version tells that the way there is open. Before, another connection
+		// to the gate is made.
+		conn, err := silent.Accept()
+		if err != nil {
+			t.Error(err)
+			return
 		}
-		c.ended("gate")
+		defer conn.Close()
+		_, err = conn.Read(make([]byte, 1))
+		if c.ended("gate"); err != nil {
+			t.Error(err)
+		}
 	}()
 	if jump := wantJumpError(t, s.loginAll(c, 1, Plan{})[0], "gate"); !errors.Is(jump.Err, ErrJumpEnded) || jump.Report.Stage != session.LoggedIn {
 		t.Error(jump)
