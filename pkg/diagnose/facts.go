@@ -244,3 +244,7 @@ func (f *facts) spokenOf() []sshkey.Public {
 	}
 	return f.keys[:1]
 }
+
+func isDropbear(rep *session.Report) bool {
+	return strictmodes.ServerOf(rep.ServerVersion).IsDropbear()
+}

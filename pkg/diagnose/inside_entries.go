@@ -74,7 +74,7 @@ func (in *inside) entry(file string, n numbered, key sshkey.Public, faults []aut
 		}
 	}
 	if in.server.IsDropbear() {
-		why := dropbearFault(n, key.Type, in.rep.ServerVersion)
+		why := authorizedkeys.DropbearFault(n.text, n.number, key.Type, in.rep.ServerVersion)
 		if why == "" {
 			return nil
 		}

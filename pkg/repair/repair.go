@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"pi-key-tools/pkg/authorizedkeys"
-	"pi-key-tools/pkg/diagnose"
 	"pi-key-tools/pkg/hostfs"
 	"pi-key-tools/pkg/record"
 	"pi-key-tools/pkg/strictmodes"
@@ -104,7 +103,7 @@ func (j *Job) content(ctx context.Context, fsys hostfs.FS, who strictmodes.Accou
 		if !server.IsDropbear() {
 			continue
 		}
-		for e, why := range diagnose.DropbearFaults(data) {
+		for e, why := range authorizedkeys.DropbearFaults(data) {
 			records = append(records, record.Record{Verdict: record.Fail, Cause: "dropbear-limits", Subject: fmt.Sprintf("%s:%d", file, e.Line),
 				Detail: fmt.Sprintf("dropbear ignores the line: %s: %s", why, e.Key.Fingerprint()),
 				Hint:   "write type, key and comment there with single blanks, after no option that dropbear(8) does not know"})
