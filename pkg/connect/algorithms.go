@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 
 	"golang.org/x/crypto/ssh"
 
@@ -26,7 +27,7 @@ func (e *AlgorithmsError) Error() string {
 
 // everyAlgorithm is what x/crypto has, for whoever asks for it: ssh too has what
 // it does not offer by itself.
-var everyAlgorithm = func() ssh.Algorithms {
+var everyAlgorithm = sync.OnceValue(func() ssh.Algorithms {
 	safe, weak := ssh.SupportedAlgorithms(), ssh.InsecureAlgorithms()
 	return ssh.Algorithms{
 		// By its older name, which is not listed, curve25519-sha256 is known too.
@@ -35,7 +36,7 @@ var everyAlgorithm = func() ssh.Algorithms {
 		MACs:         slices.Concat(safe.MACs, weak.MACs),
 		HostKeys:     slices.Concat(safe.HostKeys, weak.HostKeys),
 	}
-}()
+})
 
 // possible returns what of a list of ssh_config is had here; nil for no list.
 func possible(keyword string, list, have []string) ([]string, error) {
@@ -53,13 +54,13 @@ func possible(keyword string, list, have []string) ([]string, error) {
 // else.
 func (h *Host) protect(cfg *session.Config) (err error) {
 	c := h.Config
-	if cfg.KeyExchanges, err = possible("KexAlgorithms", c.KexAlgorithms, everyAlgorithm.KeyExchanges); err != nil {
+	if cfg.KeyExchanges, err = possible("KexAlgorithms", c.KexAlgorithms, everyAlgorithm().KeyExchanges); err != nil {
 		return err
 	}
-	if cfg.Ciphers, err = possible("Ciphers", c.Ciphers, everyAlgorithm.Ciphers); err != nil {
+	if cfg.Ciphers, err = possible("Ciphers", c.Ciphers, everyAlgorithm().Ciphers); err != nil {
 		return err
 	}
-	if cfg.MACs, err = possible("MACs", c.MACs, everyAlgorithm.MACs); err == nil {
+	if cfg.MACs, err = possible("MACs", c.MACs, everyAlgorithm().MACs); err == nil {
 		return nil
 	}
 	// There are ciphers that need none. The list stays, since x/crypto has its own

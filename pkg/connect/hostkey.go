@@ -136,7 +136,7 @@ func (h *Host) hostKeyPolicy(ctx context.Context) (check func(ssh.PublicKey, net
 	// ssh leaves the order alone where HostKeyAlgorithms is set outright; a
 	// key that is known is asked for first here all the same, since another
 	// one would look like a change.
-	defaults, err := possible("HostKeyAlgorithms", h.Config.HostKeyAlgorithms, everyAlgorithm.HostKeys)
+	defaults, err := possible("HostKeyAlgorithms", h.Config.HostKeyAlgorithms, everyAlgorithm().HostKeys)
 	switch {
 	case err != nil:
 		return nil, nil, err

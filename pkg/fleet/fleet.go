@@ -39,14 +39,15 @@ func Run[T, R any](targets iter.Seq[T], jobs int, keepOrder bool, work func(T) [
 	}
 	type task struct {
 		target  T
-		results chan []R
+		results chan []R // nil without keepOrder
 	}
-	// Who has finished one target works on the next: his stack has grown for it.
+	// Who has finished one target works on the next: the stack has grown for it.
 	next := make(chan task)
 	workers := 0
 	for target := range targets {
-		t := task{target, make(chan []R, 1)}
+		t := task{target: target}
 		if keepOrder {
+			t.results = make(chan []R, 1)
 			order <- t.results
 		}
 		if workers == jobs {

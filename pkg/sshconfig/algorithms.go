@@ -20,77 +20,85 @@ type algorithms struct {
 // keyAlgorithms is `ssh -Q HostKeyAlgorithms`. The defaults are KEX_DEFAULT_PK_ALG
 // of OpenSSH 9.2's myproposal.h, for both HostKeyAlgorithms and
 // PubkeyAcceptedAlgorithms.
-var keyAlgorithms = algorithms{
-	all: strings.Fields(`
-		ssh-ed25519 ssh-ed25519-cert-v01@openssh.com
-		sk-ssh-ed25519@openssh.com sk-ssh-ed25519-cert-v01@openssh.com
-		ecdsa-sha2-nistp256 ecdsa-sha2-nistp256-cert-v01@openssh.com
-		ecdsa-sha2-nistp384 ecdsa-sha2-nistp384-cert-v01@openssh.com
-		ecdsa-sha2-nistp521 ecdsa-sha2-nistp521-cert-v01@openssh.com
-		sk-ecdsa-sha2-nistp256@openssh.com sk-ecdsa-sha2-nistp256-cert-v01@openssh.com
-		webauthn-sk-ecdsa-sha2-nistp256@openssh.com
-		ssh-dss ssh-dss-cert-v01@openssh.com
-		ssh-rsa ssh-rsa-cert-v01@openssh.com
-		rsa-sha2-256 rsa-sha2-256-cert-v01@openssh.com
-		rsa-sha2-512 rsa-sha2-512-cert-v01@openssh.com`),
-	defaults: strings.Fields(`
-		ssh-ed25519-cert-v01@openssh.com
-		ecdsa-sha2-nistp256-cert-v01@openssh.com
-		ecdsa-sha2-nistp384-cert-v01@openssh.com
-		ecdsa-sha2-nistp521-cert-v01@openssh.com
-		sk-ssh-ed25519-cert-v01@openssh.com
-		sk-ecdsa-sha2-nistp256-cert-v01@openssh.com
-		rsa-sha2-512-cert-v01@openssh.com
-		rsa-sha2-256-cert-v01@openssh.com
-		ssh-ed25519 ecdsa-sha2-nistp256 ecdsa-sha2-nistp384 ecdsa-sha2-nistp521
-		sk-ssh-ed25519@openssh.com sk-ecdsa-sha2-nistp256@openssh.com
-		rsa-sha2-512 rsa-sha2-256`),
+func keyAlgorithms() *algorithms {
+	return &algorithms{
+		all: strings.Fields(`
+			ssh-ed25519 ssh-ed25519-cert-v01@openssh.com
+			sk-ssh-ed25519@openssh.com sk-ssh-ed25519-cert-v01@openssh.com
+			ecdsa-sha2-nistp256 ecdsa-sha2-nistp256-cert-v01@openssh.com
+			ecdsa-sha2-nistp384 ecdsa-sha2-nistp384-cert-v01@openssh.com
+			ecdsa-sha2-nistp521 ecdsa-sha2-nistp521-cert-v01@openssh.com
+			sk-ecdsa-sha2-nistp256@openssh.com sk-ecdsa-sha2-nistp256-cert-v01@openssh.com
+			webauthn-sk-ecdsa-sha2-nistp256@openssh.com
+			ssh-dss ssh-dss-cert-v01@openssh.com
+			ssh-rsa ssh-rsa-cert-v01@openssh.com
+			rsa-sha2-256 rsa-sha2-256-cert-v01@openssh.com
+			rsa-sha2-512 rsa-sha2-512-cert-v01@openssh.com`),
+		defaults: strings.Fields(`
+			ssh-ed25519-cert-v01@openssh.com
+			ecdsa-sha2-nistp256-cert-v01@openssh.com
+			ecdsa-sha2-nistp384-cert-v01@openssh.com
+			ecdsa-sha2-nistp521-cert-v01@openssh.com
+			sk-ssh-ed25519-cert-v01@openssh.com
+			sk-ecdsa-sha2-nistp256-cert-v01@openssh.com
+			rsa-sha2-512-cert-v01@openssh.com
+			rsa-sha2-256-cert-v01@openssh.com
+			ssh-ed25519 ecdsa-sha2-nistp256 ecdsa-sha2-nistp384 ecdsa-sha2-nistp521
+			sk-ssh-ed25519@openssh.com sk-ecdsa-sha2-nistp256@openssh.com
+			rsa-sha2-512 rsa-sha2-256`),
+	}
 }
 
 // kexAlgorithms is `ssh -Q kex`. The defaults are those of OpenSSH 10, which start
 // with two that 9.2 lacks; those of ciphers are the same but for their order.
-var kexAlgorithms = algorithms{
-	all: strings.Fields(`
-		diffie-hellman-group1-sha1 diffie-hellman-group14-sha1 diffie-hellman-group14-sha256
-		diffie-hellman-group16-sha512 diffie-hellman-group18-sha512
-		diffie-hellman-group-exchange-sha1 diffie-hellman-group-exchange-sha256
-		ecdh-sha2-nistp256 ecdh-sha2-nistp384 ecdh-sha2-nistp521
-		curve25519-sha256 curve25519-sha256@libssh.org sntrup761x25519-sha512@openssh.com`),
-	newer: strings.Fields(`mlkem768x25519-sha256 sntrup761x25519-sha512`),
-	defaults: strings.Fields(`
-		mlkem768x25519-sha256 sntrup761x25519-sha512 sntrup761x25519-sha512@openssh.com
-		curve25519-sha256 curve25519-sha256@libssh.org
-		ecdh-sha2-nistp256 ecdh-sha2-nistp384 ecdh-sha2-nistp521
-		diffie-hellman-group-exchange-sha256
-		diffie-hellman-group16-sha512 diffie-hellman-group18-sha512 diffie-hellman-group14-sha256`),
-	exact: true,
+func kexAlgorithms() *algorithms {
+	return &algorithms{
+		all: strings.Fields(`
+			diffie-hellman-group1-sha1 diffie-hellman-group14-sha1 diffie-hellman-group14-sha256
+			diffie-hellman-group16-sha512 diffie-hellman-group18-sha512
+			diffie-hellman-group-exchange-sha1 diffie-hellman-group-exchange-sha256
+			ecdh-sha2-nistp256 ecdh-sha2-nistp384 ecdh-sha2-nistp521
+			curve25519-sha256 curve25519-sha256@libssh.org sntrup761x25519-sha512@openssh.com`),
+		newer: strings.Fields(`mlkem768x25519-sha256 sntrup761x25519-sha512`),
+		defaults: strings.Fields(`
+			mlkem768x25519-sha256 sntrup761x25519-sha512 sntrup761x25519-sha512@openssh.com
+			curve25519-sha256 curve25519-sha256@libssh.org
+			ecdh-sha2-nistp256 ecdh-sha2-nistp384 ecdh-sha2-nistp521
+			diffie-hellman-group-exchange-sha256
+			diffie-hellman-group16-sha512 diffie-hellman-group18-sha512 diffie-hellman-group14-sha256`),
+		exact: true,
+	}
 }
 
 // cipherAlgorithms is `ssh -Q cipher`.
-var cipherAlgorithms = algorithms{
-	all: strings.Fields(`
-		3des-cbc aes128-cbc aes192-cbc aes256-cbc aes128-ctr aes192-ctr aes256-ctr
-		aes128-gcm@openssh.com aes256-gcm@openssh.com chacha20-poly1305@openssh.com`),
-	defaults: strings.Fields(`
-		chacha20-poly1305@openssh.com aes128-gcm@openssh.com aes256-gcm@openssh.com
-		aes128-ctr aes192-ctr aes256-ctr`),
-	exact: true,
+func cipherAlgorithms() *algorithms {
+	return &algorithms{
+		all: strings.Fields(`
+			3des-cbc aes128-cbc aes192-cbc aes256-cbc aes128-ctr aes192-ctr aes256-ctr
+			aes128-gcm@openssh.com aes256-gcm@openssh.com chacha20-poly1305@openssh.com`),
+		defaults: strings.Fields(`
+			chacha20-poly1305@openssh.com aes128-gcm@openssh.com aes256-gcm@openssh.com
+			aes128-ctr aes192-ctr aes256-ctr`),
+		exact: true,
+	}
 }
 
 // macAlgorithms is `ssh -Q mac`.
-var macAlgorithms = algorithms{
-	all: strings.Fields(`
-		hmac-sha1 hmac-sha1-96 hmac-sha2-256 hmac-sha2-512 hmac-md5 hmac-md5-96
-		umac-64@openssh.com umac-128@openssh.com
-		hmac-sha1-etm@openssh.com hmac-sha1-96-etm@openssh.com
-		hmac-sha2-256-etm@openssh.com hmac-sha2-512-etm@openssh.com
-		hmac-md5-etm@openssh.com hmac-md5-96-etm@openssh.com
-		umac-64-etm@openssh.com umac-128-etm@openssh.com`),
-	defaults: strings.Fields(`
-		umac-64-etm@openssh.com umac-128-etm@openssh.com
-		hmac-sha2-256-etm@openssh.com hmac-sha2-512-etm@openssh.com hmac-sha1-etm@openssh.com
-		umac-64@openssh.com umac-128@openssh.com hmac-sha2-256 hmac-sha2-512 hmac-sha1`),
-	exact: true,
+func macAlgorithms() *algorithms {
+	return &algorithms{
+		all: strings.Fields(`
+			hmac-sha1 hmac-sha1-96 hmac-sha2-256 hmac-sha2-512 hmac-md5 hmac-md5-96
+			umac-64@openssh.com umac-128@openssh.com
+			hmac-sha1-etm@openssh.com hmac-sha1-96-etm@openssh.com
+			hmac-sha2-256-etm@openssh.com hmac-sha2-512-etm@openssh.com
+			hmac-md5-etm@openssh.com hmac-md5-96-etm@openssh.com
+			umac-64-etm@openssh.com umac-128-etm@openssh.com`),
+		defaults: strings.Fields(`
+			umac-64-etm@openssh.com umac-128-etm@openssh.com
+			hmac-sha2-256-etm@openssh.com hmac-sha2-512-etm@openssh.com hmac-sha1-etm@openssh.com
+			umac-64@openssh.com umac-128@openssh.com hmac-sha2-256 hmac-sha2-512 hmac-sha1`),
+		exact: true,
+	}
 }
 
 // know reports whether OpenSSH takes the list, and whether 9.2 does: each element
