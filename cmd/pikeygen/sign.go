@@ -217,7 +217,7 @@ func (c *command) certifier(ctx context.Context) (authority ssh.Signer, done fun
 	authority, err = pair.Signer(ctx, c.passphrase(c.passphraseFile, "Enter passphrase for key '%s': ", pair.Path))
 	if errors.Is(err, secret.ErrNobody) {
 		err = cli.WithHint(err, "--passphrase-file FILE, or have the agent sign: -U")
-	} else if unsupported := (*identity.UnsupportedError)(nil); errors.As(err, &unsupported) {
+	} else if unsupported, ok := errors.AsType[*identity.UnsupportedError](err); ok {
 		err = cli.WithHint(err, "%s; and have that sign: -U", unsupported.Hint())
 	}
 	return authority, done, err

@@ -134,8 +134,7 @@ func (env *Env) status(ctx context.Context, err error) int {
 		env.Errorf("", "standard output: %v", plainPathError(outErr))
 		env.Hintf("what was not written is lost to the reader; run the command again")
 	}
-	var sig SignalError
-	if errors.As(context.Cause(ctx), &sig) {
+	if sig, ok := errors.AsType[SignalError](context.Cause(ctx)); ok {
 		env.Errorf("", "%v", sig)
 		return 128 + int(sig.Signal)
 	}
@@ -177,8 +176,7 @@ var errAnswered = errors.New("answered")
 // be returned to Run unchanged.
 func (env *Env) Parse(fs *pflag.FlagSet) ([]string, error) {
 	if err := fs.Parse(env.Args); err != nil {
-		var unknown *pflag.NotExistError
-		if errors.As(err, &unknown) && env.Elsewhere[unknown.GetSpecifiedName()] != "" {
+		if unknown, ok := errors.AsType[*pflag.NotExistError](err); ok && env.Elsewhere[unknown.GetSpecifiedName()] != "" {
 			return nil, WithHint(wording(err), "%s", env.Elsewhere[unknown.GetSpecifiedName()])
 		}
 		return nil, Usagef("%v", wording(err))
@@ -438,8 +436,7 @@ func NotEmpty(fs *pflag.FlagSet, names ...string) error {
 // plainPathError drops "write /dev/stdout: " from an error that is reported as
 // one of standard output anyway.
 func plainPathError(err error) error {
-	var p *os.PathError
-	if errors.As(err, &p) {
+	if p, ok := errors.AsType[*os.PathError](err); ok {
 		return p.Err
 	}
 	return err

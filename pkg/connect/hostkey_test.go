@@ -391,7 +391,7 @@ func TestTrustAtOnce(t *testing.T) {
 			h := s.resolve(c, pi.Addr)
 			all.Go(func() {
 				_, _, err := h.Login(t.Context(), Plan{})
-				if e := (*HostKeyError)(nil); errors.As(err, &e) {
+				if _, ok := errors.AsType[*HostKeyError](err); ok {
 					t.Error(err)
 				}
 			})

@@ -122,8 +122,7 @@ func cutShort(host *connect.Host, rep *session.Report) string {
 }
 
 func keyExchange(host *connect.Host, rep *session.Report, err error) record.Record {
-	var negotiation *ssh.AlgorithmNegotiationError
-	if errors.As(err, &negotiation) {
+	if negotiation, ok := errors.AsType[*ssh.AlgorithmNegotiationError](err); ok {
 		keyword, there, ours := "Ciphers", "", host.Config.Ciphers
 		switch what := negotiation.What; {
 		case what == "host key":

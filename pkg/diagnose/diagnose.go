@@ -32,8 +32,7 @@ func Config(ctx context.Context, err error) record.Record {
 	if r, ended := contextEnd(ctx, "reading the configuration"); ended && (r.Cause != "too-slow" || !errors.As(err, &waited)) {
 		return r
 	}
-	var mode *sshconfig.PermissionError
-	if errors.As(err, &mode) {
+	if mode, ok := errors.AsType[*sshconfig.PermissionError](err); ok {
 		return failure("config-writable", mode.Path, "pikeyfix", "%v", err)
 	}
 	return failure("config-bad", "", "", "%v", err)
@@ -46,8 +45,7 @@ func Login(ctx context.Context, host *connect.Host, keys connect.Keys, rep *sess
 	if err == nil {
 		return success(rep)
 	}
-	var jump *connect.JumpError
-	if errors.As(err, &jump) {
+	if jump, ok := errors.AsType[*connect.JumpError](err); ok {
 		return atJump(ctx, jump)
 	}
 	if r, impostor := hostKeyUnproven(err); impostor {
@@ -59,8 +57,7 @@ func Login(ctx context.Context, host *connect.Host, keys connect.Keys, rep *sess
 	if errors.Is(err, session.ErrNotSSH2) {
 		return failure("not-ssh", "", "", "it speaks %s, not SSH 2", cut(rep.ServerVersion))
 	}
-	var hosts *connect.HostsCommandError
-	errors.As(err, &hosts)
+	hosts, _ := errors.AsType[*connect.HostsCommandError](err)
 	step := string(rep.Stage)
 	if slices.ContainsFunc(rep.Offers, func(o session.Offer) bool { return errors.Is(o.Err, identity.ErrAgentSilent) }) {
 		step = "the agent's signature, for which it may have asked somebody"
@@ -71,23 +68,19 @@ func Login(ctx context.Context, host *connect.Host, keys connect.Keys, rep *sess
 		}
 		return r
 	}
-	var hostKey *connect.HostKeyError
-	if errors.As(err, &hostKey) {
+	if hostKey, ok := errors.AsType[*connect.HostKeyError](err); ok {
 		return hostKeyRefused(host, hostKey)
 	}
-	var revocation *connect.RevocationError
-	if errors.As(err, &revocation) {
+	if revocation, ok := errors.AsType[*connect.RevocationError](err); ok {
 		return failure("config-bad", "", "", "%v", revocation)
 	}
 	if hosts != nil {
 		return failure("config-bad", "", "try it by hand: "+host.Config.KnownHostsCommand, "%s: %s", cut(hosts.Error()), host.Config.Sources["knownhostscommand"])
 	}
-	var command *connect.CommandError
-	if errors.As(err, &command) && len(rep.Start) == 0 {
+	if command, ok := errors.AsType[*connect.CommandError](err); ok && len(rep.Start) == 0 {
 		return failure("host-unreachable", "", "try it by hand: "+host.Config.ProxyCommand, "the %s", cut(command.Error()))
 	}
-	var algorithms *connect.AlgorithmsError
-	if errors.As(err, &algorithms) {
+	if algorithms, ok := errors.AsType[*connect.AlgorithmsError](err); ok {
 		return failure("no-common-algorithm", "", ownAlgorithms(host, algorithms.Keyword), "%v", algorithms)
 	}
 	if errors.Is(err, session.ErrSilent) {
@@ -176,8 +169,7 @@ func Ended(ctx context.Context, step string, err error) record.Record {
 	if r, ended := contextEnd(ctx, step); ended {
 		return r
 	}
-	var closed *ssh.OpenChannelError
-	if errors.As(err, &closed) {
+	if closed, ok := errors.AsType[*ssh.OpenChannelError](err); ok {
 		return failure("no-shell", "", "MaxSessions in sshd_config there must not be 0", "last step: %s; the server refuses to open a session: %s", step, cut(closed.Message))
 	}
 	if errors.Is(err, hostfs.ErrNoSession) {

@@ -20,7 +20,7 @@ import (
 // takes its place, and it comes before the rest.
 func (in *inside) readLog(ctx context.Context, s session.Ways) {
 	events, err := journal(ctx, s.Run, in.rep.Began)
-	if closed := (*LogClosedError)(nil); errors.As(err, &closed) {
+	if _, closed := errors.AsType[*LogClosedError](err); closed {
 		in.remains = append(in.remains, "what the log says, which "+in.account.Name+" may not read")
 	}
 	if err != nil { // there is none, or no shell to read it

@@ -52,7 +52,7 @@ func (k keeper) run(ctx context.Context, command string) ([]byte, []byte, int, e
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()
-	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) {
+	if _, ok := errors.AsType[*exec.ExitError](err); ok {
 		err = nil
 	}
 	return out, stderr.Bytes(), cmd.ProcessState.ExitCode(), err
@@ -97,7 +97,7 @@ func TestFarLog(t *testing.T) {
 				k.write(t, name, map[bool]string{true: old, false: fresh}[strings.HasSuffix(name, ".1")], 0o600)
 			}
 			l, err := FarLog(t.Context(), k.run, 0)
-			if closed := (*LogClosedError)(nil); errors.As(c.err, &closed) {
+			if closed, ok := errors.AsType[*LogClosedError](c.err); ok {
 				if !errors.As(err, &closed) || !slices.Equal(closed.Closed, []string{theJournal}) || closed.Hint() == "" {
 					t.Fatalf("error %v", err)
 				}

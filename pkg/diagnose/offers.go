@@ -37,8 +37,8 @@ func signing(keys connect.Keys, rep *session.Report) (record.Record, bool) {
 	failed := func(o session.Offer) bool { return o.Answer == session.SignFailed }
 	// A key that is here, such as one whose passphrase was mistyped, comes before one that is not.
 	i := slices.IndexFunc(rep.Offers, func(o session.Offer) bool {
-		var fault *connect.FaultError
-		return failed(o) && !(errors.As(o.Err, &fault) && fault.Fault.Cause == "key-missing")
+		fault, ok := errors.AsType[*connect.FaultError](o.Err)
+		return failed(o) && !(ok && fault.Fault.Cause == "key-missing")
 	})
 	if i < 0 {
 		i = slices.IndexFunc(rep.Offers, failed)

@@ -35,8 +35,7 @@ func with(path string, shell ...string) Runner {
 		var stderr bytes.Buffer
 		cmd.Stderr = &stderr
 		out, err := cmd.Output()
-		var exit *exec.ExitError
-		if errors.As(err, &exit) {
+		if _, ok := errors.AsType[*exec.ExitError](err); ok {
 			err = nil
 		}
 		return out, stderr.Bytes(), cmd.ProcessState.ExitCode(), err

@@ -36,8 +36,7 @@ func shellAs(uid int, shell ...string) Runner {
 		stdout.WriteString("Welcome!\ndrwxrwxrwx 1 0 0 -- pi-key-tools")
 		cmd.Stdout, cmd.Stderr = &stdout, &stderr
 		err := cmd.Run()
-		var exit *exec.ExitError
-		if errors.As(err, &exit) {
+		if _, ok := errors.AsType[*exec.ExitError](err); ok {
 			err = nil
 		}
 		return []byte(stdout.String()), []byte(stderr.String()), cmd.ProcessState.ExitCode(), err

@@ -81,8 +81,8 @@ func offers(mine connect.Keys, late func(sshkey.Public) bool) []session.Key {
 
 // failure is the record of a file that could not be worked on.
 func (j Job) failure(ctx context.Context, host *connect.Host, client *session.Client, rep *session.Report, err error) record.Record {
-	var put *PutError
-	if !errors.As(err, &put) {
+	put, ok := errors.AsType[*PutError](err)
+	if !ok {
 		r := diagnose.Ended(ctx, "the authorized keys", err)
 		if r.Cause != "no-shell" && r.Cause != "session-failed" { // which change nothing
 			r.Hint = "it is not known whether the file was changed; run it again, with a longer --timeout if it was slow: nothing is done twice"
@@ -198,8 +198,7 @@ func orFailure(records []record.Record, err error) []record.Record {
 
 // failureHere is the record of a file at hand that could not be worked on.
 func failureHere(err error) record.Record {
-	var put *PutError
-	if errors.As(err, &put) {
+	if put, ok := errors.AsType[*PutError](err); ok {
 		r := record.Record{Verdict: record.Fail, Cause: put.Cause, Subject: put.Path, Detail: record.Words(err), Hint: wayOnFrom(put.Cause)}
 		if put.Unsure {
 			r.Hint = "run it again: nothing is done twice"

@@ -48,7 +48,7 @@ func account(t *testing.T, shell, home string, env ...string) hostfs.Runner {
 		var out, errOut bytes.Buffer
 		cmd.Stdout, cmd.Stderr = &out, &errOut
 		err := cmd.Run()
-		if exit := (*exec.ExitError)(nil); errors.As(err, &exit) {
+		if exit, ok := errors.AsType[*exec.ExitError](err); ok {
 			return out.Bytes(), errOut.Bytes(), exit.ExitCode(), nil
 		}
 		return out.Bytes(), errOut.Bytes(), 0, err

@@ -148,8 +148,7 @@ func (m *Mounted) failure(ctx context.Context, err error) error {
 		return put
 	}
 	put = &PutError{Cause: causeOf(err), Path: m.file, Said: record.Words(err), denied: errors.Is(err, fs.ErrPermission)}
-	var where *fs.PathError
-	if errors.As(err, &where) {
+	if where, ok := errors.AsType[*fs.PathError](err); ok {
 		put.Path = where.Path
 	}
 	if put.Cause == "" {

@@ -155,8 +155,7 @@ func (s shell) Edit(ctx context.Context, c Change) (Answer, error) {
 		if first {
 			all.Backup = a.Backup
 		}
-		var put *PutError
-		if errors.As(err, &put) && dropped {
+		if put, ok := errors.AsType[*PutError](err); ok && dropped {
 			put.Unsure, put.Said = true, "lines were taken out by a part of the change, and then: "+put.Said
 		}
 		if err != nil {

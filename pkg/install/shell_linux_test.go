@@ -764,8 +764,7 @@ func TestShellKilledInTheMiddle(t *testing.T) {
 	program(t, bin, "mv", `/bin/mv "$@"; kill -KILL $PPID`)
 	key := newKey(t)
 	_, _, err := putLines(t.Context(), Shell(account(t, "sh", home, "PATH="+bin+":"+os.Getenv("PATH")), ""), lines(key), false, false)
-	var put *PutError
-	if errors.As(err, &put) && !put.Unsure || err == nil {
+	if put, ok := errors.AsType[*PutError](err); ok && !put.Unsure || err == nil {
 		t.Errorf("error %v", err)
 	}
 	if got := content(t, home); got != "old\n"+key.Line()+"\n" {

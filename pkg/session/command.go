@@ -32,7 +32,7 @@ func (c *Client) Run(ctx context.Context, command string) (stdout, stderr []byte
 		return nil, nil, 0, fmt.Errorf("running a command there: %w", named(err, c.turned))
 	}
 	s, err := c.ssh.NewSession()
-	if refused := (*ssh.OpenChannelError)(nil); errors.As(err, &refused) {
+	if refused, ok := errors.AsType[*ssh.OpenChannelError](err); ok {
 		return fail(fmt.Errorf("%w: %w", ErrNoCommand, refused))
 	} else if err != nil {
 		return fail(c.cutOff(err))
@@ -53,8 +53,8 @@ func (c *Client) Run(ctx context.Context, command string) (stdout, stderr []byte
 		return fail(err)
 	}
 	if err := s.Wait(); err != nil {
-		var exit *ssh.ExitError
-		if !errors.As(err, &exit) || exit.Signal() != "" {
+		exit, ok := errors.AsType[*ssh.ExitError](err)
+		if !ok || exit.Signal() != "" {
 			return fail(err)
 		}
 		status = exit.ExitStatus()

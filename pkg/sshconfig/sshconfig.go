@@ -196,7 +196,7 @@ func (r *Resolver) Resolve(ctx context.Context, req Request) (*Host, error) {
 		return nil, err
 	}
 	err = e.run(files)
-	if refused := (*PermissionError)(nil); errors.As(err, &refused) {
+	if _, refused := errors.AsType[*PermissionError](err); refused {
 		return nil, err
 	}
 	if len(e.unsure) > 0 {

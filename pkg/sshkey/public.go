@@ -45,8 +45,7 @@ func refuse(hint, format string, args ...any) error {
 
 // atLine returns err with its line.
 func atLine(err error, line int) error {
-	var e *PublicError
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*PublicError](err); ok {
 		return &PublicError{line, e.Err, e.hint}
 	}
 	return err

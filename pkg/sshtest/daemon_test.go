@@ -30,8 +30,7 @@ func byPassword(t *testing.T, server Endpoint, login, password string, command .
 	cmd := Command(t, t.TempDir(), "ssh", append(args, command...)...)
 	cmd.Env = append(cmd.Env, askpass(t, password)...)
 	out, err := cmd.Output()
-	var exit *exec.ExitError
-	if errors.As(err, &exit) {
+	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
 		return string(out), string(exit.Stderr), exit.ExitCode()
 	}
 	if err != nil {

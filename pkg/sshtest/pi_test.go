@@ -174,8 +174,7 @@ func TestPiExec(t *testing.T) {
 }
 
 func exitStatus(err error) int {
-	var exit *ssh.ExitError
-	if errors.As(err, &exit) {
+	if exit, ok := errors.AsType[*ssh.ExitError](err); ok {
 		return exit.ExitStatus()
 	}
 	return -1

@@ -71,8 +71,7 @@ func (r *listReader) next() (l listLine, ok bool) {
 		case <-r.ctx.Done():
 		}
 	}
-	var signal cli.SignalError
-	if !errors.As(context.Cause(r.ctx), &signal) {
+	if _, signal := errors.AsType[cli.SignalError](context.Cause(r.ctx)); !signal {
 		return listLine{}, false // nobody reads what could be said of the rest
 	}
 	if !r.endless {

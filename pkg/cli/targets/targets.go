@@ -232,8 +232,7 @@ func (o *Options) Run(ctx context.Context, env *cli.Env, operands []Target, work
 		}
 	})
 	p.end()
-	var signal cli.SignalError
-	if sum.left > 0 && errors.As(context.Cause(ctx), &signal) { // else the rest of the list was not read
+	if _, signal := errors.AsType[cli.SignalError](context.Cause(ctx)); signal && sum.left > 0 { // else the rest of the list was not read
 		env.Errorf("", "targets that were not begun: %d", sum.left)
 	}
 	if hint := o.otherForm(env, sum.strange); 2*sum.invalid >= sum.lines && hint != "" {
