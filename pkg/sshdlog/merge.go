@@ -1,7 +1,6 @@
 package sshdlog
 
 import (
-	"bytes"
 	"io"
 	"runtime"
 	"sync"
@@ -11,14 +10,14 @@ import (
 // AddLog counts the events of a log of severity want and above: those that a
 // Scanner yields, in its order, but using all processors and in much less time.
 // It reads to the end, returns any error other than io.EOF, and holds a bounded
-// part of the log.
+// part of the log. A Mapper is not copied.
 func (c *Counter) AddLog(r io.Reader, want Severity) (Stats, error) {
 	prepare()
 	workers := runtime.GOMAXPROCS(0)
 	c.init()
 	m := merger{counter: c, scanner: Scanner{want: want}, last: make(map[int]int)}
 	m.tallies.Store(&tallies{})
-	l := cutter{r: r, queue: make(chan *piece, 2*workers)}
+	l := newCutter(r, 2*workers)
 	free := make(chan *piece, cap(l.queue))
 	for range cap(free) {
 		free <- &piece{sifted: make(chan struct{}, 1)}
@@ -32,7 +31,11 @@ func (c *Counter) AddLog(r io.Reader, want Severity) (Stats, error) {
 					return
 				}
 				v.tallies, v.last = *m.tallies.Load(), nil
-				v.sift(p)
+				if !p.guarded(func() { v.sift(p) }) {
+					v = sieve{want: want, tallies: v.tallies} // it may have learned half of something
+					l.copied(p)
+					v.sift(p)
+				}
 				p.sifted <- struct{}{}
 			}
 		})
@@ -45,20 +48,21 @@ func (c *Counter) AddLog(r io.Reader, want Severity) (Stats, error) {
 	for p := range l.queue {
 		<-p.sifted
 		if left != nil {
-			left = append(left, bytes.NewReader(p.buf[:p.to]))
+			left = append(left, l.from(p, 0))
 			continue
 		}
 		m.merge(p)
 		if p.export < 0 {
+			p.release()
 			free <- p
 			continue
 		}
-		left = append(left, bytes.NewReader(p.buf[p.export:p.to]))
+		left = append(left, l.from(p, p.export))
 		l.stop()
 		close(free)
 	}
 	s := &m.scanner
-	s.r, s.buf = io.MultiReader(append(left, &l)...), make([]byte, bufferSize)
+	s.r, s.buf = io.MultiReader(append(left, l)...), make([]byte, bufferSize)
 	for s.Scan() {
 		c.Add(s.Event())
 	}
@@ -72,6 +76,7 @@ type merger struct {
 	tallies atomic.Pointer[tallies] // as the sieves may read them
 	slow    int                     // events since, that they did not help with
 	mark    int                     // where it is in a piece
+	line    []byte                  // a copy, whatever becomes of the file
 	last    map[int]int             // the mark at which what is counted was counted last in it, but for what is again
 }
 
@@ -105,7 +110,7 @@ func (m *merger) merge(p *piece) {
 		count := &m.counter.counts[i]
 		count.Times += a.times
 		if m.last[i] <= a.mark {
-			count.Last = string(a.time)
+			count.Last = a.last
 		}
 	}
 	if m.slow > len(m.counter.counts) {
@@ -131,9 +136,15 @@ func (m *merger) tell(p *piece, to int) {
 
 // text returns the text of a line.
 func (m *merger) text(p *piece, k mark) text {
-	line, cut, _ := p.line(k.at)
-	t := text{times: 1, cut: cut}
-	t.read(line)
+	t := text{times: 1}
+	if !p.guarded(func() {
+		var line []byte
+		line, t.cut, _ = p.line(k.at)
+		m.line = append(m.line[:0], line...)
+	}) {
+		m.line = m.line[:0]
+	}
+	t.read(m.line)
 	t.clean()
 	return t
 }

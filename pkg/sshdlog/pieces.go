@@ -2,7 +2,11 @@ package sshdlog
 
 import (
 	"bytes"
+	"errors"
 	"io"
+	"math"
+	"runtime"
+	"runtime/debug"
 	"sync"
 )
 
@@ -10,11 +14,34 @@ import (
 // have, and less than the nearer caches of a processor.
 const pieceSize = 2 * bufferSize
 
+// windowSize is how much of a file is mapped at once: enough for the kernel to
+// map it in large pages.
+const windowSize = 4 << 20
+
+// firstWindow is the size of the first one, a variable for tests.
+var firstWindow = pieceSize
+
+// A Mapper is a log that is a file, of which parts can be had in memory without
+// copying them. Its Read is that of what it would read first.
+type Mapper interface {
+	io.Reader
+	io.ReaderAt // any part; 0 is where Read starts
+	// Size returns how much there was at first.
+	Size() int64
+	// Map returns size bytes at off, all of them below Size, until unmap is
+	// called. Whoever reads them faults where the file was cut short meanwhile,
+	// or the disk fails, and may see them change.
+	Map(off int64, size int) (part []byte, unmap func(), err error)
+}
+
 // A piece is a part of a log, of whole lines, but for one that is too long.
 type piece struct {
 	buf    []byte // with room behind it that may be read
 	to     int    // where it ends in buf
 	inside bool   // it starts in a line of which no more is wanted
+	own    []byte // memory for what is read
+	at     int64  // where it starts in a Mapper
+	unmap  func() // nil if buf is not of a Mapper
 
 	sifted  chan struct{} // receives once what is below holds
 	marks   []mark
@@ -37,6 +64,7 @@ type again struct {
 	times int
 	mark  int    // of the last line
 	time  []byte // of that
+	last  string // the same, once the piece is sifted
 }
 
 // A miss is how many events of a cause are counted as left out.
@@ -69,9 +97,45 @@ func (p *piece) miss(cause string, times int) {
 	p.misses = append(p.misses, miss{cause, times})
 }
 
+// release gives back what is mapped.
+func (p *piece) release() {
+	if p.unmap != nil {
+		p.unmap()
+		p.buf, p.unmap = nil, nil
+	}
+}
+
+// guarded runs f, which reads the piece, and reports whether it came to its end.
+// It does not where what is mapped is not there any more, or has changed while f
+// was looking at it.
+func (p *piece) guarded(f func()) (ended bool) {
+	if p.unmap == nil {
+		f()
+		return true
+	}
+	old := debug.SetPanicOnFault(true)
+	defer func() {
+		debug.SetPanicOnFault(old)
+		if ended {
+			return
+		}
+		if e := recover(); e != nil {
+			if _, ok := e.(runtime.Error); !ok {
+				panic(e)
+			}
+		}
+	}()
+	f()
+	return true
+}
+
 // A cutter cuts a log into pieces.
 type cutter struct {
 	mu     sync.Mutex
+	log    Mapper // nil if it is none
+	mapped bool   // pieces are mapped, from at on
+	at     int64
+	window int // the size of the next one
 	r      io.Reader
 	err    error  // of r
 	rest   []byte // of a line that is not whole yet
@@ -81,17 +145,72 @@ type cutter struct {
 	stopped bool
 }
 
-// next reads a piece and puts it into the queue, before anyone reads the one
-// that follows. It reports whether there was any.
+// newCutter returns a cutter with a queue that holds n pieces.
+func newCutter(r io.Reader, n int) *cutter {
+	l := &cutter{r: r, queue: make(chan *piece, n), window: firstWindow}
+	l.log, l.mapped = r.(Mapper)
+	return l
+}
+
+// next puts a piece into the queue, before anyone has the one that follows. It
+// reports whether there was any.
 func (l *cutter) next(p *piece) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.stopped || l.err != nil {
+	if l.stopped || l.err != nil || !l.mapNext(p) && !l.read(p) {
 		return false
 	}
-	if p.buf == nil {
-		p.buf = make([]byte, pieceSize+slack)
+	l.queue <- p
+	return true
+}
+
+// mapNext maps a piece, if it can. It starts small, since the first pieces tell
+// what to count in those that follow.
+func (l *cutter) mapNext(p *piece) bool {
+	if !l.mapped {
+		return false
 	}
+	if l.log.Size()-l.at >= int64(l.window+slack) {
+		if part, unmap, err := l.log.Map(l.at, l.window+slack); err == nil {
+			p.buf, p.inside, p.at, p.unmap = part, false, l.at, unmap
+			if p.guarded(func() { p.to = bytes.LastIndexByte(part[:l.window], '\n') + 1 }) && p.to > 0 {
+				l.at += int64(p.to)
+				l.window = min(2*l.window, windowSize)
+				return true
+			}
+			p.release()
+		}
+	}
+	l.readOn()
+	return false
+}
+
+// readOn goes over to reading, at the end or if something cannot be mapped.
+func (l *cutter) readOn() {
+	if l.mapped {
+		l.r, l.mapped = io.NewSectionReader(l.log, l.at, math.MaxInt64-l.at), false
+	}
+}
+
+// copied reads a mapped piece once more, as far as it is there.
+func (l *cutter) copied(p *piece) {
+	own := make([]byte, p.to+slack)
+	n, err := l.log.ReadAt(own[:p.to], p.at)
+	if err != nil && !errors.Is(err, io.EOF) {
+		l.mu.Lock()
+		l.err = err
+		l.mu.Unlock()
+	}
+	p.release()
+	p.buf, p.to = own, n
+}
+
+// read reads a piece, if there is any.
+func (l *cutter) read(p *piece) bool {
+	if p.own == nil {
+		p.own = make([]byte, pieceSize+slack)
+	}
+	p.buf = p.own
 	p.inside, p.to = l.inside, copy(p.buf, l.rest)
 	l.rest = l.rest[:0]
 	for l.err == nil && p.to < pieceSize {
@@ -109,8 +228,16 @@ func (l *cutter) next(p *piece) bool {
 			p.to = end
 		}
 	}
-	l.queue <- p
 	return true
+}
+
+// from returns the rest of a piece, to be read.
+func (l *cutter) from(p *piece, at int) io.Reader {
+	if p.unmap == nil {
+		return bytes.NewReader(p.buf[at:p.to])
+	}
+	p.release()
+	return io.NewSectionReader(l.log, p.at+int64(at), int64(p.to-at))
 }
 
 // stop ends the cutting. What is left can be read then.
@@ -130,5 +257,6 @@ func (l *cutter) Read(b []byte) (int, error) {
 	if l.err != nil {
 		return 0, l.err
 	}
+	l.readOn()
 	return l.r.Read(b)
 }

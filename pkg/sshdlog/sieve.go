@@ -21,6 +21,16 @@ type sieve struct {
 
 // sift fills in what a piece says about its lines.
 func (v *sieve) sift(p *piece) {
+	v.lines(p)
+	for i := range p.again {
+		if a := &p.again[i]; a.times > 0 {
+			a.last = string(a.time)
+		}
+	}
+}
+
+// lines takes the lines of a piece.
+func (v *sieve) lines(p *piece) {
 	p.unknown, p.foreign, p.export = 0, 0, -1
 	p.marks, p.wanted, p.again, p.misses = p.marks[:0], p.wanted[:0], p.again[:0], p.misses[:0]
 	at := 0
