@@ -58,6 +58,7 @@ var floors = map[string]int{
 	"pkg/identity":       3,
 	"pkg/sshconfig":      3,
 	"pkg/secret":         3,
+	"pkg/logfile":        3,
 	"pkg/connect":        4,
 	"pkg/fleet":          4,
 	"pkg/diagnose":       5,

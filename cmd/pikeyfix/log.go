@@ -1,9 +1,6 @@
 package main
 
 import (
-	"bufio"
-	"bytes"
-	"compress/gzip"
 	"context"
 	"errors"
 	"fmt"
@@ -20,6 +17,7 @@ import (
 	"pi-key-tools/pkg/connect"
 	"pi-key-tools/pkg/diagnose"
 	"pi-key-tools/pkg/hostfs"
+	"pi-key-tools/pkg/logfile"
 	"pi-key-tools/pkg/record"
 	"pi-key-tools/pkg/repair"
 	"pi-key-tools/pkg/session"
@@ -134,7 +132,10 @@ func (m *mode) hereLog(ctx context.Context, env *cli.Env, job repair.Job) error 
 		return command
 	}}
 	t.Log, err = repair.ReadLog(in)
-	if err = errors.Join(err, in.Close()); err != nil {
+	if own, ok := in.(*diagnose.Log); ok {
+		err = errors.Join(err, own.Close())
+	}
+	if err != nil {
 		err = fmt.Errorf("--log %s: %w", from, err)
 	}
 	t.trace(env, "")
@@ -168,8 +169,7 @@ func (m *mode) who(ctx context.Context, env *cli.Env, machine hostfs.Machine) (i
 }
 
 // openLog opens the log to read here.
-func (m *mode) openLog(ctx context.Context, env *cli.Env) (log io.ReadCloser, from string, err error) {
-	var in io.Reader
+func (m *mode) openLog(ctx context.Context, env *cli.Env) (text io.Reader, from string, err error) {
 	switch m.log {
 	case ownLog:
 		l, err := diagnose.HereLog(ctx)
@@ -179,82 +179,16 @@ func (m *mode) openLog(ctx context.Context, env *cli.Env) (log io.ReadCloser, fr
 		noteLog(env, "", l)
 		return l, strings.Join(l.From, ", "), nil
 	case "-":
-		from, in = "standard input", env.Stdin
+		from = "standard input"
+		text, err = logfile.Text(ctx, env.Stdin)
 	default:
 		from = m.log
-		in = &unopened{path: m.log}
+		text, err = logfile.Open(ctx, m.log)
 	}
-	text, err := plain(&patient{ctx: ctx, r: in})
 	if err != nil {
 		return nil, "", fmt.Errorf("reading %s: %w", from, err)
 	}
-	return io.NopCloser(text), from, nil // its end is that of the process
-}
-
-// An unopened file is opened by who first reads it: a pipe with a name keeps
-// whoever opens it until somebody writes to it.
-type unopened struct {
-	path string
-	f    *os.File
-}
-
-func (u *unopened) Read(b []byte) (n int, err error) {
-	if u.f == nil {
-		if u.f, err = os.Open(u.path); err != nil {
-			return 0, err
-		}
-	}
-	return u.f.Read(b)
-}
-
-// plain returns the text of a log that logrotate may have packed.
-func plain(r io.Reader) (io.Reader, error) {
-	b := bufio.NewReader(r)
-	if magic, err := b.Peek(2); err == nil && bytes.Equal(magic, []byte{0x1f, 0x8b}) {
-		return gzip.NewReader(b)
-	}
-	return b, nil
-}
-
-// A patient reader waits for data no longer than the run lasts.
-type patient struct {
-	ctx context.Context
-	r   io.Reader
-	own []byte // what is read into: a read that is given up may write to it later
-
-	wide bool // it was widened
-}
-
-func (p *patient) Read(b []byte) (int, error) {
-	if err := context.Cause(p.ctx); err != nil {
-		return 0, err
-	}
-	if u, ok := p.r.(*unopened); ok && u.f != nil {
-		p.r = u.f
-	}
-	if f, ok := p.r.(*os.File); ok {
-		if !p.wide {
-			widen(f)
-			p.wide = true
-		}
-		for {
-			yes, known := ready(f)
-			if yes {
-				return f.Read(b)
-			}
-			if !known {
-				break
-			}
-			if err := context.Cause(p.ctx); err != nil {
-				return 0, err
-			}
-		}
-	}
-	if len(p.own) < len(b) {
-		p.own = make([]byte, len(b))
-	}
-	n, err := hostfs.Await(p.ctx, func() (int, error) { return p.r.Read(p.own[:len(b)]) })
-	return copy(b, p.own[:n]), err
+	return text, from, nil
 }
 
 // passBy reports whether a record of another command leaves nothing to do. What

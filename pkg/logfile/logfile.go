@@ -1,0 +1,158 @@
+// Package logfile reads the text of a log: from a file, which logrotate may have
+// packed, or from a pipe, whoever writes to it and however slowly.
+package logfile
+
+import (
+	"bufio"
+	"bytes"
+	"compress/gzip"
+	"context"
+	"io"
+	"os"
+	"syscall"
+
+	"pi-key-tools/pkg/hostfs"
+)
+
+// Open returns the text of the log at a path. A pipe with a name is opened by the
+// first Read, since that waits until somebody writes to it. Reading ends with
+// the error of ctx when that is done.
+func Open(ctx context.Context, path string) (io.Reader, error) {
+	// Without waiting: it may have become a pipe since it was looked at.
+	if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() {
+		f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+		if err != nil {
+			return nil, err
+		}
+		if whole := newFile(ctx, f); whole != nil {
+			return whole, nil
+		}
+		if err := f.Close(); err != nil {
+			return nil, err
+		}
+	}
+	return Text(ctx, &unopened{path: path})
+}
+
+// Text returns the text of the log that r reads. Reading ends with the error of
+// ctx when that is done, also while r waits for something to read.
+func Text(ctx context.Context, r io.Reader) (io.Reader, error) {
+	if f, ok := r.(*os.File); ok {
+		if whole := newFile(ctx, f); whole != nil {
+			return whole, nil
+		}
+	}
+	b := bufio.NewReader(&patient{ctx: ctx, r: r})
+	if magic, err := b.Peek(len(packed)); err == nil && bytes.Equal(magic, packed) {
+		return gzip.NewReader(b)
+	}
+	return b, nil
+}
+
+// packed is how a file of gzip starts.
+var packed = []byte{0x1f, 0x8b}
+
+// A file is a regular one that is not packed: an [sshdlog.Mapper].
+type file struct {
+	ctx  context.Context
+	f    *os.File
+	from int64 // where it is read from
+	size int64
+	read int64
+}
+
+// newFile returns nil for what is no such file, and for those of /proc, which
+// have no size.
+func newFile(ctx context.Context, f *os.File) *file {
+	info, err := f.Stat()
+	if err != nil || !info.Mode().IsRegular() {
+		return nil
+	}
+	from, err := f.Seek(0, io.SeekCurrent)
+	if err != nil || info.Size() <= from {
+		return nil
+	}
+	magic := make([]byte, len(packed))
+	if n, _ := f.ReadAt(magic, from); bytes.Equal(magic[:n], packed) {
+		return nil
+	}
+	return &file{ctx: ctx, f: f, from: from, size: info.Size() - from}
+}
+
+func (f *file) Read(b []byte) (int, error) {
+	n, err := f.ReadAt(b, f.read)
+	f.read += int64(n)
+	return n, err
+}
+
+func (f *file) ReadAt(b []byte, off int64) (int, error) {
+	if err := context.Cause(f.ctx); err != nil {
+		return 0, err
+	}
+	return f.f.ReadAt(b, f.from+off)
+}
+
+func (f *file) Size() int64 { return f.size }
+
+func (f *file) Map(off int64, size int) (part []byte, unmap func(), err error) {
+	if err := context.Cause(f.ctx); err != nil {
+		return nil, nil, err
+	}
+	return mapPart(f.f, f.from+off, size)
+}
+
+// An unopened file is opened by who first reads it.
+type unopened struct {
+	path string
+	f    *os.File
+}
+
+func (u *unopened) Read(b []byte) (n int, err error) {
+	if u.f == nil {
+		if u.f, err = os.Open(u.path); err != nil {
+			return 0, err
+		}
+	}
+	return u.f.Read(b)
+}
+
+// A patient reader waits for data no longer than its context lasts.
+type patient struct {
+	ctx context.Context
+	r   io.Reader
+	own []byte // what is read into: a read that is given up may write to it later
+
+	wide bool // it was widened
+}
+
+func (p *patient) Read(b []byte) (int, error) {
+	if err := context.Cause(p.ctx); err != nil {
+		return 0, err
+	}
+	if u, ok := p.r.(*unopened); ok && u.f != nil {
+		p.r = u.f
+	}
+	if f, ok := p.r.(*os.File); ok {
+		if !p.wide {
+			widen(f)
+			p.wide = true
+		}
+		for {
+			yes, known := ready(f)
+			if yes {
+				return f.Read(b)
+			}
+			if !known {
+				break
+			}
+			if err := context.Cause(p.ctx); err != nil {
+				return 0, err
+			}
+		}
+	}
+	if len(p.own) < len(b) {
+		p.own = make([]byte, len(b))
+	}
+	n, err := hostfs.Await(p.ctx, func() (int, error) { return p.r.Read(p.own[:len(b)]) })
+	return copy(b, p.own[:n]), err
+}
