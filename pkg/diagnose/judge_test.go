@@ -62,7 +62,7 @@ func (m machine) Readlink(_ context.Context, p string) (string, error) {
 	return "", fs.ErrInvalid
 }
 
-func (m machine) PrivateGroup(context.Context, int, int) (bool, error) { return false, nil }
+func (m machine) PrivateGroup(context.Context, int, int, int) (bool, error) { return false, nil }
 
 func (m machine) Attributes(context.Context, string) (a strictmodes.Attributes, err error) {
 	return a, nil

@@ -251,26 +251,26 @@ func (a *accounts) groupNames(gids []int) []string {
 }
 
 // privateGroup is the rule of Debian's secure_permissions(): the group exists,
-// nobody else has it as primary group, nobody else is named as a member, and
-// the owner is one of the two.
-func (a *accounts) privateGroup(gid, owner int) bool {
+// nobody but uid has it as primary group, nobody is named as a member but the
+// first name of the owner, and there is one of the two.
+func (a *accounts) privateGroup(gid, owner, uid int) bool {
 	o := a.owned()
 	g, ok := a.groups()[gid]
 	if !ok {
 		return false
 	}
-	for _, uid := range o.primary[gid] {
-		if uid != owner {
-			return false
-		}
-	}
-	if g.members == "" {
+	others := slices.ContainsFunc(o.primary[gid], func(first int) bool { return first != uid })
+	names := o.names[owner]
+	switch {
+	case others || len(names) == 0:
+		return false
+	case g.members == "":
 		return len(o.primary[gid]) > 0
 	}
-	return slices.Contains(o.names[owner], g.members) // which two names, with a comma, never are
+	return names[0] == g.members // which two names, with a comma, never are
 }
 
 // privateGroup is that rule where it is asked for once.
-func privateGroup(passwd, group string, gid, owner int) bool {
-	return readAccounts(passwd, group).privateGroup(gid, owner)
+func privateGroup(passwd, group string, gid, owner, uid int) bool {
+	return readAccounts(passwd, group).privateGroup(gid, owner, uid)
 }

@@ -68,7 +68,7 @@ func (f *far) Account(ctx context.Context) (strictmodes.Account, error) {
 	return strictmodes.Account{}, fmt.Errorf("asking who we are there: id and $HOME said \"%s\"", record.Escape(cut(f.id)))
 }
 
-func (f *far) PrivateGroup(ctx context.Context, gid, owner int) (bool, error) {
+func (f *far) PrivateGroup(ctx context.Context, gid, owner, uid int) (bool, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.passwd == "" {
@@ -78,7 +78,7 @@ func (f *far) PrivateGroup(ctx context.Context, gid, owner int) (bool, error) {
 		}
 		f.passwd, f.group, _ = strings.Cut(out, middle)
 	}
-	return privateGroup(f.passwd, f.group, gid, owner), nil
+	return privateGroup(f.passwd, f.group, gid, owner, uid), nil
 }
 
 // look returns what was seen at p, or is seen now.

@@ -36,7 +36,7 @@ func (t linkTree) Readlink(_ context.Context, name string) (string, error) {
 	return strings.TrimPrefix(t[name], "-> "), nil
 }
 
-func (t linkTree) PrivateGroup(context.Context, int, int) (bool, error) { return false, nil }
+func (t linkTree) PrivateGroup(context.Context, int, int, int) (bool, error) { return false, nil }
 
 func TestFollow(t *testing.T) {
 	const keys = "/home/pi/.ssh/authorized_keys"

@@ -127,7 +127,7 @@ func TestFarIsLocal(t *testing.T) {
 			}
 		}
 		for gid, want := range map[int]bool{0: true, 987654: false} {
-			if got, err := fsys.PrivateGroup(t.Context(), gid, 0); err != nil || got != want {
+			if got, err := fsys.PrivateGroup(t.Context(), gid, 0, 0); err != nil || got != want {
 				t.Errorf("%T: PrivateGroup(%d, 0) = %v, %v", fsys, gid, got, err)
 			}
 		}
@@ -414,24 +414,28 @@ func TestLocalAccount(t *testing.T) {
 }
 
 func TestPrivateGroup(t *testing.T) {
-	const passwd = "root:x:0:0::/root:/bin/sh\npi:x:1000:1000:,,,:/home/pi:/bin/bash\npi2:x:1000:1005::/:\neve:x:1001:1001::/home/eve:\nann:x:1002:1001::/home/ann:\n+::::::\n"
-	const group = "root:x:0:\npi:x:1000:\neve:x:1001:\nempty:x:1002:\nonly:x:1003:pi\ntwo:x:1004:pi,eve\nalias:x:1005:pi\n+\n"
+	const passwd = "root:x:0:0::/root:/bin/sh\npi:x:1000:1000:,,,:/home/pi:/bin/bash\npi2:x:1000:1000::/:\neve:x:1001:1001::/home/eve:\nann:x:1002:1001::/home/ann:\n+::::::\n"
+	const group = "root:x:0:\npi:x:1000:\neve:x:1001:\nempty:x:1002:\nonly:x:1003:pi\ntwo:x:1004:pi,eve\nalias:x:1005:pi2\nadm:x:1006:root\n+\n"
 	for _, c := range []struct {
-		gid, owner int
-		want       bool
+		gid, owner, uid int
+		want            bool
 	}{
-		{1000, 1000, true},
-		{1000, 1001, false},
-		{1001, 1001, false}, // ann's primary group too
-		{1002, 1000, false}, // nobody's
-		{1003, 1000, true},  // the only, supplementary, member
-		{1003, 1001, false},
-		{1004, 1000, false},
-		{1005, 1000, true}, // two names of one uid
-		{1006, 1000, false},
+		{1000, 1000, 1000, true}, // of two names
+		{1000, 1001, 1001, false},
+		{1000, 0, 1000, true},     // root's file
+		{1000, 1009, 1000, false}, // nobody's
+		{1001, 1001, 1001, false}, // ann's primary group too
+		{1002, 1000, 1000, false}, // nobody's group
+		{1003, 1000, 1000, true},  // the only, supplementary, member
+		{1003, 0, 1000, false},    // who does not own the file
+		{1003, 1001, 1001, false}, // who is another
+		{1004, 1000, 1000, false}, // two
+		{1005, 1000, 1000, false}, // the second name of the owner
+		{1006, 0, 1000, true},     // root alone
+		{987654, 1000, 1000, false},
 	} {
-		if got := privateGroup(passwd, group, c.gid, c.owner); got != c.want {
-			t.Errorf("gid %d, owner %d: %v", c.gid, c.owner, got)
+		if got := privateGroup(passwd, group, c.gid, c.owner, c.uid); got != c.want {
+			t.Errorf("gid %d, owner %d, uid %d: %v", c.gid, c.owner, c.uid, got)
 		}
 	}
 }

@@ -48,12 +48,12 @@ func (l *local) Lstat(_ context.Context, path string) (strictmodes.Stat, error) 
 
 func (l *local) Readlink(_ context.Context, path string) (string, error) { return os.Readlink(path) }
 
-func (l *local) PrivateGroup(ctx context.Context, gid, owner int) (bool, error) {
+func (l *local) PrivateGroup(ctx context.Context, gid, owner, uid int) (bool, error) {
 	a, err := l.known(ctx)
 	if err != nil {
 		return false, err
 	}
-	return a.privateGroup(gid, owner), nil
+	return a.privateGroup(gid, owner, uid), nil
 }
 
 // Lookup also finds what a directory service knows but does not list.

@@ -423,7 +423,7 @@ func TestManyAccounts(t *testing.T) {
 	}
 	a := readAccounts(passwd.String(), groups.String())
 	for who := range a.sensible() {
-		if _, err := a.lookup(who.Name); err != nil || !a.privateGroup(who.UID, who.UID) {
+		if _, err := a.lookup(who.Name); err != nil || !a.privateGroup(who.UID, who.UID, who.UID) {
 			t.Fatal(who, err)
 		}
 	}

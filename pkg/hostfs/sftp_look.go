@@ -112,7 +112,7 @@ func (s *sftpFS) database(ctx context.Context, name string) (string, error) {
 	return string(data), nil
 }
 
-func (s *sftpFS) PrivateGroup(ctx context.Context, gid, owner int) (bool, error) {
+func (s *sftpFS) PrivateGroup(ctx context.Context, gid, owner, uid int) (bool, error) {
 	passwd, err := s.database(ctx, "passwd")
 	if err != nil {
 		return false, err
@@ -121,7 +121,7 @@ func (s *sftpFS) PrivateGroup(ctx context.Context, gid, owner int) (bool, error)
 	if err != nil {
 		return false, err
 	}
-	return privateGroup(passwd, group, gid, owner), nil
+	return privateGroup(passwd, group, gid, owner, uid), nil
 }
 
 func (s *sftpFS) Account(ctx context.Context) (strictmodes.Account, error) {

@@ -41,8 +41,8 @@ func (m *machine) Readlink(_ context.Context, path string) (string, error) {
 	}
 	return "", errors.New("no link")
 }
-func (m *machine) PrivateGroup(_ context.Context, gid, owner int) (bool, error) {
-	return gid == owner, nil
+func (m *machine) PrivateGroup(_ context.Context, gid, owner, uid int) (bool, error) {
+	return gid == uid, nil
 }
 
 func (m *machine) Lstat(ctx context.Context, path string) (strictmodes.Stat, error) {

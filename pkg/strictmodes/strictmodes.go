@@ -27,9 +27,9 @@ type Stat struct {
 type Tree interface {
 	Lstat(ctx context.Context, path string) (Stat, error)
 	Readlink(ctx context.Context, path string) (string, error)
-	// PrivateGroup reports whether only the user owner can act by the group, by
-	// Debian's secure_permissions() rule for that user's files.
-	PrivateGroup(ctx context.Context, gid, owner int) (bool, error)
+	// PrivateGroup reports whether only the user uid can act by the group, by
+	// Debian's secure_permissions() rule for a file of owner's.
+	PrivateGroup(ctx context.Context, gid, owner, uid int) (bool, error)
 }
 
 // An Examiner is a Tree that can tell more than lstat(2). Its error means only
@@ -137,9 +137,6 @@ func Octal(mode fs.FileMode) string {
 //
 // POSIX ACLs count as far as they show in the group bits, as for sshd. What one
 // lets the account read of another user's is not seen, and reported as closed.
-// One corner of Debian's rule is judged too leniently: a file of root's,
-// writable by the account's primary group, when that group also lists the
-// account by name.
 func Judge(ctx context.Context, tree Tree, who Account, keysFiles []string, server Server) ([]Finding, error) {
 	if !path.IsAbs(who.Home) {
 		return nil, fmt.Errorf("the home of %s is %q: not an absolute path", who.Name, who.Home)
@@ -465,14 +462,9 @@ func (j *judge) writable(st Stat) (string, error) {
 
 func writable(ctx context.Context, tree Tree, st Stat, who Account, server Server) (string, error) {
 	if server == Debian && st.Mode&0022 == 0020 {
-		private, err := tree.PrivateGroup(ctx, st.GID, who.UID)
-		if err != nil {
+		private, err := tree.PrivateGroup(ctx, st.GID, st.UID, who.UID)
+		if private || err != nil {
 			return "", err
-		}
-		// The one member that group(5) names must be the owner of the file, so
-		// that a private group which is not the primary one does not do for root's.
-		if private && (st.UID == who.UID || who.Groups == nil || who.Groups[0] == st.GID) {
-			return "", nil
 		}
 	}
 	switch st.Mode & 0022 {

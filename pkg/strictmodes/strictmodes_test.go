@@ -16,7 +16,8 @@ import (
 // "f0644 0 0", "f0644 0 0 2" with two hard links, "-> target", "denied".
 type tree map[string]string
 
-var private = map[[2]int]bool{{1000, 1000}: true, {1001, 1001}: true, {1003, 1000}: true}
+// private are gid, owner and uid: 1003 is uid 1000's by group(5) alone.
+var private = map[[3]int]bool{{1000, 1000, 1000}: true, {1000, 0, 1000}: true, {1001, 1001, 1001}: true, {1003, 1000, 1000}: true}
 
 func (t tree) Lstat(_ context.Context, p string) (Stat, error) {
 	if p != "/" {
@@ -47,8 +48,8 @@ func (t tree) Readlink(_ context.Context, p string) (string, error) {
 	return target, nil
 }
 
-func (t tree) PrivateGroup(_ context.Context, gid, owner int) (bool, error) {
-	return private[[2]int{gid, owner}], nil
+func (t tree) PrivateGroup(_ context.Context, gid, owner, uid int) (bool, error) {
+	return private[[3]int{gid, owner, uid}], nil
 }
 
 func parse(s string) Stat {
