@@ -44,7 +44,7 @@ type spot struct {
 // find returns the spot that a name of an account leads to, for the caller to
 // close.
 func (c *Card) find(ctx context.Context, who strictmodes.Account, name string) (spot, error) {
-	name = path.Clean(name)
+	name = strictmodes.Clean(name)
 	base, rest := who.Home, strings.TrimPrefix(name, strings.TrimSuffix(who.Home, "/")+"/")
 	if path.IsAbs(rest) {
 		base, rest = path.Split(name)

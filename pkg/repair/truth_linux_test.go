@@ -383,7 +383,12 @@ func elsewhere() []situation {
 		for _, home := range []string{"", "0777", "0755 third"} {
 			list = append(list, situation{home: home, keys: s.keys, left: true, arrange: func(p *place) error {
 				p.ssh, p.keys = filepath.Dir(p.keysFiles[0]), p.keysFiles[0]
-				return errors.Join(os.Mkdir(p.ssh, 0o755), os.Rename(p.home+"/.ssh/authorized_keys", p.keys))
+				from := p.home + "/.ssh/authorized_keys"
+				if home == "0777" { // the second: out/l/.. is out/e
+					p.ssh, p.keys = p.outside+"/e", p.outside+"/e/"+p.u.Name
+					return errors.Join(os.MkdirAll(p.ssh+"/x", 0o755), os.Symlink("e/x", p.outside+"/l"), os.Rename(from, p.keys))
+				}
+				return errors.Join(os.Mkdir(p.ssh, 0o755), os.Rename(from, p.keys))
 			}, ssh: s.dir})
 		}
 	}
@@ -691,8 +696,8 @@ func TestTruthOfDebian(t *testing.T) {
 	c.log(t)
 	// The last user's keys are elsewhere.
 	out := places[len(places)-1]
-	out.keysFiles = []string{out.outside + "/d/" + out.u.Name}
-	config := []string{"MaxStartups 100", "Match User " + out.u.Name, "AuthorizedKeysFile " + out.outside + "/d/%u"}
+	out.keysFiles = []string{out.outside + "/d/" + out.u.Name, out.outside + "/l/../" + out.u.Name}
+	config := []string{"MaxStartups 100", "Match User " + out.u.Name, "AuthorizedKeysFile " + out.outside + "/d/%u " + out.outside + "/l/../%u"}
 	c.daemon = sshtest.StartSSHD(t, sshtest.SSHDConfig{Config: config})
 	if program := os.Getenv("PIKEY_TEST_SSHD10"); program != "" {
 		c.upstream = sshtest.StartSSHD(t, sshtest.SSHDConfig{Program: program, Config: append([]string{"PerSourcePenalties no"}, config...)})

@@ -332,6 +332,9 @@ func (c *Config) Expand(name, home string, uid int) string {
 	if !path.IsAbs(name) {
 		name = home + "/" + name
 	}
+	if strings.Contains(name+"/", "/../") { // which a link may stand before
+		return name
+	}
 	return path.Clean(name)
 }
 

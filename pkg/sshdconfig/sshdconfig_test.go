@@ -94,6 +94,7 @@ func TestKeysFiles(t *testing.T) {
 		"AuthorizedKeysFile NONE .a":        "/home/pi/.a",
 		"AuthorizedKeysFile /k/%u/%U/%%u":   "/k/pi/1000/%u",
 		"AuthorizedKeysFile ~/.ssh/k %h//k": "/root/.ssh/k /home/pi/k",
+		"AuthorizedKeysFile l/../k /l/..":   "/home/pi/l/../k /l/..",
 	} {
 		names, _ := Evaluate(nil, "main", one(text), pi).KeysFiles("/home/pi", 1000)
 		if got := strings.Join(names, " "); got != want {

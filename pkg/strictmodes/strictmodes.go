@@ -188,7 +188,7 @@ func (j *judge) judge(homeName string, keysFiles []string, byDefault bool) ([]Fi
 	homeless := home.end == missing || home.end == stuck || home.end == found && !home.last.Mode.IsDir()
 	all := len(keysFiles)
 	if homeless {
-		keysFiles = slices.DeleteFunc(slices.Clone(keysFiles), func(name string) bool { return within(homeName, path.Clean(name)) })
+		keysFiles = slices.DeleteFunc(slices.Clone(keysFiles), func(name string) bool { return within(homeName, Clean(name)) })
 	}
 	if err := j.locate(homeName, keysFiles); err != nil {
 		return nil, err
@@ -227,8 +227,8 @@ func (j *judge) locate(homeName string, keysFiles []string) error {
 		if !path.IsAbs(name) {
 			return fmt.Errorf("the keys file %q is not an absolute path", name)
 		}
-		name = path.Clean(name)
-		dir, err := j.walker.walk(path.Dir(name))
+		name = Clean(name)
+		dir, err := j.walker.walk(above(name))
 		if err != nil {
 			return err
 		}
@@ -242,7 +242,7 @@ func (j *judge) locate(homeName string, keysFiles []string) error {
 		case Dropbear, All:
 			f.named, err = j.walker.named(name, homeName)
 		case Dropbear2025:
-			f.named, err = j.walker.named(path.Dir(name), homeName)
+			f.named, err = j.walker.named(above(name), homeName)
 		}
 		if err != nil {
 			return err

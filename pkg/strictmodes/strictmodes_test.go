@@ -276,6 +276,19 @@ func TestJudgeElsewhere(t *testing.T) {
 			t.Errorf("%v: %v, %v", server, findings, err)
 		}
 	}
+	// What a link before ".." leads to decides.
+	linked := good("/l", "-> /srv/a", "/srv", "d0755 0 0", "/srv/a", "d0755 0 0", "/srv/k", "f0666 0 0", "/k", "f0644 0 0", home+"/l", "-> d/e", home+"/d", "d0777 1000 1000",
+		home+"/d/e", "d0755 1000 1000", home+"/d/k", "f0644 1000 1000")
+	for name, want := range map[string]string{"/l/../k": "keys-writable /srv/k none", "/srv/../k": "", home + "/l/../k": "dir-writable /home/pi/d 0755"} {
+		findings, err := Judge(t.Context(), linked, pi, []string{name}, OpenSSH)
+		got := ""
+		for _, f := range findings {
+			got += brief(f)
+		}
+		if err != nil || got != want {
+			t.Errorf("%s: %s, %v; want %s", name, got, err, want)
+		}
+	}
 	// Without groups a mode that may be fine is no finding.
 	unknown := pi
 	unknown.Groups = nil

@@ -199,7 +199,7 @@ func (w walker) follow(name string) (way, error) {
 // to the home, or to the root if the home is not among them.
 func (w walker) named(name, home string) ([]string, error) {
 	var reals []string
-	for ; ; name = path.Dir(name) {
+	for ; ; name = above(name) {
 		r, err := w.walk(name)
 		if err != nil {
 			return nil, err
@@ -212,6 +212,18 @@ func (w walker) named(name, home string) ([]string, error) {
 		}
 	}
 }
+
+// Clean is path.Clean, but for a path with "..": that is no way back where a link
+// stands before it.
+func Clean(p string) string {
+	if strings.Contains(p+"/", "/../") {
+		return p
+	}
+	return path.Clean(p)
+}
+
+// above returns the path of the directory that an absolute path names something in.
+func above(p string) string { return p[:max(1, strings.LastIndexByte(p, '/'))] }
 
 // clean reports whether an absolute path is as path.Clean would leave it.
 func clean(p string) bool {
