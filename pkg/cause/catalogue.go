@@ -615,7 +615,7 @@ var farFiles = []Entry{
 	}, {
 		Word:     "keys-unreadable",
 		Meaning:  "The user may not read the authorized keys, and sshd reads them as the user.",
-		Evidence: "The file, or a directory on the way, belongs to another user or lacks the permission.",
+		Evidence: "The file, or a directory on the way, belongs to another user or lacks the permission, by its mode or its ACL.",
 		Example:  "pi@raspberrypi\tfail\tkeys-unreadable\t/home/pi/.ssh/authorized_keys\tseen: owner uid 0, mode 0600: pi may not read it",
 		Cure:     "As root there: chown USER on the path that the record names; if it already belongs to the user, run pikeyfix.",
 	}, {

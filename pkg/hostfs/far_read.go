@@ -169,10 +169,19 @@ func (f *far) Attributes(ctx context.Context, p string) (strictmodes.Attributes,
 	return f.attributes[p], nil
 }
 
-// grantsOf returns what an ACL as "getfacl -cn" prints it grants by number.
+// Listless tells a strictmodes.Examiner's user by what ls(1) has put behind the mode.
+func (f *far) Listless(p string) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	mode, _, _ := strings.Cut(f.seen[p].line, " ")
+	return !strings.HasSuffix(mode, "+")
+}
+
+// grantsOf returns what an ACL as "getfacl -cn" prints it grants; nil if that is no
+// more than the mode tells.
 func grantsOf(acl string) []strictmodes.Grant {
 	var granted []strictmodes.Grant
-	mask := fs.FileMode(7)
+	mask, masked := fs.FileMode(0), false
 	for line := range strings.Lines(acl) {
 		line, _, _ = strings.Cut(line, "#")
 		e := strings.Split(strings.TrimSpace(line), ":")
@@ -188,10 +197,15 @@ func grantsOf(acl string) []strictmodes.Grant {
 		id, err := strconv.Atoi(e[1])
 		switch {
 		case e[0] == "mask":
-			mask = mode
-		case err == nil && (e[0] == "user" || e[0] == "group"): // not the owner and the group, which the mode tells
+			mask, masked = mode, true
+		case e[0] == "group" && e[1] == "":
+			granted = append(granted, strictmodes.Grant{Group: true, ID: strictmodes.OwningGroup, Mode: mode})
+		case err == nil && (e[0] == "user" || e[0] == "group"): // not the owner, which the mode tells
 			granted = append(granted, strictmodes.Grant{Group: e[0] == "group", ID: id, Mode: mode})
 		}
+	}
+	if !masked {
+		return nil
 	}
 	return limited(granted, mask)
 }

@@ -460,16 +460,25 @@ func TestFarAttributes(t *testing.T) {
 	check(home, strictmodes.Attributes{FS: "tmpfs"})
 	check("/proc/self", strictmodes.Attributes{FS: "proc"})
 	if _, err := exec.LookPath("setfacl"); err == nil {
+		owning := strictmodes.Grant{Group: true, ID: strictmodes.OwningGroup, Mode: 5}
 		for _, c := range []struct {
 			acl  string
 			want []strictmodes.Grant
 		}{
-			{"u:12345:rwx", []strictmodes.Grant{{ID: 12345, Mode: 7}}}, {"g:12345:r-x", []strictmodes.Grant{{Group: true, ID: 12345, Mode: 5}}},
-			{"u:12345:rwx,u:0:-w-,m::r-x", []strictmodes.Grant{{Mode: 0}, {ID: 12345, Mode: 5}}}, {"d:u:12345:rwx", nil}, {"g::rwx", nil},
+			{"u:12345:rwx", []strictmodes.Grant{{ID: 12345, Mode: 7}, owning}}, {"g:12345:r-x", []strictmodes.Grant{owning, {Group: true, ID: 12345, Mode: 5}}},
+			{"u:12345:rwx,u:0:-w-,m::r-x", []strictmodes.Grant{{Mode: 0}, {ID: 12345, Mode: 5}, owning}}, {"m::rwx", []strictmodes.Grant{owning}}, {"d:u:12345:rwx", nil}, {"g::rwx", nil},
 		} {
 			run(t, "setfacl", "-b", home)
 			run(t, "setfacl", "-m", c.acl, home)
 			check(home, strictmodes.Attributes{FS: "tmpfs", Granted: c.want})
+			if a, err := Local().Attributes(t.Context(), home); err != nil || !reflect.DeepEqual(a.Granted, c.want) {
+				t.Errorf("%s, here: %+v, %v; want %+v", c.acl, a, err, c.want)
+			}
+			far := fresh()
+			lstat(t, far, home)
+			if got, want := far.(interface{ Listless(string) bool }).Listless(home), c.want == nil && c.acl[0] != 'd'; got != want {
+				t.Errorf("%s: listless: %v", c.acl, got)
+			}
 		}
 		run(t, "setfacl", "-b", home)
 	}

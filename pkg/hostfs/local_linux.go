@@ -152,13 +152,13 @@ func (h handle) attributes() (a strictmodes.Attributes, err error) {
 
 const accessACL = "system.posix_acl_access"
 
-// grants returns what an access ACL grants by name, within the mask (acl(5);
+// grants returns what an access ACL grants, within the mask (acl(5);
 // linux/posix_acl_xattr.h).
 func grants(acl []byte) ([]strictmodes.Grant, error) {
 	const (
-		version                  = 2
-		user, group, mask uint16 = 0x02, 0x08, 0x10
-		header, each             = 4, 8
+		version                               = 2
+		user, owningGroup, group, mask uint16 = 0x02, 0x04, 0x08, 0x10
+		header, each                          = 4, 8
 	)
 	if len(acl) < header || (len(acl)-header)%each != 0 || binary.LittleEndian.Uint32(acl) != version {
 		return nil, fmt.Errorf("its access list is not understood: %d bytes", len(acl))
@@ -172,6 +172,8 @@ func grants(acl []byte) ([]strictmodes.Grant, error) {
 			limit = perm
 		case user, group:
 			granted = append(granted, strictmodes.Grant{Group: tag == group, ID: id, Mode: perm})
+		case owningGroup:
+			granted = append(granted, strictmodes.Grant{Group: true, ID: strictmodes.OwningGroup, Mode: perm})
 		}
 	}
 	return limited(granted, limit), nil

@@ -229,6 +229,12 @@ func (r *repairer) hint(f strictmodes.Finding) string {
 	switch {
 	case f.Repair == strictmodes.Chmod:
 		return sudo + "chmod " + strictmodes.Octal(f.Mode) + " " + p
+	case f.ACL && !inHome:
+		right := ":x "
+		if f.Stat.Mode.IsRegular() {
+			right = ":r "
+		}
+		return sudo + "setfacl -m u:" + r.owner() + right + p
 	case f.Repair == strictmodes.Rename:
 		return sudo + "mv -n " + p + " " + r.quote(f.To)
 	case f.Cause == "keys-misnamed":

@@ -69,6 +69,7 @@ const empty = 37
 func (p *place) set(s situation) error {
 	p.parent = filepath.Dir(p.u.Home)
 	p.home, p.ssh, p.keys = p.u.Home, p.u.Home+"/.ssh", p.u.Home+"/.ssh/authorized_keys"
+	_ = syscall.Removexattr(p.parent, "system.posix_acl_access") // of the last one
 	err := errors.Join(clear(p.parent), clear(p.outside), p.mode(p.parent, "0755 root root"),
 		os.Mkdir(p.home, 0o755), os.Mkdir(p.ssh, 0o755), os.WriteFile(p.keys, []byte(p.line+"\n"), 0o644),
 		os.WriteFile(p.home+"/notes", []byte("mine"), 0o644), os.WriteFile(p.ssh+"/known_hosts", []byte("none\n"), 0o666),
@@ -367,7 +368,28 @@ func aclSituations() []situation {
 			}})
 		}
 	}
-	return list
+	// What is root's, and opened or closed to the user.
+	parent := func(p *place) string { return p.parent }
+	keys := func(p *place) string { return p.keys }
+	user := func(mode string) func(*place) string {
+		return func(p *place) string { return "u:" + p.u.Name + ":" + mode }
+	}
+	private := func(mode string) func(*place) string {
+		return func(p *place) string { return fmt.Sprintf("g:%d:%s", p.u.GID, mode) }
+	}
+	only := func(p *place) string { return fmt.Sprintf("g:%d:--x,g:%d:---", p.only, p.u.GID) }
+	masked := func(*place) string { return "g::---,m::r--" }
+	return append(list,
+		situation{parent: "0755 root root", last: acl(parent, user("---")), left: true},
+		situation{parent: "0755 root root", last: acl(parent, private("rw-")), left: true},
+		situation{parent: "0700 root root", last: acl(parent, user("--x"))},
+		situation{parent: "0700 root root", last: acl(parent, private("--x"))},
+		situation{parent: "0700 root root", last: acl(parent, only), left: true}, // which dropbear does not look at
+		situation{parent: "0750 root private", last: acl(parent, func(*place) string { return "g::---,m::r-x" }), left: true},
+		situation{keys: "0644 root root", last: acl(keys, user("---"))},
+		situation{keys: "0640 root private", last: acl(keys, masked)},
+		situation{keys: "0600 root root", last: acl(keys, user("r--"))},
+	)
 }
 
 // elsewhere are those of a keys file that AuthorizedKeysFile has outside of

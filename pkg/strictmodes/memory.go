@@ -15,6 +15,7 @@ type Memory struct {
 	trail []node                // the directories of the last straight way, from the root on
 	seen  map[string]statAnswer // what else was looked at
 	stats []Stat                // those of the last descent
+	lists map[string][]Grant    // the access lists that were asked for
 }
 
 // A Descender is a Tree that can look at all components of a path faster than
@@ -29,7 +30,7 @@ type Descender interface {
 
 // NewMemory returns a Memory of tree that knows nothing yet.
 func NewMemory(tree Tree) *Memory {
-	return &Memory{Tree: tree, seen: make(map[string]statAnswer)}
+	return &Memory{Tree: tree, seen: make(map[string]statAnswer), lists: make(map[string][]Grant)}
 }
 
 type statAnswer struct {
@@ -45,6 +46,7 @@ const mostSeen = 100
 func (m *Memory) Forget() {
 	m.leave(0)
 	clear(m.seen)
+	clear(m.lists)
 }
 
 // Lstat implements Tree.
@@ -73,6 +75,13 @@ func (m *Memory) keep(p string, l statAnswer) {
 		clear(m.seen)
 	}
 	m.seen[p] = l
+}
+
+func (m *Memory) remember(p string, list []Grant) {
+	if len(m.lists) >= mostSeen {
+		clear(m.lists)
+	}
+	m.lists[p] = list
 }
 
 // leave ends the trail after so many directories.

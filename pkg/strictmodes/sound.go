@@ -15,13 +15,13 @@ func (j *judge) sound(home string, keysFiles []string) bool {
 			return false
 		}
 		for _, n := range keys.passed {
-			if within(home, n.path) && !j.closed(n.Stat) || !j.permits(n.Stat, false) {
+			if within(home, n.path) && !j.closed(n.Stat) || !j.permits(n, false) {
 				return false
 			}
 		}
 		switch {
 		case keys.end == missing:
-		case keys.end != found || !keys.last.Mode.IsRegular() || !j.closed(keys.last.Stat) || !j.permits(keys.last.Stat, true):
+		case keys.end != found || !keys.last.Mode.IsRegular() || !j.closed(keys.last.Stat) || !j.permits(keys.last, true):
 			return false
 		default:
 			there = true

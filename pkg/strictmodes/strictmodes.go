@@ -33,14 +33,15 @@ type Tree interface {
 }
 
 // An Examiner is a Tree that can tell more than lstat(2). Its error means only
-// that it cannot tell, and does not fail a judgement.
+// that it cannot tell, and does not fail a judgement. One that is slow can have a
+// method Listless(path string) bool: whether Lstat saw no sign of an access list.
 type Examiner interface {
 	Attributes(ctx context.Context, path string) (Attributes, error)
 }
 
 // Attributes are what lstat(2) does not tell about a file or directory.
 type Attributes struct {
-	Granted   []Grant // what its POSIX ACL grants to users and groups by their numbers
+	Granted   []Grant // what its POSIX ACL grants to users, to groups and to the OwningGroup; nil for none
 	Immutable bool    // not even root can change it: chattr +i, +a
 	ReadOnly  bool    // its file system is mounted so
 	FS        string  // the kind of its file system, as in /proc/mounts: "ext4", "vfat", "overlay"; "" if unknown
@@ -53,11 +54,15 @@ type Grant struct {
 	Mode  fs.FileMode // of 0007, within the mask
 }
 
+// OwningGroup is the ID of the group that the file belongs to: of a file with an access
+// list, the mode tells the mask in its place.
+const OwningGroup = -1
+
 // OthersWrite reports whether the ACL of a file lets somebody write who is not
 // root, nor its owner, nor of its group.
 func (a Attributes) OthersWrite(st Stat) bool {
 	return slices.ContainsFunc(a.Granted, func(g Grant) bool {
-		return g.Mode&2 != 0 && (g.Group && g.ID != st.GID || !g.Group && g.ID != 0 && g.ID != st.UID)
+		return g.Mode&2 != 0 && (g.Group && g.ID != OwningGroup && g.ID != st.GID || !g.Group && g.ID != 0 && g.ID != st.UID)
 	})
 }
 
@@ -79,6 +84,7 @@ type Finding struct {
 	To     string // the new name in the same directory, a whole path, if Repair is Rename
 	Detail string // "mode 0775: the group may write", for a person
 	Note   string // what to know of the Repair besides; "" for nothing
+	ACL    bool   // its access list shuts the account out, where the mode does not
 }
 
 // A Repair is the kind of change that cures a finding.
@@ -132,11 +138,11 @@ func Octal(mode fs.FileMode) string {
 // setuid or a device, or is a directory like /tmp, and Chown never gives the
 // home itself away.
 //
-// An Examiner is asked only about what is to be reported: where the change cannot be
-// made, the Cause says why and the Repair is None.
+// An Examiner is asked about what is another's, and about what is to be reported: where
+// the change cannot be made, the Cause says why and the Repair is None.
 //
-// POSIX ACLs count as far as they show in the group bits, as for sshd. What one
-// lets the account read of another user's is not seen, and reported as closed.
+// For who may write, POSIX ACLs count as far as they show in the group bits, as for
+// sshd; for what the account may read of another's, as far as an Examiner tells them.
 func Judge(ctx context.Context, tree Tree, who Account, keysFiles []string, server Server) ([]Finding, error) {
 	if !path.IsAbs(who.Home) {
 		return nil, fmt.Errorf("the home of %s is %q: not an absolute path", who.Name, who.Home)
@@ -299,7 +305,7 @@ func (j *judge) passable() ([]Finding, error) {
 		case denied:
 			explained := func(n node) bool {
 				return slices.ContainsFunc(findings, func(f Finding) bool {
-					return f.Path == n.path && (f.Cause == "wrong-owner" || !j.permits(n.Stat, false))
+					return f.Path == n.path && (f.Cause == "wrong-owner" || !j.permits(n, false))
 				})
 			}
 			if !slices.ContainsFunc(keys.passed, explained) {
@@ -390,12 +396,16 @@ func (j *judge) node(n node, isKeys bool) ([]Finding, error) {
 		}
 	}
 	repair := Chmod
-	if (owned || !sees) && !j.permits(n.Stat, isKeys) && !j.granted(n, isKeys) {
+	if (owned || !sees) && !j.permits(n, isKeys) {
 		need, what := fs.FileMode(0100), "pass"
 		if isKeys {
 			need, what = 0400, "read"
 		}
-		reasons = append(reasons, fmt.Sprintf("%s may not %s it", j.who.Name, what))
+		reason := fmt.Sprintf("%s may not %s it", j.who.Name, what)
+		if f.ACL = j.byMode(n.Stat, isKeys); f.ACL {
+			reason += ", by its ACL"
+		}
+		reasons = append(reasons, reason)
 		switch {
 		case n.UID == j.who.UID:
 			f.Mode |= need
@@ -479,9 +489,53 @@ func writable(ctx context.Context, tree Tree, st Stat, who Account, server Serve
 }
 
 // permits reports whether the account can read the keys file, or pass a directory
-// on the way to it; when that depends on groups that are unknown, it can.
-// Dropbear does not call initgroups: only the primary group helps there.
-func (j *judge) permits(st Stat, isKeys bool) bool {
+// on the way to it: what is another's, by its access list if it has one (acl(5)).
+func (j *judge) permits(n node, isKeys bool) bool {
+	need, groups, byMode := needed(isKeys), j.groups(), j.byMode(n.Stat, isKeys)
+	if j.who.UID == 0 || n.UID == j.who.UID {
+		return byMode
+	}
+	list := j.granted(n.path, byMode)
+	for _, g := range list {
+		if !g.Group && g.ID == j.who.UID { // which alone decides
+			return g.Mode&need != 0
+		}
+	}
+	if list == nil || groups == nil {
+		return byMode
+	}
+	member := false
+	for _, g := range list {
+		if g.Group && (slices.Contains(groups, g.ID) || g.ID == OwningGroup && slices.Contains(groups, n.GID)) {
+			if member = true; g.Mode&need != 0 {
+				return true
+			}
+		}
+	}
+	return !member && n.Mode&need != 0
+}
+
+// granted returns the access list of what is another's; nil if none is known.
+func (j *judge) granted(p string, byMode bool) []Grant {
+	tree, ok := j.tree.(Examiner)
+	if !ok {
+		return nil
+	}
+	if slow, ok := tree.(interface{ Listless(path string) bool }); ok && byMode && slow.Listless(p) {
+		return nil
+	}
+	list, known := j.walker.lists[p]
+	if !known {
+		a, _ := tree.Attributes(j.ctx, p)
+		list = a.Granted
+		j.walker.remember(p, list)
+	}
+	return list
+}
+
+// byMode is permits for what has no access list; when that depends on groups that are
+// unknown, it can. Dropbear does not call initgroups: only the primary group helps there.
+func (j *judge) byMode(st Stat, isKeys bool) bool {
 	need, groups := needed(isKeys), j.groups()
 	switch {
 	case j.who.UID == 0:
@@ -524,32 +578,11 @@ func needed(isKeys bool) fs.FileMode {
 	return 1
 }
 
-// granted reports whether an access list permits the account what the mode does
-// not, of a file of another.
-func (j *judge) granted(n node, isKeys bool) bool {
-	tree, ok := j.tree.(Examiner)
-	if !ok || n.UID == j.who.UID {
-		return false
-	}
-	a, err := tree.Attributes(j.ctx, n.path)
-	if err != nil {
-		return false
-	}
-	for _, g := range a.Granted {
-		if !g.Group && g.ID == j.who.UID { // which alone decides
-			return g.Mode&needed(isKeys) != 0
-		}
-	}
-	return slices.ContainsFunc(a.Granted, func(g Grant) bool {
-		return g.Group && g.Mode&needed(isKeys) != 0 && slices.Contains(j.groups(), g.ID)
-	})
-}
-
 // MayRead reports whether the account can read a file by its mode; when that
 // depends on groups that are unknown, it can.
 func MayRead(st Stat, who Account) bool {
 	j := judge{who: who, server: OpenSSH}
-	return j.permits(st, true)
+	return j.byMode(st, true)
 }
 
 // JudgeKnownHosts reports whether ssh, run by the account, could not read a

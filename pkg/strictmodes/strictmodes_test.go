@@ -408,13 +408,23 @@ type examined struct {
 	tree
 	a     Attributes
 	err   error
-	asked []string
+	asked []string // of the account's own
 }
 
 func (e *examined) Attributes(_ context.Context, p string) (Attributes, error) {
-	e.asked = append(e.asked, p)
+	if p == "/" {
+		return Attributes{}, nil
+	}
+	if within(home, p) {
+		e.asked = append(e.asked, p)
+	}
 	return e.a, e.err
 }
+
+// A listless is an examined whose Lstat sees no access list.
+type listless struct{ examined }
+
+func (*listless) Listless(string) bool { return true }
 
 func TestExamine(t *testing.T) {
 	open := good(dir, "d0770 1000 44", keys, "p0644 1000 1000")
@@ -437,6 +447,12 @@ func TestExamine(t *testing.T) {
 		{"closed, but the user is let in", closed, Attributes{Granted: []Grant{{ID: 1000, Mode: 1}, {Group: true, ID: 1000}}}, nil, nil},
 		{"closed, but a group is let in", closed, Attributes{Granted: []Grant{{Group: true, ID: 7}, {Group: true, ID: 1000, Mode: 5}}}, nil, nil},
 		{"closed, and a group that counts for sshd alone is let in", closed, Attributes{Granted: []Grant{{Group: true, ID: 44, Mode: 7}}}, nil, []string{"keys-unreadable /home none"}},
+		{"open, but the user is shut out", good(), Attributes{Granted: []Grant{{ID: 1000, Mode: 6}, {Group: true, ID: 1000, Mode: 7}}}, nil, []string{"keys-unreadable /home none"}},
+		{"open, but the group is shut out", good(), Attributes{Granted: []Grant{{Group: true, ID: 1000}, {Group: true, ID: 7, Mode: 7}}}, nil, []string{"keys-unreadable /home none"}},
+		{"open, and another's group is shut out", good(), Attributes{Granted: []Grant{{ID: 7}, {Group: true, ID: 7}, {Group: true, ID: OwningGroup}}}, nil, nil},
+		{"open by the mask, but not to the owning group", good("/home", "d0710 0 1000"), Attributes{Granted: []Grant{{ID: 7, Mode: 1}, {Group: true, ID: OwningGroup}}}, nil,
+			[]string{"keys-unreadable /home none"}},
+		{"open to the owning group", good("/home", "d0710 0 1000"), Attributes{Granted: []Grant{{ID: 7}, {Group: true, ID: OwningGroup, Mode: 1}}}, nil, nil},
 		{"ACL, and others may write", good(home, "d0777 1000 1000"), Attributes{Granted: others}, nil, []string{"home-writable /home/pi 0755"}},
 		{"read-only", open, Attributes{ReadOnly: true, Granted: others, FS: "vfat"}, nil, []string{"read-only-fs /home/pi/.ssh none", "read-only-fs /home/pi/.ssh/authorized_keys none"}},
 		{"immutable", open, Attributes{Immutable: true}, nil, []string{"immutable /home/pi/.ssh none", "immutable /home/pi/.ssh/authorized_keys none"}},
@@ -448,8 +464,8 @@ func TestExamine(t *testing.T) {
 		var got []string
 		for _, f := range findings {
 			got = append(got, brief(f))
-			if (f.Note != "") != (c.a.FS == "overlay") {
-				t.Errorf("%s: note %q", c.name, f.Note)
+			if (f.Note != "") != (c.a.FS == "overlay") || f.ACL != strings.HasPrefix(c.name, "open") {
+				t.Errorf("%s: note %q, ACL %v", c.name, f.Note, f.ACL)
 			}
 		}
 		if err != nil || !slices.Equal(got, c.want) {
@@ -457,6 +473,12 @@ func TestExamine(t *testing.T) {
 		}
 		if strings.Contains(c.name, "nothing asked") && x.asked != nil {
 			t.Errorf("%s: %q", c.name, x.asked)
+		}
+	}
+	// A slow one is asked where there is a sign of a list, or the mode says no.
+	for want, c := range map[int]examined{0: {tree: good(), a: Attributes{Granted: []Grant{{ID: 1000}}}}, 1: {tree: closed, a: Attributes{Granted: []Grant{{ID: 7}}}}} {
+		if findings, err := Judge(t.Context(), &listless{c}, pi, nil, All); err != nil || len(findings) != want {
+			t.Errorf("listless: %v, %v, want %d", findings, err, want)
 		}
 	}
 }
