@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
-	"slices"
 	"strings"
 
 	"pi-key-tools/pkg/cli"
@@ -118,7 +117,7 @@ func (c *command) objection(pair *identity.Pair) string {
 			all = append(all, fmt.Sprintf("%s: %s%s", f.Cause, name, f.Detail))
 		}
 		return strings.Join(all, "; ")
-	case slices.Contains(pair.Missing, "private"):
+	case pair.NoPrivate:
 		return "only the public half is there"
 	}
 	return fmt.Sprintf("it is %s and not %s", pair.Public.Name(), c.spec.Type)
@@ -143,7 +142,7 @@ func (c *command) use(pair *identity.Pair) error {
 	if c.passphraseFile != "" {
 		c.Tracef(1, "", "%s is not read: no key is made", c.passphraseFile)
 	}
-	if slices.Contains(pair.Missing, "public") {
+	if pair.NoPublic {
 		c.Notef("", "%s.pub is missing; to rebuild it: pikeygen -y -f %s", pair.Path, hostfs.Quote(pair.Path))
 	}
 	return c.print(pair.Public)

@@ -8,7 +8,6 @@ import (
 	"io/fs"
 	"iter"
 	"os"
-	"slices"
 	"strconv"
 	"time"
 
@@ -141,7 +140,7 @@ func (c *command) listPair(pair *identity.Pair) {
 	case pair.Usable():
 		line, _ := c.append(nil, pair.Public, from) // not weak
 		c.Print(line)
-	case len(pair.Faults) == 0 && slices.Contains(pair.Missing, "private"):
+	case len(pair.Faults) == 0 && pair.NoPrivate:
 		c.Emit(record.Record{Verdict: record.Fail, Cause: "key-missing", Subject: pair.Path, Detail: "only the public half is there"})
 	}
 	for _, f := range pair.Faults {

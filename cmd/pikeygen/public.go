@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 
 	"pi-key-tools/pkg/cli"
 	"pi-key-tools/pkg/hostfs"
@@ -42,7 +41,7 @@ func (c *command) public(ctx context.Context) error {
 		return cli.WithHint(fmt.Errorf("%s: its public half cannot be told here", pair.Path),
 			"ssh-keygen -y -f %s", hostfs.Quote(pair.Path))
 	}
-	if slices.Contains(pair.Missing, "public") {
+	if pair.NoPublic {
 		file := pair.Path + ".pub"
 		if c.dryRun {
 			c.Notef("", "would write %s", file)
@@ -77,7 +76,7 @@ func (c *command) private() (*identity.Pair, error) {
 		return pair, err
 	}
 	pair, err := identity.Load(c.file)
-	if err == nil && slices.Contains(pair.Missing, "private") {
+	if err == nil && pair.NoPrivate {
 		err = cli.WithHint(fmt.Errorf("%s: only the public half is there", pair.Path), "it is in %s.pub", pair.Path)
 	}
 	return pair, err

@@ -208,7 +208,7 @@ func (c *command) certifier(ctx context.Context) (authority ssh.Signer, done fun
 			return nil, done, cli.WithHint(fmt.Errorf("-s %s: %s: %s", f.Path, f.Cause, f.Detail), "%s", f.Hint)
 		}
 	}
-	if slices.Contains(pair.Missing, "private") {
+	if pair.NoPrivate {
 		return nil, done, cli.WithHint(fmt.Errorf("-s %s: only the public half is there", pair.Path), "if the agent has the other: -U")
 	}
 	if c.dryRun {

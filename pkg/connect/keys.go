@@ -29,7 +29,7 @@ type Candidate struct {
 // HasPrivate reports whether this side could sign with the key, or at least has
 // what that takes.
 func (c Candidate) HasPrivate() bool {
-	return c.Agent || (c.Pair != nil && !slices.Contains(c.Pair.Missing, "private"))
+	return c.Agent || (c.Pair != nil && !c.Pair.NoPrivate)
 }
 
 // Keys are the keys that this side has for a host.
@@ -247,7 +247,7 @@ func Hinders(p *identity.Pair, f identity.Fault) bool {
 
 // fileSigner opens the private half when the server would accept the key.
 func (h *Host) fileSigner(p *identity.Pair) opener {
-	if slices.Contains(p.Missing, "private") {
+	if p.NoPrivate {
 		return noPrivate(p.Path, "only the public half is here", "copy it from where it is, or add it to the agent that ssh uses")
 	}
 	return func(ctx context.Context, _ session.Exchange) (ssh.Signer, error) {

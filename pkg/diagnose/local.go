@@ -46,7 +46,7 @@ func Local(ctx context.Context, host *connect.Host, home string, getenv func(str
 			continue
 		}
 		encrypted = encrypted || p.Private.Encrypted
-		if c, _ := keys.Find(p.Offered); c.Agent && slices.Contains(p.Missing, "private") { // it signs, or says why not
+		if c, _ := keys.Find(p.Offered); c.Agent && p.NoPrivate { // it signs, or says why not
 			continue
 		}
 		records = append(records, pair(p)...)
@@ -114,7 +114,7 @@ func pair(p *identity.Pair) []record.Record {
 	switch {
 	case len(records) > 0:
 		return records
-	case slices.Contains(p.Missing, "private"):
+	case p.NoPrivate:
 		r = failure("key-missing", p.Path, "copy it from where it is, or add it to the agent; or make another pair: pikeygen -f FILE",
 			"only its public half is here: %d %s %s.pub", p.Public.Bits(), p.Public.Name(), p.Path)
 	}

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"slices"
 	"strings"
 	"syscall"
 
@@ -23,14 +22,15 @@ import (
 // A Pair is a key pair on disk, or half of one, as far as it is known without a
 // passphrase.
 type Pair struct {
-	Path     string          // of the private half; the public one has ".pub" after it
-	Public   sshkey.Public   // from the private half where it tells, else from .pub; zero if neither does
-	Offered  sshkey.Public   // what ssh offers for it; zero if it finds nothing to offer
-	Private  sshkey.Envelope // zero if there is none, or none that ssh would read
-	Missing  []string        // "private", "public": halves that are not there
-	Faults   []Fault         // why ssh would not use it, or pikeygen would not take it
-	contents []byte          // of the private half, if Private is set
-	names    int             // of it: hard links
+	Path      string          // of the private half; the public one has ".pub" after it
+	Public    sshkey.Public   // from the private half where it tells, else from .pub; zero if neither does
+	Offered   sshkey.Public   // what ssh offers for it; zero if it finds nothing to offer
+	Private   sshkey.Envelope // zero if there is none, or none that ssh would read
+	NoPrivate bool            // that half is not there
+	NoPublic  bool            // that one is not
+	Faults    []Fault         // why ssh would not use it, or pikeygen would not take it
+	contents  []byte          // of the private half, if Private is set
+	names     int             // of it: hard links
 }
 
 // A Fault is one thing wrong with a pair.
@@ -63,7 +63,7 @@ func Load(path string) (*Pair, error) {
 		return nil, err
 	}
 	public := p.loadPublic()
-	if len(p.Missing) == 2 {
+	if p.NoPrivate && p.NoPublic {
 		return nil, fmt.Errorf("no key pair at %s: %w", p.Path, fs.ErrNotExist)
 	}
 	known := func(k sshkey.Public) bool { return len(k.Blob) > 0 }
@@ -102,7 +102,7 @@ const Stdin = "-"
 // Read returns the pair of a private key that does not come from a file: nothing
 // is beside it, and it has no mode. The error is a *sshkey.FileError, or x/crypto's.
 func Read(data []byte) (*Pair, error) {
-	p := &Pair{Path: Stdin, Missing: []string{"public"}}
+	p := &Pair{Path: Stdin, NoPublic: true}
 	public, err := p.take(data)
 	if public.Comment == "" {
 		public.Comment = "(stdin)" // as ssh-add has it
@@ -131,7 +131,7 @@ func (p *Pair) anewHint() string {
 // either both halves or a private one that gives its public half. It may still
 // need a passphrase or an agent.
 func (p *Pair) Usable() bool {
-	return len(p.Faults) == 0 && !slices.Contains(p.Missing, "private") && len(p.Public.Blob) > 0
+	return len(p.Faults) == 0 && !p.NoPrivate && len(p.Public.Blob) > 0
 }
 
 // loadPrivate fills in the private half, and returns its public one if it can
@@ -140,7 +140,7 @@ func (p *Pair) loadPrivate() (sshkey.Public, error) {
 	var none sshkey.Public
 	data, st, err := readKey(p.Path)
 	if errors.Is(err, fs.ErrNotExist) {
-		p.Missing = append(p.Missing, "private")
+		p.NoPrivate = true
 		return none, nil
 	}
 	if err != nil {
@@ -193,7 +193,7 @@ func (p *Pair) loadPublic() sshkey.Public {
 	path := p.Path + ".pub"
 	data, _, err := readKey(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		p.Missing = append(p.Missing, "public")
+		p.NoPublic = true
 		return sshkey.Public{}
 	}
 	if key, ok := offered(data); ok && len(p.Offered.Blob) == 0 {

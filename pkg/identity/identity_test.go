@@ -89,16 +89,16 @@ func TestLoadWhatSSHKeygenMakes(t *testing.T) {
 			want := strings.TrimSuffix(read(t, path+".pub"), "\n")
 			for _, name := range []string{path, path + ".pub"} {
 				p := load(t, name)
-				if !p.Usable() || p.Public.Line() != want || p.Path != path || len(p.Missing) > 0 {
-					t.Fatalf("Load(%s): usable %v, faults %v, missing %v, at %s\n got %s\nwant %s",
-						name, p.Usable(), p.Faults, p.Missing, p.Path, p.Public.Line(), want)
+				if !p.Usable() || p.Public.Line() != want || p.Path != path || p.NoPrivate || p.NoPublic {
+					t.Fatalf("Load(%s): usable %v, faults %v, no private %v, no public %v, at %s\n got %s\nwant %s",
+						name, p.Usable(), p.Faults, p.NoPrivate, p.NoPublic, p.Path, p.Public.Line(), want)
 				}
 			}
 
 			remove(t, path+".pub")
 			p := load(t, path)
-			if p.Usable() != c.private || !slices.Equal(p.Missing, []string{"public"}) {
-				t.Fatalf("without .pub: usable %v, missing %v, faults %v", p.Usable(), p.Missing, p.Faults)
+			if p.Usable() != c.private || p.NoPrivate || !p.NoPublic {
+				t.Fatalf("without .pub: usable %v, no private %v, no public %v, faults %v", p.Usable(), p.NoPrivate, p.NoPublic, p.Faults)
 			}
 			if !c.private {
 				if len(p.Faults) != 1 || p.Faults[0].Cause != "key-encrypted" {
@@ -219,7 +219,7 @@ func TestLoadHalves(t *testing.T) {
 
 	remove(t, path)
 	p := load(t, path)
-	if p.Usable() || len(p.Faults) > 0 || !slices.Equal(p.Missing, []string{"private"}) || p.Public.Comment != "the comment" {
+	if p.Usable() || len(p.Faults) > 0 || !p.NoPrivate || p.NoPublic || p.Public.Comment != "the comment" {
 		t.Errorf("only .pub: %+v", p)
 	}
 	if _, err := p.Signer(t.Context(), nil); !errors.Is(err, fs.ErrNotExist) {
