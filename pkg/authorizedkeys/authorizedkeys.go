@@ -81,14 +81,28 @@ func (e Entry) judged(err error) Entry {
 		e.Dead = err.Error()
 	case sshkey.IsCertificate(e.Key.Type):
 		e.Dead = "a certificate; sshd expects the plain key, or the CA's with cert-authority"
-	case e.has("principals") && !e.has("cert-authority"):
+	case e.has("principals") && !e.IsAuthority():
 		e.Dead = "principals= without cert-authority"
 	}
 	return e
 }
 
+// IsAuthority reports whether the entry lets in what its key has signed, and not
+// the key itself.
+func (e Entry) IsAuthority() bool { return e.has("cert-authority") }
+
 func (e Entry) has(name string) bool {
-	return slices.ContainsFunc(e.Options, func(o Option) bool { return o.Name == name })
+	_, ok := e.Value(name)
+	return ok
+}
+
+// Value returns the value of an option, if the entry has it.
+func (e Entry) Value(name string) (value string, ok bool) {
+	i := slices.IndexFunc(e.Options, func(o Option) bool { return o.Name == name })
+	if i < 0 {
+		return "", false
+	}
+	return e.Options[i].Value, true
 }
 
 // cutOptions finds the end of the options, as sshkey_advance_past_options()

@@ -88,7 +88,7 @@ func (f *Fault) weigh(live, cures map[string][]Entry) {
 	elsewhere := func(e Entry) bool { return e.Line < f.First || f.Last < e.Line }
 	f.Spare = len(f.Keys) > 0
 	for _, key := range f.Keys {
-		f.Spare = f.Spare && slices.ContainsFunc(live[string(key.Blob)], func(e Entry) bool { return elsewhere(e) && !e.has("cert-authority") })
+		f.Spare = f.Spare && slices.ContainsFunc(live[string(key.Blob)], func(e Entry) bool { return elsewhere(e) && !e.IsAuthority() })
 	}
 	for _, own := range f.entries() {
 		stricter := func(e Entry) bool { return elsewhere(e) && e.Restricts() && !slices.Equal(e.Options, own.Options) }

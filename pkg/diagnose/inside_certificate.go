@@ -151,18 +151,10 @@ func (in *inside) grant(file string, n numbered, c refusedCert) (tell func()) {
 			in.find("", cause, at, in.putAuthority(c, " -f"), "sshd ignores the line that holds the key of the authority: %s", why)
 		}
 	}
-	authority, principals, listed := false, in.account.Name, false
-	for _, o := range e.Options {
-		switch o.Name {
-		case "cert-authority":
-			authority = true
-		case "principals":
-			principals, listed = o.Value, true
-		}
-	}
-	options := ""
-	if listed {
-		options = " --principals " + hostfs.Quote(principals)
+	principals, listed := e.Value("principals")
+	options := " --principals " + hostfs.Quote(principals)
+	if !listed {
+		principals, options = in.account.Name, ""
 	}
 	switch {
 	case !ok:
@@ -171,7 +163,7 @@ func (in *inside) grant(file string, n numbered, c refusedCert) (tell func()) {
 		return deaf("entry-dead", e.Dead)
 	case !e.Key.Equal(c.CA):
 		return deaf("cert-refused", "it is another key's")
-	case !authority:
+	case !e.IsAuthority():
 		return deaf("cert-refused", "without cert-authority it lets in that key, and nothing that it has signed")
 	}
 	if tell := in.restricted(at, e, func(more string) string { return in.putAuthority(c, " -f"+options+more) }); tell != nil {

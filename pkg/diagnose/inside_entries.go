@@ -96,7 +96,7 @@ func (in *inside) entry(file string, n numbered, key sshkey.Public, faults []aut
 	case !e.Key.Equal(key):
 		return deaf("key-not-installed", "it is another key's")
 	}
-	if slices.ContainsFunc(e.Options, func(o authorizedkeys.Option) bool { return o.Name == "cert-authority" }) {
+	if e.IsAuthority() {
 		return deaf("key-not-installed", "cert-authority lets in what the key has signed, not the key itself")
 	}
 	return in.restricted(at, e, func(options string) string { return again("pikeycopy -f -i -" + options) })

@@ -102,7 +102,7 @@ func (a Answer) otherwise(l Line) *authorizedkeys.Entry {
 	wanted := l.entry()
 	for _, found := range a.Have[l.Key.Base64()] {
 		e, ok := authorizedkeys.ParseLine([]byte(found.Text))
-		if ok && e.Dead == "" && e.Key.Equal(l.Key) && isAuthority(e) && isAuthority(wanted) && !alike(e, wanted) {
+		if ok && e.Dead == "" && e.Key.Equal(l.Key) && e.IsAuthority() && wanted.IsAuthority() && !alike(e, wanted) {
 			e.Line = found.Number
 			return &e
 		}
@@ -110,24 +110,19 @@ func (a Answer) otherwise(l Line) *authorizedkeys.Entry {
 	return nil
 }
 
-func isAuthority(e authorizedkeys.Entry) bool {
-	return slices.ContainsFunc(e.Options, func(o authorizedkeys.Option) bool { return o.Name == "cert-authority" })
-}
-
 // alike reports whether two entries of a key are for the same: for the key
 // itself, or as an authority for the same principals.
 func alike(a, b authorizedkeys.Entry) bool {
-	return isAuthority(a) == isAuthority(b) && slices.Equal(principals(a), principals(b))
+	return a.IsAuthority() == b.IsAuthority() && slices.Equal(principals(a), principals(b))
 }
 
 // principals returns the names of principals=, in order; nil if there is none.
 func principals(e authorizedkeys.Entry) []string {
-	for _, o := range e.Options {
-		if o.Name == "principals" {
-			return slices.Sorted(strings.SplitSeq(o.Value, ","))
-		}
+	names, ok := e.Value("principals")
+	if !ok {
+		return nil
 	}
-	return nil
+	return slices.Sorted(strings.SplitSeq(names, ","))
 }
 
 // sameOptions reports whether two lists of options say the same. The principals

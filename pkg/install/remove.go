@@ -97,7 +97,7 @@ func (l Line) means(e authorizedkeys.Entry) bool {
 		return e.Key.Equal(l.Key)
 	}
 	wanted := l.entry()
-	return isAuthority(e) && (principals(wanted) == nil || alike(e, wanted))
+	return e.IsAuthority() && (principals(wanted) == nil || alike(e, wanted))
 }
 
 // letsIn reports whether a login by that key, or certificate, may be owed to the
