@@ -18,7 +18,6 @@ import (
 	"pi-key-tools/pkg/hostfs"
 	"pi-key-tools/pkg/install"
 	"pi-key-tools/pkg/record"
-	"pi-key-tools/pkg/strictmodes"
 )
 
 const synopsis = `pikeycopy [-fns] [-t path] [-i file | -i -] ... [options] target ...
@@ -205,7 +204,7 @@ func card(ctx context.Context, env *cli.Env, opt *targets.Options, m mode, job i
 	default:
 		records = job.PutHere(ctx, engine)
 		if !slices.ContainsFunc(records, func(r record.Record) bool { return r.Verdict == record.Fail }) {
-			records = append(records, refusals(ctx, engine, m.root, user)...)
+			records = append(records, engine.Refusals(ctx)...)
 		}
 	}
 	for _, r := range records {
@@ -252,23 +251,4 @@ func boot(ctx context.Context, env *cli.Env, opt *targets.Options, dir string, j
 		env.Emit(r)
 	}
 	return err
-}
-
-// refusals are what is known, in the place of a proof, to keep out whoever has
-// the key: modes and owners for which the card's server would pass the file by,
-// and lines of its configuration.
-func refusals(ctx context.Context, engine *install.Mounted, root, user string) []record.Record {
-	findings, err := engine.Findings(ctx)
-	if err != nil {
-		return []record.Record{{Verdict: record.Fail, Cause: "keys-unreadable", Detail: "whether the server there takes the file is not known: " + record.Words(err)}}
-	}
-	records := engine.Refusals()
-	for _, f := range findings {
-		r := record.Record{Verdict: record.Fail, Cause: f.Cause, Subject: f.Path, Detail: f.Detail}
-		if f.Repair != strictmodes.None {
-			r.Hint = fmt.Sprintf("pikeyfix --root %s -u %s", hostfs.Quote(root), hostfs.Quote(user))
-		}
-		records = append(records, r)
-	}
-	return records
 }

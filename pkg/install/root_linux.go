@@ -119,18 +119,41 @@ func (m *Mounted) Read(ctx context.Context) (string, []byte, error) {
 	return file, data, m.failure(ctx, err)
 }
 
-// Findings returns what the card's server would refuse on the way to the file.
-func (m *Mounted) Findings(ctx context.Context) ([]strictmodes.Finding, error) {
+// path is where the file is on the card.
+func (m *Mounted) path() string {
+	if path.IsAbs(m.file) {
+		return m.file
+	}
+	return path.Join(m.who.Home, m.file)
+}
+
+// Refusals returns what is known, in the place of a proof, to keep out whoever
+// has a key of the file: lines of the configuration of the card's server, and
+// modes and owners for which it would pass the file by.
+func (m *Mounted) Refusals(ctx context.Context) []record.Record {
+	findings, err := m.findings(ctx)
+	if err != nil {
+		return []record.Record{{Verdict: record.Fail, Cause: "keys-unreadable", Detail: "whether the server there takes the file is not known: " + record.Words(err)}}
+	}
+	records := m.configured()
+	for _, f := range findings {
+		r := record.Record{Verdict: record.Fail, Cause: f.Cause, Subject: f.Path, Detail: f.Detail}
+		if f.Repair != strictmodes.None {
+			r.Hint = fmt.Sprintf("pikeyfix --root %s -u %s", hostfs.Quote(m.dir), hostfs.Quote(m.who.Name))
+		}
+		records = append(records, r)
+	}
+	return records
+}
+
+// findings are what the card's server would refuse on the way to the file.
+func (m *Mounted) findings(ctx context.Context) ([]strictmodes.Finding, error) {
 	card, err := hostfs.OpenCard(m.dir)
 	if err != nil {
 		return nil, err
 	}
 	defer card.Close()
-	file := m.file
-	if !path.IsAbs(file) {
-		file = path.Join(m.who.Home, file)
-	}
-	return strictmodes.Judge(ctx, card, m.who, []string{file}, diagnose.ServerOn(ctx, card))
+	return strictmodes.Judge(ctx, card, m.who, []string{m.path()}, diagnose.ServerOn(ctx, card))
 }
 
 // failure names the cause of an error of the card's.
@@ -193,10 +216,10 @@ func (m *Mounted) findFile(ctx context.Context, card *hostfs.Card) {
 	}
 }
 
-// Refusals returns the lines of the card's sshd_config(5) that keep the file
-// from letting anybody in, whatever its modes: no login is needed to see that.
-// A line that another file or a Match may override is left out.
-func (m *Mounted) Refusals() []record.Record {
+// configured are the lines of the card's sshd_config(5) that keep the file from
+// letting anybody in, whatever its modes. A line that another file or a Match may
+// override is left out.
+func (m *Mounted) configured() []record.Record {
 	if m.config == nil || len(m.config.Unread) > 0 {
 		return nil
 	}
@@ -217,15 +240,11 @@ func (m *Mounted) Refusals() []record.Record {
 	if s, refused := m.config.Refuses(); refused {
 		against("user-not-allowed", s, "")
 	}
-	file := m.file
-	if !path.IsAbs(file) {
-		file = path.Join(m.who.Home, file)
-	}
 	named, s := m.config.KeysFiles(m.who.Home, m.who.UID)
 	_, asks := m.config.Named("AuthorizedKeysCommand")
 	reads := func(pattern string) bool { // sshd 10 has it as a pattern
-		matches, _ := path.Match(pattern, file)
-		return matches || pattern == file
+		matches, _ := path.Match(pattern, m.path())
+		return matches || pattern == m.path()
 	}
 	if s.Line > 0 && !slices.ContainsFunc(named, reads) && !asks {
 		against("keys-file-elsewhere", s, ", but the key is in "+m.file)

@@ -117,7 +117,7 @@ func TestRootAddsToNothing(t *testing.T) {
 	if _, data, err := m.Read(t.Context()); err != nil || string(data) != content(t, c.home) {
 		t.Errorf("read %q %v", data, err)
 	}
-	if found, err := m.Findings(t.Context()); err != nil || len(found) != 0 {
+	if found, err := m.findings(t.Context()); err != nil || len(found) != 0 {
 		t.Errorf("findings %+v %v", found, err)
 	}
 	answer, err = m.Edit(t.Context(), Change{Drop: []Numbered{{1, a.Line()}, {2, b.Line()}}})
@@ -418,7 +418,7 @@ func TestRootKeepsWhatTheFileHas(t *testing.T) {
 }
 
 // What the card's configuration says against every key is no success.
-func TestRootRefusals(t *testing.T) {
+func TestRootConfiguredRefusals(t *testing.T) {
 	for _, c := range []struct{ config, file, want string }{
 		{"", "", ""},
 		{"Port 22", "", ""},
@@ -443,7 +443,7 @@ func TestRootRefusals(t *testing.T) {
 			t.Fatal(err)
 		}
 		var got []string
-		for _, r := range m.Refusals() {
+		for _, r := range m.configured() {
 			got = append(got, r.Cause)
 		}
 		if strings.Join(got, " ") != c.want {
@@ -518,7 +518,7 @@ func TestRootFindings(t *testing.T) {
 	if err := os.Chmod(c.home, 0o777); err != nil {
 		t.Fatal(err)
 	}
-	found, err := c.engine(t).Findings(t.Context())
+	found, err := c.engine(t).findings(t.Context())
 	if err != nil || len(found) != 1 || found[0].Cause != "home-writable" || found[0].Path != "/home/pi" {
 		t.Errorf("%+v %v", found, err)
 	}
@@ -526,11 +526,11 @@ func TestRootFindings(t *testing.T) {
 	if err := os.Chmod(c.home, 0o775); err != nil {
 		t.Fatal(err)
 	}
-	if found, err := c.engine(t).Findings(t.Context()); err != nil || len(found) != 0 {
+	if found, err := c.engine(t).findings(t.Context()); err != nil || len(found) != 0 {
 		t.Errorf("with a private group: %+v %v", found, err)
 	}
 	c.file(t, "etc/os-release", "ID=alpine\n")
-	if found, err := c.engine(t).Findings(t.Context()); err != nil || len(found) != 1 {
+	if found, err := c.engine(t).findings(t.Context()); err != nil || len(found) != 1 {
 		t.Errorf("by every server's rule: %+v %v", found, err)
 	}
 }

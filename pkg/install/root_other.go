@@ -8,7 +8,6 @@ import (
 	"runtime"
 
 	"pi-key-tools/pkg/record"
-	"pi-key-tools/pkg/strictmodes"
 )
 
 // A Mounted exists on Linux only.
@@ -23,8 +22,5 @@ func Root(dir, _, _ string) (*Mounted, error) {
 	return nil, fmt.Errorf("%s: the root file system of a card can be changed only on Linux, not on %s; its boot partition can", dir, runtime.GOOS)
 }
 
-// Findings works on Linux only.
-func (m *Mounted) Findings(context.Context) ([]strictmodes.Finding, error) { return nil, nil }
-
 // Refusals works on Linux only.
-func (m *Mounted) Refusals() []record.Record { return nil }
+func (m *Mounted) Refusals(context.Context) []record.Record { return nil }
