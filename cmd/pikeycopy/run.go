@@ -198,7 +198,7 @@ func card(ctx context.Context, env *cli.Env, opt *targets.Options, m mode, job i
 	var records []record.Record
 	switch {
 	case m.list:
-		records = install.ListHere(ctx, engine)
+		records = install.ListHere(ctx, engine, fmt.Sprintf("pikeyfix --rewrite --root %s -u %s", hostfs.Quote(m.root), hostfs.Quote(user)))
 	case m.remove:
 		records = job.RemoveHere(ctx, engine)
 	default:

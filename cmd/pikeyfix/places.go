@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"slices"
-	"strings"
 
 	"pi-key-tools/pkg/cli"
 	"pi-key-tools/pkg/cli/targets"
@@ -57,11 +56,7 @@ func (m *mode) here(ctx context.Context, env *cli.Env, job repair.Job) (err erro
 		if err != nil {
 			return []record.Record{{Verdict: record.Fail, Cause: "keys-unreadable", Subject: file, Detail: record.Words(err)}}
 		}
-		records := m.lines(ctx, engine, job.DryRun)
-		for i, r := range records {
-			records[i].Hint = strings.Replace(r.Hint, "pikeyfix --rewrite", m.again(who.Name), 1)
-		}
-		return records
+		return m.lines(ctx, engine, job.DryRun, m.again(who.Name))
 	}
 	records := job.Accounts(ctx, machine, accounts, m.all, m.server, client)
 	if m.report != nil {
@@ -138,11 +133,7 @@ func (m *mode) target(ctx context.Context, env *cli.Env, host *connect.Host, job
 	job.Content = func(ctx context.Context, _ strictmodes.Account, file string) []record.Record {
 		engine, end := install.There(client, rep.ServerVersion, file, true)
 		defer end()
-		records := m.lines(ctx, engine, job.DryRun)
-		for i, r := range records {
-			records[i].Hint = strings.Replace(r.Hint, "pikeyfix --rewrite", host.Again("pikeyfix --rewrite"), 1)
-		}
-		return records
+		return m.lines(ctx, engine, job.DryRun, host.Again("pikeyfix --rewrite"))
 	}
 	if log != nil {
 		if who, err := fsys.Account(ctx); err == nil && !log.Concerns(who) {
@@ -153,10 +144,11 @@ func (m *mode) target(ctx context.Context, env *cli.Env, host *connect.Host, job
 	return log.records(env, job.Login(ctx, fsys, server))
 }
 
-// lines says what is wrong in the lines of a keys file, or cures it.
-func (m *mode) lines(ctx context.Context, engine install.Engine, dryRun bool) []record.Record {
+// lines says what is wrong in the lines of a keys file, or cures it. again is the
+// command that does.
+func (m *mode) lines(ctx context.Context, engine install.Engine, dryRun bool, again string) []record.Record {
 	if m.rewrite {
 		return install.Rewrite(ctx, engine, dryRun)
 	}
-	return install.Faults(ctx, engine)
+	return install.Faults(ctx, engine, again)
 }

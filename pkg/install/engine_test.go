@@ -126,7 +126,7 @@ func TestDropRefusesWhatHasChanged(t *testing.T) {
 func TestList(t *testing.T) {
 	a, b := public(t, 1), public(t, 2)
 	m := &memory{data: []byte("# comment\n" + a.Line() + "\nfrom=\"10.0.0.1\",no-pty " + b.Line() + "\nnonsense " + a.Line() + "\nssh-ed25519 AAAA\n")}
-	records, err := list(t.Context(), m)
+	records, err := list(t.Context(), m, "pikeyfix --rewrite")
 	if err != nil {
 		t.Fatal(err)
 	}

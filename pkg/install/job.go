@@ -44,7 +44,9 @@ func (j Job) Remove(ctx context.Context, host *connect.Host) []record.Record {
 // List returns the entries of the file on the host.
 func (j Job) List(ctx context.Context, host *connect.Host) []record.Record {
 	none := func(sshkey.Public) bool { return false }
-	return j.enter(ctx, host, none, func(e Engine, _ *session.Report) ([]record.Record, error) { return list(ctx, e) })
+	return j.enter(ctx, host, none, func(e Engine, _ *session.Report) ([]record.Record, error) {
+		return list(ctx, e, host.Again("pikeyfix --rewrite"))
+	})
 }
 
 // enter logs in by whatever works, rather by a key that is not late, and works
@@ -170,8 +172,9 @@ func (j Job) Lines() []Line {
 }
 
 // ListHere is List for a file on this machine, such as one on a mounted card.
-func ListHere(ctx context.Context, engine Engine) []record.Record {
-	return orFailure(list(ctx, engine))
+// again is as for Faults.
+func ListHere(ctx context.Context, engine Engine, again string) []record.Record {
+	return orFailure(list(ctx, engine, again))
 }
 
 // RemoveHere is Remove for a file on this machine. Nobody has logged in by a

@@ -15,8 +15,8 @@ import (
 
 // list returns a record for each entry of the file, with sshd's view of it:
 // live, live with options that restrict it, or passed by and why; several lines
-// that are one broken entry have one record.
-func list(ctx context.Context, engine Engine) ([]record.Record, error) {
+// that are one broken entry have one record. again is as for Faults.
+func list(ctx context.Context, engine Engine, again string) ([]record.Record, error) {
 	path, data, err := engine.Read(ctx)
 	if err != nil {
 		return nil, err
@@ -25,7 +25,7 @@ func list(ctx context.Context, engine Engine) ([]record.Record, error) {
 	var records []record.Record
 	broken := func(before int) {
 		for len(faults) > 0 && faults[0].First < before {
-			records = append(records, listed(path, faults[0]))
+			records = append(records, listed(path, faults[0], again))
 			faults = faults[1:]
 		}
 	}
@@ -69,9 +69,9 @@ func list(ctx context.Context, engine Engine) ([]record.Record, error) {
 }
 
 // listed is the record of a broken entry: of its key, if it is one.
-func listed(path string, f authorizedkeys.Fault) record.Record {
+func listed(path string, f authorizedkeys.Fault, again string) record.Record {
 	place := path + " " + linesOf(f)
-	r := record.Record{Verdict: record.Fail, Cause: f.Cause, Subject: place, Detail: place + ": sshd ignores it: " + f.Why, Hint: remedy(f)}
+	r := record.Record{Verdict: record.Fail, Cause: f.Cause, Subject: place, Detail: place + ": sshd ignores it: " + f.Why, Hint: remedy(f, again)}
 	if len(f.Keys) == 1 {
 		r.Subject = f.Keys[0].Fingerprint()
 	}

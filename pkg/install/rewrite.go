@@ -14,17 +14,18 @@ import (
 // let a key in and does not (see authorizedkeys.Faults), or for why the file
 // could not be read. Nothing is changed. There is no record for a fault that
 // keeps nobody out because the key has another live line; keys that are
-// commented out while no other is live are not a failure.
-func Faults(ctx context.Context, engine Engine) []record.Record {
-	return orFailure(faultsIn(ctx, engine))
+// commented out while no other is live are not a failure. again is the command
+// that has Rewrite called for the file, for the hints.
+func Faults(ctx context.Context, engine Engine, again string) []record.Record {
+	return orFailure(faultsIn(ctx, engine, again))
 }
 
-func faultsIn(ctx context.Context, engine Engine) ([]record.Record, error) {
+func faultsIn(ctx context.Context, engine Engine, again string) ([]record.Record, error) {
 	path, data, err := engine.Read(ctx)
 	if err != nil {
 		return nil, err
 	}
-	return shown(path, authorizedkeys.Faults(data)), nil
+	return shown(path, authorizedkeys.Faults(data), again), nil
 }
 
 // Rewrite cures the faults of the file that can be cured without guessing, in
@@ -69,17 +70,17 @@ func rewrite(ctx context.Context, engine Engine, dryRun bool) ([]record.Record, 
 		}
 	}
 	stay := slices.DeleteFunc(faults, func(f authorizedkeys.Fault) bool { return f.Cure != nil })
-	return append(cured, shown(path, stay)...), nil
+	return append(cured, shown(path, stay, "")...), nil
 }
 
 // shown are the records of faults that stay.
-func shown(path string, faults []authorizedkeys.Fault) []record.Record {
+func shown(path string, faults []authorizedkeys.Fault, again string) []record.Record {
 	var records []record.Record
 	for _, f := range faults {
 		if f.Spare {
 			continue
 		}
-		r := record.Record{Verdict: record.Fail, Cause: f.Cause, Subject: at(path, f), Detail: f.Why + keysOf(f), Hint: remedy(f)}
+		r := record.Record{Verdict: record.Fail, Cause: f.Cause, Subject: at(path, f), Detail: f.Why + keysOf(f), Hint: remedy(f, again)}
 		if f.Cause == "entry-commented" {
 			r.Verdict = record.OK // it may be meant so
 		}
@@ -124,10 +125,10 @@ func keysOf(f authorizedkeys.Fault) string {
 	return ": " + strings.Join(prints, ", ")
 }
 
-// remedy is the way on from a fault.
-func remedy(f authorizedkeys.Fault) string {
+// remedy is the way on from a fault; again is as for Faults.
+func remedy(f authorizedkeys.Fault, again string) string {
 	if f.Cure != nil {
-		return "rewrite it: pikeyfix --rewrite"
+		return "rewrite it: " + again
 	}
 	switch f.Cause {
 	case "entry-private-key":

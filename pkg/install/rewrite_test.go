@@ -33,7 +33,7 @@ func TestRewrite(t *testing.T) {
 		m := &memory{data: []byte(x.file)}
 		say := func(what string, want []string, dryRun, cure bool) {
 			t.Helper()
-			records, err := faultsIn(t.Context(), m)
+			records, err := faultsIn(t.Context(), m, "pikeyfix --rewrite")
 			if cure {
 				records, err = rewrite(t.Context(), m, dryRun)
 			}
