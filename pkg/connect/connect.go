@@ -117,7 +117,8 @@ type Host struct {
 	given    []*tries                // of each that somebody was asked for
 	seat     *seat                   // its place at its address; nil if it has none
 	known    *[]knownhosts.Line      // of its host key; nil when they are to be looked up
-	closed   string                  // a file of such that may not be read
+	unread   bool                    // a file of such could not be read, and may have the host
+	closed   string                  // one that may not be read
 }
 
 // Host resolves a target.

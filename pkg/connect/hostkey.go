@@ -176,6 +176,7 @@ func (h *Host) lookup(ctx context.Context, name string) (lines []knownhosts.Line
 			if _, said := h.c.hostKeys.unread.LoadOrStore(path, true); !said {
 				h.c.opt.Note("", "known_hosts %v", err)
 			}
+			h.unread = true
 			if errors.Is(err, fs.ErrPermission) {
 				h.closed = path
 			}
@@ -232,7 +233,12 @@ func (h *Host) checkHostKey(ctx context.Context, name string, lines []knownhosts
 	case status == knownhosts.Known:
 		return nil
 	case status == knownhosts.Unknown && (h.Config.StrictHostKeyChecking == "accept-new" || h.Config.StrictHostKeyChecking == "no"):
-		return h.trust(ctx, refuse, remote, false)
+		err := h.trust(ctx, refuse, remote, false)
+		if met := (*HostKeyError)(nil); err == nil || h.unread || errors.As(err, &met) {
+			return err
+		}
+		h.c.opt.Note(h.Target, "%v", err) // and go on, as ssh does
+		return nil
 	}
 	return refuse
 }

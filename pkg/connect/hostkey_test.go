@@ -178,10 +178,10 @@ func (s *side) calls(config string) string {
 
 // sshVerdict is what ssh makes of the host key of pi: "known" or "changed",
 // or its words. It does not log in.
-func (s *side) sshVerdict(config string) string {
+func (s *side) sshVerdict(config string, first ...string) string {
 	s.t.Helper()
-	cmd := sshtest.Command(s.t, s.home, "ssh", "-F", config, "-o", "StrictHostKeyChecking=yes", "-o", "UpdateHostKeys=no",
-		"-o", "BatchMode=yes", "-o", "PreferredAuthentications=none", "-o", "KexAlgorithms=curve25519-sha256", "pi", "true")
+	cmd := sshtest.Command(s.t, s.home, "ssh", append(first, "-F", config, "-o", "StrictHostKeyChecking=yes", "-o", "UpdateHostKeys=no",
+		"-o", "BatchMode=yes", "-o", "PreferredAuthentications=none", "-o", "KexAlgorithms=curve25519-sha256", "pi", "true")...)
 	out, err := cmd.CombinedOutput()
 	switch text := string(out); {
 	case err == nil:
@@ -369,6 +369,31 @@ func TestTrust(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// A key that accept-new trusts and that cannot be kept is trusted all the same, as by
+// ssh; --host-key says that it is remembered.
+func TestTrustUnkept(t *testing.T) {
+	t.Parallel()
+	pi := sshtest.StartPi(t, sshtest.PiConfig{})
+	s := newSide(t)
+	known := filepath.Join(s.home, "known_hosts")
+	if err := os.Symlink(filepath.Join("not", "there"), known); err != nil {
+		t.Fatal(err)
+	}
+	s.config(fmt.Sprintf("Host pi\nHostName localhost\nAddressFamily inet\nPort %d\nUser pi\nUserKnownHostsFile %s", pi.Port, known))
+	for want, opt := range map[string]Options{
+		"known":                    {Options: []string{"StrictHostKeyChecking=accept-new"}},
+		"remembering the host key": {HostKey: identity.PublicOf(pi.HostKeys[0]).Fingerprint()},
+	} {
+		_, _, err := s.resolve(s.connector(opt), "pi").Login(t.Context(), Plan{})
+		if got := verdict(err); !strings.Contains(got, want) || want == "known" && !strings.Contains(s.noted(), "remembering the host key: ") {
+			t.Errorf("%s, want %s; %s", got, want, s.noted())
+		}
+	}
+	if out := s.sshVerdict(filepath.Join(s.home, ".ssh", "config"), "-o", "StrictHostKeyChecking=accept-new"); out != "known" {
+		t.Errorf("ssh says %s", out)
 	}
 }
 

@@ -15,8 +15,8 @@ import (
 )
 
 // hostKeyFiles reads each known_hosts file once a run, and has the hosts that
-// are met at the same time written together: each writing makes the whole file
-// anew. The zero value is ready.
+// are met at the same time written together: each writing reads the whole file and
+// waits for the disk. The zero value is ready.
 type hostKeyFiles struct {
 	mu     sync.Mutex
 	files  map[string]*hostKeyFile
@@ -120,7 +120,7 @@ func (f *hostKeyFile) write() {
 	f.waiting = nil
 	f.mu.Unlock()
 	undo := func() {}
-	err := hostfs.Replace(f.path, 0o600, func(old []byte) ([]byte, error) {
+	err := hostfs.Append(f.path, 0o600, func(old []byte) ([]byte, error) {
 		undo = func() { f.read(old) }
 		if !bytes.Equal(old, f.data) { // somebody else has written
 			f.read(old)
@@ -131,7 +131,7 @@ func (f *hostKeyFile) write() {
 		if len(f.data) == len(old) {
 			return nil, nil
 		}
-		return f.data, nil
+		return f.data[len(old):], nil
 	})
 	if err != nil {
 		undo()

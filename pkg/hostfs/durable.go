@@ -1,6 +1,7 @@
 package hostfs
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -154,6 +155,9 @@ func MakeDir(path string, mode fs.FileMode) error {
 	return syncDir(filepath.Dir(path))
 }
 
+// An Edit gets what is in a file and returns what is to be written.
+type Edit = func(old []byte) ([]byte, error)
+
 // Replace writes a file durably: it has the complete old or the complete new
 // content at every moment, and keeps owner and mode; a link is written at its
 // target. edit gets the old content (nil if there is no file; the new one then
@@ -166,12 +170,57 @@ func MakeDir(path string, mode fs.FileMode) error {
 // takes the place of the old, so that further hard links and ACLs stay with the
 // old one. The directories on the way are trusted: root must not use Replace in
 // another user's home.
-func Replace(path string, mode fs.FileMode, edit func(old []byte) ([]byte, error)) error {
-	var refused error
-	err := replace(path, mode, func(old []byte) (data []byte, err error) {
-		data, refused = edit(old)
-		return data, refused
+func Replace(path string, mode fs.FileMode, edit Edit) error {
+	return inTurn(path, edit, func(path string, edit Edit) (err error) {
+		for range 20 {
+			if err = replaceOnce(path, mode, edit); !errors.Is(err, ErrChanged) {
+				break
+			}
+		}
+		return err
 	})
+}
+
+// Append adds to the end of a file what edit returns; else it is as Replace. All
+// is written at once, into the same file, as ssh does: neither loses what the other
+// adds, which may come before ours and after edit has seen the file.
+func Append(path string, mode fs.FileMode, edit Edit) error {
+	return inTurn(path, edit, func(path string, edit Edit) error {
+		old, _, err := readRegular(path)
+		if err != nil {
+			return err
+		}
+		more, err := edit(old)
+		if more == nil || err != nil {
+			return err
+		}
+		f, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND|os.O_CREATE, mode)
+		if err != nil {
+			return err
+		}
+		_, err = f.Write(more)
+		if err = cmp.Or(err, f.Sync(), f.Close()); err != nil || old != nil {
+			return err
+		}
+		return syncDir(filepath.Dir(path))
+	})
+}
+
+// inTurn calls write for where the links at path lead, when nobody else who
+// takes turns writes there.
+func inTurn(path string, edit Edit, write func(path string, edit Edit) error) error {
+	target, err := followLinks(path)
+	var refused error
+	if err == nil {
+		var unlock func()
+		if unlock, err = lock(target); err == nil {
+			defer unlock()
+			err = write(target, func(old []byte) (data []byte, err error) {
+				data, refused = edit(old)
+				return data, refused
+			})
+		}
+	}
 	if refused != nil {
 		return refused
 	}
@@ -181,42 +230,31 @@ func Replace(path string, mode fs.FileMode, edit func(old []byte) ([]byte, error
 	return nil
 }
 
-func replace(path string, mode fs.FileMode, edit func(old []byte) ([]byte, error)) error {
-	path, err := followLinks(path)
-	if err != nil {
-		return err
+// readRegular returns what is in a regular file, and nil if there is no file.
+func readRegular(path string) ([]byte, fs.FileInfo, error) {
+	st, err := os.Lstat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, nil, nil
+	case err != nil:
+		return nil, nil, err
+	case !st.Mode().IsRegular():
+		return nil, nil, fmt.Errorf("%w: it is %s", ErrNotRegular, st.Mode().Type())
 	}
-	unlock, err := lock(path)
-	if err != nil {
-		return err
-	}
-	defer unlock()
-	for range 20 {
-		if err = replaceOnce(path, mode, edit); !errors.Is(err, ErrChanged) {
-			break
-		}
-	}
-	return err
+	data, err := Read(path)
+	return data, st, err
 }
 
 // replaceOnce fails with ErrChanged, and changes nothing, if the file is another
 // one after edit and all the writing than before. What is written to it from then
 // on, by who has it open, is lost.
-func replaceOnce(path string, mode fs.FileMode, edit func(old []byte) ([]byte, error)) error {
-	var old []byte
-	st, err := os.Lstat(path)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		st = nil
-	case err != nil:
+func replaceOnce(path string, mode fs.FileMode, edit Edit) error {
+	old, st, err := readRegular(path)
+	if err != nil {
 		return err
-	case !st.Mode().IsRegular():
-		return fmt.Errorf("%w: it is %s", ErrNotRegular, st.Mode().Type())
-	default:
+	}
+	if st != nil {
 		mode = st.Mode()
-		if old, err = Read(path); err != nil {
-			return err
-		}
 	}
 	data, err := edit(old)
 	if data == nil || err != nil {

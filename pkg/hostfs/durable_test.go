@@ -66,6 +66,62 @@ func TestReplaceMeetsOthers(t *testing.T) {
 	}
 }
 
+// What another adds while we add stays, in whatever order, and nobody who has the
+// file open is left with another one than we write to.
+func TestAppend(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "known_hosts")
+	add := func(text string) Edit {
+		return func(old []byte) ([]byte, error) { return []byte(text), nil }
+	}
+	if err := Append(path, 0o600, func(old []byte) ([]byte, error) { return nil, nil }); err != nil || names(t, dir) != "" {
+		t.Errorf("nothing to add: %v, %s", err, names(t, dir))
+	}
+	if err := Append(path, 0o600, func(old []byte) ([]byte, error) {
+		if old != nil {
+			t.Errorf("no file, but %q", old)
+		}
+		return []byte("first\n"), nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	modeIs(t, path, 0o600)
+	other, err := os.OpenFile(path, os.O_APPEND|os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	if err := os.Symlink("known_hosts", filepath.Join(dir, "link")); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{path, filepath.Join(dir, "link")} {
+		err := Append(path, 0o600, func(old []byte) ([]byte, error) {
+			_, err := other.WriteString("theirs\n")
+			return []byte("ours\n"), err
+		})
+		if err != nil {
+			t.Error(err)
+		}
+	}
+	if _, err := other.WriteString("last\n"); err != nil {
+		t.Error(err)
+	}
+	contentIs(t, path, "first\ntheirs\nours\ntheirs\nours\nlast\n")
+	refusal := errors.New("no")
+	if err := Append(path, 0o600, func([]byte) ([]byte, error) { return []byte("x"), refusal }); err != refusal {
+		t.Errorf("edit's error came back as %v", err)
+	}
+	if err := Append(os.DevNull, 0o600, add("x")); runtime.GOOS != "windows" && !errors.Is(err, ErrNotRegular) {
+		t.Errorf("%s: %v", os.DevNull, err)
+	}
+	if err := Append(filepath.Join(dir, "none", "x"), 0o600, add("x")); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("without the folder: %v", err)
+	}
+	if got := names(t, dir); got != "known_hosts link" {
+		t.Errorf("left in the folder: %s", got)
+	}
+}
+
 const linesEach = 10
 
 func addLines(path, name string) error {
@@ -308,6 +364,9 @@ func TestDiskFull(t *testing.T) {
 		t.Errorf("left in the folder: %s", got)
 	}
 	run(t, "mount", "-o", "remount,ro", dir)
+	if err := Append(path, 0o600, func([]byte) ([]byte, error) { return []byte("new"), nil }); !errors.Is(err, syscall.EROFS) {
+		t.Errorf("Append on a read-only file system: %v", err)
+	}
 	if err := Replace(path, 0o600, func([]byte) ([]byte, error) { return []byte("new"), nil }); !errors.Is(err, syscall.EROFS) {
 		t.Errorf("Replace on a read-only file system: %v", err)
 	}
