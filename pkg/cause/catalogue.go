@@ -140,7 +140,7 @@ var theRun = []Entry{
 		Word:     "target-invalid",
 		Meaning:  "A line of the host list is not a target.",
 		Evidence: "It could be mistaken for an option or a known_hosts pattern, or it contains bytes that no host name has.",
-		Example:  "-oProxyCommand=x\tfail\ttarget-invalid\tline 4\tstarts with '-', as an option does",
+		Example:  "-oProxyCommand…\tfail\ttarget-invalid\tline 4\tstarts with '-', as an option does",
 		Cure:     "Write [user@]host[:port], [user@][IPv6]:port, ssh://[user@]host[:port], or a Host alias of ssh_config(5).",
 	}, {
 		Word:     "interrupted",

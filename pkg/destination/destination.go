@@ -17,7 +17,7 @@ import (
 
 // A Destination is one parsed target. Host is never empty, never starts with
 // '-', and holds nothing that a shell, ssh or known_hosts would read as more
-// than a name: it consists of letters, digits and "._-+=", or is an IPv6
+// than a name: it consists of letters, digits and "._-+", or is an IPv6
 // address, which may have a zone after a '%'.
 type Destination struct {
 	User string // "" if not given
@@ -204,8 +204,7 @@ func checkHost(host string) error {
 			return errors.New("a host name that is not UTF-8")
 		case unicode.IsControl(r):
 			return errors.New("a control character in the host name")
-		// ssh takes other scripts too, and so do ssh_config and mDNS.
-		case !unicode.In(r, unicode.Letter, unicode.Mark, unicode.Digit) && !strings.ContainsRune("._-+=", r):
+		case !ofName(r):
 			format := "a '%c' in the host name"
 			if !unicode.IsPrint(r) {
 				format = "a %U in the host name"
@@ -215,4 +214,11 @@ func checkHost(host string) error {
 		s = s[n:]
 	}
 	return nil
+}
+
+// ofName reports whether a host name may have a character. ssh takes other scripts
+// too, and so do ssh_config and mDNS; what has a '=' is rather a setting, perhaps
+// of a password.
+func ofName(r rune) bool {
+	return unicode.In(r, unicode.Letter, unicode.Mark, unicode.Digit) || strings.ContainsRune("._-+", r)
 }

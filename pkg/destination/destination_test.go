@@ -26,7 +26,7 @@ var taken = []struct {
 	{"Pi_4-b.lan.", Destination{"", "Pi_4-b.lan.", 0}},
 	{"_pi", Destination{"", "_pi", 0}},
 	{"küche.local", Destination{"", "küche.local", 0}},
-	{"pi=1+2", Destination{"", "pi=1+2", 0}},
+	{"pi-1+2", Destination{"", "pi-1+2", 0}},
 	{"::1", Destination{"", "::1", 0}},
 	{"fe80::1%eth0", Destination{"", "fe80::1%eth0", 0}},
 	{"pi@fe80::1%wlan0.2", Destination{"pi", "fe80::1%wlan0.2", 0}},
@@ -241,6 +241,28 @@ func TestLines(t *testing.T) {
 				t.Errorf("%s%s:\n%q, %v, want\n%q", name, way, got, err, tt.want)
 			}
 		}
+	}
+}
+
+// A line that is no target is called by what no password can be part of.
+func TestName(t *testing.T) {
+	for text, want := range map[string]string{
+		"pi@a": "pi@a", "a,b": "a…", "pi@a:hunter2": "pi@a…", "pi:hunter2@a": "pi…", "ssh://pi:hunter2@a": "ssh://pi…", "pi4;ann;hunter2": "pi4…",
+		`"pi4","hunter2"`: `"pi4"…`, "pi:$6$hunter2": "pi…", `{"host":"pi","password":"hunter2"}`: `{"host"…`, "ansible_password=hunter2": "ansible_password…",
+		"[web]": "[web]", "-x": "-x", "ssh://a/b": "ssh://a/b", "\x1b[2J": "…", strings.Repeat("ab", 200) + ",": strings.Repeat("ab", 40) + "…",
+	} {
+		for line, err := range Lines(strings.NewReader(text + " hunter2\n")) {
+			if got := line.Name(); err != nil || got != want {
+				t.Errorf("%q: %q, %v, want %q", text, got, err, want)
+			}
+			if d, err := Parse(line.Name()); err == nil && line.Err != nil {
+				t.Errorf("%q became a target, %v", text, d)
+			}
+		}
+	}
+	got, err := collect(strings.NewReader("a\n-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA\n"))
+	if err == nil || !slices.Equal(got, []string{"1 a a"}) {
+		t.Errorf("a private key: %q, %v", got, err)
 	}
 }
 

@@ -2,6 +2,7 @@ package destination
 
 import (
 	"bufio"
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -21,7 +22,27 @@ type Line struct {
 	Record *record.Record
 }
 
+// Name is what to call the line by: its target, or how it begins if it has none.
+// What follows the name then, after a ':', or in a table or an object, may be a
+// password.
+func (l Line) Name() string {
+	if l.Err == nil {
+		return l.Text
+	}
+	scheme := l.Text[:len(l.Text)-len(strings.TrimPrefix(l.Text, "ssh://"))]
+	rest := l.Text[len(scheme):]
+	end := strings.IndexFunc(rest, func(r rune) bool { return !ofName(r) && !strings.ContainsRune("@[]/{\"", r) })
+	if end < 0 && len(rest) <= maxName {
+		return l.Text
+	}
+	if end < 0 || end > maxName {
+		end = maxName
+	}
+	return scheme + rest[:end] + "…"
+}
+
 const (
+	maxName    = 80
 	maxLine    = 64 << 10
 	maxSkipped = 16 << 20 // of a line that is too long anyway
 )
@@ -30,15 +51,15 @@ const (
 // lines and ignoring what follows the first blank or TAB; JSON records are read
 // as well (see record.TargetOf). It yields each target as soon as its line has
 // been read. A line over 64 KiB is an error of that line. An error of the
-// reader itself, or a line that does not end within 16 MiB, is yielded as the
-// last pair.
+// reader itself, a line that does not end within 16 MiB, or a private key, whose
+// further lines could pass for names, is yielded as the last pair.
 func Lines(r io.Reader) func(yield func(Line, error) bool) {
 	return func(yield func(Line, error) bool) {
 		b := bufio.NewReaderSize(r, maxLine)
 		for n := 1; ; n++ {
 			text, err := b.ReadSlice('\n')
 			if errors.Is(err, bufio.ErrBufferFull) {
-				start := string(text[:80])
+				start := string(text[:maxName+1])
 				if err = skipLine(b); err == nil || err == io.EOF {
 					long := Line{Number: n, Text: start, Err: fmt.Errorf("a line of more than %d KiB", maxLine>>10)}
 					if !yield(long, nil) {
@@ -49,6 +70,10 @@ func Lines(r io.Reader) func(yield func(Line, error) bool) {
 			}
 			if err != nil && err != io.EOF { // what came of the line may be half a name
 				yield(Line{}, fmt.Errorf("line %d: %w", n, err))
+				return
+			}
+			if bytes.HasPrefix(text, []byte("-----BEGIN ")) {
+				yield(Line{}, fmt.Errorf("line %d: a private key or a certificate, not a list", n))
 				return
 			}
 			if line, ok := read(n, string(text)); ok && !yield(line, nil) || err == io.EOF {

@@ -27,9 +27,9 @@ func TestLineForEachTarget(t *testing.T) {
 	}{
 		{"one target", []string{"a"}, nil, ""},
 		{"two", []string{"a", "b"}, nil, "a: ok login (1 of 2)|b: ok login (2 of 2)|"},
-		{"of a file", []string{"c", "--hosts", list}, nil, "c: ok login (1 of 5)|a: ok login (2 of 5)|b: ok login (3 of 5)|bad: login|x,y: target-invalid|"},
+		{"of a file", []string{"c", "--hosts", list}, nil, "c: ok login (1 of 5)|a: ok login (2 of 5)|b: ok login (3 of 5)|bad: login|x…: target-invalid|"},
 		{"of a pipe", []string{"--hosts", "-"}, strings.NewReader("a\nb\nc\n"), "a: ok login (1)|b: ok login (2)|c: ok login (3)|"},
-		{"-q", []string{"-q", "--hosts", list}, nil, "bad: login|x,y: target-invalid|"},
+		{"-q", []string{"-q", "--hosts", list}, nil, "bad: login|x…: target-invalid|"},
 	} {
 		c := newCommand(t, tt.stdin, append([]string{"--keep-order", "-j1"}, tt.args...)...)
 		c.run(func(_ context.Context, h *connect.Host) []record.Record {

@@ -99,10 +99,7 @@ type Target struct {
 
 // Patterns are compiled when they are first asked for, here as elsewhere: a program
 // starts sooner, and most runs need none.
-var (
-	password    = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`:[^:@/]+@`) })
-	fingerprint = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^SHA256:[A-Za-z0-9+/]{43}$`) })
-)
+var fingerprint = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^SHA256:[A-Za-z0-9+/]{43}$`) })
 
 // Check judges the options and operands before anything is done. What could
 // be an option, or a pattern of known_hosts, is no target.
@@ -211,7 +208,7 @@ func (o *Options) Run(ctx context.Context, env *cli.Env, operands []Target, work
 				panic(mistake)
 			}
 		}()
-		end := p.begin(line.Text)
+		end := p.begin(line.Name())
 		records := o.records(ctx, env, connector, line, work)
 		end(records)
 		return []outcome{{line, records}}
@@ -228,7 +225,7 @@ func (o *Options) Run(ctx context.Context, env *cli.Env, operands []Target, work
 			}
 		}
 		if !o.passes(of.line) {
-			p.tell(of.line.Text, of.records)
+			p.tell(of.line.Name(), of.records)
 		}
 	})
 	p.end()
@@ -333,12 +330,8 @@ func (o *Options) records(ctx context.Context, env *cli.Env, connector *connect.
 	}
 	seconds := cli.Stopwatch()
 	records := o.one(ctx, env, connector, line, work)
-	target := line.Text
-	if line.Err != nil {
-		target = password().ReplaceAllString(target, ":...@") // ssh://user:password@host
-	}
 	for i := range records {
-		records[i].Target = target
+		records[i].Target = line.Name()
 		records[i].Seconds = seconds()
 	}
 	return records
