@@ -11,6 +11,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -21,7 +22,8 @@ import (
 // complete new content at every moment, and is on disk when Replace returns
 // nil. edit gets the file's path and its content (nil if there is no file) and
 // returns the new; nil changes nothing, and an error is returned as it is. edit
-// may be called twice. All writers of keys take turns; see TurnName.
+// may be called again. All writers of keys take turns, and who is taken for dead begins
+// anew; see TurnName.
 //
 // With keep, a copy of an old file that changes is kept beside it, under the first
 // BackupName that is free. The copy is on disk before the new file gets the name;
@@ -38,6 +40,14 @@ import (
 // at is what is opened, directory by directory. The error is ErrUnsure after
 // the last step but one; with any other error nothing was changed.
 func (c *Card) Replace(ctx context.Context, who strictmodes.Account, name string, keep bool, edit func(path string, old []byte) ([]byte, error)) (kept string, err error) {
+	for deadline := time.Now().Add(TurnWait); ; {
+		if kept, err = c.replace(ctx, who, name, keep, edit); !errors.Is(err, errEvicted) || time.Now().After(deadline) {
+			return kept, err
+		}
+	}
+}
+
+func (c *Card) replace(ctx context.Context, who strictmodes.Account, name string, keep bool, edit func(path string, old []byte) ([]byte, error)) (kept string, err error) {
 	s, err := c.find(ctx, who, name)
 	if err != nil {
 		return "", err

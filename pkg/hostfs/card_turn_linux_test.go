@@ -5,8 +5,12 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
+
+	"pi-key-tools/pkg/strictmodes"
 )
 
 func TestTurn(t *testing.T) {
@@ -59,5 +63,62 @@ func TestTurn(t *testing.T) {
 			t.Errorf("another's folder: %v, want %v", err, ErrOwner)
 		}
 		left(1)
+	}
+}
+
+// What happens to a card while its file is replaced.
+func TestReplaceOnCard(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		keep   bool
+		edits  int
+		meddle func(ssh string, edits int) error // before the edit of that number
+		want   error
+	}{
+		{"nothing", true, 1, func(string, int) error { return nil }, nil},
+		{"it is evicted", false, 3, func(ssh string, edits int) error { // by the second edit it is our turn
+			if edits == 2 {
+				return os.RemoveAll(ssh + "/" + TurnName)
+			}
+			return os.WriteFile(ssh+"/authorized_keys", []byte("another\n"), 0o600)
+		}, nil},
+		{"it is evicted before it keeps a copy", true, 3, func(ssh string, edits int) error {
+			if edits == 2 {
+				return os.RemoveAll(ssh + "/" + TurnName)
+			}
+			return os.WriteFile(ssh+"/authorized_keys", []byte("another\n"), 0o600)
+		}, nil},
+		{"another directory takes the name", false, 1, func(ssh string, _ int) error {
+			return errors.Join(os.Rename(ssh, ssh+".old"), os.Mkdir(ssh, 0o700), os.WriteFile(ssh+"/authorized_keys", []byte("another\n"), 0o600))
+		}, ErrUnsure},
+	} {
+		dir := t.TempDir()
+		uid, gid := os.Geteuid(), os.Getegid()
+		for name, text := range map[string]string{"etc/passwd": "pi:x:" + strconv.Itoa(uid) + ":" + strconv.Itoa(gid) + "::/home/pi:\n", "home/pi/.ssh/authorized_keys": "old\n"} {
+			ok(t, os.MkdirAll(filepath.Dir(filepath.Join(dir, name)), 0o700))
+			ok(t, os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600))
+		}
+		card, err := OpenCard(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer card.Close()
+		ssh, edits := filepath.Join(dir, "home/pi/.ssh"), 0
+		_, err = card.Replace(t.Context(), strictmodes.Account{Name: "pi", UID: uid, Home: "/home/pi", Groups: []int{gid}}, ".ssh/authorized_keys", c.keep, func(_ string, old []byte) ([]byte, error) {
+			edits++
+			ok(t, c.meddle(ssh, edits))
+			return append(old, "new\n"...), nil
+		})
+		if c.want == nil && err != nil || !errors.Is(err, c.want) || edits != c.edits {
+			t.Errorf("%s: %v after %d edits, want %v after %d", c.name, err, edits, c.want, c.edits)
+		}
+		if c.want == nil {
+			if data, err := os.ReadFile(ssh + "/authorized_keys"); err != nil || !strings.HasSuffix(string(data), "\nnew\n") {
+				t.Errorf("%s: %q, %v", c.name, data, err)
+			}
+			if there := entries(t, ssh); len(there) != 1 && !c.keep || len(there) != 2 && c.keep {
+				t.Errorf("%s: there is %q", c.name, there)
+			}
+		}
 	}
 }

@@ -413,6 +413,26 @@ func TestLocalAccount(t *testing.T) {
 	}
 }
 
+// A file system that says yes and does something else is found out.
+func TestChangeIgnored(t *testing.T) {
+	was := strictmodes.Stat{Mode: 0o666, UID: 1000, GID: 1000, Nlink: 1}
+	for _, c := range []struct {
+		now         strictmodes.Stat
+		owner, mode error
+	}{
+		{was, ErrModesIgnored, ErrModesIgnored},
+		{strictmodes.Stat{Mode: 0o666, UID: 7}, nil, ErrModesIgnored},
+		{strictmodes.Stat{Mode: 0o644, UID: 1000}, ErrModesIgnored, nil},
+		{strictmodes.Stat{Mode: 0o600}, ErrModesIgnored, ErrModesIgnored},
+	} {
+		owner := changeOwner("/f", was, 7, func() (strictmodes.Stat, error) { return c.now, nil })
+		mode := changeMode("/f", was, 0o644, func(fs.FileMode) (strictmodes.Stat, error) { return c.now, nil })
+		if !errors.Is(owner, c.owner) || !errors.Is(mode, c.mode) {
+			t.Errorf("%+v: %v and %v, want %v and %v", c.now, owner, mode, c.owner, c.mode)
+		}
+	}
+}
+
 func TestPrivateGroup(t *testing.T) {
 	const passwd = "root:x:0:0::/root:/bin/sh\npi:x:1000:1000:,,,:/home/pi:/bin/bash\npi2:x:1000:1000::/:\neve:x:1001:1001::/home/eve:\nann:x:1002:1001::/home/ann:\n+::::::\n"
 	const group = "root:x:0:\npi:x:1000:\neve:x:1001:\nempty:x:1002:\nonly:x:1003:pi\ntwo:x:1004:pi,eve\nalias:x:1005:pi2\nadm:x:1006:root\n+\n"

@@ -30,7 +30,7 @@ import (
 // A writer that died leaves its turn behind. Whoever has watched it for so long that
 // nothing moved evicts it (a shell, one that is no process any more, at once), and
 // need not be sure: a writer that lives after all has lost its new file with its
-// directory, cannot put it in its place, and finds ErrChanged. So a turn that is
+// directory, cannot put it in its place, and begins anew. So a turn that is
 // taken away too early costs time, and never a line.
 const TurnName = ".authorized_keys.turn"
 
