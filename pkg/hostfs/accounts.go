@@ -14,7 +14,7 @@ import (
 )
 
 // ErrNoAccount means that no account of that name exists there.
-var ErrNoAccount = errors.New("there is no such account")
+var ErrNoAccount = errors.New("no such user")
 
 // accounts are passwd(5) and group(5). A machine may have thousands, so no more is
 // read of them than is asked for, and that once.
@@ -191,11 +191,14 @@ func id(s string) (int, error) {
 func (a *accounts) lookup(name string) (strictmodes.Account, error) {
 	u, err := a.first(name)
 	if err != nil {
+		const most = 4 // as on a card: it is short, and shows what was meant
 		var names []string
 		for who := range a.sensible() {
-			names = append(names, who.Name)
+			if names = append(names, who.Name); len(names) > most {
+				break
+			}
 		}
-		if errors.Is(err, ErrNoAccount) && len(names) > 0 && len(names) <= 20 {
+		if errors.Is(err, ErrNoAccount) && len(names) > 0 && len(names) <= most {
 			err = fmt.Errorf("%w; there are %s", err, strings.Join(names, ", "))
 		}
 		return strictmodes.Account{}, err

@@ -427,6 +427,9 @@ func TestManyAccounts(t *testing.T) {
 			t.Fatal(who, err)
 		}
 	}
+	if _, err := a.lookup("none"); !errors.Is(err, ErrNoAccount) || strings.Contains(err.Error(), "u1000") { // not all of them
+		t.Error(err)
+	}
 }
 
 // Root works in the home of somebody who swaps files and directories with links to

@@ -129,7 +129,7 @@ func TestRootAddsToNothing(t *testing.T) {
 
 func TestRootTellsWhoIsThere(t *testing.T) {
 	c := newCard(t, t.TempDir())
-	for user, want := range map[string]string{"nobody-here": "pi", "bad": "4294967295", "": "no such account"} {
+	for user, want := range map[string]string{"nobody-here": "pi", "bad": "4294967295", "": "no such user"} {
 		if _, err := Root(c.dir, user, ""); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("user %q: %v", user, err)
 		}
