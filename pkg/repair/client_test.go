@@ -3,6 +3,7 @@
 package repair
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -193,6 +194,35 @@ func TestClientOfSSH(t *testing.T) {
 		records, err := client(t, home, false)
 		if err != nil || (len(records) == 1) != refused || !reads() {
 			t.Errorf("mode %v: %v, %v", mode, records, err)
+		}
+	}
+}
+
+// What sshd and ssh both read is named once, by a dry run as by the repair.
+func TestReadByBoth(t *testing.T) {
+	for owner, want := range map[int]string{os.Getuid(): "keys-writable", third: "wrong-owner, keys-writable"} {
+		if owner == third && os.Getuid() != 0 {
+			continue // only root gives away
+		}
+		home, err := filepath.EvalSymlinks(t.TempDir())
+		if err != nil {
+			t.Fatal(err)
+		}
+		keys := filepath.Join(home, ".ssh/authorized_keys")
+		if err := errors.Join(os.Mkdir(filepath.Dir(keys), 0o700), os.WriteFile(filepath.Join(home, ".ssh/config"), []byte("Include authorized_keys\n"), 0o600),
+			os.WriteFile(keys, nil, 0o600), os.Chown(keys, owner, -1), os.Chmod(keys, 0o622)); err != nil {
+			t.Fatal(err)
+		}
+		who := strictmodes.Account{Name: "me", UID: os.Getuid(), Home: home}
+		for _, dryRun := range []bool{true, false} {
+			job := Job{DryRun: dryRun}
+			var got []string
+			for r := range job.Accounts(t.Context(), hostfs.Local(), one(who), false, strictmodes.OpenSSH, strictmodes.OpenSSH) {
+				got = append(got, r.Cause)
+			}
+			if got := strings.Join(got, ", "); got != want {
+				t.Errorf("uid %d's, dry run %v: %s, want %s", owner, dryRun, got, want)
+			}
 		}
 	}
 }

@@ -82,6 +82,8 @@ func (j *Job) account(ctx context.Context, fsys hostfs.FS, who strictmodes.Accou
 			return nil
 		}
 	}
+	own := *j
+	own.now, j = make(map[string]strictmodes.Stat), &own // a config can include what the server reads
 	records, err := j.home(ctx, fsys, who, rules.server, keysFiles)
 	if err != nil {
 		return append(records, failed(ctx, who, "repairing", err))

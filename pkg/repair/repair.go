@@ -36,7 +36,8 @@ type Job struct {
 	// Trace, if not nil, is called with explanations.
 	Trace func(format string, args ...any)
 
-	at string // comes before a command of a hint that is not for this machine
+	at  string                      // comes before a command of a hint that is not for this machine
+	now map[string]strictmodes.Stat // what a dry run would have made of a path of the account; nil for nothing
 }
 
 func (j *Job) trace(format string, args ...any) {
@@ -135,7 +136,7 @@ type repairer struct {
 	who      strictmodes.Account         // whose files they are
 	seen     map[string]bool             // cause, path and kind of repair of what there is a record of
 	late     map[string]bool             // the same of what another changed right before we would have
-	now      map[string]strictmodes.Stat // what a dry run would have made of a path
+	now      map[string]strictmodes.Stat // as Job's, and this run's
 	replaced []string                    // in this round: what has another name, or would have in a dry run
 	records  []record.Record
 }
@@ -145,8 +146,11 @@ func (j *Job) repairer(ctx context.Context, fsys hostfs.FS, who strictmodes.Acco
 	if err != nil {
 		return nil, err
 	}
-	return &repairer{Job: j, ctx: ctx, fsys: fsys, me: me, who: who,
-		seen: make(map[string]bool), late: make(map[string]bool), now: make(map[string]strictmodes.Stat)}, nil
+	r := &repairer{Job: j, ctx: ctx, fsys: fsys, me: me, who: who, seen: make(map[string]bool), late: make(map[string]bool), now: j.now}
+	if r.now == nil {
+		r.now = make(map[string]strictmodes.Stat)
+	}
+	return r, nil
 }
 
 // round carries out what is new in the findings, and reports whether that
@@ -166,7 +170,7 @@ func (r *repairer) round(findings []strictmodes.Finding) (changed bool) {
 		switch {
 		case touched[f.Path]:
 			continue // its Stat is of before
-		case planned && f.Repair == strictmodes.Chmod && f.Mode == now:
+		case planned && f.Repair == strictmodes.Chmod && f.Mode == now, planned && f.Repair == strictmodes.Chown && st.UID == r.who.UID:
 			continue // it will be so
 		case slices.ContainsFunc(r.replaced, func(p string) bool { return within(p, f.Path) }):
 			continue // it is elsewhere by now
