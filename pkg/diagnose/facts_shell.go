@@ -113,15 +113,9 @@ func (f *facts) ask(ctx context.Context, run hostfs.Runner, q question) error {
 	if q.account {
 		account = "yes"
 	}
-	var script strings.Builder
-	for _, v := range []struct{ name, value string }{
-		{"mark", mark}, {"account", account}, {"keys", strings.Join(q.keys, "\n")}, {"key", q.key},
-		{"files", strings.Join(q.files, "\n")}, {"revoked", q.revoked}, {"dump", q.dump},
-	} {
-		fmt.Fprintf(&script, "%s=%s\n", v.name, hostfs.Quote(v.value))
-	}
-	script.WriteString(insideScript())
-	stdout, stderr, status, err := run(ctx, hostfs.ShellCommand(script.String()))
+	variables := hostfs.Variables("mark", mark, "account", account, "keys", strings.Join(q.keys, "\n"), "key", q.key,
+		"files", strings.Join(q.files, "\n"), "revoked", q.revoked, "dump", q.dump)
+	stdout, stderr, status, err := run(ctx, hostfs.ShellCommand(variables+insideScript()))
 	if err != nil {
 		return err
 	}

@@ -144,13 +144,8 @@ const theJournal = "the journal"
 // journalScript returns the script, and the mark of what it says itself.
 func journalScript(since, lines, most string) (mark, script string) {
 	mark = "log-" + rand.Text()
-	var b strings.Builder
-	for _, v := range []struct{ name, value string }{
-		{"mark", mark}, {"since", since}, {"lines", lines}, {"most", most}, {"files", strings.Join(logFiles, "\n")},
-	} {
-		fmt.Fprintf(&b, "%s=%s\n", v.name, hostfs.Quote(v.value))
-	}
-	return mark, b.String() + hostfs.Compact(journalSource)
+	variables := hostfs.Variables("mark", mark, "since", since, "lines", lines, "most", most, "files", strings.Join(logFiles, "\n"))
+	return mark, variables + hostfs.Compact(journalSource)
 }
 
 // readHead reads what the script says of the log, up to its first line. The

@@ -2,6 +2,7 @@ package hostfs
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 )
@@ -68,6 +69,20 @@ var encoded = sync.OnceValue(func() *[256]string {
 	}
 	return table
 })
+
+// Variables returns the lines of a script that set variables; names and values
+// come in turn.
+func Variables(pairs ...string) string {
+	var b strings.Builder
+	for pair := range slices.Chunk(pairs, 2) {
+		b.WriteString(pair[0] + "=")
+		if pair[1] != "" {
+			b.WriteString(Quote(pair[1]))
+		}
+		b.WriteByte('\n')
+	}
+	return b.String()
+}
 
 // Compact returns a script without comments and indentation, which are only for
 // people: each byte may take four on the wire. The script must not contain

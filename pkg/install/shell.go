@@ -65,16 +65,8 @@ func (p put) variables() string {
 			gone -= len(text) + 1
 		}
 	}
-	return "path=" + hostfs.Quote(p.path) +
-		"\nlines=" + hostfs.Quote(strings.Join(lines, "\n")) +
-		"\ndrop=" + hostfs.Quote(strings.Join(drop, "\n")) +
-		"\nwith=" + hostfs.Quote(strings.Join(with, "\n")) +
-		"\ngone=" + strconv.Itoa(gone) +
-		"\nkeep=" + yes(p.keep) +
-		"\nforce=" + yes(p.force) +
-		"\ndry=" + yes(p.dry) +
-		"\npiece=" + p.piece +
-		"\nmark=" + p.mark + "\n"
+	return hostfs.Variables("path", p.path, "lines", strings.Join(lines, "\n"), "drop", strings.Join(drop, "\n"), "with", strings.Join(with, "\n"),
+		"gone", strconv.Itoa(gone), "keep", yes(p.keep), "force", yes(p.force), "dry", yes(p.dry), "piece", p.piece, "mark", p.mark)
 }
 
 func yes(b bool) string {
