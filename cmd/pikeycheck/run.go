@@ -141,7 +141,7 @@ func check(ctx context.Context, env *cli.Env, host *connect.Host, look diagnose.
 		return records
 	}
 	defer client.Close()
-	if slices.Contains(rep.Methods, "password") || slices.Contains(rep.Methods, "keyboard-interactive") {
+	if rep.TakesPassword() {
 		env.Tracef(1, host.Target, "fragile: it takes passwords too (%s)", strings.Join(rep.Methods, ", "))
 	}
 	if env.Verbose > 0 {

@@ -58,8 +58,8 @@ func authentication(host *connect.Host, keys connect.Keys, rep *session.Report, 
 	if rep.Password == session.Partial {
 		return failure("more-needed", "", "", "the password was accepted, but the server requires %s too", methods(rep))
 	}
-	if i := slices.IndexFunc(rep.Offers, func(o session.Offer) bool { return o.Answer == session.Partial }); i >= 0 {
-		return failure("more-needed", rep.Offers[i].Key.Public.Fingerprint(), wantsMore(rep, host.Config.User), "the key was accepted, but the server requires %s too", methods(rep))
+	if o, ok := rep.OfferWith(session.Partial); ok {
+		return failure("more-needed", o.Key.Public.Fingerprint(), wantsMore(rep, host.Config.User), "the key was accepted, but the server requires %s too", methods(rep))
 	}
 	if rep.Methods != nil && !slices.Contains(rep.Methods, "publickey") {
 		return failure("pubkey-disabled", "", "set PubkeyAuthentication yes there in /etc/ssh/sshd_config (or a file in sshd_config.d; the first value wins)",
@@ -115,8 +115,8 @@ func hungUp(host *connect.Host, rep *session.Report, err error) (record.Record, 
 		return record.Record{}, false
 	}
 	proof, fp := "the password", ""
-	if i := slices.IndexFunc(rep.Offers, func(o session.Offer) bool { return o.Answer == session.HungUp }); i >= 0 {
-		proof, fp = "the key", rep.Offers[i].Key.Public.Fingerprint()
+	if o, ok := rep.OfferWith(session.HungUp); ok {
+		proof, fp = "the key", o.Key.Public.Fingerprint()
 	} else if rep.Password != session.Unanswered || !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
 		return record.Record{}, false
 	}
@@ -134,11 +134,11 @@ func hungUp(host *connect.Host, rep *session.Report, err error) (record.Record, 
 // afterSignature is the case of a key that the server would take, and whose
 // right signature does not let us in: the files there are good.
 func afterSignature(host *connect.Host, rep *session.Report) (record.Record, bool) {
-	i := slices.IndexFunc(rep.Offers, func(o session.Offer) bool { return o.Answer == session.SignatureRefused })
-	if i < 0 {
+	o, ok := rep.OfferWith(session.SignatureRefused)
+	if !ok {
 		return record.Record{}, false
 	}
-	key := rep.Offers[i].Key.Public
+	key := o.Key.Public
 	fp, user := key.Fingerprint(), host.Config.User
 	const taken = "the server would accept the key, but "
 	_, openSSH := rep.OpenSSH()

@@ -160,8 +160,8 @@ func judgeKeys(ctx context.Context, host *connect.Host, keys connect.Keys, rep *
 		alone.Password, alone.PasswordSent, alone.PasswordErr = "", false, nil
 	}
 	_, in := alone.LoginKey()
-	answered := !slices.ContainsFunc(alone.Offers, func(o session.Offer) bool { return o.Answer == session.Unanswered })
-	if !in && (err == nil || asked(rep) || answered && len(alone.Offers) == len(keys.Candidates)) {
+	_, unanswered := alone.OfferWith(session.Unanswered)
+	if !in && (err == nil || asked(rep) || !unanswered && len(alone.Offers) == len(keys.Candidates)) {
 		// What became of the rest does not matter.
 		ctx, err, alone.Disconnect, alone.Stage = context.WithoutCancel(ctx), session.ErrDenied, "", session.Auth
 	}
@@ -176,7 +176,8 @@ func worthLooking(verdict record.Record, rep *session.Report) bool {
 	case "key-refused", "key-type-refused", "too-many-tries", "pubkey-disabled", "more-needed", "cert-expired", "cert-not-yet", "cert-principal", "cert-refused":
 		return rep.By != "none"
 	case "key-mode", "key-damaged", "key-format", "key-unreadable": // of a key that the server refuses too
-		return rep.By != "none" && !slices.ContainsFunc(rep.Offers, func(o session.Offer) bool { return o.Answer == session.SignFailed })
+		_, unsigned := rep.OfferWith(session.SignFailed)
+		return rep.By != "none" && !unsigned
 	}
 	return false
 }

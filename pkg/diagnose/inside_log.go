@@ -1,11 +1,11 @@
 package diagnose
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net"
 	"slices"
-	"strconv"
 	"strings"
 
 	"pi-key-tools/pkg/hostfs"
@@ -31,7 +31,7 @@ func (in *inside) readLog(ctx context.Context, s session.Ways) {
 		if e.Severity != sshdlog.Refusal || !in.ours(e) || slices.ContainsFunc(logged, func(r record.Record) bool { return r.Cause == e.Cause }) {
 			continue
 		}
-		r := failure(e.Cause, in.subject(e), in.cure(e), "logged: %s", cut(e.Message))
+		r := failure(e.Cause, cmp.Or(e.Place(), e.Key), in.cure(e), "logged: %s", cut(e.Message))
 		if i := slices.IndexFunc(in.likely, func(l record.Record) bool { return l.Cause == e.Cause }); i >= 0 {
 			r.Subject, r.Hint = in.likely[i].Subject, in.likely[i].Hint
 			in.likely = slices.Delete(in.likely, i, i+1)
@@ -66,17 +66,6 @@ func (in *inside) ours(e sshdlog.Event) bool {
 		return false
 	}
 	return e.Key == "" || slices.ContainsFunc(in.sought(), func(k sshkey.Public) bool { return k.Fingerprint() == e.Key })
-}
-
-// subject is what an event is about.
-func (in *inside) subject(e sshdlog.Event) string {
-	switch {
-	case e.Path != "" && e.Line > 0:
-		return e.Path + ":" + strconv.Itoa(e.Line)
-	case e.Path != "":
-		return e.Path
-	}
-	return e.Key
 }
 
 // cure is the way on from an event: by pikeyfix, if it is about the modes of

@@ -34,19 +34,17 @@ func hindered(keys connect.Keys, asked []session.Offer) (faults []identity.Fault
 // signing is the case of a key that the server would take, and that this side
 // could not use.
 func signing(keys connect.Keys, rep *session.Report) (record.Record, bool) {
-	failed := func(o session.Offer) bool { return o.Answer == session.SignFailed }
-	// A key that is here, such as one whose passphrase was mistyped, comes before one that is not.
-	i := slices.IndexFunc(rep.Offers, func(o session.Offer) bool {
-		fault, ok := errors.AsType[*connect.FaultError](o.Err)
-		return failed(o) && !(ok && fault.Fault.Cause == "key-missing")
-	})
-	if i < 0 {
-		i = slices.IndexFunc(rep.Offers, failed)
-	}
-	if i < 0 {
+	o, ok := rep.OfferWith(session.SignFailed)
+	if !ok {
 		return record.Record{}, false
 	}
-	o := rep.Offers[i]
+	// A key that is here, such as one whose passphrase was mistyped, comes before one that is not.
+	if i := slices.IndexFunc(rep.Offers, func(o session.Offer) bool {
+		fault, ok := errors.AsType[*connect.FaultError](o.Err)
+		return o.Answer == session.SignFailed && !(ok && fault.Fault.Cause == "key-missing")
+	}); i >= 0 {
+		o = rep.Offers[i]
+	}
 	c, _ := keys.Find(o.Key.Public)
 	fp, file := o.Key.Public.Fingerprint(), o.Key.Name
 	if c.Pair != nil { // the private half, whatever certifies it

@@ -3,7 +3,6 @@ package diagnose
 import (
 	"errors"
 	"fmt"
-	"slices"
 
 	"pi-key-tools/pkg/connect"
 	"pi-key-tools/pkg/record"
@@ -14,6 +13,7 @@ import (
 // password is the case of a login that also had a password to try.
 func password(host *connect.Host, rep *session.Report) (record.Record, bool) {
 	who := host.Config.User + "@" + host.Config.Alias
+	_, partial := rep.OfferWith(session.Partial)
 	var prompt *session.PromptError
 	switch {
 	case errors.As(rep.PasswordErr, &prompt) && prompt.New:
@@ -35,7 +35,7 @@ func password(host *connect.Host, rep *session.Report) (record.Record, bool) {
 		return failure("password-wrong", "", wrongPassword(host), "after the password %v", rep.PasswordErr), true
 	case rep.PasswordErr != nil:
 		return failure("password-needed", "", "", "no key lets %s in, and %v", who, rep.PasswordErr), true
-	case rep.Password == session.Refused && !slices.ContainsFunc(rep.Offers, func(o session.Offer) bool { return o.Answer == session.Partial }),
+	case rep.Password == session.Refused && !partial,
 		rep.Password == session.Unanswered && rep.TooManyTries(): // auth2.c userauth_finish(), in place of refusing the last try
 		tried := "it was tried once"
 		if rep.Passwords > 1 {
@@ -69,5 +69,5 @@ func wayToAsk(host *connect.Host) string {
 
 // noPassword says whether the server takes none.
 func noPassword(rep *session.Report) bool {
-	return rep.Methods != nil && !slices.Contains(rep.Methods, "password") && !slices.Contains(rep.Methods, "keyboard-interactive")
+	return rep.Methods != nil && !rep.TakesPassword()
 }

@@ -157,7 +157,8 @@ func prepare(ctx context.Context, host *connect.Host, mine connect.Keys, keys []
 	}
 	signs := slices.ContainsFunc(p.offers, func(k session.Key) bool { return k.Signer != nil })
 	// Where both are needed it is to be told so.
-	both := before.Password != session.LogsIn || slices.ContainsFunc(before.Offers, func(o session.Offer) bool { return o.Answer == session.Partial })
+	_, partial := before.OfferWith(session.Partial)
+	both := before.Password != session.LogsIn || partial
 	password := before.PasswordSent && (!signs || both || before.Punishes())
 	plan := connect.Plan{Keys: p.offers, MaxRefused: diagnose.MaxRefused, Password: password, Proof: !password, Hold: p.written}
 	ctx, cancel := context.WithCancel(ctx)

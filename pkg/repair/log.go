@@ -65,7 +65,7 @@ func (l *Log) Records(from string, repaired []record.Record, loc *time.Location,
 			}
 		}
 		if !told {
-			records = append(records, record.Record{Verdict: record.Fail, Cause: c.Cause, Subject: subject(c.Event), Detail: detail(c, loc), Hint: hint(c.Event, files)})
+			records = append(records, record.Record{Verdict: record.Fail, Cause: c.Cause, Subject: cmp.Or(c.Place(), c.Key, c.User, c.Addr), Detail: detail(c, loc), Hint: hint(c.Event, files)})
 		}
 	}
 	left := l.refusals.LeftOut()
@@ -142,21 +142,6 @@ func repeats(c sshdlog.Count, all []sshdlog.Count) bool {
 // cures reports whether a record is of a repair that cures what an event tells.
 func cures(r record.Record, e sshdlog.Event) bool {
 	return (r.Verdict == record.Done || r.Verdict == record.Todo) && e.Path != "" && e.Path == r.Subject && e.Line == 0
-}
-
-// subject is what an event is about.
-func subject(e sshdlog.Event) string {
-	switch {
-	case e.Path != "" && e.Line > 0:
-		return e.Path + ":" + strconv.Itoa(e.Line)
-	case e.Path != "":
-		return e.Path
-	case e.Key != "":
-		return e.Key
-	case e.User != "":
-		return e.User
-	}
-	return e.Addr
 }
 
 // commands are what to run on the server for USER, who was refused for a cause.

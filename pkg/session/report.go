@@ -118,12 +118,23 @@ func (r *Report) TooManyTries() bool {
 
 // LoginKey returns the key that let us in.
 func (r *Report) LoginKey() (Key, bool) {
-	for _, o := range r.Offers {
-		if o.Answer == LogsIn {
-			return o.Key, true
-		}
+	o, ok := r.OfferWith(LogsIn)
+	return o.Key, ok
+}
+
+// OfferWith returns the first offer with that answer.
+func (r *Report) OfferWith(answer Answer) (Offer, bool) {
+	i := slices.IndexFunc(r.Offers, func(o Offer) bool { return o.Answer == answer })
+	if i < 0 {
+		return Offer{}, false
 	}
-	return Key{}, false
+	return r.Offers[i], true
+}
+
+// TakesPassword reports whether the server last said that it takes a password, in
+// either form.
+func (r *Report) TakesPassword() bool {
+	return slices.Contains(r.Methods, "password") || slices.Contains(r.Methods, "keyboard-interactive")
 }
 
 // Answer returns the outcome of offering a key; "" if it was not offered.

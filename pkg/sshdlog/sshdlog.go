@@ -56,6 +56,15 @@ type Event struct {
 	Cut     bool   // the text was cut off somewhere: its last parameters may be too
 }
 
+// Place is the file that the event is about, with the line if that is known:
+// "FILE:LINE".
+func (e Event) Place() string {
+	if e.Path == "" || e.Line == 0 {
+		return e.Path
+	}
+	return e.Path + ":" + strconv.Itoa(e.Line)
+}
+
 // A text is a line whose head is parsed.
 type text struct {
 	time, host, tag, pid []byte
