@@ -26,7 +26,7 @@ func (c *command) changePassphrase(ctx context.Context, remove bool) error {
 		switch f.Cause {
 		case "key-damaged", "key-format", "key-unreadable":
 			if f.Path == pair.Path {
-				return cli.WithHint(fmt.Errorf("%s: %s: %s", f.Path, f.Cause, f.Detail), "%s", f.Hint)
+				return cli.WithHint(f, "%s", f.Hint)
 			}
 		case "key-encrypted": // as it shall be
 			continue

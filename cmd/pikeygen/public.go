@@ -34,7 +34,7 @@ func (c *command) public(ctx context.Context) error {
 				return err
 			}
 		default:
-			return cli.WithHint(fmt.Errorf("%s: %s: %s", f.Path, f.Cause, f.Detail), "%s", f.Hint)
+			return cli.WithHint(f, "%s", f.Hint)
 		}
 	}
 	if len(key.Blob) == 0 { // DSA in PEM, the weak key without a .pub

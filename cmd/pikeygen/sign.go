@@ -205,7 +205,7 @@ func (c *command) certifier(ctx context.Context) (authority ssh.Signer, done fun
 	}
 	for _, f := range pair.Faults {
 		if f.Cause != "key-encrypted" {
-			return nil, done, cli.WithHint(fmt.Errorf("-s %s: %s: %s", f.Path, f.Cause, f.Detail), "%s", f.Hint)
+			return nil, done, cli.WithHint(fmt.Errorf("-s %w", f), "%s", f.Hint)
 		}
 	}
 	if pair.NoPrivate {

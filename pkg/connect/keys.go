@@ -195,7 +195,7 @@ type opener = func(context.Context, session.Exchange) (ssh.Signer, error)
 // noPrivate is the opener of a public half, or a certificate, without more.
 func noPrivate(path, detail, hint string) opener {
 	return func(context.Context, session.Exchange) (ssh.Signer, error) {
-		return nil, &FaultError{path, identity.Fault{Cause: "key-missing", Path: path, Detail: detail, Hint: hint}}
+		return nil, identity.Fault{Cause: "key-missing", Path: path, Detail: detail, Hint: hint}
 	}
 }
 
@@ -227,15 +227,6 @@ func (h *Host) KeysOff() (where string, off bool) {
 	return "", false
 }
 
-// FaultError says why a private half that exists was not used: ssh would not
-// read it either.
-type FaultError struct {
-	Path  string
-	Fault identity.Fault
-}
-
-func (e *FaultError) Error() string { return e.Path + ": " + e.Fault.Detail }
-
 // Hinders reports whether the fault keeps ssh from using the pair.
 func Hinders(p *identity.Pair, f identity.Fault) bool {
 	switch f.Cause {
@@ -245,14 +236,15 @@ func Hinders(p *identity.Pair, f identity.Fault) bool {
 	return false
 }
 
-// fileSigner opens the private half when the server would accept the key.
+// fileSigner opens the private half when the server would accept the key. Its
+// error is an identity.Fault for one that ssh would not read either.
 func (h *Host) fileSigner(p *identity.Pair) opener {
 	if p.NoPrivate {
 		return noPrivate(p.Path, "only the public half is here", "copy it from where it is, or add it to the agent that ssh uses")
 	}
 	return func(ctx context.Context, _ session.Exchange) (ssh.Signer, error) {
 		if i := slices.IndexFunc(p.Faults, func(f identity.Fault) bool { return Hinders(p, f) }); i >= 0 {
-			return nil, &FaultError{p.Path, p.Faults[i]}
+			return nil, p.Faults[i]
 		}
 		return h.signer(ctx, p)
 	}

@@ -267,8 +267,8 @@ func TestFaultsKeepAKeyFromSigning(t *testing.T) {
 			continue
 		}
 		_, err := keys.Candidates[0].Signer(t.Context(), session.Exchange{})
-		fault, ok := err.(*FaultError)
-		if !ok || fault.Fault.Cause != name || fault.Path != key.File {
+		fault, ok := err.(identity.Fault)
+		if !ok || fault.Cause != name || strings.TrimSuffix(fault.Path, ".pub") != key.File {
 			t.Errorf("%s: %v", name, err)
 		}
 		if has := keys.Candidates[0].HasPrivate(); has != (name != "key-missing") {
@@ -287,8 +287,8 @@ func TestPublicHalfNamed(t *testing.T) {
 	if len(keys.Candidates) != 1 || keys.Candidates[0].HasPrivate() {
 		t.Fatalf("%+v", keys.Candidates)
 	}
-	var fault *FaultError
-	if _, err := keys.Candidates[0].Signer(t.Context(), session.Exchange{}); !errors.As(err, &fault) || fault.Fault.Cause != "key-missing" {
+	var fault identity.Fault
+	if _, err := keys.Candidates[0].Signer(t.Context(), session.Exchange{}); !errors.As(err, &fault) || fault.Cause != "key-missing" {
 		t.Errorf("%v", err)
 	}
 	if keys := s.resolve(s.connector(Options{}), "host.invalid").Keys(t.Context(), s.key.File); !keys.Candidates[0].HasPrivate() {

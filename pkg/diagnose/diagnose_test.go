@@ -263,7 +263,7 @@ func TestLoginWords(t *testing.T) {
 			want: record.Record{Cause: "config-elsewhere", Detail: "login by key is disabled on this side: PreferredAuthentications without publickey, command line -o"}},
 
 		{name: "a private key that ssh would not read", rep: auth(func(r *session.Report) {
-			r.Offers[0] = offerA(session.SignFailed, &connect.FaultError{Path: "/h/id", Fault: identity.Fault{Cause: "key-mode", Path: "/h/id", Detail: "mode 0644", Hint: "pikeyfix"}})
+			r.Offers[0] = offerA(session.SignFailed, identity.Fault{Cause: "key-mode", Path: "/h/id", Detail: "mode 0644", Hint: "pikeyfix"})
 		}), err: session.ErrDenied, want: record.Record{Cause: "key-mode", Subject: "/h/id", Detail: "the server would accept the key, but mode 0644", Hint: "pikeyfix"}},
 		{name: "the agent refuses", keys: encrypted, rep: auth(func(r *session.Report) {
 			o := offerA(session.SignFailed, fmt.Errorf("%w: agent: failure", identity.ErrAgentRefused))
@@ -298,7 +298,7 @@ func TestLoginWords(t *testing.T) {
 				Hint: "pikeycheck -a '/home/me/.ssh/id a'\nhint: or --passphrase-file FILE"}},
 		{name: "the wrong passphrase, and a public half", keys: encrypted, rep: auth(func(r *session.Report) {
 			r.Offers = []session.Offer{{Key: session.Key{Public: keyB, Name: "/h/id"}, Answer: session.SignFailed,
-				Err: &connect.FaultError{Path: "/h/id", Fault: identity.Fault{Cause: "key-missing"}}}, offerA(session.SignFailed, identity.ErrPassphraseWrong)}
+				Err: identity.Fault{Cause: "key-missing", Path: "/h/id"}}, offerA(session.SignFailed, identity.ErrPassphraseWrong)}
 		}),
 			err: session.ErrDenied, want: record.Record{Cause: "key-encrypted", Subject: "/home/me/.ssh/id a", Detail: "the server would accept the key, but the passphrase is wrong",
 				Hint: "pikeycheck -a '/home/me/.ssh/id a'\nhint: or --passphrase-file FILE"}},

@@ -40,8 +40,8 @@ func signing(keys connect.Keys, rep *session.Report) (record.Record, bool) {
 	}
 	// A key that is here, such as one whose passphrase was mistyped, comes before one that is not.
 	if i := slices.IndexFunc(rep.Offers, func(o session.Offer) bool {
-		fault, ok := errors.AsType[*connect.FaultError](o.Err)
-		return o.Answer == session.SignFailed && !(ok && fault.Fault.Cause == "key-missing")
+		fault, ok := errors.AsType[identity.Fault](o.Err)
+		return o.Answer == session.SignFailed && !(ok && fault.Cause == "key-missing")
 	}); i >= 0 {
 		o = rep.Offers[i]
 	}
@@ -51,7 +51,7 @@ func signing(keys connect.Keys, rep *session.Report) (record.Record, bool) {
 		file = c.Pair.Path
 	}
 	const taken = "the server would accept the key, but "
-	var fault *connect.FaultError
+	var fault identity.Fault
 	var unsupported *identity.UnsupportedError
 	add := fmt.Sprintf("pikeycheck -a %s\nhint: or --passphrase-file FILE", hostfs.Quote(file))
 	if keys.AgentErr != nil {
@@ -59,7 +59,7 @@ func signing(keys connect.Keys, rep *session.Report) (record.Record, bool) {
 	}
 	switch {
 	case errors.As(o.Err, &fault):
-		return failure(fault.Fault.Cause, fault.Path, fault.Fault.Hint, taken+"%s", fault.Fault.Detail), true
+		return failure(fault.Cause, fault.Path, fault.Hint, taken+"%s", fault.Detail), true
 	case errors.Is(o.Err, identity.ErrRestricted):
 		return failure("agent-restricted", fp, "add it for this host too: ssh-add -d KEY; ssh-add -h HOST KEY, with every HOST that it is for",
 			taken+"the agent holds it for other destinations only"), true

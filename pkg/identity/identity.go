@@ -41,6 +41,9 @@ type Fault struct {
 	Hint   string // what to do, preferably a command
 }
 
+// Error makes an error of the fault, for where the pair is of no use.
+func (f Fault) Error() string { return f.Path + ": " + f.Cause + ": " + f.Detail }
+
 // Record returns the record of the fault.
 func (f Fault) Record() record.Record {
 	return record.Record{Verdict: record.Fail, Cause: f.Cause, Subject: f.Path, Detail: f.Detail, Hint: f.Hint}

@@ -98,7 +98,7 @@ func (p *Pair) there() error {
 	}
 	for _, f := range p.Faults {
 		if f.Path == p.Path {
-			return fmt.Errorf("%s: %s: %s", p.Path, f.Cause, f.Detail)
+			return f
 		}
 	}
 	return fmt.Errorf("%s: the private half is missing: %w", p.Path, fs.ErrNotExist)
