@@ -138,7 +138,7 @@ func (m mode) check(fs *pflag.FlagSet, operands []string, hosts string) error {
 	}
 	switch {
 	case m.remove && m.list, m.remove && m.print, m.list && m.print, m.root != "" && m.print:
-		return cli.Usagef("-r, -L, --print and --root DIR --print exclude one another")
+		return cli.Usagef("-r, -L and --print exclude one another, as do --print and --root")
 	case m.boot != "" && (m.remove || m.list):
 		return cli.Usagef("--boot DIR adds keys only: they are lines of user-data or custom.toml there, which an editor shows and removes")
 	case m.boot != "" && (m.print || m.root != "" || given("force", "target-path", "sftp", "ca") != ""):
@@ -152,7 +152,7 @@ func (m mode) check(fs *pflag.FlagSet, operands []string, hosts string) error {
 	case fs.Changed("ca") && len(m.names) == 0: // a key for logging in is none
 		return cli.Usagef("--ca takes the key of the authority: -i FILE")
 	case m.remove && len(m.names) == 0:
-		return cli.Usagef("-r takes out only what is named: -i FILE")
+		return cli.Usagef("-r removes only the keys that are named: -i FILE")
 	case hosts == "-" && slices.Contains(m.names, "-"):
 		return cli.Usagef("-i - and --hosts - cannot both read standard input")
 	case m.print && (len(operands) > 0 || hosts != ""):
