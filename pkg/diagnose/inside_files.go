@@ -26,7 +26,7 @@ func (in *inside) keysFiles(ctx context.Context, names []string, unless string) 
 	elsewhere := in.installed == nil && (len(files) == 0 || stray != "" && !misnamed)
 	if elsewhere {
 		in.elsewhere(files, stray, unless)
-		findings = slices.DeleteFunc(findings, func(f strictmodes.Finding) bool { return !strings.HasPrefix(f.Path+"/", in.account.Home+"/") })
+		findings = slices.DeleteFunc(findings, func(f strictmodes.Finding) bool { return !strictmodes.Within(in.account.Home, f.Path) })
 	}
 	in.tellFindings(ctx, findings, unless)
 	switch {

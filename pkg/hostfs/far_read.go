@@ -231,7 +231,7 @@ func mountOf(table, p string) mountPoint {
 			continue
 		}
 		m := mountPoint{strictmodes.MountPoint(w[1]), w[2], w[3]}
-		if (p == m.point || strings.HasPrefix(p, strings.TrimSuffix(m.point, "/")+"/")) && len(m.point) >= len(found.point) {
+		if strictmodes.Within(m.point, p) && len(m.point) >= len(found.point) {
 			found = m
 		}
 	}

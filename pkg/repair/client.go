@@ -97,7 +97,7 @@ func (j *Job) refused(ctx context.Context, fsys hostfs.FS, who strictmodes.Accou
 		if !refused {
 			continue
 		}
-		if !strings.HasPrefix(file, strings.TrimSuffix(home, "/")+"/") {
+		if !strictmodes.Within(home, file) {
 			f.Repair, f.Detail = strictmodes.None, f.Detail+"; it is outside the home"
 		}
 		findings = append(findings, f)

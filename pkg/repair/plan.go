@@ -223,7 +223,7 @@ func (r *repairer) hint(f strictmodes.Finding) string {
 	if err != nil {
 		home = r.who.Home
 	}
-	inHome, aboveHome := within(home, f.Path), within(f.Path, home)
+	inHome, aboveHome := strictmodes.Within(home, f.Path), strictmodes.Within(f.Path, home)
 	owned := f.Stat.UID == 0 || f.Stat.UID == r.who.UID
 	sudo, p := r.at+r.sudo(), r.quote(f.Path)
 	switch {
@@ -267,9 +267,4 @@ func (r *repairer) hint(f strictmodes.Finding) string {
 		return r.at + "namei -l " + p + " shows whose it is; unless that is intended, keep the file in the home, without a link to elsewhere"
 	}
 	return sudo + "chown -h " + r.owner() + " " + p
-}
-
-// within reports whether p is dir or below it.
-func within(dir, p string) bool {
-	return p == dir || strings.HasPrefix(p, strings.TrimSuffix(dir, "/")+"/")
 }

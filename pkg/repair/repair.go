@@ -172,7 +172,7 @@ func (r *repairer) round(findings []strictmodes.Finding) (changed bool) {
 			continue // its Stat is of before
 		case planned && f.Repair == strictmodes.Chmod && f.Mode == now, planned && f.Repair == strictmodes.Chown && st.UID == r.who.UID:
 			continue // it will be so
-		case slices.ContainsFunc(r.replaced, func(p string) bool { return within(p, f.Path) }):
+		case slices.ContainsFunc(r.replaced, func(p string) bool { return strictmodes.Within(p, f.Path) }):
 			continue // it is elsewhere by now
 		case !r.seen[id]:
 			r.seen[id] = true

@@ -51,7 +51,7 @@ func (j *judge) absent() ([]Finding, error) {
 	}
 	var findings []Finding
 	for _, file := range j.files {
-		if path.Base(file.name) != "authorized_keys" || !within(j.home, file.real) {
+		if path.Base(file.name) != "authorized_keys" || !Within(j.home, file.real) {
 			continue
 		}
 		var candidates []string
@@ -101,7 +101,7 @@ func (j *judge) unmounted(home string) string {
 	}
 	var wanted []string
 	for _, p := range mountPoints(fstab) {
-		if p != "/" && within(p, home) {
+		if p != "/" && Within(p, home) {
 			wanted = append(wanted, p)
 		}
 	}

@@ -7,7 +7,7 @@ package strictmodes
 func (j *judge) sound(home string, keysFiles []string) bool {
 	there := false
 	for _, name := range keysFiles {
-		if !within(home, name) || !clean(name) {
+		if !Within(home, name) || !clean(name) {
 			return false
 		}
 		keys, ok := j.walker.straight(name)
@@ -15,7 +15,7 @@ func (j *judge) sound(home string, keysFiles []string) bool {
 			return false
 		}
 		for _, n := range keys.passed {
-			if within(home, n.path) && !j.closed(n.Stat) || !j.permits(n, false) {
+			if Within(home, n.path) && !j.closed(n.Stat) || !j.permits(n, false) {
 				return false
 			}
 		}

@@ -194,7 +194,7 @@ func (j *judge) judge(homeName string, keysFiles []string, byDefault bool) ([]Fi
 	homeless := home.end == missing || home.end == stuck || home.end == found && !home.last.Mode.IsDir()
 	all := len(keysFiles)
 	if homeless {
-		keysFiles = slices.DeleteFunc(slices.Clone(keysFiles), func(name string) bool { return within(homeName, Clean(name)) })
+		keysFiles = slices.DeleteFunc(slices.Clone(keysFiles), func(name string) bool { return Within(homeName, Clean(name)) })
 	}
 	if err := j.locate(homeName, keysFiles); err != nil {
 		return nil, err
@@ -323,7 +323,7 @@ func (j *judge) sparesTarget(f *Finding, keys keysFile) {
 	if rest, ok := strings.CutPrefix(name, path.Clean(j.who.Home)+"/"); ok {
 		name = path.Join(j.home, rest)
 	}
-	inTheWay := f.Path == path.Join(keys.dir, path.Base(name)) || !f.Stat.Mode.IsDir() && within(f.Path, name)
+	inTheWay := f.Path == path.Join(keys.dir, path.Base(name)) || !f.Stat.Mode.IsDir() && Within(f.Path, name)
 	if f.Repair == Aside && !inTheWay {
 		f.Detail += "; links lead to " + f.Path + " from there"
 		f.Path, f.Stat, f.Repair = name, Stat{}, None
@@ -355,7 +355,7 @@ type keysFile struct {
 func (j *judge) sees(p string) bool {
 	return j.server != Lax && slices.ContainsFunc(j.files, func(f keysFile) bool {
 		return slices.Contains(f.named, p) ||
-			!j.server.IsDropbear() && within(p, f.real) && (!within(j.home, f.real) || within(j.home, p))
+			!j.server.IsDropbear() && Within(p, f.real) && (!Within(j.home, f.real) || Within(j.home, p))
 	})
 }
 
@@ -430,7 +430,7 @@ func (j *judge) node(n node, isKeys bool) ([]Finding, error) {
 // propose sets the repair, unless this is nothing to change unasked.
 func (j *judge) propose(f *Finding, r Repair) {
 	switch {
-	case !within(j.home, f.Path):
+	case !Within(j.home, f.Path):
 		f.Detail += "; it is outside the home"
 	case several(f.Stat):
 		f.Detail += fmt.Sprintf("; it has %d hard links", f.Stat.Nlink)

@@ -415,7 +415,7 @@ func (e *examined) Attributes(_ context.Context, p string) (Attributes, error) {
 	if p == "/" {
 		return Attributes{}, nil
 	}
-	if within(home, p) {
+	if Within(home, p) {
 		e.asked = append(e.asked, p)
 	}
 	return e.a, e.err

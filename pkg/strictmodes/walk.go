@@ -93,7 +93,7 @@ func (w walker) walk(name string) (way, error) {
 // link is on the way, or something that follow has more to say of.
 func (w walker) straight(name string) (way, bool) {
 	known, end := len(w.trail), 0
-	for known > 0 && !within(w.trail[known-1].path, name) {
+	for known > 0 && !Within(w.trail[known-1].path, name) {
 		known--
 	}
 	if known > 0 {
@@ -239,8 +239,8 @@ func clean(p string) bool {
 	return true
 }
 
-// within reports whether p is dir or below it; both are clean.
-func within(dir, p string) bool {
+// Within reports whether p is dir or below it; both are clean.
+func Within(dir, p string) bool {
 	rest, ok := strings.CutPrefix(p, dir)
 	return ok && (rest == "" || rest[0] == '/' || dir == "/")
 }
