@@ -1,6 +1,7 @@
-// Package hostfs is one small interface to the files of a machine: this one, or
-// a far one through any login that runs a POSIX shell. It also has the durable
-// writes that the toolkit uses on this machine.
+// Package hostfs is one small interface to the files of a machine: this one, a
+// far one through any login that has a POSIX shell or sftp, or a mounted card. It
+// also has the durable writes that the toolkit uses on this machine, and the words
+// of a shell, quoted so that every login shell leaves them alone.
 package hostfs
 
 import (

@@ -14,7 +14,7 @@ import (
 )
 
 // An Engine edits one authorized_keys file. There is one for a far shell
-// (Shell), one for sftp where there is no shell, and one for a mounted root.
+// (Shell), one for sftp where there is no shell, and one for a mounted card.
 type Engine interface {
 	// Edit makes a change: the file is the complete old or the complete new one
 	// at every moment, and when err is nil the change is on disk (but see

@@ -1,5 +1,6 @@
-// Package install puts public keys into a far authorized_keys, and proves that
-// they log in.
+// Package install puts public keys into an authorized_keys, proves that they log
+// in, and lists, rewrites and removes what is there: of a host, through a login,
+// or of a mounted card. Job.Boot has a boot partition let them in.
 package install
 
 import (

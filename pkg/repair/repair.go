@@ -1,7 +1,7 @@
 // Package repair makes acceptable what sshd and ssh refuse, with the least
 // change, and reports the old and new state of each file. It carries out what
 // strictmodes finds, on this machine, through a login or on a mounted card, or
-// writes a shell script that does.
+// writes a shell script that does; and it makes records of what a log tells.
 package repair
 
 import (
