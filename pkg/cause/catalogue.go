@@ -89,7 +89,7 @@ var outcomes = []Entry{
 		Word:     "modes",
 		Meaning:  "Owners and permissions are such that neither sshd nor ssh refuses the files.",
 		Evidence: "Every path component that they check was examined.",
-		Example:  "pi@raspberrypi\tok\tmodes\t/home/pi\tnothing that OpenSSH of Debian would refuse",
+		Example:  "pi@raspberrypi\tok\tmodes\t/home/pi\tnothing in its files that OpenSSH of Debian would refuse",
 	}, {
 		Word:     "log",
 		Meaning:  "The server's log shows no refusal.",

@@ -223,31 +223,20 @@ func (m *Mounted) configured() []record.Record {
 	if m.config == nil || len(m.config.Unread) > 0 {
 		return nil
 	}
-	var records []record.Record
-	against := func(cause string, s sshdconfig.Setting, detail string) {
-		if len(m.config.Possible(s.Keyword)) == 0 {
-			records = append(records, record.Record{Verdict: record.Fail, Cause: cause, Subject: s.At(),
-				Detail: fmt.Sprintf("%s is %s%s", s.Keyword, strings.Join(s.Args, " "), detail),
-				Hint:   fmt.Sprintf("change line %d of %s", s.Line, hostfs.QuoteLine(path.Join(m.dir, s.File)))})
-		}
-	}
-	if s, ok := m.config.Get("PubkeyAuthentication"); ok && s.Args[0] == "no" {
-		against("pubkey-disabled", s, ": no key is let in")
-	}
-	if s, ok := m.config.Get("PermitRootLogin"); ok && s.Args[0] == "no" && m.who.UID == 0 {
-		against("root-refused", s, "")
-	}
-	if s, refused := m.config.Refuses(); refused {
-		against("user-not-allowed", s, "")
-	}
+	forbidden := diagnose.Forbids(m.config, m.who)
 	named, s := m.config.KeysFiles(m.who.Home, m.who.UID)
 	_, asks := m.config.Named("AuthorizedKeysCommand")
 	reads := func(pattern string) bool { // sshd 10 has it as a pattern
 		matches, _ := path.Match(pattern, m.path())
 		return matches || pattern == m.path()
 	}
-	if s.Line > 0 && !slices.ContainsFunc(named, reads) && !asks {
-		against("keys-file-elsewhere", s, ", but the key is in "+m.file)
+	if len(named) > 0 && s.Line > 0 && !slices.ContainsFunc(named, reads) && !asks && len(m.config.Possible(s.Keyword)) == 0 {
+		forbidden = append(forbidden, diagnose.Forbidden{Cause: "keys-file-elsewhere", Setting: s,
+			Detail: fmt.Sprintf("%s is %s, but the key is in %s", s.Keyword, strings.Join(s.Args, " "), m.file)})
+	}
+	var records []record.Record
+	for _, f := range forbidden {
+		records = append(records, f.Record(m.dir))
 	}
 	return records
 }

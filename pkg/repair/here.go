@@ -27,6 +27,7 @@ func (j *Job) Login(ctx context.Context, fsys hostfs.FS, server strictmodes.Serv
 		var rules *serverRules
 		if rules, err = j.readRules(ctx, fsys, server); err == nil {
 			records, err = j.home(ctx, fsys, who, rules.server, j.keysFiles(ctx, fsys, rules, who))
+			records = join(records, j.forbidden(ctx, fsys, rules, who))
 		}
 	}
 	if err != nil {
@@ -92,10 +93,18 @@ func (j *Job) account(ctx context.Context, fsys hostfs.FS, who strictmodes.Accou
 	if err != nil {
 		keys = append(keys, failed(ctx, who, "looking for private keys", err))
 	}
-	if len(keys) > 0 {
+	if !all {
+		keys = append(keys, j.forbidden(ctx, fsys, rules, who)...)
+	}
+	return join(records, keys)
+}
+
+// join adds records to those of home, which are no longer "ok modes" then.
+func join(records, more []record.Record) []record.Record {
+	if len(more) > 0 {
 		records = slices.DeleteFunc(records, func(r record.Record) bool { return r.Verdict == record.OK })
 	}
-	return append(records, keys...)
+	return append(records, more...)
 }
 
 // failed is diagnose.Ended for files that are at hand.

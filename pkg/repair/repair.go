@@ -73,7 +73,7 @@ func (j *Job) home(ctx context.Context, fsys hostfs.FS, who strictmodes.Account,
 	r.records = append(r.records, j.content(ctx, fsys, who, server, keysFiles)...)
 	if len(r.records) == 0 {
 		r.records = []record.Record{{Verdict: record.OK, Cause: "modes", Subject: who.Home,
-			Detail: "nothing that " + title(server) + " would refuse"}}
+			Detail: "nothing in its files that " + title(server) + " would refuse"}}
 	}
 	return r.records, nil
 }

@@ -180,9 +180,9 @@ func TestHome(t *testing.T) {
 		hint   string
 	}{
 		{"good", newMachine(0o755, 0o700, 0o600, 1000), nil, strictmodes.Dropbear,
-			"-\tok\tmodes\t/home/pi\tnothing that dropbear would refuse\n", ""},
+			"-\tok\tmodes\t/home/pi\tnothing in its files that dropbear would refuse\n", ""},
 		{"accepted by Debian", newMachine(0o775, 0o770, 0o664, 1000), nil, strictmodes.Debian,
-			"-\tok\tmodes\t/home/pi\tnothing that OpenSSH of Debian would refuse\n", ""},
+			"-\tok\tmodes\t/home/pi\tnothing in its files that OpenSSH of Debian would refuse\n", ""},
 		{"modes", newMachine(0o775, 0o770, 0o600, 1000), nil, strictmodes.All,
 			"-\tdone\thome-writable\t/home/pi\tmode 0775 -> 0755\n-\tdone\tdir-writable\t/home/pi/.ssh\tmode 0770 -> 0750\n", ""},
 		{"behind a closed folder", newMachine(0o755, 0o600, 0o666, 1000), nil, strictmodes.All,

@@ -11,7 +11,9 @@ import (
 	"sync"
 	"syscall"
 
+	"pi-key-tools/pkg/diagnose"
 	"pi-key-tools/pkg/hostfs"
+	"pi-key-tools/pkg/record"
 	"pi-key-tools/pkg/sshdconfig"
 	"pi-key-tools/pkg/strictmodes"
 )
@@ -59,8 +61,10 @@ func (j *Job) readRules(ctx context.Context, fsys hostfs.FS, server strictmodes.
 	return rules, context.Cause(ctx)
 }
 
-// byGroup finds a Match that looks at groups.
-var byGroup = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`(?im)^[ \t]*match[ \t=].*group`) })
+// byGroup finds a line that looks at groups.
+var byGroup = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`(?im)^[ \t]*(match[ \t=].*group|(allow|deny)groups)`)
+})
 
 // groupNames returns a function that names the groups of an account, and
 // returns nil where one has no name: it may be the one that matters.
@@ -88,6 +92,36 @@ func groupNames(ctx context.Context, fsys hostfs.FS) func(strictmodes.Account) [
 	}
 }
 
+// config returns the configuration of an account; rules have files.
+func (rules *serverRules) config(who strictmodes.Account) *sshdconfig.Config {
+	conn := sshdconfig.Connection{User: who.Name}
+	if rules.groups != nil {
+		conn.Groups = rules.groups(who)
+	}
+	return sshdconfig.Evaluate(nil, sshdconfig.DefaultFile, rules.files, conn)
+}
+
+// forbidden says what keeps the account out whatever its files. Whoever asks about all
+// accounts is not told: some are to be kept out.
+func (j *Job) forbidden(ctx context.Context, fsys hostfs.FS, rules *serverRules, who strictmodes.Account) (records []record.Record) {
+	if rules.files == nil {
+		return nil
+	}
+	config := rules.config(who)
+	list := diagnose.Forbids(config, who)
+	if s, ok := config.Named("RevokedKeys"); ok && len(config.Possible(s.Keyword)) == 0 {
+		if _, _, err := strictmodes.RealPath(ctx, fsys, s.Args[0]); errors.Is(err, fs.ErrNotExist) {
+			list = append(list, diagnose.Forbidden{Cause: "key-revoked", Setting: s, Detail: "RevokedKeys names " + s.Args[0] + ", which does not exist: every key is taken for revoked"})
+		}
+	}
+	for _, f := range list {
+		r := f.Record(j.Root)
+		r.Hint = j.at + r.Hint
+		records = append(records, r)
+	}
+	return records
+}
+
 // keysFiles returns where the server looks for the keys of an account; nil for
 // its default. What a pattern leads to, as OpenSSH has it from 10.0 on, comes
 // after it, since to others it is a name.
@@ -98,11 +132,7 @@ func (j *Job) keysFiles(ctx context.Context, fsys hostfs.FS, rules *serverRules,
 	if rules.files == nil {
 		return nil
 	}
-	conn := sshdconfig.Connection{User: who.Name}
-	if rules.groups != nil {
-		conn.Groups = rules.groups(who)
-	}
-	config := sshdconfig.Evaluate(nil, sshdconfig.DefaultFile, rules.files, conn)
+	config := rules.config(who)
 	for _, s := range config.Possible("AuthorizedKeysFile") {
 		j.trace("%s may say that the keys of %s are in %s: it depends on the connection", s.At(), who.Name, strings.Join(s.Args, " "))
 	}

@@ -74,6 +74,35 @@ func TestNotStrict(t *testing.T) {
 	}
 }
 
+// What sshd_config(5) forbids the account that is asked about is told, whatever its files.
+func TestForbidden(t *testing.T) {
+	for _, c := range []struct{ text, want string }{
+		{"PubkeyAuthentication no\n", "fail pubkey-disabled"},
+		{"DenyGroups web\n", "fail user-not-allowed"},
+		{"AllowGroups pi\n", ""},
+		{"RevokedKeys /revoked\n", "fail key-revoked"},
+		{"RevokedKeys /etc\nAllowUsers pi@10.0.0.0/8\n", ""},
+	} {
+		m := newMachine(0o755, 0o700, 0o600, 1000)
+		m.files["/etc"] = strictmodes.Stat{Mode: fs.ModeDir | 0o755, Nlink: 2}
+		m.texts = map[string]string{"/etc/ssh/sshd_config": c.text, "/etc/group": "pi:x:1000:\nweb:x:7:pi\n"}
+		m.me.Groups = []int{1000, 7}
+		if records := new(Job).Login(t.Context(), m, strictmodes.Debian); brief(records) != c.want {
+			t.Errorf("%q: %s, want %s", c.text, text(records), c.want)
+		}
+		for _, all := range []bool{false, true} {
+			want := c.want
+			if all { // some are to be kept out
+				want = ""
+			}
+			records := slices.Collect(new(Job).Accounts(t.Context(), m, one(m.me), all, strictmodes.Debian, strictmodes.Debian))
+			if brief(records) != want || len(records) != 1 {
+				t.Errorf("%q, all %v: %s, want %s", c.text, all, text(records), want)
+			}
+		}
+	}
+}
+
 // What only dropbear does not read in a line is said for dropbear, unless another
 // line lets the key in.
 func TestDropbearLines(t *testing.T) {

@@ -1,0 +1,59 @@
+package diagnose
+
+import (
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+
+	"pi-key-tools/pkg/hostfs"
+	"pi-key-tools/pkg/record"
+	"pi-key-tools/pkg/sshdconfig"
+	"pi-key-tools/pkg/strictmodes"
+)
+
+// A Forbidden is a line of sshd_config(5) that lets an account in by no key,
+// whatever its files.
+type Forbidden struct {
+	Cause string // a word of pi-key-causes(7)
+	sshdconfig.Setting
+	Detail string // for a person
+}
+
+// Record returns the record of it; root is where the card is that it is of, and "" for
+// this machine.
+func (f Forbidden) Record(root string) record.Record {
+	return record.Record{Verdict: record.Fail, Cause: f.Cause, Subject: f.At(), Detail: f.Detail,
+		Hint: fmt.Sprintf("change line %d of %s", f.Line, hostfs.QuoteLine(path.Join(root, f.File)))}
+}
+
+// Forbids returns those of an account, by its configuration. What another file or
+// a Match may override is left out.
+func Forbids(c *sshdconfig.Config, who strictmodes.Account) (list []Forbidden) {
+	if len(c.Unread) > 0 {
+		return nil
+	}
+	forbid := func(cause, keyword, detail string) {
+		if s, _ := c.Get(keyword); len(c.Possible(keyword)) == 0 {
+			list = append(list, Forbidden{cause, s, fmt.Sprintf("%s is %s%s", s.Keyword, strings.Join(s.Args, " "), detail)})
+		}
+	}
+	if c.Is("PubkeyAuthentication", "no") {
+		forbid("pubkey-disabled", "PubkeyAuthentication", ": no key is let in")
+	}
+	if s, ok := c.Get("AuthenticationMethods"); ok && !slices.ContainsFunc(s.Args, func(list string) bool { return list == "any" || strings.Contains(list, "publickey") }) {
+		forbid("pubkey-disabled", s.Keyword, ": keys are not among them")
+	}
+	if c.Is("PermitRootLogin", "no") && who.UID == 0 {
+		forbid("root-refused", "PermitRootLogin", "")
+	}
+	if s, refused := c.Refuses(); refused {
+		forbid("user-not-allowed", s.Keyword, "")
+	}
+	_, asks := c.Named("AuthorizedKeysCommand")
+	_, trusts := c.Named("TrustedUserCAKeys")
+	if files, s := c.KeysFiles(who.Home, who.UID); len(files) == 0 && !asks && !trusts {
+		forbid("keys-file-elsewhere", s.Keyword, ": no file of keys is read")
+	}
+	return list
+}

@@ -1,0 +1,49 @@
+package diagnose
+
+import (
+	"strings"
+	"testing"
+
+	"pi-key-tools/pkg/sshdconfig"
+	"pi-key-tools/pkg/strictmodes"
+)
+
+func TestForbids(t *testing.T) {
+	for text, want := range map[string]string{
+		"":                                       "",
+		"PubkeyAuthentication no":                "pubkey-disabled",
+		"Match User pi\nPubkeyAuthentication no": "pubkey-disabled",
+		"Match Address 10.0.0.0/8\nPubkeyAuthentication no":                           "",
+		"PubkeyAuthentication no\nMatch Address 10.0.0.0/8\nPubkeyAuthentication yes": "",
+		"PubkeyAuthentication no\nInclude closed":                                     "",
+		"AuthenticationMethods password keyboard-interactive":                         "pubkey-disabled",
+		"AuthenticationMethods password,publickey":                                    "",
+		"AuthenticationMethods any":                                                   "",
+		"PermitRootLogin no":                                                          "",
+		"AllowUsers ann":                                                              "user-not-allowed",
+		"AllowUsers pi@10.0.0.0/8":                                                    "",
+		"DenyGroups sudo\nPubkeyAuthentication no":                                    "pubkey-disabled user-not-allowed",
+		"AuthorizedKeysFile none":                                                     "keys-file-elsewhere",
+		"AuthorizedKeysFile none\nAuthorizedKeysCommand /bin/x":                       "",
+		"AuthorizedKeysFile none\nTrustedUserCAKeys /etc/ca":                          "",
+	} {
+		files := sshdconfig.Files{"main": {{Path: "main", Text: text}}, "/etc/ssh/closed": {{Path: "/etc/ssh/closed", Unread: true}}}
+		config := sshdconfig.Evaluate(nil, "main", files, sshdconfig.Connection{User: "pi", Groups: []string{"pi", "sudo"}})
+		var got []string
+		for _, f := range Forbids(config, strictmodes.Account{Name: "pi", UID: 1000, Home: "/home/pi"}) {
+			got = append(got, f.Cause)
+		}
+		if got := strings.Join(got, " "); got != want {
+			t.Errorf("%q: %q, want %q", text, got, want)
+		}
+	}
+	config := sshdconfig.Evaluate(nil, "main", sshdconfig.Files{"main": {{Path: "/etc/ssh/sshd_config", Text: "\nPermitRootLogin no\n"}}}, sshdconfig.Connection{User: "root"})
+	list := Forbids(config, strictmodes.Account{Name: "root", Home: "/root"})
+	if len(list) != 1 {
+		t.Fatalf("root: %+v", list)
+	}
+	r := list[0].Record("/mnt")
+	if r.Cause != "root-refused" || r.Subject != "/etc/ssh/sshd_config:2" || r.Detail != "PermitRootLogin is no" || r.Hint != "change line 2 of /mnt/etc/ssh/sshd_config" {
+		t.Errorf("root: %+v", r)
+	}
+}
