@@ -317,11 +317,3 @@ func TestHintOf(t *testing.T) {
 		t.Errorf("%v, %q", err, hintOf(err))
 	}
 }
-
-func TestStopwatch(t *testing.T) {
-	seconds := Stopwatch()
-	a, b := seconds(), seconds()
-	if a < 0 || b < a || b > 60 {
-		t.Errorf("%v, then %v", a, b)
-	}
-}

@@ -1,13 +1,11 @@
 package targets
 
 import (
-	"bufio"
 	"bytes"
 	"errors"
 	"fmt"
 	"io"
 	"iter"
-	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -217,28 +215,17 @@ func (w *statusWriter) Flush(int) error {
 	return nil
 }
 
-// targetsIn counts the targets in a list, without taking any of it. It is 0 where
-// that cannot be known: what is no file on a disk may have no end.
-func targetsIn(list io.Reader) (n int) {
-	f, ok := list.(*os.File)
-	if !ok || !hasEnd(list) {
-		return 0
+// progress tells of a run of several targets; nil, which tells nothing, for one.
+func (o *Options) progress(env *cli.Env, operands int, list io.Reader) *progress {
+	if env.Quiet || o.Hosts == "" && operands <= 1 {
+		return nil
 	}
-	at, err := f.Seek(0, io.SeekCurrent)
-	if err != nil {
-		return 0
+	total := 0
+	if n := targetsIn(list); n > 0 || list == nil {
+		total = n + operands
 	}
-	lines := bufio.NewReader(io.NewSectionReader(f, at, 1<<62))
-	for {
-		line, more, err := lines.ReadLine()
-		if err != nil {
-			return n
-		}
-		if line = bytes.TrimLeft(line, " \t"); len(line) > 0 && line[0] != '#' {
-			n++
-		}
-		for more && err == nil { // the rest of a long one
-			_, more, err = lines.ReadLine()
-		}
+	if total == 1 {
+		return nil
 	}
+	return newProgress(env, total)
 }

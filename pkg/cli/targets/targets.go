@@ -4,15 +4,11 @@ package targets
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
-	"io"
-	"iter"
 	"maps"
 	"os"
 	"regexp"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -23,7 +19,6 @@ import (
 	"pi-key-tools/pkg/connect"
 	"pi-key-tools/pkg/destination"
 	"pi-key-tools/pkg/diagnose"
-	"pi-key-tools/pkg/fleet"
 	"pi-key-tools/pkg/hostfs"
 	"pi-key-tools/pkg/record"
 	"pi-key-tools/pkg/secret"
@@ -169,174 +164,6 @@ func canOpen(path string) error {
 	return f.Close()
 }
 
-// Work is what a command does on one target. Its time is bounded: the context
-// ends with session.ErrTooSlow.
-type Work func(context.Context, *connect.Host) []record.Record
-
-// Run works on every target, once, and emits the records that work returns for
-// it. With --wait work is called again until the target is up. The records'
-// Target and Seconds are filled in.
-func (o *Options) Run(ctx context.Context, env *cli.Env, operands []Target, work Work) error {
-	list, closeList, err := o.open(ctx, env)
-	if err != nil {
-		return err
-	}
-	defer closeList()
-	if o.Passwords != "" {
-		if o.Connect.Passwords, err = secret.ReadList(ctx, o.Passwords); err != nil {
-			return fmt.Errorf("--passwords %w", err)
-		}
-	}
-	connector, err := o.connector(env)
-	if err != nil {
-		return err
-	}
-	defer connector.Close()
-	var readErr error
-	var sum tally
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	p := o.progress(env, len(operands), list)
-	counted := p.counted(o.once(env, p, all(ctx, operands, list, &readErr)))
-	fleet.Run(counted, o.jobs(env), o.KeepOrder, func(line destination.Line) []outcome {
-		// A mistake of ours ends all of it, loudly, with status 2: what we know
-		// is wrong. What is written of other targets stays, and so does echo.
-		defer func() {
-			if mistake := recover(); mistake != nil {
-				cancel()
-				secret.Settle()
-				panic(mistake)
-			}
-		}()
-		end := p.begin(line.Name())
-		records := o.records(ctx, env, connector, line, work)
-		end(records)
-		return []outcome{{line, records}}
-	}, func(of outcome) {
-		sum.count(of)
-		for _, r := range of.records {
-			switch {
-			case o.Emit != nil:
-				o.Emit(r)
-			case unbegun(r):
-				env.List(r)
-			default:
-				env.Emit(r)
-			}
-		}
-		if !o.passes(of.line) {
-			p.tell(of.line.Name(), of.records)
-		}
-	})
-	p.end()
-	if _, signal := errors.AsType[cli.SignalError](context.Cause(ctx)); signal && sum.left > 0 { // else the rest of the list was not read
-		env.Errorf("", "targets that were not begun: %d", sum.left)
-	}
-	if hint := o.otherForm(env, sum.strange); 2*sum.invalid >= sum.lines && hint != "" {
-		env.Hintf("%s", hint)
-	}
-	if readErr != nil {
-		return fmt.Errorf("--hosts %s: %w", o.Hosts, readErr)
-	}
-	switch {
-	case sum.lines > 0:
-		return nil
-	case o.Hosts != "":
-		// Not "nothing to do, all is well": what makes the list may have failed.
-		return fmt.Errorf("--hosts %s: no target in the list", o.Hosts)
-	}
-	return cli.Usagef("no target given")
-}
-
-// otherForm is a hint for a list most of which is no list, by the first line that
-// is no target; "" if there is none, or that is a record of ours.
-func (o *Options) otherForm(env *cli.Env, line destination.Line) string {
-	if line.Record != nil {
-		return ""
-	}
-	text := line.Text
-	form := destination.FormOf(text)
-	file, again, way := hostfs.Quote(o.Hosts), " | "+env.Name+" --hosts -", ""
-	if file == "-" {
-		file = "FILE"
-	}
-	switch form {
-	case destination.Table:
-		way = "to use its first column: tr -d '\"' <" + file + " | cut -d, -f1" + again
-		if !strings.Contains(text, ",") {
-			way = strings.Replace(way, "-d,", "-d';'", 1)
-		}
-	case destination.Spreadsheet:
-		way = "save the column of the targets as text"
-	case destination.Inventory:
-		way = "scripts/hosts-from makes a list of it: ansible-inventory -i " + file + " --list | hosts-from ansible" + again
-		if strings.HasPrefix(text, "{") { // it has been listed
-			way = "scripts/hosts-from makes a list of it: hosts-from ansible <" + file + again
-		}
-	case destination.Accounts:
-		way = "targets are machines, and not the accounts of one"
-	default:
-		return ""
-	}
-	return fmt.Sprintf("a list has one target a line, [user@]host[:port]; this looks like %s: %s", form, way)
-}
-
-// progress tells of a run of several targets; nil, which tells nothing, for one.
-func (o *Options) progress(env *cli.Env, operands int, list io.Reader) *progress {
-	if env.Quiet || o.Hosts == "" && operands <= 1 {
-		return nil
-	}
-	total := 0
-	if n := targetsIn(list); n > 0 || list == nil {
-		total = n + operands
-	}
-	if total == 1 {
-		return nil
-	}
-	return newProgress(env, total)
-}
-
-// An outcome is what came of a line of the list.
-type outcome struct {
-	line    destination.Line
-	records []record.Record
-}
-
-// A tally is how many lines of the list there were so far, and of which kind.
-type tally struct {
-	lines   int
-	left    int              // not begun when the command was interrupted
-	invalid int              // no targets
-	strange destination.Line // the first of these
-}
-
-func (t *tally) count(of outcome) {
-	t.lines++
-	if slices.ContainsFunc(of.records, unbegun) {
-		t.left++
-	}
-	if of.line.Err != nil {
-		if t.invalid++; t.invalid == 1 || of.line.Number < t.strange.Number {
-			t.strange = of.line
-		}
-	}
-}
-
-// records does the work on a line of the list, and fills in of what target the
-// records are.
-func (o *Options) records(ctx context.Context, env *cli.Env, connector *connect.Connector, line destination.Line, work Work) []record.Record {
-	if o.passes(line) {
-		return []record.Record{*line.Record}
-	}
-	seconds := cli.Stopwatch()
-	records := o.one(ctx, env, connector, line, work)
-	for i := range records {
-		records[i].Target = line.Name()
-		records[i].Seconds = seconds()
-	}
-	return records
-}
-
 // Side calls do with what holds on this side for a host that nobody has
 // configured.
 func (o *Options) Side(ctx context.Context, env *cli.Env, do func(context.Context, *connect.Host) error) error {
@@ -370,57 +197,6 @@ func (o *Options) Here(ctx context.Context, env *cli.Env, work func(ctx context.
 	return nil
 }
 
-func (o *Options) passes(line destination.Line) bool {
-	return o.Pass != nil && line.Record != nil && o.Pass(*line.Record)
-}
-
-// once leaves out what names a target again, for which there is a note unless
-// it is one of several records of the target. Records that are passed on, and
-// lines that name none, are left in. Of the targets so far half a SHA-256 each is
-// kept: of a list without end, the memory grows with the targets in it, but by
-// thirty to forty bytes, and two texts that have the same are not to be met with.
-func (o *Options) once(env *cli.Env, p *progress, lines iter.Seq[destination.Line]) iter.Seq[destination.Line] {
-	noted := map[[16]byte]bool{} // by target: that it was named again has been said
-	again := func(line destination.Line) bool {
-		sum := sha256.Sum256([]byte(line.Text))
-		target := [16]byte(sum[:])
-		said, again := noted[target]
-		noted[target] = said || again && line.Record == nil
-		if noted[target] && !said {
-			env.Notef(line.Text, "named more than once, taken once")
-		}
-		return again
-	}
-	return func(yield func(destination.Line) bool) {
-		for line := range lines {
-			if line.Err == nil && !o.passes(line) && again(line) {
-				p.of(func(total int) int { return max(0, total-1) })
-			} else if !yield(line) {
-				return
-			}
-		}
-	}
-}
-
-// jobs is -j, or what the open files of a process allow: a target has two
-// connections, one more through a jump host, and what getent(1) or a proxy
-// command is asked by.
-func (o *Options) jobs(env *cli.Env) int {
-	const each, ours = 6, 32
-	limit := openFiles()
-	room := max(1, (limit-min(limit, ours))/each)
-	if limit == 0 || uint64(o.Jobs) <= room {
-		return o.Jobs
-	}
-	env.Notef("", "%d targets at once, not %d: ulimit -n is %d", room, o.Jobs, limit)
-	return int(room)
-}
-
-// notBegun is said of a target that was not when the run was ended.
-const notBegun = "not begun"
-
-func unbegun(r record.Record) bool { return r.Cause == "interrupted" && r.Detail == notBegun }
-
 func (o *Options) connector(env *cli.Env) (*connect.Connector, error) {
 	home, err := hostfs.Home(env.Getenv)
 	if err != nil {
@@ -429,49 +205,4 @@ func (o *Options) connector(env *cli.Env) (*connect.Connector, error) {
 	o.Connect.Home, o.Connect.Getenv = home, env.Getenv
 	o.Connect.Note, o.Connect.Trace, o.Connect.Hold = env.Notef, env.Tracef, env.Hold
 	return connect.New(o.Connect), nil
-}
-
-func (o *Options) one(ctx context.Context, env *cli.Env, connector *connect.Connector, line destination.Line, work Work) []record.Record {
-	if line.Err != nil {
-		return []record.Record{{Verdict: record.Fail, Cause: "target-invalid",
-			Subject: fmt.Sprintf("line %d", line.Number), Detail: line.Err.Error()}}
-	}
-	if err := context.Cause(ctx); err != nil {
-		return []record.Record{{Verdict: record.Fail, Cause: "interrupted", Detail: notBegun}}
-	}
-	var host *connect.Host
-	defer func() {
-		if host != nil {
-			host.Forget()
-		}
-	}()
-	return o.patiently(ctx, env, line.Text, func() []record.Record {
-		ctx, cancel := connector.Deadline(ctx)
-		defer cancel()
-		if host == nil {
-			var err error
-			if host, err = connector.Host(ctx, line.Text, line.Destination); err != nil {
-				return []record.Record{diagnose.Config(ctx, err)}
-			}
-		}
-		return work(ctx, host)
-	})
-}
-
-func (o *Options) open(ctx context.Context, env *cli.Env) (io.Reader, func(), error) {
-	switch o.Hosts {
-	case "":
-		return nil, func() {}, nil
-	case "-":
-		return env.Stdin, func() {}, nil
-	}
-	f, err := hostfs.Open(ctx, o.Hosts)
-	if err != nil {
-		return nil, nil, fmt.Errorf("--hosts %w", err)
-	}
-	if info, err := f.Stat(); err == nil && info.IsDir() {
-		f.Close()
-		return nil, nil, fmt.Errorf("--hosts %s: a directory, not a list", o.Hosts)
-	}
-	return f, func() { f.Close() }, nil
 }
