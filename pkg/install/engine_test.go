@@ -106,10 +106,25 @@ func TestRemoveTogether(t *testing.T) {
 				t.Errorf("the first: %s", got)
 			}
 		}
-		_, err := Job{Keys: []sshkey.Public{a}}.removeFrom(t.Context(), m, &b)
-		var put *PutError
-		if !errors.As(err, &put) || put.Cause != "busy" || !strings.Contains(string(m.data), a.Line()) {
-			t.Errorf("error %v, file %q", err, m.data)
+		if got := causes(t, m, []sshkey.Public{a}, &b, false, false); got != "fail busy" || !strings.Contains(string(m.data), a.Line()) {
+			t.Errorf("%s, file %q", got, m.data)
+		}
+	}
+}
+
+// What others change meanwhile is no reason to give up.
+func TestRemoveLooksAgain(t *testing.T) {
+	a, b, c, d := public(t, 1), public(t, 2), public(t, 3), public(t, 4)
+	for _, used := range []*sshkey.Public{nil, &d} {
+		m := &memory{data: []byte("# mine\n" + a.Line() + "\n" + b.Line() + "\n" + c.Line() + "\n" + d.Line() + "\n")}
+		m.another = func() {
+			if got := causes(t, m, []sshkey.Public{a}, &d, false, false); got != "done key-removed" {
+				t.Errorf("the first: %s", got)
+			}
+			m.another = func() { m.data = append([]byte("# another's\n"), m.data...) }
+		}
+		if got := causes(t, m, []sshkey.Public{b}, used, false, false); got != "done key-removed" || string(m.data) != "# another's\n# mine\n"+c.Line()+"\n"+d.Line()+"\n" {
+			t.Errorf("%s, file %q", got, m.data)
 		}
 	}
 }

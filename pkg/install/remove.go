@@ -3,11 +3,13 @@ package install
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
 
 	"pi-key-tools/pkg/authorizedkeys"
+	"pi-key-tools/pkg/hostfs"
 	"pi-key-tools/pkg/record"
 	"pi-key-tools/pkg/sshkey"
 )
@@ -18,6 +20,26 @@ import (
 // what lets it in stays, as does the last live entry, unless Force says
 // otherwise. It is nil if no key did.
 func (j Job) removeFrom(ctx context.Context, engine Engine, used *sshkey.Public) ([]record.Record, error) {
+	had := false
+	return settled(ctx, func() ([]record.Record, error) { return j.removeOnce(ctx, engine, used, &had) })
+}
+
+// settled has a change made that goes by the lines of the file as it was read: it
+// reads again when others write, who each get on by that, for as long as anybody
+// waits for the turn.
+func settled(ctx context.Context, change func() ([]record.Record, error)) ([]record.Record, error) {
+	for deadline := time.Now().Add(hostfs.TurnWait); ; {
+		records, err := change()
+		put, ok := errors.AsType[*PutError](err)
+		if !ok || put.Cause != "busy" || put.Unsure || ctx.Err() != nil || time.Now().After(deadline) {
+			return records, err
+		}
+	}
+}
+
+// removeOnce takes nothing out where the key that made this login was there before,
+// which it notes in had, and another has taken it out since.
+func (j Job) removeOnce(ctx context.Context, engine Engine, used *sshkey.Public, had *bool) ([]record.Record, error) {
 	path, data, err := engine.Read(ctx)
 	if err != nil {
 		return nil, err
@@ -30,6 +52,9 @@ func (j Job) removeFrom(ctx context.Context, engine Engine, used *sshkey.Public)
 		return slices.ContainsFunc(change.Drop, func(d Numbered) bool { return d.Number == e.Line })
 	}
 	live := func(e authorizedkeys.Entry) bool { return e.Dead == "" && !expired(e, time.Now()) && !gone(e) }
+	has := used != nil && slices.ContainsFunc(entries, func(e authorizedkeys.Entry) bool { return live(e) && e.Key.Equal(*used) })
+	lost := *had && !has
+	*had = *had || has
 	for _, l := range j.Lines() {
 		r := record.Record{Subject: l.Key.Fingerprint(), Detail: path}
 		var drop []Numbered
@@ -47,6 +72,9 @@ func (j Job) removeFrom(ctx context.Context, engine Engine, used *sshkey.Public)
 		case !j.Force && used != nil && l.letsIn(*used):
 			r.Verdict, r.Cause = record.Fail, "key-in-use"
 			r.Detail, r.Hint = "this login was made with it", "log in with another key or the password, or insist: -f"
+		case !j.Force && lost:
+			r.Verdict, r.Cause = record.Fail, "busy"
+			r.Detail, r.Hint = "another writer has just taken out the key that made this login", "see which keys are left: -L; or insist: -f"
 		case !j.Force && !left:
 			r.Verdict, r.Cause = record.Fail, "key-last"
 			r.Detail, r.Hint = path+" would no longer let any key in", "insist: -f"
@@ -69,7 +97,7 @@ func (j Job) removeFrom(ctx context.Context, engine Engine, used *sshkey.Public)
 		return records, nil
 	}
 	// One that stays is written again, so that nothing is taken out unless it is
-	// still there: of two who each take out what the other counts on, one is busy.
+	// still there: of two who each take out what the other counts on, one looks again.
 	stays := slices.DeleteFunc(entries, func(e authorizedkeys.Entry) bool {
 		return !live(e) || bytes.IndexByte(texts[e.Line-1], 0) >= 0 // see Change.With
 	})

@@ -33,7 +33,7 @@ func faultsIn(ctx context.Context, engine Engine, again string) ([]record.Record
 // get the records that Faults returns. Without faults there are no records, and
 // nothing is written.
 func Rewrite(ctx context.Context, engine Engine, dryRun bool) []record.Record {
-	return orFailure(rewrite(ctx, engine, dryRun))
+	return orFailure(settled(ctx, func() ([]record.Record, error) { return rewrite(ctx, engine, dryRun) }))
 }
 
 func rewrite(ctx context.Context, engine Engine, dryRun bool) ([]record.Record, error) {
