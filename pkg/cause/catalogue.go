@@ -562,9 +562,9 @@ var theAccount = []Entry{
 	}, {
 		Word:     "key-refused",
 		Meaning:  "The server refused every key that was offered, and does not say why.",
-		Evidence: "Everything that the protocol can show was ruled out; the detail says what remains possible.",
+		Evidence: "Everything that the protocol can show was ruled out; from outside key-not-installed, home-writable, dir-writable, keys-writable, wrong-owner, keys-unreadable, keys-file-elsewhere, the options of a line and an account that may not log in look alike.",
 		Example:  "pi@raspberrypi\tfail\tkey-refused\tSHA256:lqzen1zTn2xkzQfM8+h0YVruvrinbr89x0uwpggzD8c\tlikely: the key is in /home/pi/.ssh/authorized_keys, and its line, owners and modes are good; what remains: AuthorizedKeysFile, AllowUsers or the like in /etc/ssh/sshd_config (which pi may not read)",
-		Cure:     "Install the key with pikeycopy, which looks for the cause if that does not help; or read journalctl -u ssh on the console.",
+		Cure:     "Install the key with pikeycopy, which looks for the cause if that does not help; pikeycheck --inside looks for it at once; or read journalctl -u ssh on the console.",
 	}, {
 		Word:     "command-forced",
 		Meaning:  "The login works, but something else runs there instead of the command.",

@@ -150,8 +150,7 @@ func afterSignature(host *connect.Host, rep *session.Report) (record.Record, boo
 		return failure("root-refused", fp, "log in as another user and use sudo, or set PermitRootLogin prohibit-password there\nhint: "+Effective(user, "permitrootlogin"),
 			"likely: "+taken+"refuses its signature, which is correct, as sshd does where PermitRootLogin is no"), true
 	}
-	return failure("key-refused", fp, inLog(rep), taken+"refuses its signature, which is correct; possible causes: PermitRootLogin, if the user has uid 0; "+
-		"or a rule of the server's own"), true
+	return failure("key-refused", fp, inLog(rep), taken+"refuses its signature, which is correct, as where PermitRootLogin is no and the user has uid 0"), true
 }
 
 // cutOff is the case of a server that lets a key in and then ends the connection,
@@ -173,15 +172,21 @@ func rootUnforced(fp, detail, unless string) record.Record {
 		"hint: "+Effective("root", "permitrootlogin"), "likely: %s, as sshd does where PermitRootLogin is forced-commands-only and the key has no command=%s", detail, unless)
 }
 
-// refused lists what remains possible: from outside, all of it looks the same.
+// refused leaves open what it may be: from outside, all of it looks the same.
 func refused(host *connect.Host, keys connect.Keys, rep *session.Report, asked []session.Offer) record.Record {
 	var offered []string
-	for _, o := range asked {
-		offered = append(offered, o.Key.Public.Name()+" "+o.Key.Public.Fingerprint())
-	}
 	subject := ""
-	if len(offered) == 1 {
-		subject = asked[0].Key.Public.Fingerprint()
+	for i, o := range asked {
+		fp := o.Key.Public.Fingerprint()
+		switch {
+		case len(asked) == 1:
+			subject = fp
+			offered = append(offered, o.Key.Public.Name())
+		case i < 3:
+			offered = append(offered, o.Key.Public.Name()+" "+fp)
+		case i == 3:
+			offered = append(offered, fmt.Sprintf("%d more", len(asked)-i))
+		}
 	}
 	hint := byPassword(host, rep)
 	if file, other := unoffered(host, keys); file != "" {
@@ -198,20 +203,21 @@ func refused(host *connect.Host, keys connect.Keys, rep *session.Report, asked [
 	}
 	ofCertificate := ""
 	if slices.ContainsFunc(asked, func(o session.Offer) bool { return sshkey.IsCertificate(o.Key.Public.Type) }) {
-		ofCertificate = "; for a certificate also an authority that is not trusted there (cert-refused), or the clock there (cert-not-yet)"
+		ofCertificate = ", or the certificate's authority, or the clock there"
 	}
 	return failure("key-refused", subject, hint,
-		"%s refused for user %s (%s); possible causes: key-not-installed, home-writable, dir-writable, keys-writable, wrong-owner, keys-unreadable, keys-file-elsewhere, "+
-			"an option on its line, no such user, or a user who may not log in%s; the server's log says which: %s",
-		plural(len(offered), "key"), user, strings.Join(offered, ", "), ofCertificate, journalOf(rep))
+		"%s refused for user %s (%s): not installed there, or its file, its line or the account is at fault%s",
+		plural(len(asked), "key"), user, strings.Join(offered, ", "), ofCertificate)
 }
 
 // byPassword is how a key that is refused comes to be accepted.
 func byPassword(host *connect.Host, rep *session.Report) string {
 	if noPassword(rep) {
-		return "the server accepts no password either: install the key on the Pi's own console, or repair the files there: pikeyfix"
+		return "the server accepts no password either: install the key on the Pi's own console, or repair the files there: pikeyfix\n" +
+			"hint: its log may say which it is: sudo " + journalOf(rep)
 	}
-	return "install the key: " + host.AgainByPassword("pikeycopy", rep.Methods) + "\nhint: if it is there already, repair the modes: " + host.AgainByPassword("pikeyfix", rep.Methods)
+	return "install the key: " + host.AgainByPassword("pikeycopy", rep.Methods) + "\nhint: if it is there already, repair the modes: " + host.AgainByPassword("pikeyfix", rep.Methods) +
+		"\nhint: or see which it is: " + host.AgainByPassword("pikeycheck --inside", rep.Methods)
 }
 
 func methods(rep *session.Report) string { return strings.Join(rep.Methods, ", ") }

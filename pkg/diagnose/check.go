@@ -131,13 +131,13 @@ func bothRefused(host *connect.Host, verdict record.Record, rep *session.Report)
 	if verdict.Cause != "key-refused" {
 		return verdict
 	}
-	where := "AllowUsers, DenyUsers, AllowGroups, DenyGroups, PermitRootLogin"
+	where := "AllowUsers or the like"
 	if isDropbear(rep) {
-		where = "-G or -w among dropbear's options" // dropbear(8)
+		where = "dropbear's -G or -w" // dropbear(8)
 	}
 	return failure(verdict.Cause, verdict.Subject, inLog(rep),
-		"the server refuses the keys of user %s, and the password; possible causes: no such user; one who may not log in (%s; "+
-			"an account that is locked or expired; a missing shell); or a wrong password, and then any fault with the keys", host.Config.User, where)
+		"the server refuses the keys of user %s, and the password: there is no such user, or one who may not log in (%s, locked, expired, "+
+			"no shell); or the password is wrong, and anything with the keys", host.Config.User, where)
 }
 
 // asked reports whether the password had its turn.

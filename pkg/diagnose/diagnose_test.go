@@ -122,9 +122,8 @@ func TestLoginWords(t *testing.T) {
 	none := connect.Keys{AgentKeys: -1, Looked: []string{"/h/id_rsa", "/h/id_ed25519"}, AgentErr: &identity.AgentError{Err: identity.ErrNoSocket}}
 	encrypted := connect.Keys{Candidates: []connect.Candidate{{Key: session.Key{Public: keyA}, Pair: &identity.Pair{Path: "/home/me/.ssh/id a", Private: sshkey.Envelope{Encrypted: true}}}}}
 	refused := &net.OpError{Op: "dial", Net: "tcp", Err: os.NewSyscallError("connect", connRefused)}
-	const couldBe = "possible causes: key-not-installed, home-writable, dir-writable, keys-writable, wrong-owner, keys-unreadable, keys-file-elsewhere, " +
-		"an option on its line, no such user, or a user who may not log in; the server's log says which: journalctl -u ssh"
-	const inHint = "install the key: pikeycopy -F none pi@pi.local\nhint: if it is there already, repair the modes: pikeyfix -F none pi@pi.local"
+	const couldBe = "not installed there, or its file, its line or the account is at fault"
+	const inHint = "install the key: pikeycopy -F none pi@pi.local\nhint: if it is there already, repair the modes: pikeyfix -F none pi@pi.local\nhint: or see which it is: pikeycheck --inside -F none pi@pi.local"
 
 	for _, tt := range []struct {
 		name string
@@ -237,7 +236,7 @@ func TestLoginWords(t *testing.T) {
 			want: record.Record{Cause: "booting", Detail: "the server says: \"System is booting up. Unprivileged users are not permitted to log in yet.\"", Hint: "wait for it: --wait 5m"}},
 		{name: "one try", rep: auth(func(r *session.Report) { r.Disconnect = "Too many authentication failures" }), err: io.EOF,
 			want: record.Record{Cause: "too-many-tries", Detail: "the server hung up after 1 key: Too many authentication failures",
-				Hint: "install the key: pikeycopy -F none pi@pi.local\nhint: if it is there already, repair the modes: pikeyfix -F none pi@pi.local"}},
+				Hint: inHint}},
 		{name: "one try, and more keys", keys: connect.Keys{Candidates: make([]connect.Candidate, 3)},
 			rep: auth(func(r *session.Report) { r.Disconnect = "Too many authentication failures" }), err: io.EOF,
 			want: record.Record{Cause: "too-many-tries", Detail: "the server hung up after 1 key: Too many authentication failures",
@@ -340,6 +339,9 @@ func TestLoginWords(t *testing.T) {
 		{name: "the wrong password", rep: auth(func(r *session.Report) { r.PasswordSent, r.Password = true, session.Refused }), err: session.ErrDenied,
 			want: record.Record{Cause: "password-wrong", Detail: "the server refused the password of pi@pi.local; it was tried once",
 				Hint: "is the user right? Raspberry Pi OS has no user pi of its own, only the one that was chosen in Raspberry Pi Imager"}},
+		{name: "the wrong password of another user", user: "ann", rep: auth(func(r *session.Report) { r.PasswordSent, r.Password = true, session.Refused }), err: session.ErrDenied,
+			want: record.Record{Cause: "password-wrong", Detail: "the server refused the password of ann@pi.local; it was tried once",
+				Hint: "try the user and the password by hand: ssh -o PubkeyAuthentication=no -F none ann@pi.local"}},
 		{name: "the wrong password, and MaxAuthTries", rep: auth(func(r *session.Report) {
 			r.PasswordSent, r.Passwords, r.Password, r.Disconnect = true, 2, session.Unanswered, "Too many authentication failures"
 		}), err: io.EOF,
@@ -412,23 +414,23 @@ func TestLoginWords(t *testing.T) {
 				Hint: "make a key that it accepts: pikeygen -t ed25519 -f FILE"}},
 
 		{name: "one key refused", rep: auth(func(*session.Report) {}), err: session.ErrDenied,
-			want: record.Record{Cause: "key-refused", Subject: printA, Detail: "1 key refused for user pi (ED25519 " + printA + "); " + couldBe, Hint: inHint}},
+			want: record.Record{Cause: "key-refused", Subject: printA, Detail: "1 key refused for user pi (ED25519): " + couldBe, Hint: inHint}},
 		{name: "a right signature refused", rep: auth(func(r *session.Report) { r.Offers[0].Answer = session.SignatureRefused }), err: session.ErrDenied,
 			want: record.Record{Cause: "key-refused", Subject: printA, Hint: "look in the log there: sudo journalctl -u ssh --since -10min",
-				Detail: "the server would accept the key, but refuses its signature, which is correct; possible causes: PermitRootLogin, if the user has uid 0; or a rule of the server's own"}},
+				Detail: "the server would accept the key, but refuses its signature, which is correct, as where PermitRootLogin is no and the user has uid 0"}},
 		{name: "two keys refused", rep: auth(func(r *session.Report) { r.Offers = append(r.Offers, offerB(session.Refused)) }), err: session.ErrDenied,
-			want: record.Record{Cause: "key-refused", Detail: "2 keys refused for user pi (ED25519 " + printA + ", ECDSA " + printB + "); " + couldBe, Hint: inHint}},
+			want: record.Record{Cause: "key-refused", Detail: "2 keys refused for user pi (ED25519 " + printA + ", ECDSA " + printB + "): " + couldBe, Hint: inHint}},
 		{name: "a key refused, by dropbear", rep: auth(func(r *session.Report) {
 			r.ServerVersion, r.Methods = "SSH-2.0-dropbear_2022.83", []string{"publickey"}
 		}), err: session.ErrDenied,
-			want: record.Record{Cause: "key-refused", Subject: printA, Detail: "1 key refused for user pi (ED25519 " + printA + "); " + strings.Replace(couldBe, "-u ssh", "-t dropbear", 1),
-				Hint: "the server accepts no password either: install the key on the Pi's own console, or repair the files there: pikeyfix"}},
+			want: record.Record{Cause: "key-refused", Subject: printA, Detail: "1 key refused for user pi (ED25519): " + couldBe,
+				Hint: "the server accepts no password either: install the key on the Pi's own console, or repair the files there: pikeyfix\nhint: its log may say which it is: sudo journalctl -t dropbear"}},
 		{name: "a key refused, and dropbear hangs up", rep: auth(func(r *session.Report) { r.ServerVersion = "SSH-2.0-dropbear_2022.83" }), err: io.EOF,
 			want: record.Record{Cause: "connection-dropped", Detail: "the connection ended during authentication: authentication: EOF",
 				Hint: "dropbear hangs up like this after too many tries (-T), and if the shell is not in /etc/shells; look in the log there: logread | grep dropbear, or sudo journalctl -t dropbear --since -10min"}},
 		{name: "a key refused, and no password", rep: auth(func(r *session.Report) { r.Methods = []string{"publickey"} }), err: session.ErrDenied,
-			want: record.Record{Cause: "key-refused", Subject: printA, Detail: "1 key refused for user pi (ED25519 " + printA + "); " + couldBe,
-				Hint: "the server accepts no password either: install the key on the Pi's own console, or repair the files there: pikeyfix"}},
+			want: record.Record{Cause: "key-refused", Subject: printA, Detail: "1 key refused for user pi (ED25519): " + couldBe,
+				Hint: "the server accepts no password either: install the key on the Pi's own console, or repair the files there: pikeyfix\nhint: its log may say which it is: sudo journalctl -u ssh"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()

@@ -3,6 +3,7 @@ package diagnose
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"pi-key-tools/pkg/connect"
 	"pi-key-tools/pkg/record"
@@ -26,13 +27,13 @@ func password(host *connect.Host, rep *session.Report) (record.Record, bool) {
 		}
 		return failure("prompt-unknown", "", "log in with ssh on a terminal to see what it wants: "+host.SSH(), when+" %s", who, cut(prompt.Error())), true
 	case errors.Is(rep.PasswordErr, connect.ErrRefused):
-		return failure("password-wrong", "", wrongPassword(host), "the password of %s was tried once, and %v", who, rep.PasswordErr), true
+		return failure("password-wrong", "", wrongPassword(host, rep), "the password of %s was tried once, and %v", who, rep.PasswordErr), true
 	case errors.Is(rep.PasswordErr, secret.ErrNobody):
 		return failure("password-needed", "", wayToAsk(host), "no key lets %s in, and %v", who, rep.PasswordErr), true
 	case errors.Is(rep.PasswordErr, connect.ErrSpent):
 		return failure("password-unsent", "", "check that it is the right one, then run it again for the remaining targets", "no key lets %s in, and %v", who, rep.PasswordErr), true
 	case rep.PasswordErr != nil && rep.PasswordSent:
-		return failure("password-wrong", "", wrongPassword(host), "after the password %v", rep.PasswordErr), true
+		return failure("password-wrong", "", wrongPassword(host, rep), "after the password %v", rep.PasswordErr), true
 	case rep.PasswordErr != nil:
 		return failure("password-needed", "", "", "no key lets %s in, and %v", who, rep.PasswordErr), true
 	case rep.Password == session.Refused && !partial,
@@ -41,12 +42,12 @@ func password(host *connect.Host, rep *session.Report) (record.Record, bool) {
 		if rep.Passwords > 1 {
 			tried = fmt.Sprintf("%d were tried", rep.Passwords)
 		}
-		return failure("password-wrong", "", wrongPassword(host), "the server refused the password of %s; %s", who, tried), true
+		return failure("password-wrong", "", wrongPassword(host, rep), "the server refused the password of %s; %s", who, tried), true
 	}
 	return record.Record{}, false
 }
 
-func wrongPassword(host *connect.Host) string {
+func wrongPassword(host *connect.Host, rep *session.Report) string {
 	if host.PasswordEndsInBlank() {
 		return "the line in the file ends in a blank, which was sent with the password: is it part of it?"
 	}
@@ -56,7 +57,11 @@ func wrongPassword(host *connect.Host) string {
 	case "root":
 		return "sshd accepts no password for root unless PermitRootLogin is yes: log in as another user, and add the key to /root/.ssh/authorized_keys with sudo"
 	}
-	return "try the user and the password by hand: " + host.SSH()
+	ssh := host.SSH()
+	if _, partial := rep.OfferWith(session.Partial); !partial { // keys could use up the tries, MaxAuthTries
+		ssh = strings.Replace(ssh, "ssh ", "ssh -o PubkeyAuthentication=no ", 1)
+	}
+	return "try the user and the password by hand: " + ssh
 }
 
 // wayToAsk is how a run gets a password that had nobody to ask.
