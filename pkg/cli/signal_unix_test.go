@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -88,6 +89,11 @@ func start(t *testing.T, command string, shell ...string) *child {
 	c := &child{Cmd: exec.Command(exe)}
 	if len(shell) > 0 {
 		c.Cmd = exec.Command("/bin/sh", "-c", shell[0]+`; exec "$0"`, exe)
+	}
+	for _, s := range []os.Signal{syscall.SIGHUP, syscall.SIGINT, syscall.SIGQUIT} {
+		if signal.Ignored(s) { // as under nohup(1), which it would inherit; what we catch it does not
+			signal.Notify(make(chan os.Signal, 1), s)
+		}
 	}
 	// The race detector would sleep for a second at the end.
 	c.Env = []string{"CLI_TEST_COMMAND=" + command, "GORACE=atexit_sleep_ms=0"}
