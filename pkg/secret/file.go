@@ -54,12 +54,21 @@ func (s *Source) fromFile(ctx context.Context) ([]byte, error) {
 func CheckFile(path string) error {
 	info, err := os.Stat(path)
 	if err != nil {
-		return err
+		return absent(path, err)
 	}
 	if info.IsDir() {
 		return fmt.Errorf("%s: a directory, not a file with a secret", path)
 	}
 	return refuse(path, info)
+}
+
+// absent is the error of a file that is not there. Where "-" asks for keys or
+// targets, a secret would not come with them.
+func absent(path string, err error) error {
+	if path == "-" && errors.Is(err, fs.ErrNotExist) {
+		return errors.New("-: a secret on standard input is read from /dev/stdin")
+	}
+	return err
 }
 
 func refuse(path string, info fs.FileInfo) error {
@@ -73,7 +82,7 @@ func refuse(path string, info fs.FileInfo) error {
 func readFile(path string) ([]byte, error) {
 	f, err := os.Open(path)
 	if err != nil {
-		return nil, err
+		return nil, absent(path, err)
 	}
 	defer f.Close()
 	info, err := f.Stat()
