@@ -1,6 +1,8 @@
 package main
 
 import (
+	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -11,6 +13,7 @@ import (
 	"strconv"
 	"time"
 
+	"pi-key-tools/pkg/authorizedkeys"
 	"pi-key-tools/pkg/hostfs"
 	"pi-key-tools/pkg/identity"
 	"pi-key-tools/pkg/record"
@@ -65,25 +68,42 @@ const maxInput = 128 << 20
 // listOperand lists a file of public keys line by line, "-" for standard
 // input, or the pair of a private key file.
 func (c *command) listOperand(ctx context.Context, name string) error {
+	var seen bytes.Buffer // of what cannot be read again
 	if name == "-" {
-		if err := c.listPublic(ctx, hostfs.AtMost(c.Stdin, maxInput), "standard input"); err != nil {
-			return fmt.Errorf("standard input: %w", err)
+		from := "standard input"
+		err := c.listPublic(ctx, io.TeeReader(hostfs.AtMost(c.Stdin, maxInput), &seen), from)
+		if err == nil || ctx.Err() == nil && c.listLines(err, seen.Bytes(), from) {
+			return nil
 		}
-		return nil
+		return fmt.Errorf("%s: %w", from, err)
 	}
+	regular := false
 	f, err := hostfs.Open(ctx, name)
 	if err == nil {
-		err = c.listPublic(ctx, hostfs.Bounded(f), name)
+		info, serr := f.Stat()
+		regular = serr == nil && info.Mode().IsRegular()
+		in := hostfs.Bounded(f)
+		if !regular {
+			in = io.TeeReader(in, &seen)
+		}
+		err = c.listPublic(ctx, in, name)
 		f.Close()
 	}
-	if err == nil || ctx.Err() != nil {
+	if err == nil || ctx.Err() != nil || errors.Is(err, hostfs.ErrTooLarge) {
 		return err
+	}
+	data := seen.Bytes()
+	if regular {
+		data, _ = hostfs.Read(name)
+	}
+	if c.listLines(err, data, name) {
+		return nil
 	}
 	if info, serr := os.Stat(name); serr == nil && info.Mode()&(fs.ModeNamedPipe|fs.ModeSocket|fs.ModeDevice) != 0 {
 		return fmt.Errorf("%s: %w", name, err) // such as <(…), which cannot be read again
 	}
 	if e, ok := errors.AsType[*sshkey.PublicError](err); ok && e.Line > 1 && !errors.Is(err, sshkey.ErrPrivateKey) {
-		c.Emit(record.Record{Verdict: record.Fail, Cause: "key-damaged", Subject: name, Detail: e.Error(), Hint: e.Hint()})
+		c.Emit(damaged(e, e.Line, name))
 		return nil
 	}
 	pair, err := identity.Load(name)
@@ -96,6 +116,55 @@ func (c *command) listOperand(ctx context.Context, name string) error {
 	}
 	c.listPair(pair)
 	return nil
+}
+
+// listLines lists what is no plain list of keys as ssh-keygen does: a key may
+// follow the options of a line of authorized_keys, or the names of one of
+// known_hosts. Each line that has none is told, unless all are such; why is what
+// keeps the text from being plain.
+func (c *command) listLines(why error, data []byte, from string) bool {
+	if e, ok := errors.AsType[*sshkey.PublicError](why); !ok || e.Line == 0 || errors.Is(why, sshkey.ErrPrivateKey) {
+		return false
+	}
+	var lines []byte
+	var tell []record.Record
+	found := false
+	for n, line := range bytes.Split(data, []byte("\n")) {
+		var r record.Record
+		keys, err := sshkey.ReadPublic(line)
+		e, refused := errors.AsType[*sshkey.PublicError](err)
+		entry, after := authorizedkeys.ParseLine(line)
+		after = after && len(entry.Key.Blob) > 0
+		switch {
+		case err == nil:
+			lines, r = c.append(lines, keys[0], from)
+		case after:
+			entry.Key.Comment = cmp.Or(entry.Key.Comment, string(bytes.Fields(line)[0]))
+			lines, r = c.append(lines, entry.Key, from)
+		case !refused || e.Line == 0: // a comment
+			continue
+		default:
+			r = damaged(e, n+1, from)
+			lines = c.Append(lines, r)
+		}
+		found = found || err == nil || after
+		if r.Verdict.Bad() {
+			tell = append(tell, r)
+		}
+	}
+	if !found {
+		return false
+	}
+	c.Print(lines)
+	for _, r := range tell {
+		c.Tell(r)
+	}
+	return true
+}
+
+// damaged is the record of a line of a list that has no key.
+func damaged(e *sshkey.PublicError, line int, from string) record.Record {
+	return record.Record{Verdict: record.Fail, Cause: "key-damaged", Subject: from, Detail: fmt.Sprintf("line %d: %v", line, e.Err), Hint: e.Hint()}
 }
 
 // readAll reads what may be a list of public keys.

@@ -469,8 +469,58 @@ func TestListFaults(t *testing.T) {
 	if err != nil || os.WriteFile(list, append(public, "ssh-ed25519 AAAA\n"...), 0o600) != nil {
 		t.Fatal(err)
 	}
-	if r := pikeygen(dir, "", "-l", list); r.status != 1 || !strings.HasPrefix(r.stdout, "-\tfail\tkey-damaged\t"+list+"\tline 2: ") {
+	if r := pikeygen(dir, "", "-l", list); r.status != 1 || !strings.Contains(r.stdout, "-\tfail\tkey-damaged\t"+list+"\tline 2: ") {
 		t.Errorf("a list with a torn line: %+v", r)
+	}
+}
+
+// Of lines that hold more than a key, and of those between lines that hold none,
+// the same keys are listed as by ssh-keygen.
+func TestListLines(t *testing.T) {
+	dir, ssh := home(t)
+	path := filepath.Join(ssh, "k")
+	pair(t, path, "-t", "ed25519", "-C", "its comment")
+	public, err := os.ReadFile(path + ".pub")
+	if err != nil {
+		t.Fatal(err)
+	}
+	key := string(public)
+	bare := strings.Join(strings.Fields(key)[:2], " ") + "\n"
+	for _, tt := range []struct {
+		text   string
+		status int
+		told   string // the lines without a key
+	}{
+		{key + key[:40] + "\n\n# no key\nneither\n" + key, 1, "line 2, line 5"},
+		{key[:40] + "\n" + key, 1, "line 1"},
+		{`from="192.0.2.1, 192.0.2.2",restrict ` + key + key, 0, ""},
+		{"restrict " + bare + "192.0.2.1 " + bare + "|1|salt=|sum= " + bare + "@revoked\n", 1, "line 4"},
+	} {
+		list := filepath.Join(dir, "list")
+		if err := os.WriteFile(list, []byte(tt.text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		var want []string
+		for line := range strings.Lines(sshtest.Keygen(t, "-l", "-f", list)) {
+			want = append(want, strings.TrimSuffix(line, " (ED25519)\n"))
+		}
+		for from, r := range map[string]result{list: pikeygen(dir, "", "-l", list), "standard input": pikeygen(dir, tt.text, "-l", "-")} {
+			var got, told []string
+			for line := range strings.Lines(r.stdout) {
+				f := strings.Split(strings.TrimSpace(line), "\t")
+				if f[2] != "key" {
+					told = append(told, f[4][:strings.Index(f[4], ":")])
+					continue
+				}
+				got = append(got, "256 "+f[3]+" "+strings.TrimSuffix(strings.TrimPrefix(f[4], "256 ED25519 "), " "+from))
+			}
+			if r.status != tt.status || !slices.Equal(got, want) || strings.Join(told, ", ") != tt.told {
+				t.Errorf("%q from %s: %+v, want %q", tt.text, from, r, want)
+			}
+		}
+	}
+	if r := pikeygen(dir, "no key\n", "-l", "-"); r.status != 2 || r.stdout != "" {
+		t.Errorf("no key at all: %+v", r)
 	}
 }
 
