@@ -77,7 +77,7 @@ func script(p, body string) (string, error) {
 	if !path.IsAbs(p) || strings.ContainsRune(p, 0) {
 		return "", fmt.Errorf("%q is not an absolute path", p)
 	}
-	return "p=" + Quote(p) + "\n" + Compact(looking+body), nil
+	return "p=" + Quote(p) + "\n" + Compact(looking) + body, nil
 }
 
 const looking = `

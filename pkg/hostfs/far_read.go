@@ -26,7 +26,7 @@ func (f *far) ReadFile(ctx context.Context, p string) ([]byte, error) {
 		if inProc(p) {
 			read = "cat"
 		}
-		s, err := script(p, fmt.Sprintf(`
+		s, err := script(p, Compact(fmt.Sprintf(`
 			if ! seen=$(ls -ldnL "$p" 2>&1); then
 				printf '%%s\n' "failed $seen"
 			elif [ ! -f "$p" ]; then
@@ -37,7 +37,7 @@ func (f *far) ReadFile(ctx context.Context, p string) ([]byte, error) {
 				printf '%%s\n' "regular $seen"
 				%s <"$p" 2>/dev/null
 			fi
-			`, read))
+			`, read)))
 		if err != nil {
 			return nil, err
 		}

@@ -8,18 +8,18 @@ import (
 )
 
 // letters are the bytes that mean themselves to every shell, quoted or not, and
-// quoted those that mean themselves to each between quotes of either kind.
+// quoted those that mean themselves to each between single quotes.
 const (
 	letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_./:,@+"
-	quoted  = " -=;()[]{}|&*?<>#"
+	quoted  = " -=;()[]{}|&*?<>#$\""
 )
 
 // ShellCommand wraps a POSIX sh script into one command line that every login
 // shell in use (sh, bash, dash, zsh, fish, tcsh, BusyBox ash) hands to /bin/sh
 // unchanged: one line, single-quoted, with every byte that a shell might touch
-// written in octal for printf(1), or so that the inner shell's double quotes
-// leave it. The script keeps its standard input. It must not hold a NUL, nor begin
-// with "-", which eval and printf would take for an option.
+// written in octal for printf(1). The script keeps its standard input. It must
+// not hold a NUL, nor begin with "-", which eval and printf would take for an
+// option.
 //
 // Linux takes 128 KiB for one argument, and the login shell gets the whole line
 // as one. A byte takes at most four, so that any script of 32,000 bytes fits;
@@ -40,7 +40,7 @@ func Encode(script string) string {
 
 // EncodedCommand is ShellCommand for a script in two parts encoded by Encode.
 func EncodedCommand(start, rest string) string {
-	return `exec /bin/sh -c '` + Programs + `eval "$(printf "` + start + rest + `")"'`
+	return `exec /bin/sh -c '` + Programs + `eval "$(printf "$1")"' /bin/sh '` + start + rest + `'`
 }
 
 // Programs begins what a far shell is to run, within the single quotes of its
@@ -58,8 +58,6 @@ var encoded = sync.OnceValue(func() *[256]string {
 			table[i] = string([]byte{c})
 		case c == '\n': // these are many
 			table[i] = `\n`
-		case c == '"', c == '$':
-			table[i] = `\` + string([]byte{c})
 		case c == '%':
 			// Not octal: a printf may read escapes first and conversions then.
 			table[i] = "%%"
@@ -86,12 +84,12 @@ func Variables(pairs ...string) string {
 
 // Compact returns a script without comments and indentation, which are only for
 // people: each byte may take four on the wire. The script must not contain
-// here-documents.
+// here-documents, nor " # " but before a comment.
 func Compact(script string) string {
 	var b strings.Builder
 	for line := range strings.Lines(script) {
-		if line = strings.TrimLeft(line, "\t"); line != "\n" && !strings.HasPrefix(line, "#") {
-			b.WriteString(line)
+		if line, _, _ = strings.Cut(strings.Trim(line, "\t\n"), " # "); line != "" && line[0] != '#' {
+			b.WriteString(line + "\n")
 		}
 	}
 	return b.String()

@@ -81,6 +81,13 @@ func TestShellCommandFits(t *testing.T) {
 	}
 }
 
+func TestCompact(t *testing.T) {
+	got := Compact("#!/bin/sh\n\n# why\nif :; then # who\n\t\techo $# ${x#a } '#'\n\tfi\n")
+	if want := "if :; then\necho $# ${x#a } '#'\nfi\n"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+}
+
 func TestQuote(t *testing.T) {
 	for s, want := range map[string]string{
 		"":                         "''",
