@@ -17,7 +17,7 @@ import (
 
 // A Client is a connection that is logged in.
 type Client struct {
-	ssh    *ssh.Client
+	ssh    ssh.Client
 	stop   func() bool
 	turned <-chan struct{} // closed when the host key changes
 	server string          // its version
@@ -25,19 +25,32 @@ type Client struct {
 	opened atomic.Bool     // a session
 }
 
-// listen passes the requests of the server on. heard tells whether there was one
-// before the connection ended.
-func listen(in <-chan *ssh.Request) (out <-chan *ssh.Request, heard <-chan bool) {
-	requests, spoke := make(chan *ssh.Request), make(chan bool, 1)
+// serve refuses what the server asks for on its own account. heard tells once
+// whether there was a request before the connection ended.
+func serve(requests <-chan *ssh.Request, channels <-chan ssh.NewChannel) (heard <-chan bool) {
+	spoke := make(chan bool, 1)
 	go func() {
-		defer close(requests)
-		first, any := <-in
-		spoke <- any
-		for r := first; any; r, any = <-in {
-			requests <- r
+		for first := true; ; {
+			select {
+			case r, any := <-requests:
+				if first {
+					spoke <- any
+					first = false
+				}
+				if !any {
+					return
+				}
+				_ = r.Reply(false, nil) // a connection that is lost is known to those who use it
+			case c, any := <-channels:
+				if any {
+					_ = c.Reject(ssh.UnknownChannelType, "")
+				} else {
+					channels = nil
+				}
+			}
 		}
 	}()
-	return requests, spoke
+	return spoke
 }
 
 // near is how long a connection takes at most to a network that is ours, and

@@ -89,7 +89,7 @@ func (t *tail) Write(p []byte) (int, error) {
 // ReadFrom saves io.Copy's 32 KiB buffer: most commands print next to nothing.
 func (t *tail) ReadFrom(r io.Reader) (total int64, err error) {
 	for {
-		t.b = slices.Grow(t.b, 512)
+		t.b = slices.Grow(t.b, max(512-len(t.b), 1))
 		n, err := r.Read(t.b[len(t.b):cap(t.b)])
 		t.b = t.b[:len(t.b)+n]
 		t.cut()

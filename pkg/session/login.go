@@ -124,8 +124,8 @@ func (l *login) run(offered ssh.Config) (*Client, error) {
 	if l.rep.Password == Unanswered {
 		l.rep.Password = LogsIn
 	}
-	reqs, spoke := listen(reqs)
-	return &Client{ssh: ssh.NewClient(sshConn, chans, reqs), stop: stop, turned: turned, server: l.rep.ServerVersion, spoke: spoke}, nil
+	// ssh.NewClient would have three goroutines for what serve does by one.
+	return &Client{ssh: ssh.Client{Conn: sshConn}, stop: stop, turned: turned, server: l.rep.ServerVersion, spoke: serve(reqs, chans)}, nil
 }
 
 // authenticate chooses the next attempt: the keys one by one, then the

@@ -16,7 +16,7 @@ var ErrNoSFTP = errors.New("the server does not start sftp")
 // server never answers. Closing the connection ends the subsystem.
 func (c *Client) SFTP(ctx context.Context) (*sftp.Client, error) {
 	stop := context.AfterFunc(ctx, func() { c.ssh.Close() })
-	client, err := sftp.NewClient(c.ssh)
+	client, err := sftp.NewClient(&c.ssh)
 	if err == nil {
 		c.opened.Store(true)
 		go func() {

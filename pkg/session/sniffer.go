@@ -57,8 +57,9 @@ func (s *sniffer) writes() int {
 }
 
 func newSniffer(conn net.Conn, spoke func()) *sniffer {
-	// A small buffer: reads that are larger pass it by.
-	return &sniffer{Conn: conn, in: bufio.NewReaderSize(conn, 256), spoke: spoke}
+	// A small buffer: reads that are larger pass it by. All of what is kept of most
+	// servers has room in head.
+	return &sniffer{Conn: conn, in: bufio.NewReaderSize(conn, 256), head: make([]byte, 0, 2048), spoke: spoke}
 }
 
 func (s *sniffer) Read(b []byte) (int, error) {
