@@ -30,12 +30,7 @@ const (
 // method puts into the second. x/crypto verifies the signature and keeps it to
 // itself.
 func hostSignature(sent, hostKey []byte) []byte {
-	packets, ok := afterVersion(sent)
-	for ok {
-		var payload []byte
-		if payload, packets, ok = nextPacket(packets); !ok || payload[0] == msgNewKeys {
-			break
-		}
+	for _, payload := range inClear(sent) {
 		if payload[0] != msgKexReply && payload[0] != msgGroupKexReply {
 			continue
 		}
@@ -47,6 +42,23 @@ func hostSignature(sent, hostKey []byte) []byte {
 		}
 	}
 	return nil
+}
+
+// inClear returns the payloads of what a server sent from the start of the
+// connection on, up to its NEWKEYS, after which all is encrypted.
+func inClear(sent []byte) (payloads [][]byte) {
+	packets, ok := afterVersion(sent)
+	for ok && !endsInNewKeys(payloads) {
+		var payload []byte
+		if payload, packets, ok = nextPacket(packets); ok {
+			payloads = append(payloads, payload)
+		}
+	}
+	return payloads
+}
+
+func endsInNewKeys(payloads [][]byte) bool {
+	return len(payloads) > 0 && payloads[len(payloads)-1][0] == msgNewKeys
 }
 
 // afterVersion cuts off the server's version and the lines before it.

@@ -118,35 +118,73 @@ func TestHostSignature(t *testing.T) {
 	}
 }
 
+// packet is a message of strings as it is before encryption.
+func packet(message byte, fields ...string) string {
+	payload := string(message)
+	for _, f := range fields {
+		payload += string(ssh.Marshal(struct{ S string }{f}))
+	}
+	return string(ssh.Marshal(struct{ Packet string }{"\x04" + payload + "pads"}))
+}
+
 func TestHostSignatureOfNonsense(t *testing.T) {
 	t.Parallel()
-	reply := func(message byte, fields ...string) string {
-		payload := string(message)
-		for _, f := range fields {
-			payload += string(ssh.Marshal(struct{ S string }{f}))
-		}
-		return string(ssh.Marshal(struct{ Packet string }{"\x04" + payload + "pads"}))
-	}
 	for _, tt := range []struct{ name, packets, want string }{
-		{"a reply", reply(31, "key", "q", "signature"), "signature"},
-		{"a group, then the reply", reply(31, "key", "g") + reply(33, "key", "f", "signature"), "signature"},
-		{"another's, then the reply", reply(31, "yek", "q", "bad") + reply(31, "key", "q", "signature"), "signature"},
-		{"after other messages", reply(2, "ignore me") + reply(4, "debug") + reply(31, "key", "q", "signature"), "signature"},
-		{"two fields", reply(31, "key", "q"), ""},
-		{"four fields", reply(31, "key", "q", "signature", ""), ""},
-		{"in another message", reply(30, "key", "q", "signature"), ""},
-		{"once the keys are new", reply(21) + reply(31, "key", "q", "signature"), ""},
-		{"after an empty packet", "\x00\x00\x00\x00" + reply(31, "key", "q", "signature"), ""},
-		{"after a packet of nothing but padding", "\x00\x00\x00\x02\x01x" + reply(31, "key", "q", "signature"), ""},
-		{"after more padding than there is", "\x00\x00\x00\x02\xffx" + reply(31, "key", "q", "signature"), ""},
-		{"after a length without end", "\xff\xff\xff\xff" + reply(31, "key", "q", "signature"), ""},
+		{"a reply", packet(31, "key", "q", "signature"), "signature"},
+		{"a group, then the reply", packet(31, "key", "g") + packet(33, "key", "f", "signature"), "signature"},
+		{"another's, then the reply", packet(31, "yek", "q", "bad") + packet(31, "key", "q", "signature"), "signature"},
+		{"after other messages", packet(2, "ignore me") + packet(4, "debug") + packet(31, "key", "q", "signature"), "signature"},
+		{"two fields", packet(31, "key", "q"), ""},
+		{"four fields", packet(31, "key", "q", "signature", ""), ""},
+		{"in another message", packet(30, "key", "q", "signature"), ""},
+		{"once the keys are new", packet(21) + packet(31, "key", "q", "signature"), ""},
+		{"after an empty packet", "\x00\x00\x00\x00" + packet(31, "key", "q", "signature"), ""},
+		{"after a packet of nothing but padding", "\x00\x00\x00\x02\x01x" + packet(31, "key", "q", "signature"), ""},
+		{"after more padding than there is", "\x00\x00\x00\x02\xffx" + packet(31, "key", "q", "signature"), ""},
+		{"after a length without end", "\xff\xff\xff\xff" + packet(31, "key", "q", "signature"), ""},
 	} {
 		if got := hostSignature([]byte("SSH-2.0-x\r\n"+tt.packets), []byte("key")); string(got) != tt.want {
 			t.Errorf("%s: %q, want %q", tt.name, got, tt.want)
 		}
 	}
-	if got := hostSignature([]byte(strings.Repeat("x\n", 100)+reply(31, "key", "q", "signature")), []byte("key")); got != nil {
+	if got := hostSignature([]byte(strings.Repeat("x\n", 100)+packet(31, "key", "q", "signature")), []byte("key")); got != nil {
 		t.Errorf("without a version: %q", got)
+	}
+}
+
+// written is a connection that keeps what is written, each time.
+type written struct {
+	net.Conn
+	all []string
+}
+
+func (w *written) Write(b []byte) (int, error) {
+	w.all = append(w.all, string(b))
+	return len(b), nil
+}
+
+// Our NEWKEYS wait for what follows, unless the server's are still to come: it may
+// be waiting for them.
+func TestNewKeysGoAlong(t *testing.T) {
+	t.Parallel()
+	newKeys := packet(msgNewKeys)
+	for theirs, want := range map[string][]string{
+		packet(31, "key", "q", "signature"):                                 {newKeys, "request", newKeys},
+		packet(31, "key", "q", "signature") + newKeys[:9]:                   {newKeys, "request", newKeys},
+		packet(31, "key", "q", "signature") + newKeys:                       {newKeys + "request", newKeys},
+		packet(31, "key", "q", "signature") + newKeys + "what is encrypted": {newKeys + "request", newKeys},
+	} {
+		var w written
+		s := newSniffer(&w, func() {})
+		s.head = []byte("SSH-2.0-x\r\n" + theirs)
+		for _, text := range []string{newKeys, "request", newKeys} {
+			if n, err := s.Write([]byte(text)); n != len(text) || err != nil {
+				t.Errorf("%d, %v", n, err)
+			}
+		}
+		if !slices.Equal(w.all, want) {
+			t.Errorf("%q after %q, want %q", w.all, theirs, want)
+		}
 	}
 }
 
