@@ -247,6 +247,8 @@ func (r *repairer) hint(f strictmodes.Finding) string {
 		return r.at + "namei -l " + r.quote(r.who.Home) + " shows what is in the way of a directory for uid " + strconv.Itoa(r.who.UID)
 	case f.Cause == "home-missing":
 		return sudo + "mkhomedir_helper " + r.owner()
+	case f.Cause == "keys-not-a-file" && f.Stat.Mode.IsDir() && strictmodes.Within(f.Path, path.Join(home, ".ssh")):
+		return r.at + "have AuthorizedKeysFile in sshd_config name a file in it"
 	case (f.Cause == "keys-not-a-file" || f.Cause == "keys-symlink") && inHome:
 		return sudo + "mv " + p + " " + r.quote(f.Path+".aside") + ", and then pikeycopy"
 	case f.Stat.Mode.IsRegular() && f.Stat.Nlink > 1 && r.me.UID == 0:

@@ -317,7 +317,8 @@ func (j *judge) passable() ([]Finding, error) {
 }
 
 // sparesTarget leaves what is in the way only because a link leads to it: it is
-// something else of the user's, and the link is what is wrong.
+// something else of the user's, and the link is what is wrong. So is the configuration
+// that names the home, or ~/.ssh.
 func (j *judge) sparesTarget(f *Finding, keys keysFile) {
 	name := keys.name // with the home's real path
 	if rest, ok := strings.CutPrefix(name, path.Clean(j.who.Home)+"/"); ok {
@@ -327,6 +328,10 @@ func (j *judge) sparesTarget(f *Finding, keys keysFile) {
 	if f.Repair == Aside && !inTheWay {
 		f.Detail += "; links lead to " + f.Path + " from there"
 		f.Path, f.Stat, f.Repair = name, Stat{}, None
+	}
+	if f.Repair == Aside && f.Stat.Mode.IsDir() && Within(f.Path, path.Join(j.home, ".ssh")) {
+		f.Detail += ", and more than a place for keys"
+		f.Repair = None
 	}
 }
 

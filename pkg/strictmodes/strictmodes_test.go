@@ -289,6 +289,13 @@ func TestJudgeElsewhere(t *testing.T) {
 			t.Errorf("%s: %s, %v; want %s", name, got, err, want)
 		}
 	}
+	// A directory that is more than what is in the way of a keys file stays.
+	for name, want := range map[string]string{home: "none", dir: "none", dir + "/../.ssh/": "none", dir + "/d": "aside"} {
+		findings, err := Judge(t.Context(), good(dir+"/d", "d0700 1000 1000"), pi, []string{name}, OpenSSH)
+		if err != nil || len(findings) != 1 || !strings.HasPrefix(brief(findings[0]), "keys-not-a-file ") || !strings.HasSuffix(brief(findings[0]), want) {
+			t.Errorf("%s: %+v, %v; want %s", name, findings, err, want)
+		}
+	}
 	// Without groups a mode that may be fine is no finding.
 	unknown := pi
 	unknown.Groups = nil
