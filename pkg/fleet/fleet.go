@@ -16,30 +16,28 @@ const ahead = 32
 // Run calls work for every target, at most jobs at once, and emit for every
 // result, one at a time. A target is taken only when there is room for it, so
 // that an endless list works and nothing waits for its last line. With
-// keepOrder the results of a target wait for those of all targets before it,
+// keepOrder the result of a target waits for those of all targets before it,
 // and when too many wait, no more targets are taken.
-func Run[T, R any](targets iter.Seq[T], jobs int, keepOrder bool, work func(T) []R, emit func(R)) {
+func Run[T, R any](targets iter.Seq[T], jobs int, keepOrder bool, work func(T) R, emit func(R)) {
 	var all, told sync.WaitGroup
 	var emitting sync.Mutex
-	tell := func(results []R) {
+	tell := func(result R) {
 		emitting.Lock()
 		defer emitting.Unlock()
-		for _, r := range results {
-			emit(r)
-		}
+		emit(result)
 	}
-	var order chan chan []R // of the targets as given, what will be their results
+	var order chan chan R // of the targets as given, what will be their results
 	if keepOrder {
-		order = make(chan chan []R, ahead*jobs)
+		order = make(chan chan R, ahead*jobs)
 		told.Go(func() {
-			for results := range order {
-				tell(<-results)
+			for result := range order {
+				tell(<-result)
 			}
 		})
 	}
 	type task struct {
-		target  T
-		results chan []R // nil without keepOrder
+		target T
+		result chan R // nil without keepOrder
 	}
 	// Who has finished one target works on the next: the stack has grown for it.
 	next := make(chan task)
@@ -47,8 +45,8 @@ func Run[T, R any](targets iter.Seq[T], jobs int, keepOrder bool, work func(T) [
 	for target := range targets {
 		t := task{target: target}
 		if keepOrder {
-			t.results = make(chan []R, 1)
-			order <- t.results
+			t.result = make(chan R, 1)
+			order <- t.result
 		}
 		if workers == jobs {
 			next <- t
@@ -61,7 +59,7 @@ func Run[T, R any](targets iter.Seq[T], jobs int, keepOrder bool, work func(T) [
 			all.Go(func() {
 				for more := true; more; t, more = <-next {
 					if r := work(t.target); keepOrder {
-						t.results <- r
+						t.result <- r
 					} else {
 						tell(r)
 					}

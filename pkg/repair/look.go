@@ -39,7 +39,11 @@ func (j *Job) look(ctx context.Context, machine hostfs.FS, accounts iter.Seq[str
 				}
 			}
 			return list
-		}, func(t telling) { told <- t })
+		}, func(list []telling) {
+			for _, t := range list {
+				told <- t
+			}
+		})
 	}()
 	defer func() { // the caller may close the machine next
 		close(end)

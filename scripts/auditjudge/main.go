@@ -62,7 +62,7 @@ func judge(ctx context.Context, dir string, local bool) error {
 	var failed error
 	borrow, end := hostfs.Steadies(machine)
 	defer end()
-	fleet.Run(fleet.Batches(accounts, 50), 2*runtime.GOMAXPROCS(0), true, func(some []strictmodes.Account) []result {
+	fleet.Run(fleet.Batches(accounts, 50), 2*runtime.GOMAXPROCS(0), true, func(some []strictmodes.Account) result {
 		tree, back := borrow()
 		defer back()
 		var r result
@@ -71,7 +71,7 @@ func judge(ctx context.Context, dir string, local bool) error {
 			findings, err := strictmodes.Judge(ctx, tree, who, []string{who.Home + "/.ssh/authorized_keys"}, strictmodes.OpenSSH)
 			r.homes, r.found, r.err = r.homes+1, r.found+len(findings), errors.Join(r.err, err)
 		}
-		return []result{r}
+		return r
 	}, func(r result) {
 		homes, found, failed = homes+r.homes, found+r.found, errors.Join(failed, r.err)
 	})

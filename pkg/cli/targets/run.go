@@ -45,7 +45,7 @@ func (o *Options) Run(ctx context.Context, env *cli.Env, operands []Target, work
 	defer cancel()
 	p := o.progress(env, len(operands), list)
 	counted := p.counted(o.once(env, p, all(ctx, operands, list, &readErr)))
-	fleet.Run(counted, o.jobs(env), o.KeepOrder, func(line destination.Line) []outcome {
+	fleet.Run(counted, o.jobs(env), o.KeepOrder, func(line destination.Line) outcome {
 		// A mistake of ours ends all of it, loudly, with status 2: what we know
 		// is wrong. What is written of other targets stays, and so does echo.
 		defer func() {
@@ -58,7 +58,7 @@ func (o *Options) Run(ctx context.Context, env *cli.Env, operands []Target, work
 		end := p.begin(line.Name())
 		records := o.records(ctx, env, connector, line, work)
 		end(records)
-		return []outcome{{line, records}}
+		return outcome{line, records}
 	}, func(of outcome) {
 		sum.count(of)
 		for _, r := range of.records {
