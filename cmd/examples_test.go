@@ -68,7 +68,7 @@ func TestExamples(t *testing.T) {
 		name string
 		each [][2]string // what happens before it, and the outcomes that it prints
 	}{
-		{"THE ROAD", [][2]string{
+		{"QUICK START", [][2]string{
 			{"", "done key-added, ok login"},
 			{"", "ok modes"},
 		}},

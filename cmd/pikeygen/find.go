@@ -58,7 +58,7 @@ func (c *command) findOrMake(ctx context.Context) error {
 }
 
 // find returns the first pair that can be used, or nil, and what stands there
-// but is passed by.
+// but is skipped.
 func (c *command) find() (usable *identity.Pair, passed []*identity.Pair, err error) {
 	for _, path := range c.files() {
 		pair, err := identity.Load(path)
@@ -76,14 +76,14 @@ func (c *command) find() (usable *identity.Pair, passed []*identity.Pair, err er
 	return nil, passed, nil
 }
 
-// notePassed says why a pair is passed by, and what can be done about it. Of
+// notePassed says why a pair is skipped, and what can be done about it. Of
 // pairs that were not asked for only -v tells.
 func (c *command) notePassed(pair *identity.Pair) {
 	if !c.rightType(pair.Public) && len(pair.Public.Blob) > 0 {
-		c.Tracef(1, "", "%s: passed by: %s", pair.Path, c.objection(pair))
+		c.Tracef(1, "", "%s: skipped: %s", pair.Path, c.objection(pair))
 		return
 	}
-	c.Notef("", "%s: passed by: %s", pair.Path, c.objection(pair))
+	c.Notef("", "%s: skipped: %s", pair.Path, c.objection(pair))
 	for _, f := range pair.Faults {
 		if !c.Quiet {
 			c.Hintf("%s", f.Hint)
@@ -140,7 +140,7 @@ func (c *command) use(pair *identity.Pair) error {
 		c.Notef("", "it has %d bits: -b %d is for a new key", bits, c.spec.Bits)
 	}
 	if c.passphraseFile != "" {
-		c.Tracef(1, "", "%s is not read: no key is made", c.passphraseFile)
+		c.Tracef(1, "", "%s is not read, since no key is made", c.passphraseFile)
 	}
 	if pair.NoPublic {
 		c.Notef("", "%s.pub is missing; to rebuild it: pikeygen -y -f %s", pair.Path, hostfs.Quote(pair.Path))

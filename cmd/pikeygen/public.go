@@ -38,14 +38,14 @@ func (c *command) public(ctx context.Context) error {
 		}
 	}
 	if len(key.Blob) == 0 { // DSA in PEM, the weak key without a .pub
-		return cli.WithHint(fmt.Errorf("%s: its public half cannot be told here", pair.Path),
+		return cli.WithHint(fmt.Errorf("%s: its public half cannot be read here", pair.Path),
 			"ssh-keygen -y -f %s", hostfs.Quote(pair.Path))
 	}
 	if pair.NoPublic {
 		file := pair.Path + ".pub"
 		if c.dryRun {
 			c.Notef("", "would write %s", file)
-			c.Emit(record.Record{Verdict: record.Todo, Cause: "key-made", Subject: file, Detail: "the public half, told by the private one"})
+			c.Emit(record.Record{Verdict: record.Todo, Cause: "key-made", Subject: file, Detail: "the public half, from the private key file"})
 			return nil
 		}
 		if err = identity.WritePublic(file, key); err == nil {

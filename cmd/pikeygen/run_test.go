@@ -226,7 +226,7 @@ func TestFindWhatSSHKeygenMakes(t *testing.T) {
 				r.check(t, 2, "key-encrypted", "pikeygen -y --passphrase-file FILE -f "+path)
 			}
 			args := []string{"-y", "-f", path, "--passphrase-file", secret}
-			if r := pikeygen(dir, "", append(args, "-n")...); r.status != 1 || r.stdout != "-\ttodo\tkey-made\t"+path+".pub\tthe public half, told by the private one\n" {
+			if r := pikeygen(dir, "", append(args, "-n")...); r.status != 1 || r.stdout != "-\ttodo\tkey-made\t"+path+".pub\tthe public half, from the private key file\n" {
 				t.Errorf("-n: %+v", r)
 			}
 			r := pikeygen(dir, "", args...)
@@ -301,7 +301,7 @@ func TestFaults(t *testing.T) {
 			c.plant(t, path)
 			before := tree(t, ssh)
 			r := pikeygen(dir, "")
-			r.check(t, 0, append(c.words, path+": passed by")...)
+			r.check(t, 0, append(c.words, path+": skipped")...)
 			if r.stdout != read(t, filepath.Join(ssh, "id_ed25519.pub")) {
 				t.Errorf("%+v", r)
 			}

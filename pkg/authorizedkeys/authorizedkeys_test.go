@@ -58,7 +58,7 @@ var oddLines = []oddLine{
 	{"BLOB", "without its type word"},
 	{`no-ptyy,command="a,\"b",,from="10.0.0.1/8",nonsense KEY`, `"no-ptyy"; and from=: "10.0.0.1/8" has bits set beyond its mask, because of which sshd refuses every address; and an option that sshd does not know: "nonsense"`},
 	{"TYPE", "no base64"},
-	{"TYPE CUT", "ends in its middle"},
+	{"TYPE CUT", "is truncated"},
 	{"TYPE BLOB=", "base64"},
 	{"TYPE BLOBAAAA", "glued"},
 	{"TYPE KEY", "does not know"},

@@ -7,7 +7,7 @@ package cause
 var outcomes = []Entry{
 	{
 		Word:     "login",
-		Meaning:  "The server authenticated us by public key alone; whether it then runs commands, which it does not if the password has expired, is checked with --shell and --sftp.",
+		Meaning:  "The server let us in by public key alone; whether it then runs commands is checked with --shell and --sftp.",
 		Evidence: "A connection was authenticated by the publickey method with the key that the record names.",
 		Example:  "pi@raspberrypi\tok\tlogin\tSHA256:lqzen1zTn2xkzQfM8+h0YVruvrinbr89x0uwpggzD8c\tED25519 /home/ann/.ssh/id_ed25519, OpenSSH_9.2p1 Debian-2+deb12u7",
 	}, {
@@ -42,8 +42,8 @@ var outcomes = []Entry{
 		Example:  "pi@raspberrypi\tdone\tkey-removed\tSHA256:lqzen1zTn2xkzQfM8+h0YVruvrinbr89x0uwpggzD8c\t/home/pi/.ssh/authorized_keys line 2",
 	}, {
 		Word:     "key-absent",
-		Meaning:  "No entry of the file holds the key, so there is nothing to remove.",
-		Evidence: "The file was read.",
+		Meaning:  "The key is not there, so there is nothing to remove.",
+		Evidence: "No entry of the file, or of the agent's list, holds the key.",
 		Example:  "pi@raspberrypi\tok\tkey-absent\tSHA256:lqzen1zTn2xkzQfM8+h0YVruvrinbr89x0uwpggzD8c\t/home/pi/.ssh/authorized_keys",
 	}, {
 		Word:     "entry",
@@ -222,7 +222,7 @@ var thisSide = []Entry{
 	}, {
 		Word:     "agent-absent",
 		Meaning:  "No agent answers.",
-		Evidence: "SSH_AUTH_SOCK is not set, or nothing listens on the socket that it names, or answers there in time.",
+		Evidence: "SSH_AUTH_SOCK is not set, or nothing listens on the socket that it names or answers in time.",
 		Example:  "-\tfail\tagent-absent\t-\tno agent: SSH_AUTH_SOCK is not set",
 		Cure:     `Start one in this shell with eval "$(ssh-agent -s)", then load the key with ssh-add.`,
 	}, {
@@ -263,7 +263,7 @@ var thisSide = []Entry{
 		Cure:     "Correct the line or the file that the detail names.",
 	}, {
 		Word:     "known-hosts-unreadable",
-		Meaning:  "We may not read a known_hosts file, so ssh trusts no server whose key it would look up there.",
+		Meaning:  "A known_hosts file cannot be read, so ssh trusts no server whose key it would look up there.",
 		Evidence: `Its owner and mode were examined; ssh says "Host key verification failed".`,
 		Example:  "-\ttodo\tknown-hosts-unreadable\t/home/ann/.ssh/known_hosts\towner uid 0 -> 1000",
 		Cure:     "Run pikeyfix; if the file belongs to another user, most often root: sudo chown USER FILE.",
@@ -323,7 +323,7 @@ var theNetwork = []Entry{
 	}, {
 		Word:     "no-common-algorithm",
 		Meaning:  "Client and server have no algorithm in common.",
-		Evidence: "The key exchange failed, and the detail shows both lists; or the list in ssh_config has none that is known here.",
+		Evidence: "The key exchange failed, and the detail shows both lists; or the list in ssh_config has none that is supported here.",
 		Example:  "pi@raspberrypi\tfail\tno-common-algorithm\t-\tssh: no common algorithm for host key; we offered: [\"ecdsa-sha2-nistp256\"], peer offered: [\"ssh-ed25519\"]",
 		Cure:     "Update the older side; or add an algorithm to the list in ssh_config or sshd_config that leaves it out, which the hint names.",
 	}, {
@@ -405,7 +405,7 @@ var theAccount = []Entry{
 		Cure:     "Use --password-file FILE, or --passwords FILE with a line for the target, or run the command on a terminal.",
 	}, {
 		Word:     "prompt-unknown",
-		Meaning:  "The server asks for something other than the password alone, which was not answered.",
+		Meaning:  "The server asks for something other than the password alone, which is not answered.",
 		Evidence: "Its prompt is in the detail: it asks for a code, if only after the password, for a new password or a passphrase, or would echo the answer.",
 		Example:  "pi@raspberrypi\tfail\tprompt-unknown\t-\tno key lets pi@raspberrypi in, and the server asks: Verification code:",
 		Cure:     "See what it wants with ssh on a terminal; install the key on the console, or with a key that already works.",
@@ -429,7 +429,7 @@ var theAccount = []Entry{
 		Cure:     "Use scp -O if a shell works, or install an sftp server there: the package openssh-sftp-server.",
 	}, {
 		Word:     "log-unreadable",
-		Meaning:  "The server's log was to be read, but cannot be, or not to its end.",
+		Meaning:  "The server's log cannot be read, or not to its end.",
 		Evidence: "There is neither a journal nor a known syslog file, or the account may not read it; or the command that shows it failed midway.",
 		Example:  "pi@raspberrypi\tfail\tlog-unreadable\t-\tmay not read the journal",
 		Cure:     "Log in as root, or add the account to the group that may read it: sudo gpasswd -a USER adm.",
@@ -508,7 +508,7 @@ var theAccount = []Entry{
 	}, {
 		Word:     "pam-refused",
 		Meaning:  "PAM on the server does not let the account in, although the key was right.",
-		Evidence: "The server's log says so, after a line from the module that refused; or sshd hung up in place of an answer to the key or the password.",
+		Evidence: "The server's log says so, after a line from the module that refused; or sshd hung up instead of answering the key or the password.",
 		Example:  "-\tfail\tpam-refused\tpi\tNov 22 07:24:31, user pi from 192.168.1.23: pam_access(sshd:account): access denied for user `pi' from `192.168.1.23'",
 		Cure:     "Check the account lines of /etc/pam.d/sshd there, and what their modules read.",
 	}, {
@@ -717,8 +717,8 @@ var farFiles = []Entry{
 	}, {
 		Word:     "entry-truncated",
 		Meaning:  "The key on a line is damaged.",
-		Evidence: "Its base64 is broken, or ends in the middle of the key.",
-		Example:  "pi@raspberrypi\tfail\tentry-truncated\t/home/pi/.ssh/authorized_keys:1\tseen: the key ends in the middle: is the line wrapped or cut off?",
+		Evidence: "Its base64 is broken, or the key ends too early.",
+		Example:  "pi@raspberrypi\tfail\tentry-truncated\t/home/pi/.ssh/authorized_keys:1\tseen: the key is truncated: is the line wrapped or cut off?",
 		Cure:     "Install the key again with pikeycopy, and remove the line.",
 	}, {
 		Word:     "entry-options-bad",

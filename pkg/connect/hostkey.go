@@ -84,8 +84,8 @@ func (e *HostKeyError) Hint(host *Host) string {
 	case e.Status == knownhosts.Changed:
 		return fmt.Sprintf("if the machine was reinstalled, compare the fingerprint with `ssh-keygen -lf %s` there, then trust this key: %s", e.file(), trust)
 	default:
-		return fmt.Sprintf("compare the fingerprint with the machine's, then trust this key: %s\n"+
-			"hint: or trust the key that an unknown host presents first: %s", trust, first)
+		return fmt.Sprintf("compare the fingerprint with the one on the machine's own console, then trust this key: %s\n"+
+			"hint: or trust whatever key an unknown host presents first: %s", trust, first)
 	}
 }
 

@@ -52,7 +52,7 @@ func Login(ctx context.Context, host *connect.Host, keys connect.Keys, rep *sess
 		return r
 	}
 	if errors.Is(err, connect.ErrJumpEnded) {
-		return Ended(ctx, "passing the connection on", err)
+		return Ended(ctx, "forwarding by the jump host", err)
 	}
 	if errors.Is(err, session.ErrNotSSH2) {
 		return failure("not-ssh", "", "", "it speaks %s, not SSH 2", cut(rep.ServerVersion))

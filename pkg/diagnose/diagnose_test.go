@@ -202,8 +202,8 @@ func TestLoginWords(t *testing.T) {
 
 		{name: "host key unknown", rep: session.Report{Stage: session.HostKey}, err: &connect.HostKeyError{Status: knownhosts.Unknown, Name: "pi.local", Shown: keyA},
 			want: record.Record{Cause: "host-key-unknown", Subject: printA, Detail: "it presents ED25519 " + printA + ", but no known_hosts file has pi.local",
-				Hint: "compare the fingerprint with the machine's, then trust this key: pikeycheck --host-key " + printA + " -F none pi@pi.local\n" +
-					"hint: or trust the key that an unknown host presents first: pikeycheck -o StrictHostKeyChecking=accept-new -F none pi@pi.local"}},
+				Hint: "compare the fingerprint with the one on the machine's own console, then trust this key: pikeycheck --host-key " + printA + " -F none pi@pi.local\n" +
+					"hint: or trust whatever key an unknown host presents first: pikeycheck -o StrictHostKeyChecking=accept-new -F none pi@pi.local"}},
 		{name: "host key changed", rep: session.Report{Stage: session.HostKey}, err: &connect.HostKeyError{Status: knownhosts.Changed, Name: "pi.local", Shown: keyA,
 			Lines: []knownhosts.Line{{Path: "/h/known_hosts", Number: 7, Key: keyB}}},
 			want: record.Record{Cause: "host-key-changed", Subject: printA, Detail: "it presents ED25519 " + printA + ", but the known key is ECDSA " + printB + " (/h/known_hosts:7)",

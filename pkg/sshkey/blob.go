@@ -22,8 +22,8 @@ func ParseBlob(blob []byte, comment string) (Public, error) {
 
 // What can be wrong with a blob.
 var (
-	errTorn     = errors.New("the key ends in its middle")
-	errTrailing = errors.New("the key goes on after its end")
+	errTorn     = errors.New("the key is truncated")
+	errTrailing = errors.New("something follows the end of the key")
 )
 
 // A wire takes the data types of RFC 4251 section 5 off the front of a blob.

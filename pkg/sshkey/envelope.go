@@ -115,7 +115,7 @@ func unpack(data []byte) (Envelope, sealed, error) {
 		}
 		return fail(damaged("its base64 is broken", hintBackup))
 	}
-	torn := damaged("its fields are torn", hintBackup)
+	torn := damaged("its fields are damaged", hintBackup)
 	blob, ok := bytes.CutPrefix(blob, []byte(magic))
 	if !ok {
 		return fail(torn)
@@ -197,7 +197,7 @@ func withoutSpace(b []byte) []byte {
 // fields are unknown.
 func checkPrivate(private []byte, public Public) (comment string, size int, err error) {
 	fail := func(reason string) (string, int, error) { return "", 0, damaged(reason, hintBackup) }
-	const torn = "its private part is torn"
+	const torn = "its private part is damaged"
 	w := &wire{rest: private}
 	if first, second := w.uint32(), w.uint32(); first != second {
 		return fail("its check numbers differ")

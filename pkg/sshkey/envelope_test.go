@@ -257,7 +257,7 @@ func TestOpenEnvelopeSaysWhatIsWrong(t *testing.T) {
 		{d["NUL inside"], "key-damaged", ""},
 		{d["star"], "key-damaged", "base64"},
 		{d["letter missing"], "key-damaged", "base64"},
-		{d["four letters missing"], "key-damaged", "torn"},
+		{d["four letters missing"], "key-damaged", "damaged"},
 		{d["indented"], "key-damaged", "text before"},
 		{"PuTTY-User-Key-File-3: ssh-ed25519\r\n", "key-format", "PuTTY"},
 		{"SSH PRIVATE KEY FILE FORMAT 1.1\n\x00", "key-format", "SSH 1"},

@@ -121,7 +121,7 @@ func checkEC(der []byte, curve asn1.ObjectIdentifier) error {
 		Public  asn1.BitString        `asn1:"optional,explicit,tag:1"`
 	}
 	if _, err := asn1.Unmarshal(der, &key); err != nil {
-		return damaged("its fields are torn", hintBackup)
+		return damaged("its fields are damaged", hintBackup)
 	}
 	if curve == nil {
 		curve = key.Curve
@@ -135,7 +135,7 @@ func checkEC(der []byte, curve asn1.ObjectIdentifier) error {
 // checkDER checks the outer fields of a key: PKCS#1 (RFC 8017 A.1.2), DSA,
 // SEC 1 (RFC 5915), PKCS#8 (RFC 5958).
 func checkDER(name string, der []byte) error {
-	torn := damaged("its fields are torn", hintBackup)
+	torn := damaged("its fields are damaged", hintBackup)
 	var fields []asn1.RawValue
 	if _, err := asn1.Unmarshal(der, &fields); err != nil {
 		return torn

@@ -340,7 +340,7 @@ func parsePublic(line string) (Public, error) {
 	}
 	switch {
 	case errBase64 != nil:
-		return Public{}, refuse(hintTorn, "a torn key: its base64 is broken")
+		return Public{}, refuse(hintTorn, "a damaged key: its base64 is broken")
 	case errors.Is(err, errTrailing):
 		return Public{}, refuse(hintOneLine, "%w: are there two glued together?", err)
 	case errors.Is(err, errTorn):
@@ -376,12 +376,12 @@ func misplaced(line string) error {
 		case i == 0:
 			return refuse("put "+typ+" and a blank before it", "a key without its type word")
 		case found && strings.HasSuffix(words[i-1], typ):
-			return refuse(hintOneLine, "several keys in one line")
+			return refuse(hintOneLine, "several keys on one line")
 		case found: // a comment may hold anything else
 		case i == 1 && namesType(words[0]):
 			found = true // whether it is the right type, parseLine looks
 		case namesType(words[0]):
-			return refuse(hintOneLine, "a torn key, and another one in the same line")
+			return refuse(hintOneLine, "a damaged key, and another one on the same line")
 		default:
 			return refuse("give the key alone; options to put before it go to --options",
 				"options or other words before the key")
@@ -394,7 +394,7 @@ func misplaced(line string) error {
 	case len(words) == 0:
 		return refuse(hintSource, "a blank line")
 	case namesType(words[0]):
-		return refuse(hintTorn, "a torn key: no base64 follows its type word")
+		return refuse(hintTorn, "a damaged key: no base64 follows its type word")
 	case strings.HasPrefix(line, "-----BEGIN "):
 		return refuse("ssh-keygen -i -m PKCS8 -f FILE (or -m PEM) prints it in OpenSSH's format",
 			"a PEM block, which is not OpenSSH's form of a public key")
@@ -493,7 +493,7 @@ func read4716(text string) (key Public, used int, rest string, err error) {
 		return torn("whose base64 is broken")
 	}
 	if key, err = ParseBlob(blob, ""); err != nil {
-		return torn("of which " + err.Error())
+		return torn("that is damaged: " + err.Error())
 	}
 	// As a line, so that a comment is held to the same rules.
 	key, err = parseLine(key.Line() + " " + comment)

@@ -57,7 +57,7 @@ func (j *judge) node(n node, isKeys bool) ([]Finding, error) {
 	}
 	repair := Chmod
 	if (owned || !sees) && !j.permits(n, isKeys) {
-		need, what := fs.FileMode(0100), "pass"
+		need, what := fs.FileMode(0100), "enter"
 		if isKeys {
 			need, what = 0400, "read"
 		}

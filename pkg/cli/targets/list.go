@@ -157,7 +157,7 @@ func (o *Options) once(env *cli.Env, p *progress, lines iter.Seq[destination.Lin
 		said, again := noted[target]
 		noted[target] = said || again && line.Record == nil
 		if noted[target] && !said {
-			env.Notef(line.Text, "named more than once, taken once")
+			env.Notef(line.Text, "listed more than once; worked on once")
 		}
 		return again
 	}

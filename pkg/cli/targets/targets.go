@@ -49,7 +49,7 @@ var elsewhere = map[string]string{
 	"6": "-o AddressFamily=inet6",
 	"B": "-o BindInterface=NAME",
 	"b": "-o BindAddress=ADDRESS",
-	"G": "-v says what holds for a target; all of it: ssh -G TARGET",
+	"G": "-v shows the settings for a target; for all of them: ssh -G TARGET",
 }
 
 // Elsewhere is Env.Elsewhere of a command with these options, and more.
@@ -66,7 +66,7 @@ func (o *Options) Flags(fs *pflag.FlagSet) {
 		case file == "": // of an unset variable; without a list this machine would be meant
 			return errors.New("it names no file")
 		case o.Hosts != "":
-			return errors.New("one list is read: cat both into --hosts -")
+			return errors.New("only one list is read: cat both into --hosts -")
 		}
 		o.Hosts = file
 		return nil

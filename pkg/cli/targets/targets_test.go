@@ -108,9 +108,9 @@ func TestTargets(t *testing.T) {
 		{"operands, then a list", []string{"a", "--hosts", file(t, "b\nc\n")}, nil, 0, []string{"a ok login", "b ok login", "c ok login"}, ""},
 		{"a list on standard input", []string{"--hosts", "-"}, strings.NewReader("a\n# no\n\nb rest\nc\tok\tlogin\t-\t\n{\"target\":\"d\"}"), 0,
 			[]string{"a ok login", "b ok login", "c ok login", "d ok login"}, ""},
-		{"the same twice", []string{"a", "b", "a", "a"}, nil, 0, []string{"a ok login", "b ok login"}, "pikeycheck: a: named more than once, taken once\n"},
+		{"the same twice", []string{"a", "b", "a", "a"}, nil, 0, []string{"a ok login", "b ok login"}, "pikeycheck: a: listed more than once; worked on once\n"},
 		{"an operand in the list too", []string{"a", "--hosts", "-"}, strings.NewReader("b\na # again\nb\npi@a\n"), 0,
-			[]string{"a ok login", "b ok login", "pi@a ok login"}, "pikeycheck: b: named more than once, taken once\n"},
+			[]string{"a ok login", "b ok login", "pi@a ok login"}, "pikeycheck: b: listed more than once; worked on once\n"},
 		{"several records of a target", []string{"--hosts", "-"}, strings.NewReader("a\tfail\tx\t-\t\nb\tok\ty\t-\t\na\tfail\tz\t-\t\n{\"v\":1,\"target\":\"a\",\"verdict\":\"ok\",\"cause\":\"y\"}\n"), 0,
 			[]string{"a ok login", "b ok login"}, ""},
 		{"the same that is none", []string{"--hosts", "-"}, strings.NewReader("x,y\nx,y\n"), 1,
@@ -250,7 +250,7 @@ func TestPass(t *testing.T) {
 	if got := c.outcomes(); status != 0 || !slices.Equal(got, want) {
 		t.Errorf("status %d, %q, want %q", status, got, want)
 	}
-	if got := c.words(); got != "pikeycheck: c: named more than once, taken once\n" {
+	if got := c.words(); got != "pikeycheck: c: listed more than once; worked on once\n" {
 		t.Errorf("said %q", got)
 	}
 }
