@@ -17,7 +17,7 @@ import (
 )
 
 func connect(ctx context.Context, cfg Config, offered ssh.Config) (*Client, *Report, error) {
-	l := &login{ctx: ctx, cfg: cfg, rep: &Report{Stage: Dialling, Began: time.Now()}, attempt: "none"}
+	l := &login{ctx: ctx, cfg: cfg, rep: &Report{Stage: Dialling, Began: time.Now()}, turned: make(chan struct{}), attempt: "none"}
 	if cfg.Trace == nil {
 		l.cfg.Trace = func(string, ...any) {}
 	}
@@ -38,6 +38,10 @@ type login struct {
 	rep      *Report
 	conn     *sniffer
 	exchange *Exchange // of the connection, once authentication has begun
+
+	trusted    []byte        // the host key, once it is
+	hostKeyErr error         // why it is not
+	turned     chan struct{} // closed when another one is shown later
 
 	next    int    // the next of cfg.Keys
 	offer   *offer // the key under way
@@ -72,32 +76,14 @@ func (l *login) run(offered ssh.Config) (*Client, error) {
 	// those through a jump host or a ProxyCommand know no deadline.
 	stop := context.AfterFunc(l.ctx, func() { raw.Close() })
 
-	var hostKeyErr error
-	var trusted []byte
-	turned := make(chan struct{})
 	sshConn, chans, reqs, err := ssh.NewClientConn(l.conn, "", &ssh.ClientConfig{
 		Config:            offered,
 		User:              l.cfg.User,
 		HostKeyAlgorithms: l.cfg.HostKeyAlgorithms,
 		ClientVersion:     "SSH-2.0-pi-key-tools",
-		HostKeyCallback: func(_ string, _ net.Addr, key ssh.PublicKey) error {
-			if trusted != nil { // a later key exchange of this connection
-				if !bytes.Equal(key.Marshal(), trusted) {
-					close(turned) // once: x/crypto ends the connection with the error
-					return ErrHostKeyTurned
-				}
-				return nil
-			}
-			l.rep.Stage, l.rep.HostKey = HostKey, key
-			if hostKeyErr = l.cfg.CheckHostKey(key, l.rep.Remote); hostKeyErr != nil {
-				return hostKeyErr
-			}
-			l.rep.Stage, trusted = Auth, key.Marshal()
-			l.rep.Handshake = time.Since(began) - l.rep.Connect
-			return nil
-		},
-		BannerCallback: func(text string) error { l.hear(text); return nil },
-		AuthCallback:   l.authenticate,
+		HostKeyCallback:   l.checkHostKey,
+		BannerCallback:    func(text string) error { l.hear(text); return nil },
+		AuthCallback:      l.authenticate,
 	})
 	l.rep.Start = l.conn.start()
 	l.rep.ServerVersion = versionLine(l.rep.Start)
@@ -111,21 +97,39 @@ func (l *login) run(offered ssh.Config) (*Client, error) {
 		if l.rep.Stage == Versions && l.rep.ServerVersion != "" && !errors.Is(err, ErrNotSSH2) {
 			l.rep.Stage = KeyExchange
 		}
-		if hostKeyErr != nil {
-			return nil, hostKeyErr
+		if l.hostKeyErr != nil {
+			return nil, l.hostKeyErr
 		}
 		if silent.Load() && l.rep.ServerVersion == "" {
 			return nil, ErrSilent
 		}
 		l.rep.Disconnect = disconnectMessage(err)
-		return nil, named(err, turned)
+		return nil, named(err, l.turned)
 	}
 	l.rep.Stage, l.rep.By = LoggedIn, l.attempt
 	if l.rep.Password == Unanswered {
 		l.rep.Password = LogsIn
 	}
 	// ssh.NewClient would have three goroutines for what serve does by one.
-	return &Client{ssh: ssh.Client{Conn: sshConn}, stop: stop, turned: turned, server: l.rep.ServerVersion, spoke: serve(reqs, chans)}, nil
+	return &Client{ssh: ssh.Client{Conn: sshConn}, stop: stop, turned: l.turned, server: l.rep.ServerVersion, spoke: serve(reqs, chans)}, nil
+}
+
+// checkHostKey is called in each key exchange of the connection.
+func (l *login) checkHostKey(_ string, _ net.Addr, key ssh.PublicKey) error {
+	if l.trusted != nil { // a later one
+		if !bytes.Equal(key.Marshal(), l.trusted) {
+			close(l.turned) // once: x/crypto ends the connection with the error
+			return ErrHostKeyTurned
+		}
+		return nil
+	}
+	l.rep.Stage, l.rep.HostKey = HostKey, key
+	if l.hostKeyErr = l.cfg.CheckHostKey(key, l.rep.Remote); l.hostKeyErr != nil {
+		return l.hostKeyErr
+	}
+	l.rep.Stage, l.trusted = Auth, key.Marshal()
+	l.rep.Handshake = time.Since(l.rep.Began) - l.rep.Connect
+	return nil
 }
 
 // authenticate chooses the next attempt: the keys one by one, then the
@@ -167,40 +171,49 @@ func (l *login) authenticate(ctx *ssh.ClientAuthContext) (ssh.AuthMethod, error)
 		l.rep.Password = Refused
 	}
 
-	if slices.Contains(ctx.AllowedMethods, "publickey") {
-		enough := l.cfg.MaxRefused > 0 && l.refused >= l.cfg.MaxRefused
-		if !enough && l.next < len(l.cfg.Keys) {
-			l.offer = &offer{ctx: l.ctx, key: l.cfg.Keys[l.next], exchange: *l.exchange, answer: Unanswered, writes: l.conn.writes(), late: l.rep.PasswordSent,
-				overdue: l.overdue, allowed: l.cfg.KeyAlgorithms}
-			l.next++
-			l.attempt = "publickey"
-			l.cfg.Trace("offering %s %s (%s)", l.offer.key.Public.Name(), l.offer.key.Public.Fingerprint(), l.offer.key.Name)
-			return ssh.PublicKeys(l.offer), nil
-		}
+	enough := l.cfg.MaxRefused > 0 && l.refused >= l.cfg.MaxRefused
+	if !enough && l.next < len(l.cfg.Keys) && slices.Contains(ctx.AllowedMethods, "publickey") {
+		return l.nextKey(), nil
 	}
 	if l.cfg.Password != nil && l.mayTry() {
-		takes := func(method string) bool {
-			return slices.Contains(ctx.AllowedMethods, method) &&
-				(l.cfg.PasswordMethods == nil || slices.Contains(l.cfg.PasswordMethods, method))
+		return l.nextPassword(ctx.AllowedMethods)
+	}
+	return nil, ErrDenied
+}
+
+// nextKey is the attempt of the next key.
+func (l *login) nextKey() ssh.AuthMethod {
+	l.offer = &offer{ctx: l.ctx, key: l.cfg.Keys[l.next], exchange: *l.exchange, answer: Unanswered, writes: l.conn.writes(), late: l.rep.PasswordSent,
+		overdue: l.overdue, allowed: l.cfg.KeyAlgorithms}
+	l.next++
+	l.attempt = "publickey"
+	l.cfg.Trace("offering %s %s (%s)", l.offer.key.Public.Name(), l.offer.key.Public.Fingerprint(), l.offer.key.Name)
+	return ssh.PublicKeys(l.offer)
+}
+
+// nextPassword is the attempt of a password, by one of the methods that the server
+// allows.
+func (l *login) nextPassword(allowed []string) (ssh.AuthMethod, error) {
+	takes := func(method string) bool {
+		return slices.Contains(allowed, method) && (l.cfg.PasswordMethods == nil || slices.Contains(l.cfg.PasswordMethods, method))
+	}
+	switch {
+	case takes("password"):
+		l.tries++
+		secret, err := l.password()
+		if err != nil {
+			return nil, err
 		}
-		switch {
-		case takes("password"):
-			l.tries++
-			secret, err := l.password()
-			if err != nil {
-				return nil, err
-			}
-			l.attempt = "password"
-			l.cfg.Trace("sending the password")
-			l.rep.PasswordSent, l.rep.Password = true, Unanswered
-			l.rep.Passwords++
-			return ssh.Password(secret), nil
-		case takes("keyboard-interactive"):
-			l.tries++
-			l.sent = false
-			l.attempt = "keyboard-interactive"
-			return ssh.KeyboardInteractive(l.challenge), nil
-		}
+		l.attempt = "password"
+		l.cfg.Trace("sending the password")
+		l.rep.PasswordSent, l.rep.Password = true, Unanswered
+		l.rep.Passwords++
+		return ssh.Password(secret), nil
+	case takes("keyboard-interactive"):
+		l.tries++
+		l.sent = false
+		l.attempt = "keyboard-interactive"
+		return ssh.KeyboardInteractive(l.challenge), nil
 	}
 	return nil, ErrDenied
 }
