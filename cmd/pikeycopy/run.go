@@ -1,12 +1,10 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/spf13/pflag"
@@ -14,7 +12,6 @@ import (
 	"pi-key-tools/pkg/cli"
 	"pi-key-tools/pkg/cli/targets"
 	"pi-key-tools/pkg/connect"
-	"pi-key-tools/pkg/firstboot"
 	"pi-key-tools/pkg/hostfs"
 	"pi-key-tools/pkg/install"
 	"pi-key-tools/pkg/record"
@@ -74,16 +71,9 @@ func run(ctx context.Context, env *cli.Env) error {
 	if err := m.check(fs, operands, opt.Hosts); err != nil {
 		return err
 	}
-	var input install.Input
-	for _, name := range m.names {
-		if _, err := hostfs.Await(ctx, func() (any, error) { return nil, input.Read(name, env.Stdin) }); err != nil {
-			return fmt.Errorf("-i %w", err)
-		}
-	}
-	if !m.remove { // a line that does nothing may go
-		if err := input.WithoutCertificates(); err != nil {
-			return cli.WithHint(fmt.Errorf("-i: %w", err), "give the key that it is for; or let in all that its authority signs: pikeycopy --ca -i CA.pub")
-		}
+	input, err := m.read(ctx, env)
+	if err != nil {
+		return err
 	}
 	job.Keys, job.Files = input.Keys, input.Files
 	switch {
@@ -102,24 +92,42 @@ func run(ctx context.Context, env *cli.Env) error {
 	if err != nil {
 		return err
 	}
-	return opt.Run(ctx, env, list, func(ctx context.Context, host *connect.Host) []record.Record {
-		if m.list {
-			return job.List(ctx, host)
+	return opt.Run(ctx, env, list, func(ctx context.Context, host *connect.Host) []record.Record { return m.target(ctx, host, job) })
+}
+
+// read reads the keys that -i names.
+func (m mode) read(ctx context.Context, env *cli.Env) (input install.Input, err error) {
+	for _, name := range m.names {
+		if _, err := hostfs.Await(ctx, func() (any, error) { return nil, input.Read(name, env.Stdin) }); err != nil {
+			return input, fmt.Errorf("-i %w", err)
 		}
-		job := job
-		if len(job.Keys) == 0 {
-			var input install.Input
-			if err := input.Default(host.Keys(ctx)); err != nil {
-				return []record.Record{{Verdict: record.Fail, Cause: "key-missing", Detail: err.Error(),
-					Hint: "make one: pikeygen | " + host.AgainByPassword("pikeycopy -i -", nil)}}
-			}
-			job.Keys = input.Keys
+	}
+	if m.remove { // a line that does nothing may go
+		return input, nil
+	}
+	if err := input.WithoutCertificates(); err != nil {
+		return input, cli.WithHint(fmt.Errorf("-i: %w", err), "give the key that it is for; or let in all that its authority signs: pikeycopy --ca -i CA.pub")
+	}
+	return input, nil
+}
+
+// target works on one of the targets.
+func (m mode) target(ctx context.Context, host *connect.Host, job install.Job) []record.Record {
+	if m.list {
+		return job.List(ctx, host)
+	}
+	if len(job.Keys) == 0 {
+		var input install.Input
+		if err := input.Default(host.Keys(ctx)); err != nil {
+			return []record.Record{{Verdict: record.Fail, Cause: "key-missing", Detail: err.Error(),
+				Hint: "make one: pikeygen | " + host.AgainByPassword("pikeycopy -i -", nil)}}
 		}
-		if m.remove {
-			return job.Remove(ctx, host)
-		}
-		return job.Copy(ctx, host)
-	})
+		job.Keys = input.Keys
+	}
+	if m.remove {
+		return job.Remove(ctx, host)
+	}
+	return job.Copy(ctx, host)
 }
 
 // check judges which options go together.
@@ -179,76 +187,4 @@ func defaultKeys(ctx context.Context, env *cli.Env, opt *targets.Options, job *i
 		}
 		return err
 	})
-}
-
-// card works on the keys of a user on a mounted root file system.
-func card(ctx context.Context, env *cli.Env, opt *targets.Options, m mode, job install.Job, user string) error {
-	if !m.list {
-		if err := defaultKeys(ctx, env, opt, &job); err != nil {
-			return err
-		}
-	}
-	engine, err := install.Root(m.root, user, job.Path)
-	if err != nil {
-		return err
-	}
-	if engine.Note != "" {
-		env.Notef(m.root, "%s", engine.Note)
-	}
-	var records []record.Record
-	switch {
-	case m.list:
-		records = install.ListHere(ctx, engine, fmt.Sprintf("pikeyfix --rewrite --root %s -u %s", hostfs.Quote(m.root), hostfs.Quote(user)))
-	case m.remove:
-		records = job.RemoveHere(ctx, engine)
-	default:
-		records = job.PutHere(ctx, engine)
-		if !slices.ContainsFunc(records, func(r record.Record) bool { return r.Verdict == record.Fail }) {
-			records = append(records, engine.Refusals(ctx)...)
-		}
-	}
-	for _, r := range records {
-		r.Target = m.root
-		env.Emit(r)
-	}
-	return nil
-}
-
-// given are the options of a command line that say which lines are added.
-func given(fs *pflag.FlagSet, names []string) string {
-	var words strings.Builder
-	for _, name := range names {
-		words.WriteString(" -i " + hostfs.Quote(name))
-	}
-	for _, name := range []string{"options", "expires"} {
-		if fs.Changed(name) {
-			words.WriteString(" --" + name + " " + hostfs.Quote(fs.Lookup(name).Value.String()))
-		}
-	}
-	return words.String()
-}
-
-// boot lets the keys in by the boot partition of a card.
-func boot(ctx context.Context, env *cli.Env, opt *targets.Options, dir string, job install.Job, users []string, given string) error {
-	if err := defaultKeys(ctx, env, opt, &job); err != nil {
-		return err
-	}
-	user := strings.Join(users, "")
-	records, switched, err := job.Boot(dir, user)
-	switch {
-	case errors.Is(err, firstboot.ErrNoUser):
-		return cli.WithHint(err, "pikeycopy%s --boot %s USER", given, hostfs.Quote(dir))
-	case errors.Is(err, install.ErrStarted):
-		return cli.WithHint(err, "mount its root file system: sudo pikeycopy%s --root DIR %s", given, hostfs.Quote(cmp.Or(user, "USER")))
-	case err != nil: // of records, what is done stays
-	case switched != "" && job.DryRun:
-		env.Notef(dir, "would make %s, which switches SSH on", switched)
-	case switched != "":
-		env.Notef(dir, "made %s, which switches SSH on", switched)
-	}
-	for _, r := range records {
-		r.Target = dir
-		env.Emit(r)
-	}
-	return err
 }
