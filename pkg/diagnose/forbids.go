@@ -27,10 +27,10 @@ func (f Forbidden) Record(root string) record.Record {
 		Hint: fmt.Sprintf("change line %d of %s", f.Line, hostfs.QuoteLine(path.Join(root, f.File)))}
 }
 
-// Forbids returns those of an account, by its configuration. What another file or
+// Forbids returns those of an account, by its configuration, if there is one. What another file or
 // a Match may override is left out.
 func Forbids(c *sshdconfig.Config, who strictmodes.Account) (list []Forbidden) {
-	if len(c.Unread) > 0 {
+	if c == nil || len(c.Unread) > 0 {
 		return nil
 	}
 	forbid := func(cause, keyword, detail string) {

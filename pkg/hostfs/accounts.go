@@ -218,7 +218,7 @@ func (a *accounts) filled(u passwdLine) strictmodes.Account {
 			groups = append(groups, gid)
 		}
 	}
-	return strictmodes.Account{Name: u.name, UID: u.uid, Home: u.home, Groups: groups}
+	return strictmodes.Account{Name: u.name, UID: u.uid, Home: u.home, Groups: groups, Shell: u.shell}
 }
 
 // sensible returns the accounts that can log in, as Machine.Accounts has it.

@@ -92,8 +92,11 @@ func groupNames(ctx context.Context, fsys hostfs.FS) func(strictmodes.Account) [
 	}
 }
 
-// config returns the configuration of an account; rules have files.
+// config returns the configuration of an account; nil if there is none.
 func (rules *serverRules) config(who strictmodes.Account) *sshdconfig.Config {
+	if rules.files == nil {
+		return nil
+	}
 	conn := sshdconfig.Connection{User: who.Name}
 	if rules.groups != nil {
 		conn.Groups = rules.groups(who)
@@ -104,10 +107,17 @@ func (rules *serverRules) config(who strictmodes.Account) *sshdconfig.Config {
 // forbidden says what keeps the account out whatever its files. Whoever asks about all
 // accounts is not told: some are to be kept out.
 func (j *Job) forbidden(ctx context.Context, fsys hostfs.FS, rules *serverRules, who strictmodes.Account) (records []record.Record) {
-	if rules.files == nil {
-		return nil
-	}
 	config := rules.config(who)
+	_, chroot := config.Named("ChrootDirectory") // where the shell is another
+	if _, st, err := strictmodes.RealPath(ctx, fsys, who.Shell); who.Shell != "" && !chroot &&
+		(errors.Is(err, fs.ErrNotExist) || err == nil && (!st.Mode.IsRegular() || st.Mode&0o111 == 0)) {
+		hint := "sudo chsh -s /bin/sh " + hostfs.QuoteLine(who.Name)
+		if j.Root != "" {
+			hint = "name a shell that is there, such as /bin/sh, in " + hostfs.QuoteLine(j.Root+"/etc/passwd")
+		}
+		records = append(records, record.Record{Verdict: record.Fail, Cause: "shell-missing", Subject: who.Shell,
+			Detail: "the login shell of " + who.Name + " does not exist, or cannot be executed", Hint: hint})
+	}
 	list := diagnose.Forbids(config, who)
 	if s, ok := config.Named("RevokedKeys"); ok && len(config.Possible(s.Keyword)) == 0 {
 		if _, _, err := strictmodes.RealPath(ctx, fsys, s.Args[0]); errors.Is(err, fs.ErrNotExist) {
@@ -129,10 +139,10 @@ func (j *Job) keysFiles(ctx context.Context, fsys hostfs.FS, rules *serverRules,
 	if rules.root != "" && who.UID == 0 {
 		return []string{rules.root}
 	}
-	if rules.files == nil {
+	config := rules.config(who)
+	if config == nil {
 		return nil
 	}
-	config := rules.config(who)
 	for _, s := range config.Possible("AuthorizedKeysFile") {
 		j.trace("%s may say that the keys of %s are in %s: it depends on the connection", s.At(), who.Name, strings.Join(s.Args, " "))
 	}

@@ -101,6 +101,22 @@ func TestForbidden(t *testing.T) {
 			}
 		}
 	}
+	for shell, want := range map[string]string{"": "", "/bin/sh": "", "/bin/none": "fail shell-missing", "/bin/plain": "fail shell-missing", "/bin": "fail shell-missing", "sh": ""} {
+		for _, config := range []string{"", "ChrootDirectory /srv\n"} {
+			m := newMachine(0o755, 0o700, 0o600, 1000)
+			m.files["/bin"] = strictmodes.Stat{Mode: fs.ModeDir | 0o755, Nlink: 2}
+			m.files["/bin/sh"], m.files["/bin/plain"] = strictmodes.Stat{Mode: 0o755, Nlink: 1}, strictmodes.Stat{Mode: 0o644, Nlink: 1}
+			m.texts = map[string]string{"/etc/ssh/sshd_config": config}
+			m.me.Shell = shell
+			want := want
+			if config != "" {
+				want = ""
+			}
+			if records := slices.Collect(new(Job).Accounts(t.Context(), m, one(m.me), false, strictmodes.Debian, strictmodes.Debian)); brief(records) != want {
+				t.Errorf("%q, %q: %s, want %s", shell, config, text(records), want)
+			}
+		}
+	}
 }
 
 // What only dropbear does not read in a line is said for dropbear, unless another

@@ -72,6 +72,7 @@ type Account struct {
 	UID    int
 	Home   string // absolute
 	Groups []int  // all of its groups, the primary first; nil if unknown
+	Shell  string // as passwd(5) has it; "" if unknown, or for sh(1)
 }
 
 // A Finding is one thing that the server, or ssh for its own files, refuses.
