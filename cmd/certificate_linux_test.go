@@ -66,7 +66,7 @@ func TestCertificateCauses(t *testing.T) {
 			args := append([]string{"-q", "-s", c.ca.File, "-I", "me"}, strings.Fields(strings.ReplaceAll(c.sign, "USER", user.Name))...)
 			sshtest.Keygen(t, append(args, key+".pub")...)
 			// From outside, the first is one of what can be.
-			if says := map[string]string{"nobody trusts it": "not trusted there (cert-refused)", "critical option": "\tcert-refused\t"}[c.name]; says != "" {
+			if says := map[string]string{"nobody trusts it": "or the certificate's authority", "critical option": "\tcert-refused\t"}[c.name]; says != "" {
 				records, stderr := me.run(1, "", "pikeycheck", user.Name+"@"+server.Addr)
 				if !strings.Contains(records, says) || !strings.Contains(stderr, " pikeycopy ") {
 					t.Errorf("no %q from outside, or no way without a certificate: %s%s", says, records, stderr)
