@@ -41,9 +41,9 @@ func run(ctx context.Context, env *cli.Env) error {
 	var look diagnose.Look
 	var named identities
 	fs.StringArrayVarP(&named.files, "identity", "i", nil, "offer the private key in `file`, instead of those of ssh's default files; repeatable")
-	fs.BoolVar(&look.Password, "inside", false, "log in by password to look inside, if the keys are refused; implied by --password-file")
-	fs.StringArrayVar(&look.Files, "inside-key", nil, "private key in `file` to look inside with, if the keys are refused; repeatable")
-	word := fs.String("explain", "", "say what the cause `word` of a record means, how it is known and what cures it")
+	fs.BoolVar(&look.Password, "inside", false, "if the keys are refused, log in by password to look for the cause; implied by --password-file")
+	fs.StringArrayVar(&look.Files, "inside-key", nil, "if the keys are refused, log in with the private key in `file` to look for the cause; repeatable")
+	word := fs.String("explain", "", "print what the cause `word` means, how it is known and what cures it")
 	env.Args = lone(env.Args)
 	operands, err := env.Parse(fs)
 	if err != nil {

@@ -34,20 +34,20 @@ type mode struct {
 }
 
 func (m *mode) flags(fs *pflag.FlagSet, job *install.Job) {
-	fs.StringArrayVarP(&m.names, "identity", "i", nil, "the public keys in `file`, with .pub appended (-: standard input); repeatable")
+	fs.StringArrayVarP(&m.names, "identity", "i", nil, "copy the public keys in `file`, or file.pub (-: standard input); repeatable")
 	fs.BoolVarP(&job.DryRun, "dry-run", "n", false, "change nothing there; say what would be changed")
-	fs.BoolVarP(&job.Force, "force", "f", false, "add keys even if they are there already; remove even those that should stay")
+	fs.BoolVarP(&job.Force, "force", "f", false, "add keys even if they are there; with -r, remove the one of this login and the last one too")
 	fs.StringVarP(&job.Path, "target-path", "t", "", "write to `path` there, instead of the file that the server looks for")
 	fs.BoolVarP(&job.SFTP, "sftp", "s", false, "use sftp, even if there is a shell")
 	fs.BoolVarP(&m.remove, "remove", "r", false, "remove the keys")
 	fs.BoolVarP(&m.list, "list", "L", false, "list the entries there")
 	fs.StringVar(&m.options, "options", "", "put these `options` of sshd(8) before each key")
 	fs.StringVar(&m.expires, "expires", "", "let each key expire after this `time`, such as 90d")
-	fs.BoolVar(&job.Authority, "ca", false, "the keys are those of authorities that sign certificates")
-	fs.StringVar(&m.principals, "principals", "", "with --ca: `users` that certificates may name, separated by commas; default: the account itself")
+	fs.BoolVar(&job.Authority, "ca", false, "the keys are those of certification authorities: accept their certificates")
+	fs.StringVar(&m.principals, "principals", "", "with --ca: accept certificates for these `users`, separated by commas; default: the account itself")
 	fs.BoolVar(&m.print, "print", false, "print the POSIX shell program that adds the keys, and do nothing else")
 	fs.StringVar(&m.root, "root", "", "work on the root file system mounted at `dir`, for the user named, without a network")
-	fs.StringVar(&m.boot, "boot", "", "write to the boot partition mounted at `dir`, which a Raspberry Pi reads at its first start")
+	fs.StringVar(&m.boot, "boot", "", "write to the boot partition mounted at `dir`, before the first start of a Raspberry Pi")
 }
 
 func run(ctx context.Context, env *cli.Env) error {

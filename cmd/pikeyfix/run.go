@@ -40,7 +40,7 @@ func run(ctx context.Context, env *cli.Env) error {
 	var m mode
 	env.Elsewhere = targets.Elsewhere(map[string]string{
 		"i": "to log in with a certain key: -o IdentityFile=FILE",
-		"R": "whatever sshd and ssh look at is found by itself, and nothing else is touched",
+		"R": "pikeyfix finds by itself what sshd and ssh look at, and touches nothing else",
 	})
 	fs := env.Flags(synopsis)
 	fs.BoolVarP(&job.DryRun, "dry-run", "n", false, "change nothing; say what would be changed")
@@ -48,7 +48,7 @@ func run(ctx context.Context, env *cli.Env) error {
 	fs.StringVarP(&m.user, "user", "u", "", "repair the files of `user`")
 	fs.BoolVarP(&m.all, "all", "a", false, "repair the files of everybody who has keys")
 	fs.StringVar(&m.root, "root", "", "work on the root file system mounted at `dir`, without a network")
-	fs.StringVar(&m.undo, "undo", "", "write a shell script to the new `file` that undoes what is done")
+	fs.StringVar(&m.undo, "undo", "", "write a shell script that undoes the repairs to the new `file`")
 	fs.BoolVar(&m.rewrite, "rewrite", false, "repair lines of authorized_keys too, if that takes no guessing; the old file is kept")
 	kind := fs.String("server", "", "judge as this `kind` of server does: openssh, debian, dropbear or all (default: detected)")
 	m.logFlags(fs)
