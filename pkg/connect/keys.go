@@ -202,17 +202,11 @@ func noPrivate(path, detail, hint string) opener {
 // accepts reports whether ssh_config lets a key of this type, and of this length
 // if it is RSA, be used. An RSA key signs under other names than its own.
 func (h *Host) accepts(key sshkey.Public) bool {
-	list, keyType := h.Config.PubkeyAcceptedAlgorithms, key.Type
+	list := h.Config.PubkeyAcceptedAlgorithms
 	if plain := key.Plain(); plain.Type == ssh.KeyAlgoRSA && plain.Bits() < h.Config.RequiredRSASize {
 		return false
 	}
-	if keyType == ssh.CertAlgoRSAv01 {
-		return list == nil || slices.Contains(list, ssh.CertAlgoRSASHA512v01) || slices.Contains(list, ssh.CertAlgoRSASHA256v01)
-	}
-	if keyType == ssh.KeyAlgoRSA {
-		return list == nil || slices.Contains(list, ssh.KeyAlgoRSASHA512) || slices.Contains(list, ssh.KeyAlgoRSASHA256)
-	}
-	return list == nil || slices.Contains(list, keyType)
+	return list == nil || slices.ContainsFunc(list, func(a string) bool { return sshkey.KeyType(a) == key.Type })
 }
 
 // KeysOff reports whether ssh_config disables login by key for the host, and

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/crypto/ssh"
+
 	"pi-key-tools/pkg/connect"
 	"pi-key-tools/pkg/hostfs"
 	"pi-key-tools/pkg/record"
@@ -84,6 +86,15 @@ func authentication(host *connect.Host, keys connect.Keys, rep *session.Report, 
 	if wrong := hindered(keys, asked); len(wrong) == len(asked) {
 		f := wrong[0]
 		return failure(f.Cause, f.Path, f.Hint, "%s; and the server refuses the key", f.Detail)
+	}
+	if k := asked[0].Key.Public; len(asked) == 1 {
+		// By the first of the list that is for the key, as ssh does.
+		list := host.Config.PubkeyAcceptedAlgorithms
+		i := slices.IndexFunc(list, func(a string) bool { return sshkey.KeyType(a) == k.Type })
+		if i >= 0 && strings.HasPrefix(list[i], ssh.KeyAlgoRSA) {
+			return failure("config-elsewhere", k.Fingerprint(), "have rsa-sha2-512 before ssh-rsa there: +ssh-rsa", "likely: PubkeyAcceptedAlgorithms has the key sign with SHA-1, "+
+				"which OpenSSH refuses since 8.8: %s", host.Config.Sources["pubkeyacceptedalgorithms"])
+		}
 	}
 	return refused(host, keys, rep, asked)
 }

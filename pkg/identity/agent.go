@@ -115,7 +115,7 @@ var ErrAgentRefused = errors.New("the agent holds the key but refuses to sign wi
 // lasts, since the methods of ssh.Signer take no context: an agent that waits
 // for a person would block a login forever. If it fails to sign, the error is
 // ErrAgentRefused along with the cause: the agent's answer, or ctx's error. RSA
-// keys sign with SHA-2 only.
+// keys sign with SHA-2, unless SHA-1 is asked for by its name.
 func (a *Agent) Signer(ctx context.Context, key sshkey.Public) (ssh.Signer, error) {
 	return a.signer(ctx, key, false)
 }

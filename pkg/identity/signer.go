@@ -181,8 +181,8 @@ func parse(data, passphrase []byte) (any, ssh.Signer, error) {
 }
 
 // rsaAlgorithms are how an RSA key signs, best first: as ssh since OpenSSH
-// 8.8, never with SHA-1.
-var rsaAlgorithms = []string{ssh.KeyAlgoRSASHA512, ssh.KeyAlgoRSASHA256}
+// 8.8, with SHA-1 only for who asks for that by its name.
+var rsaAlgorithms = []string{ssh.KeyAlgoRSASHA512, ssh.KeyAlgoRSASHA256, ssh.KeyAlgoRSA}
 
 // An rsaSigner signs with SHA-2 also where no algorithm is named, for which
 // the signer inside would take SHA-1.

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"slices"
 	"strings"
 
 	"golang.org/x/crypto/ssh"
@@ -42,18 +41,16 @@ func (o *offer) Algorithms() []string {
 	if t != ssh.KeyAlgoRSA {
 		return []string{t}
 	}
-	names := []string{ssh.KeyAlgoRSASHA512, ssh.KeyAlgoRSASHA256}
 	if o.allowed == nil {
-		return names
+		return []string{ssh.KeyAlgoRSASHA512, ssh.KeyAlgoRSASHA256}
 	}
-	if sshkey.IsCertificate(o.key.Public.Type) {
-		names = []string{ssh.CertAlgoRSASHA512v01, ssh.CertAlgoRSASHA256v01}
-	}
-	// As sshconnect2.c key_sig_algorithm() does: by the order of the list.
+	// As sshconnect2.c key_sig_algorithm() does: by the order of the list, and with
+	// SHA-1 where that has it.
 	var may []string
 	for _, a := range o.allowed {
-		if slices.Contains(names, a) {
-			may = append(may, a[:len(ssh.KeyAlgoRSASHA512)])
+		if sshkey.KeyType(a) == o.key.Public.Type {
+			name, _, _ := strings.Cut(a, "-cert-")
+			may = append(may, name)
 		}
 	}
 	return may

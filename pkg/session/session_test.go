@@ -492,7 +492,7 @@ func TestKeyAlgorithms(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	server := sshtest.StartSSHD(t, sshtest.SSHDConfig{Config: []string{"AuthorizedKeysFile " + authorized, "StrictModes no", "PubkeyAcceptedAlgorithms rsa-sha2-256"}})
+	server := sshtest.StartSSHD(t, sshtest.SSHDConfig{Config: []string{"AuthorizedKeysFile " + authorized, "StrictModes no", "PubkeyAcceptedAlgorithms rsa-sha2-256,ssh-rsa"}})
 	for _, tt := range []struct {
 		allowed []string
 		logsIn  bool
@@ -500,6 +500,9 @@ func TestKeyAlgorithms(t *testing.T) {
 		{[]string{"ssh-ed25519", "rsa-sha2-256", "rsa-sha2-512"}, true},
 		{[]string{"rsa-sha2-512", "rsa-sha2-256-cert-v01@openssh.com"}, false},
 		{[]string{"rsa-sha2-256-cert-v01@openssh.com"}, false},
+		{[]string{"ssh-rsa", "rsa-sha2-512"}, true}, // SHA-1, for who asks for it
+		{[]string{"rsa-sha2-512", "ssh-rsa"}, false},
+		{nil, false},
 	} {
 		cfg := config(server.Addr, trusts(server.Endpoint))
 		cfg.User, cfg.Keys, cfg.KeyAlgorithms = me.Username, []session.Key{offer(t, key)}, tt.allowed
