@@ -155,6 +155,8 @@ var commands = map[string]string{
 	"password-expired": "log in with ssh on a terminal and change it; or there: sudo passwd USER",
 	"shell-missing":    "if USER is to log in, there: sudo chsh -s /bin/sh USER",
 	"user-not-allowed": diagnose.Effective("USER", "allowusers", "denyusers", "allowgroups", "denygroups"),
+	"more-needed":      diagnose.Effective("USER", "authenticationmethods"),
+	"key-type-refused": "make another key: pikeygen -t ed25519 -f FILE; what is set, " + diagnose.Effective("USER", "pubkeyacceptedalgorithms", "requiredrsasize"),
 }
 
 // accountName is what useradd(8) lets be one, so that no shell reads more in it.

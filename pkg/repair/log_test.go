@@ -72,6 +72,7 @@ func TestLogHints(t *testing.T) {
 		"User pi password has expired (password aged)":                                                 "log in with ssh on a terminal and change it; or there: sudo passwd pi",
 		"User pi not allowed because shell /usr/bin/fish does not exist":                               "if pi is to log in, there: sudo chsh -s /bin/sh pi",
 		"User pi from 1.2.3.4 not allowed because listed in DenyUsers":                                 "there: sudo sshd -T -C user=pi | grep -i -e allowusers -e denyusers -e allowgroups -e denygroups",
+		"Partial publickey for pi from 1.2.3.4 port 22 ssh2":                                           "there: sudo sshd -T -C user=pi | grep -i -e authenticationmethods",
 		"User pi from 1.2.3.4 not allowed because not in any group":                                    "Give the user a group: id pi and getent group there show what is known.",
 		"pam_tally2(sshd:auth): user pi (1000) tally 5, deny 4":                                        "As root there: pam_tally2 -u pi -r.",
 		"Could not open user 'pi' authorized keys '/etc/k/pi': Permission denied":                      "sudo pikeyfix -u pi",
