@@ -235,7 +235,7 @@ var thisSide = []Entry{
 		Word:     "agent-refused",
 		Meaning:  "The agent does not do what it was asked to: most often it lists the key but refuses to sign with it.",
 		Evidence: `It said no, or said yes and the key is as before; when asked to sign, older programs say "Agent admitted failure to sign using the key".`,
-		Example:  "-\tfail\tagent-refused\tSHA256:lqzen1zTn2xkzQfM8+h0YVruvrinbr89x0uwpggzD8c\tED25519 ann@laptop: the agent holds the key but refuses to sign with it: agent: failed to sign challenge",
+		Example:  "-\tfail\tagent-refused\tSHA256:lqzen1zTn2xkzQfM8+h0YVruvrinbr89x0uwpggzD8c\tED25519 ann@laptop: the agent holds the key and refuses to sign with it: agent: failed to sign challenge",
 		Cure:     "Unlock the agent (ssh-add -X) or its keyring, confirm if it asks, touch the token, or load the key again: ssh-add -d FILE, then ssh-add FILE.",
 	}, {
 		Word:     "agent-restricted",

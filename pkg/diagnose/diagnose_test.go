@@ -269,17 +269,17 @@ func TestLoginWords(t *testing.T) {
 			o.Key.Name += "-cert.pub (agent)" // of which ssh-add takes the private half's
 			r.Offers[0] = o
 		}), err: session.ErrDenied, want: record.Record{Cause: "agent-refused", Subject: printA,
-			Detail: "the server would accept the key, but the agent holds the key but refuses to sign with it: agent: failure",
+			Detail: "the server would accept the key, but the agent holds the key and refuses to sign with it: agent: failure",
 			Hint:   "add it again: ssh-add -d '/home/me/.ssh/id a'; ssh-add '/home/me/.ssh/id a' (and ssh-add -X if the agent is locked)"}},
 		{name: "the agent alone has it, and refuses", rep: auth(func(r *session.Report) {
 			r.Offers = append(r.Offers, session.Offer{Key: session.Key{Public: keyB, Name: "agent"}, Answer: session.SignFailed, Err: identity.ErrAgentRefused})
-		}), err: session.ErrDenied, want: record.Record{Cause: "agent-refused", Subject: printB, Detail: "the server would accept the key, but the agent holds the key but refuses to sign with it",
+		}), err: session.ErrDenied, want: record.Record{Cause: "agent-refused", Subject: printB, Detail: "the server would accept the key, but the agent holds the key and refuses to sign with it",
 			Hint: "add it again: ssh-add -d KEY; ssh-add KEY (and ssh-add -X if the agent is locked)"}},
 		{name: "the agent knows the server, and refuses", rep: auth(func(r *session.Report) {
 			r.Offers = append(r.Offers, session.Offer{Key: session.Key{Public: keyB, Name: "agent"}, Answer: session.SignFailed,
 				Err: fmt.Errorf("%w: agent: failure; %w", identity.ErrAgentRefused, identity.ErrPerhapsOthers)})
 		}), err: session.ErrDenied, want: record.Record{Cause: "agent-refused", Subject: printB,
-			Detail: "the server would accept the key, but the agent holds the key but refuses to sign with it: agent: failure; perhaps it is for other users there",
+			Detail: "the server would accept the key, but the agent holds the key and refuses to sign with it: agent: failure; perhaps it is for other users there",
 			Hint:   "add it again: ssh-add -d KEY; ssh-add KEY (and ssh-add -X if the agent is locked; if it was added with -h: ssh-add -h USER@HOST, with every user that it is for)"}},
 		{name: "the agent keeps it for others", rep: auth(func(r *session.Report) {
 			r.Offers = append(r.Offers, session.Offer{Key: session.Key{Public: keyB, Name: "agent"}, Answer: session.SignFailed,
@@ -731,7 +731,7 @@ func TestLocal(t *testing.T) {
 			[]string{"ok key SHA256: , with a passphrase", "fail agent-empty SOCKET a key here has a passphrase"}},
 		{"a pair, an empty agent", plain, func(t *testing.T, _ string) string { return sshtest.StartAgent(t) }, []string{"ok key SHA256: ED25519"}},
 		{"an agent that holds a key", nil, func(t *testing.T, home string) string { return holding(t, home) }, []string{"ok agent SHA256: ECDSA test@ecdsa signs"}},
-		{"an agent that would ask", nil, func(t *testing.T, home string) string { return holding(t, home, "-c") }, []string{"fail agent-refused SHA256: ECDSA test@ecdsa: the agent holds the key but refuses"}},
+		{"an agent that would ask", nil, func(t *testing.T, home string) string { return holding(t, home, "-c") }, []string{"fail agent-refused SHA256: ECDSA test@ecdsa: the agent holds the key and refuses"}},
 		{"an agent that holds a key for one destination", nil, func(t *testing.T, home string) string {
 			known := put(t, filepath.Join(home, "known"), "pi.invalid "+sshtest.NewKey(t, t.TempDir(), "ed25519").Line+"\n")
 			return holding(t, home, "-h", "pi.invalid", "-H", known)

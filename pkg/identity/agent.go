@@ -109,7 +109,7 @@ func (a *Agent) Keys(ctx context.Context) ([]sshkey.Public, error) {
 }
 
 // ErrAgentRefused means that the agent holds the key but would not sign.
-var ErrAgentRefused = errors.New("the agent holds the key but refuses to sign with it")
+var ErrAgentRefused = errors.New("the agent holds the key and refuses to sign with it")
 
 // Signer returns a signer for one of the agent's keys. It signs only while ctx
 // lasts, since the methods of ssh.Signer take no context: an agent that waits
