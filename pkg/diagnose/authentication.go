@@ -214,7 +214,7 @@ func refused(host *connect.Host, keys connect.Keys, rep *session.Report, asked [
 	}
 	ofCertificate := ""
 	if slices.ContainsFunc(asked, func(o session.Offer) bool { return sshkey.IsCertificate(o.Key.Public.Type) }) {
-		ofCertificate = ", or the certificate's authority, or the clock there"
+		ofCertificate = ", or the certificate's authority is not trusted there (cert-refused), or its clock is wrong"
 	}
 	return failure("key-refused", subject, hint,
 		"%s refused for user %s (%s): not installed there, or its file, its line or the account is at fault%s",
