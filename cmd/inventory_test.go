@@ -285,7 +285,7 @@ u@fe80::1%eth0	ok	login	SHA256:x	-
 ssh://pi@uri:22/	ok	login	SHA256:x	-
 küche.local	ok	login	SHA256:x	-
 [pi.local]:2222	ok	login	SHA256:x	-
-pi=1+2	ok	login	SHA256:x	-
+pi-1+2	ok	login	SHA256:x	-
 all	ok	login	SHA256:x	-
 pi@login:2200	ok	login	SHA256:x	-
 `
