@@ -452,6 +452,23 @@ func TestHold(t *testing.T) {
 	}
 }
 
+// A server that gives no sign of life is not asked for one.
+func TestAliveAsks(t *testing.T) {
+	for version, asks := range map[string]bool{"": true, "SSH-2.0-tinyssh_20230101-1 ODv5ZEDW": false} {
+		pi := sshtest.StartPi(t, sshtest.PiConfig{Version: version})
+		cfg := config(pi.Addr, trusts(pi.Endpoint))
+		cfg.Password = password(pi.Password)
+		client, _, err := session.Login(timeLimit(t, 10*time.Second), cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		client.Close()
+		if alive := client.Alive(timeLimit(t, 10*time.Second)); alive == asks {
+			t.Errorf("%q: alive %v on a closed connection", version, alive)
+		}
+	}
+}
+
 // ssh's ConnectTimeout ends with the server's version, and leaves the key
 // exchange to other clocks.
 func TestConnectTimeout(t *testing.T) {
