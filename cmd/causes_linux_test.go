@@ -60,6 +60,7 @@ var askings = map[string][]string{
 	"here":  {"pikeycheck"}, // without a target
 	"look":  {"pikeycheck", "--password-file", "PASSWORD"},
 	"copy":  {"pikeycopy", "-i", "PUBLIC", "--password-file", "PASSWORD"},
+	"files": {"pikeycopy", "-s", "-i", "PUBLIC", "--password-file", "PASSWORD"},
 	"fix":   {"pikeyfix", "-n", "--password-file", "PASSWORD"},
 	"mend":  {"pikeyfix", "--password-file", "PASSWORD"},
 	"log":   {"pikeyfix", "--log", "LOG"}, // the server's, without a target
@@ -727,7 +728,7 @@ var provocations = []provocation{
 	{how: "sftp alone", config: []string{"ForceCommand internal-sftp"}, want: []string{"check ok login", "shell ok login; fail command-forced"}},
 	{how: "a ChrootDirectory without a shell", config: []string{"ChrootDirectory /etc"}, want: []string{"shell ok login; fail shell-missing"}},
 	{how: "sftp", at: "sshd", want: []string{"sftp ok login; ok sftp"}},
-	{how: "no sftp", config: []string{"Subsystem none /bin/false"}, want: []string{"sftp ok login; fail no-sftp"}},
+	{how: "no sftp", config: []string{"Subsystem none /bin/false"}, want: []string{"sftp ok login; fail no-sftp", "files fail no-sftp"}},
 	{how: "a .bashrc that exits", at: "sshd", provoke: farFile(".bashrc", "exit 3\n", 0o644), want: []string{"shell ok login; fail no-shell"}},
 	{how: "no sessions", config: []string{"MaxSessions 0"}, want: []string{"check ok login", "shell ok login; fail no-shell"}},
 	{how: "no sessions, and home is open", config: []string{"MaxSessions 0"}, provoke: chmod("", 0o777), want: []string{"look fail key-refused"}},

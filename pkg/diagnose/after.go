@@ -134,8 +134,5 @@ func SFTP(ctx context.Context, client *session.Client) record.Record {
 			return record.Record{Verdict: record.OK, Cause: "sftp", Detail: "sftp and scp work"}
 		}
 	}
-	if errors.Is(err, session.ErrNoSFTP) {
-		return failure("no-sftp", "", "use scp -O if a shell works; or set Subsystem sftp internal-sftp in /etc/ssh/sshd_config there, or install the package openssh-sftp-server", "%s", cut(err.Error()))
-	}
 	return Ended(ctx, "starting sftp", err)
 }

@@ -183,6 +183,9 @@ func Ended(ctx context.Context, step string, err error) record.Record {
 	if errors.Is(err, session.ErrNoCommand) || errors.Is(err, hostfs.ErrNoShell) || errors.As(err, &exit) {
 		return failure("no-shell", "", "the account must run a POSIX shell for this", "last step: %s; %s", step, cut(err.Error()))
 	}
+	if errors.Is(err, session.ErrNoSFTP) {
+		return failure("no-sftp", "", "use scp -O if a shell works; or set Subsystem sftp internal-sftp in /etc/ssh/sshd_config there, or install the package openssh-sftp-server", "%s", cut(err.Error()))
+	}
 	return failure("connection-dropped", "", "run it again: it continues with what is left", "last step: %s; %s", step, cut(err.Error()))
 }
 

@@ -86,7 +86,11 @@ func (j Job) failure(ctx context.Context, host *connect.Host, client *session.Cl
 	put, ok := errors.AsType[*PutError](err)
 	if !ok {
 		r := diagnose.Ended(ctx, "the authorized keys", err)
-		if r.Cause != "no-shell" && r.Cause != "session-failed" { // which change nothing
+		switch r.Cause {
+		case "no-shell", "session-failed": // which change nothing
+		case "no-sftp": // nor does this, and only -s asks for it
+			r.Hint = "leave out -s, if a shell works; or install an sftp server there: the package openssh-sftp-server"
+		default:
 			r.Hint = "it is not known whether the file was changed; run it again, with a longer --timeout if it was slow: nothing is done twice"
 		}
 		return r
