@@ -40,6 +40,12 @@ func sftpServer(t *testing.T) string {
 // overPipe starts OpenSSH's sftp-server as sshd would in this home.
 func overPipe(t *testing.T, home string) *sftp.Client {
 	t.Helper()
+	return watched(t, home, func([]byte) {})
+}
+
+// watched is overPipe, and shows what the server is sent.
+func watched(t *testing.T, home string, see func(packet []byte)) *sftp.Client {
+	t.Helper()
 	cmd := exec.Command(sftpServer(t), "-e")
 	cmd.Dir, cmd.Env = home, sshtest.Env(home)
 	in, err := cmd.StdinPipe()
@@ -53,7 +59,7 @@ func overPipe(t *testing.T, home string) *sftp.Client {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	client, err := sftp.NewClientPipe(out, in)
+	client, err := sftp.NewClientPipe(out, &watcher{in, see})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -583,33 +589,6 @@ func TestSFTPReadsBack(t *testing.T) {
 			}
 		})
 	}
-}
-
-// watched starts OpenSSH's sftp-server in a home and shows what it is sent.
-func watched(t *testing.T, home string, see func(packet []byte)) *sftp.Client {
-	t.Helper()
-	cmd := exec.Command(sftpServer(t), "-e")
-	cmd.Dir = home
-	in, err := cmd.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	client, err := sftp.NewClientPipe(out, &watcher{in, see})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		client.Close()
-		cmd.Wait()
-	})
-	return client
 }
 
 // A watcher sees what is sent before it is.
