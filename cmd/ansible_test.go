@@ -45,7 +45,7 @@ func TestAnsibleRole(t *testing.T) {
 		}
 		for host, words := range want {
 			recap := regexp.MustCompile(`(?m)^` + host + ` +: .*$`).FindString(string(out))
-			for _, word := range strings.Fields(words) {
+			for word := range strings.FieldsSeq(words) {
 				if !strings.Contains(recap, " "+word+" ") {
 					t.Errorf("%q: no %s: %s", args, word, recap)
 				}

@@ -1376,7 +1376,7 @@ func (a *truths) log(t *testing.T) {
 		} else {
 			verdict = "WRONG, want " + r[2]
 		}
-		for _, said := range strings.Split(r[3], "; ") {
+		for said := range strings.SplitSeq(r[3], "; ") {
 			if f := strings.Fields(said); len(f) > 1 {
 				causes[f[1]] = true
 			}

@@ -207,7 +207,7 @@ func waitForPIDs(t *testing.T, path string) (pids []int) {
 		if err != nil {
 			continue
 		}
-		for _, word := range strings.Fields(string(data)) {
+		for word := range strings.FieldsSeq(string(data)) {
 			var pid int
 			if _, err := fmt.Sscan(word, &pid); err != nil {
 				t.Fatal(err)

@@ -285,10 +285,8 @@ func (h *Host) revoked(ctx context.Context, keys ...sshkey.Public) (*knownhosts.
 			if err != nil {
 				continue
 			}
-			for _, k := range keys {
-				if listed.Equal(k) {
-					return &knownhosts.Line{Path: path, Number: number, Marker: knownhosts.MarkerRevoked, Key: listed}, nil
-				}
+			if slices.ContainsFunc(keys, listed.Equal) {
+				return &knownhosts.Line{Path: path, Number: number, Marker: knownhosts.MarkerRevoked, Key: listed}, nil
 			}
 		}
 	}

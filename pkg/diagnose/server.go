@@ -28,7 +28,7 @@ func ServerOn(ctx context.Context, fsys hostfs.FS) strictmodes.Server {
 			if key != "ID" && key != "ID_LIKE" {
 				continue
 			}
-			for _, word := range strings.Fields(strings.Trim(value, `"'`)) {
+			for word := range strings.FieldsSeq(strings.Trim(value, `"'`)) {
 				if word == "debian" || word == "raspbian" || word == "ubuntu" {
 					return strictmodes.Debian
 				}

@@ -57,7 +57,7 @@ func (f *far) Account(ctx context.Context) (strictmodes.Account, error) {
 		var err error
 		who.Name, who.Home = w[3], w[4]
 		if who.UID, err = strconv.Atoi(w[0]); err == nil && path.IsAbs(who.Home) {
-			for _, g := range strings.Fields(w[1] + " " + w[2]) {
+			for g := range strings.FieldsSeq(w[1] + " " + w[2]) {
 				if gid, err := strconv.Atoi(g); err == nil {
 					who.Groups = append(who.Groups, gid)
 				}

@@ -54,7 +54,7 @@ func busybox(t *testing.T) (path, program string) {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
-	for _, name := range strings.Fields(string(list)) {
+	for name := range strings.FieldsSeq(string(list)) {
 		if err := os.Symlink(program, filepath.Join(dir, name)); err != nil {
 			t.Fatal(err)
 		}

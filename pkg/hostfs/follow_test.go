@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"maps"
 	"path"
 	"strings"
 	"testing"
@@ -71,9 +72,7 @@ func TestFollow(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			tree := linkTree{"/": "/", "/home": "/", "/home/pi": "/", "/home/pi/.ssh": "/", "/home/pi/a": "/", "/home/pi/a/b": "/"}
-			for name, what := range c.tree {
-				tree[name] = what
-			}
+			maps.Copy(tree, c.tree)
 			if c.name == "" {
 				c.name = ".ssh/authorized_keys"
 			}

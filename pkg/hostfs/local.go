@@ -72,7 +72,7 @@ func (l *local) Lookup(ctx context.Context, name string) (strictmodes.Account, e
 		return strictmodes.Account{}, err
 	}
 	groups, _ := exec.CommandContext(ctx, "getent", "initgroups", "--", name).Output()
-	for _, word := range strings.Fields(strings.TrimPrefix(string(groups), name)) {
+	for word := range strings.FieldsSeq(strings.TrimPrefix(string(groups), name)) {
 		if gid, err := id(word); err == nil && !slices.Contains(one.Groups, gid) {
 			one.Groups = append(one.Groups, gid)
 		}

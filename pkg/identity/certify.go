@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 	"strconv"
@@ -159,10 +160,7 @@ func extensionOf(word string) (name string, on, ok bool) {
 // certOptions reads the options as ssh-keygen.c add_cert_option() does, and
 // puts them in its order, for which servers do not care.
 func certOptions(words []string) (critical, more []sshkey.CertOption, err error) {
-	on := map[string]bool{}
-	for name, byDefault := range extensions {
-		on[name] = byDefault
-	}
+	on := maps.Clone(extensions)
 	value := map[string]string{} // of those critical ones that may come once
 	verify := false
 	for _, word := range words {

@@ -120,7 +120,7 @@ func TestAskpassCancelled(t *testing.T) {
 		if n := len(strings.Fields(string(data))); n != c.pids {
 			t.Fatalf("%s: pids %q", c.body, data)
 		}
-		for _, word := range strings.Fields(string(data)) {
+		for word := range strings.FieldsSeq(string(data)) {
 			var pid int
 			if _, err := fmt.Sscan(word, &pid); err != nil {
 				t.Fatal(err)

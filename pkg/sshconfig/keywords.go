@@ -2,6 +2,7 @@ package sshconfig
 
 import (
 	"errors"
+	"maps"
 	"math"
 	"net"
 	"regexp"
@@ -54,10 +55,7 @@ var (
 )
 
 func with(m map[string]string, pairs ...string) map[string]string {
-	n := make(map[string]string)
-	for k, v := range m {
-		n[k] = v
-	}
+	n := maps.Clone(m)
 	for i := 0; i < len(pairs); i += 2 {
 		n[pairs[i]] = pairs[i+1]
 	}

@@ -203,7 +203,7 @@ func TestPiEnds(t *testing.T) {
 		}
 		buf := make([]byte, 100)
 		n, _ := out.Read(buf)
-		for _, f := range strings.Fields(string(buf[:n])) {
+		for f := range strings.FieldsSeq(string(buf[:n])) {
 			pid, _ := strconv.Atoi(f)
 			pids = append(pids, pid)
 		}
