@@ -48,6 +48,11 @@ func (c *Card) find(ctx context.Context, who strictmodes.Account, name string) (
 	base, rest := who.Home, strings.TrimPrefix(name, strings.TrimSuffix(who.Home, "/")+"/")
 	if path.IsAbs(rest) {
 		base, rest = path.Split(name)
+		if strings.Contains(base, "/../") { // for its name
+			if real, _, err := strictmodes.RealPath(ctx, c, base); err == nil {
+				base = real
+			}
+		}
 	}
 	s := spot{who: who, path: path.Join(base, rest)}
 	h, err := c.look(base, unix.O_DIRECTORY)

@@ -188,6 +188,31 @@ func TestRootFollowsLinksOfTheCard(t *testing.T) {
 	}
 }
 
+// A link before ".." in AuthorizedKeysFile leads where sshd goes.
+func TestRootFollowsLinksOfTheConfiguration(t *testing.T) {
+	for config, want := range map[string]string{"l/../keys": "/home/pi/d/keys", "/srv/l/../keys": "/srv/d/keys"} {
+		c := newCard(t, t.TempDir())
+		c.file(t, "etc/ssh/sshd_config", "AuthorizedKeysFile "+config+"\n")
+		for _, dir := range []string{c.home, c.dir + "/srv"} {
+			if err := os.MkdirAll(dir+"/d/e", 0o755); err != nil {
+				t.Fatal(err)
+			}
+			link(t, "d/e", dir+"/l")
+			c.own(t, dir+"/d", dir+"/d/e")
+		}
+		m, err := Root(c.dir, "pi", "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		key := newKey(t)
+		a, err := m.Edit(t.Context(), add(key))
+		data, rerr := os.ReadFile(c.dir + want)
+		if err != nil || rerr != nil || a.Path != want || string(data) != key.Line()+"\n" {
+			t.Errorf("%s: %+v, %v; %q, %v", config, a, err, data, rerr)
+		}
+	}
+}
+
 // What leads out of the card, or is made to harm, is refused and left alone.
 func TestRootRefuses(t *testing.T) {
 	const old, ours = "# mine\n", "# of this machine\n"
