@@ -3,6 +3,7 @@
 package targets
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -110,10 +111,13 @@ func (o *Options) Check(operands []string) ([]Target, error) {
 	var list []Target
 	for _, operand := range operands {
 		d, err := destination.Parse(operand)
-		if err != nil {
+		if err != nil || strings.HasSuffix(operand, ".pub") { // which no name of a machine ends in
 			if _, missing := os.Stat(operand); missing == nil {
+				err = cmp.Or(err, fmt.Errorf("target %s: a public key", operand))
 				return nil, cli.WithHint(err, "there is a file of that name: a key goes after -i, a list of targets after --hosts")
 			}
+		}
+		if err != nil {
 			return nil, cli.Usagef("%v", err)
 		}
 		list = append(list, Target{operand, d})
