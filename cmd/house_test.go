@@ -44,6 +44,7 @@ var floors = map[string]int{
 	"pkg/cause":          0,
 	"pkg/sshkey":         0,
 	"pkg/pattern":        0,
+	"pkg/sh":             0,
 	"pkg/confline":       0,
 	"pkg/firstboot":      0,
 	"pkg/destination":    1, // a host list may hold records

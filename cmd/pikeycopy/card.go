@@ -13,9 +13,9 @@ import (
 	"pi-key-tools/pkg/cli"
 	"pi-key-tools/pkg/cli/targets"
 	"pi-key-tools/pkg/firstboot"
-	"pi-key-tools/pkg/hostfs"
 	"pi-key-tools/pkg/install"
 	"pi-key-tools/pkg/record"
+	"pi-key-tools/pkg/sh"
 )
 
 // card works on the keys of a user on a mounted root file system.
@@ -35,7 +35,7 @@ func card(ctx context.Context, env *cli.Env, opt *targets.Options, m mode, job i
 	var records []record.Record
 	switch {
 	case m.list:
-		records = install.ListHere(ctx, engine, fmt.Sprintf("pikeyfix --rewrite --root %s -u %s", hostfs.Quote(m.root), hostfs.Quote(user)))
+		records = install.ListHere(ctx, engine, fmt.Sprintf("pikeyfix --rewrite --root %s -u %s", sh.Quote(m.root), sh.Quote(user)))
 	case m.remove:
 		records = job.RemoveHere(ctx, engine)
 	default:
@@ -55,11 +55,11 @@ func card(ctx context.Context, env *cli.Env, opt *targets.Options, m mode, job i
 func given(fs *pflag.FlagSet, names []string) string {
 	var words strings.Builder
 	for _, name := range names {
-		words.WriteString(" -i " + hostfs.Quote(name))
+		words.WriteString(" -i " + sh.Quote(name))
 	}
 	for _, name := range []string{"options", "expires"} {
 		if fs.Changed(name) {
-			words.WriteString(" --" + name + " " + hostfs.Quote(fs.Lookup(name).Value.String()))
+			words.WriteString(" --" + name + " " + sh.Quote(fs.Lookup(name).Value.String()))
 		}
 	}
 	return words.String()
@@ -74,9 +74,9 @@ func boot(ctx context.Context, env *cli.Env, opt *targets.Options, dir string, j
 	records, switched, err := job.Boot(dir, user)
 	switch {
 	case errors.Is(err, firstboot.ErrNoUser):
-		return cli.WithHint(err, "pikeycopy%s --boot %s USER", given, hostfs.Quote(dir))
+		return cli.WithHint(err, "pikeycopy%s --boot %s USER", given, sh.Quote(dir))
 	case errors.Is(err, install.ErrStarted):
-		return cli.WithHint(err, "mount its root file system: sudo pikeycopy%s --root DIR %s", given, hostfs.Quote(cmp.Or(user, "USER")))
+		return cli.WithHint(err, "mount its root file system: sudo pikeycopy%s --root DIR %s", given, sh.Quote(cmp.Or(user, "USER")))
 	case err != nil: // of records, what is done stays
 	case switched != "" && job.DryRun:
 		env.Notef(dir, "would make %s, which switches SSH on", switched)

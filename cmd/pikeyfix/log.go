@@ -21,6 +21,7 @@ import (
 	"pi-key-tools/pkg/record"
 	"pi-key-tools/pkg/repair"
 	"pi-key-tools/pkg/session"
+	"pi-key-tools/pkg/sh"
 	"pi-key-tools/pkg/strictmodes"
 )
 
@@ -125,7 +126,7 @@ func (m *mode) hereLog(ctx context.Context, env *cli.Env, job repair.Job) error 
 		return err
 	}
 	t := &logReport{from: from, files: func(user string) string {
-		command := "sudo pikeyfix -u " + hostfs.Quote(user)
+		command := "sudo pikeyfix -u " + sh.Quote(user)
 		if m.log != ownLog { // it may be of another machine
 			command = "there: " + command
 		}
@@ -234,7 +235,7 @@ func farLog(ctx context.Context, env *cli.Env, host *connect.Host, client *sessi
 		return t, nil
 	case errors.As(err, &closed):
 		return nil, &record.Record{Verdict: record.Fail, Cause: "log-unreadable", Detail: err.Error(),
-			Hint: "there: sudo gpasswd -a " + hostfs.Quote(host.Config.User) + " adm"}
+			Hint: "there: sudo gpasswd -a " + sh.Quote(host.Config.User) + " adm"}
 	case errors.Is(err, diagnose.ErrNoLog):
 		return nil, &record.Record{Verdict: record.Fail, Cause: "log-unreadable", Detail: err.Error()}
 	}

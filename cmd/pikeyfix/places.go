@@ -13,6 +13,7 @@ import (
 	"pi-key-tools/pkg/install"
 	"pi-key-tools/pkg/record"
 	"pi-key-tools/pkg/repair"
+	"pi-key-tools/pkg/sh"
 	"pi-key-tools/pkg/strictmodes"
 )
 
@@ -73,10 +74,10 @@ func (m *mode) here(ctx context.Context, env *cli.Env, job repair.Job) (err erro
 func (m *mode) again(user string) string {
 	words := "pikeyfix --rewrite"
 	if m.root != "" {
-		words += " --root " + hostfs.Quote(m.root)
+		words += " --root " + sh.Quote(m.root)
 	}
 	if m.user != "" || m.all {
-		words += " -u " + hostfs.Quote(user)
+		words += " -u " + sh.Quote(user)
 	}
 	return words
 }

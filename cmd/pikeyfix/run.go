@@ -10,9 +10,9 @@ import (
 	"pi-key-tools/pkg/cli"
 	"pi-key-tools/pkg/cli/targets"
 	"pi-key-tools/pkg/destination"
-	"pi-key-tools/pkg/hostfs"
 	"pi-key-tools/pkg/record"
 	"pi-key-tools/pkg/repair"
+	"pi-key-tools/pkg/sh"
 	"pi-key-tools/pkg/strictmodes"
 )
 
@@ -134,12 +134,12 @@ func whereOf(target string) string {
 
 func howTo(target, file string) string {
 	if target == "" {
-		return "Run it as the same user: sh " + hostfs.Quote(file)
+		return "Run it as the same user: sh " + sh.Quote(file)
 	}
 	words := []string{"Run it as the same user there: ssh"}
 	d, _ := destination.Parse(target) // which it is one of
 	for _, word := range d.SSH() {
-		words = append(words, hostfs.Quote(word))
+		words = append(words, sh.Quote(word))
 	}
-	return strings.Join(words, " ") + " sh <" + hostfs.Quote(file)
+	return strings.Join(words, " ") + " sh <" + sh.Quote(file)
 }

@@ -9,10 +9,10 @@ import (
 	"strings"
 
 	"pi-key-tools/pkg/cli"
-	"pi-key-tools/pkg/hostfs"
 	"pi-key-tools/pkg/identity"
 	"pi-key-tools/pkg/record"
 	"pi-key-tools/pkg/secret"
+	"pi-key-tools/pkg/sh"
 	"pi-key-tools/pkg/sshkey"
 )
 
@@ -143,7 +143,7 @@ func (c *command) use(pair *identity.Pair) error {
 		c.Tracef(1, "", "%s is not read, since no key is made", c.passphraseFile)
 	}
 	if pair.NoPublic {
-		c.Notef("", "%s.pub is missing; to rebuild it: pikeygen -y -f %s", pair.Path, hostfs.Quote(pair.Path))
+		c.Notef("", "%s.pub is missing; to rebuild it: pikeygen -y -f %s", pair.Path, sh.Quote(pair.Path))
 	}
 	return c.print(pair.Public)
 }

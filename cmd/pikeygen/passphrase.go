@@ -8,10 +8,10 @@ import (
 	"fmt"
 
 	"pi-key-tools/pkg/cli"
-	"pi-key-tools/pkg/hostfs"
 	"pi-key-tools/pkg/identity"
 	"pi-key-tools/pkg/record"
 	"pi-key-tools/pkg/secret"
+	"pi-key-tools/pkg/sh"
 	"pi-key-tools/pkg/sshkey"
 )
 
@@ -60,7 +60,7 @@ func (c *command) changePassphrase(ctx context.Context, remove bool) error {
 	}
 	err = pair.Protect(ctx, c.passphrase(c.passphraseFile, "Enter old passphrase for key '%s': ", pair.Path), fresh, c.spec.Rounds)
 	if errors.Is(err, secret.ErrNobody) {
-		err = cli.WithHint(err, "pikeygen -p --passphrase-file OLD --new-passphrase-file NEW -f %s", hostfs.Quote(pair.Path))
+		err = cli.WithHint(err, "pikeygen -p --passphrase-file OLD --new-passphrase-file NEW -f %s", sh.Quote(pair.Path))
 	}
 	if err != nil {
 		return err
@@ -83,7 +83,7 @@ func (c *command) freshPassphrase(pair *identity.Pair) func(context.Context) ([]
 		case err != nil:
 			return nil, fmt.Errorf("the new passphrase: %w", err)
 		case len(one) == 0:
-			return nil, cli.WithHint(errors.New("the new passphrase is empty"), "to have none: pikeygen -p -N '' -f %s", hostfs.Quote(pair.Path))
+			return nil, cli.WithHint(errors.New("the new passphrase is empty"), "to have none: pikeygen -p -N '' -f %s", sh.Quote(pair.Path))
 		}
 		two, err := again(ctx)
 		defer secret.Wipe(two)

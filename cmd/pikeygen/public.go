@@ -7,10 +7,10 @@ import (
 	"fmt"
 
 	"pi-key-tools/pkg/cli"
-	"pi-key-tools/pkg/hostfs"
 	"pi-key-tools/pkg/identity"
 	"pi-key-tools/pkg/record"
 	"pi-key-tools/pkg/secret"
+	"pi-key-tools/pkg/sh"
 	"pi-key-tools/pkg/sshkey"
 )
 
@@ -39,7 +39,7 @@ func (c *command) public(ctx context.Context) error {
 	}
 	if len(key.Blob) == 0 { // DSA in PEM, the weak key without a .pub
 		return cli.WithHint(fmt.Errorf("%s: its public half cannot be read here", pair.Path),
-			"ssh-keygen -y -f %s", hostfs.Quote(pair.Path))
+			"ssh-keygen -y -f %s", sh.Quote(pair.Path))
 	}
 	if pair.NoPublic {
 		file := pair.Path + ".pub"
@@ -87,7 +87,7 @@ func (c *command) private() (*identity.Pair, error) {
 func (c *command) open(ctx context.Context, pair *identity.Pair) (sshkey.Public, error) {
 	signer, err := pair.Signer(ctx, c.passphrase(c.passphraseFile, "Enter passphrase for key '%s': ", pair.Path))
 	if errors.Is(err, secret.ErrNobody) {
-		err = cli.WithHint(err, "pikeygen -y --passphrase-file FILE -f %s", hostfs.Quote(pair.Path))
+		err = cli.WithHint(err, "pikeygen -y --passphrase-file FILE -f %s", sh.Quote(pair.Path))
 	}
 	if err != nil {
 		return sshkey.Public{}, err

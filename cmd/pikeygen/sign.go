@@ -17,6 +17,7 @@ import (
 	"pi-key-tools/pkg/identity"
 	"pi-key-tools/pkg/record"
 	"pi-key-tools/pkg/secret"
+	"pi-key-tools/pkg/sh"
 	"pi-key-tools/pkg/sshkey"
 )
 
@@ -150,7 +151,7 @@ func (c *command) subjects(ctx context.Context, name string) ([]subject, error) 
 	case ctx.Err() != nil:
 		return nil, context.Cause(ctx)
 	case err == nil && len(keys) > 1:
-		return nil, cli.WithHint(fmt.Errorf("%s holds %d keys, and a certificate is for one", name, len(keys)), "sign keys from standard input: pikeygen -s CA ... - <%s", hostfs.Quote(name))
+		return nil, cli.WithHint(fmt.Errorf("%s holds %d keys, and a certificate is for one", name, len(keys)), "sign keys from standard input: pikeygen -s CA ... - <%s", sh.Quote(name))
 	case err == nil:
 		s.key = keys[0]
 	default:
@@ -187,14 +188,14 @@ func (c *command) certifier(ctx context.Context) (authority ssh.Signer, done fun
 		}
 		agent, err := identity.DialAgent(ctx, c.Getenv("SSH_AUTH_SOCK"))
 		if err != nil {
-			return nil, done, cli.WithHint(fmt.Errorf("-U: %w", err), `eval "$(ssh-agent -s)" && pikeycheck -a %s`, hostfs.Quote(pair.Path))
+			return nil, done, cli.WithHint(fmt.Errorf("-U: %w", err), `eval "$(ssh-agent -s)" && pikeycheck -a %s`, sh.Quote(pair.Path))
 		}
 		agent.Patience = agentPatience
 		if authority, err = agent.KeyNamed(ctx, pair.Public); err != nil {
 			agent.Close()
 			err = fmt.Errorf("-U: %w", err)
 			if errors.Is(err, identity.ErrNotHeld) {
-				err = cli.WithHint(err, "add it there: pikeycheck -a %s", hostfs.Quote(pair.Path))
+				err = cli.WithHint(err, "add it there: pikeycheck -a %s", sh.Quote(pair.Path))
 			}
 			return nil, done, err
 		}

@@ -15,11 +15,11 @@ import (
 	"time"
 
 	"pi-key-tools/pkg/destination"
-	"pi-key-tools/pkg/hostfs"
 	"pi-key-tools/pkg/knownhosts"
 	"pi-key-tools/pkg/mdns"
 	"pi-key-tools/pkg/secret"
 	"pi-key-tools/pkg/session"
+	"pi-key-tools/pkg/sh"
 	"pi-key-tools/pkg/sshconfig"
 )
 
@@ -157,7 +157,7 @@ func (h *Host) ConfigFile() string {
 	case strings.EqualFold(file, "none"):
 		return ""
 	default:
-		return hostfs.Quote(file)
+		return sh.Quote(file)
 	}
 }
 
@@ -176,7 +176,7 @@ func (h *Host) AgainByPassword(program string, methods []string) string {
 
 // check is Again for pikeycheck with an option, to log in by key alone.
 func (h *Host) check(option string) string {
-	return strings.Join(append(h.reach("pikeycheck "+option, nil), hostfs.Quote(h.Target)), " ")
+	return strings.Join(append(h.reach("pikeycheck "+option, nil), sh.Quote(h.Target)), " ")
 }
 
 // SSH returns the ssh command line for this target, for a person at a terminal.
@@ -187,7 +187,7 @@ func (h *Host) SSH() string {
 	}
 	words := h.reach("ssh", back)
 	for _, word := range h.named.SSH() {
-		words = append(words, hostfs.Quote(word))
+		words = append(words, sh.Quote(word))
 	}
 	return strings.Join(words, " ")
 }
@@ -222,7 +222,7 @@ func (h *Host) again(program string, back map[string]string) string {
 	addFile := func(option, file string) {
 		// What the shell opened for this run is gone in the next.
 		if file != "" && !strings.HasPrefix(file, "/dev/fd/") && !strings.HasPrefix(file, "/proc/self/fd/") {
-			words = append(words, option, hostfs.Quote(file))
+			words = append(words, option, sh.Quote(file))
 		}
 	}
 	if o.Passwords != nil {
@@ -230,7 +230,7 @@ func (h *Host) again(program string, back map[string]string) string {
 	}
 	addFile("--password-file", o.PasswordFile)
 	addFile("--passphrase-file", o.PassphraseFile)
-	return strings.Join(append(words, hostfs.Quote(h.Target)), " ")
+	return strings.Join(append(words, sh.Quote(h.Target)), " ")
 }
 
 // told is what the run was told about this host.
@@ -248,7 +248,7 @@ func (h *Host) reach(program string, back map[string]string) []string {
 	words, o := []string{program}, h.told()
 	add := func(option, value string) {
 		if value != "" {
-			words = append(words, option, hostfs.Quote(value))
+			words = append(words, option, sh.Quote(value))
 		}
 	}
 	add("-F", o.ConfigFile)

@@ -14,6 +14,7 @@ import (
 	"pi-key-tools/pkg/hostfs"
 	"pi-key-tools/pkg/record"
 	"pi-key-tools/pkg/session"
+	"pi-key-tools/pkg/sh"
 )
 
 // Shell tells whether the account runs commands for a login by the report's
@@ -21,7 +22,7 @@ import (
 func Shell(ctx context.Context, client *session.Client, host *connect.Host, rep *session.Report) record.Record {
 	// The words are not in the command as they are in the answer, so that an
 	// echo is none.
-	stdout, stderr, status, err := client.Run(ctx, hostfs.ShellCommand(`printf '%s-%s\n' commands work`))
+	stdout, stderr, status, err := client.Run(ctx, sh.Command(`printf '%s-%s\n' commands work`))
 	var closed *ssh.OpenChannelError
 	switch {
 	case err != nil && errors.Is(err, session.ErrNoCommand) && !errors.As(err, &closed): // of which Ended knows the reason
@@ -62,7 +63,7 @@ func Shell(ctx context.Context, client *session.Client, host *connect.Host, rep 
 
 // insteadHint is the way on where something else runs than the command.
 func insteadHint(word string, host *connect.Host, rep *session.Report) string {
-	user := hostfs.Quote(host.Config.User)
+	user := sh.Quote(host.Config.User)
 	switch word {
 	case "password-expired":
 		return changePassword(host)

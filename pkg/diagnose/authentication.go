@@ -11,9 +11,9 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"pi-key-tools/pkg/connect"
-	"pi-key-tools/pkg/hostfs"
 	"pi-key-tools/pkg/record"
 	"pi-key-tools/pkg/session"
+	"pi-key-tools/pkg/sh"
 	"pi-key-tools/pkg/sshkey"
 )
 
@@ -25,7 +25,7 @@ func authentication(host *connect.Host, keys connect.Keys, rep *session.Report, 
 	case rep.Booting():
 		return failure("booting", "", "wait for it: --wait 5m", "the server says: %s", cut(rep.Banner))
 	case strings.Contains(rep.Banner, "account has expired"): // as pam_unix(8) says it
-		return failure("account-expired", "", "there: sudo chage -E -1 "+hostfs.Quote(host.Config.User), "the server says: %s", cut(rep.Banner))
+		return failure("account-expired", "", "there: sudo chage -E -1 "+sh.Quote(host.Config.User), "the server says: %s", cut(rep.Banner))
 	case rep.TooManyTries() && rep.Password != session.Unanswered:
 		return tooManyTries(host, keys, rep)
 	}
@@ -107,7 +107,7 @@ func tooManyTries(host *connect.Host, keys connect.Keys, rep *session.Report) re
 	}); i >= 0 { // there was no try left for it
 		key = keys.Candidates[i].Pair.Path
 	}
-	hint := "offer only the right key: " + host.Again("pikeycheck -o IdentitiesOnly=yes -i "+hostfs.Quote(key))
+	hint := "offer only the right key: " + host.Again("pikeycheck -o IdentitiesOnly=yes -i "+sh.Quote(key))
 	switch {
 	case len(rep.Offers) == 1 && len(keys.Candidates) < 2: // it was refused
 		hint = byPassword(host, rep)

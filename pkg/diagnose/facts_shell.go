@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"pi-key-tools/pkg/hostfs"
+	"pi-key-tools/pkg/sh"
 	"pi-key-tools/pkg/sshdconfig"
 	"pi-key-tools/pkg/sshkey"
 )
@@ -23,7 +24,7 @@ var insideSource string
 
 // insideScript is without comments and indents: dropbear takes commands of
 // 9000 bytes (MAX_CMD_LEN), and each of those bytes may become four.
-func insideScript() string { return hostfs.Compact(insideSource) }
+func insideScript() string { return sh.Compact(insideSource) }
 
 // usualFiles are asked for before it is known what the configuration includes.
 var usualFiles = []string{sshdconfig.DefaultFile, sshdconfig.Dir + "/sshd_config.d/*.conf"}
@@ -113,9 +114,9 @@ func (f *facts) ask(ctx context.Context, run hostfs.Runner, q question) error {
 	if q.account {
 		account = "yes"
 	}
-	variables := hostfs.Variables("mark", mark, "account", account, "keys", strings.Join(q.keys, "\n"), "key", q.key,
+	variables := sh.Variables("mark", mark, "account", account, "keys", strings.Join(q.keys, "\n"), "key", q.key,
 		"files", strings.Join(q.files, "\n"), "revoked", q.revoked, "dump", q.dump)
-	stdout, stderr, status, err := run(ctx, hostfs.ShellCommand(variables+insideScript()))
+	stdout, stderr, status, err := run(ctx, sh.Command(variables+insideScript()))
 	if err != nil {
 		return err
 	}

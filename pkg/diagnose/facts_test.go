@@ -14,7 +14,7 @@ import (
 	"time"
 
 	"pi-key-tools/pkg/authorizedkeys"
-	"pi-key-tools/pkg/hostfs"
+	"pi-key-tools/pkg/sh"
 	"pi-key-tools/pkg/sshdconfig"
 	"pi-key-tools/pkg/sshkey"
 	"pi-key-tools/pkg/sshtest"
@@ -78,7 +78,7 @@ func TestScriptInShells(t *testing.T) {
 // The longest key that OpenSSH takes still goes into a command for dropbear.
 func TestScriptFitsDropbear(t *testing.T) {
 	variables := "key='ssh-rsa " + strings.Repeat("A", 2800) + "'\nkeys=" + strings.Repeat("/long", 50) + "\nmark=" + strings.Repeat("x", 40)
-	if n := len(hostfs.ShellCommand(variables + insideScript())); n > 9000-500 {
+	if n := len(sh.Command(variables + insideScript())); n > 9000-500 {
 		t.Errorf("%d bytes", n)
 	}
 }

@@ -6,8 +6,8 @@ import (
 	"slices"
 	"strings"
 
-	"pi-key-tools/pkg/hostfs"
 	"pi-key-tools/pkg/record"
+	"pi-key-tools/pkg/sh"
 	"pi-key-tools/pkg/sshdconfig"
 	"pi-key-tools/pkg/strictmodes"
 )
@@ -24,7 +24,7 @@ type Forbidden struct {
 // this machine.
 func (f Forbidden) Record(root string) record.Record {
 	return record.Record{Verdict: record.Fail, Cause: f.Cause, Subject: f.At(), Detail: f.Detail,
-		Hint: fmt.Sprintf("change line %d of %s", f.Line, hostfs.QuoteLine(path.Join(root, f.File)))}
+		Hint: fmt.Sprintf("change line %d of %s", f.Line, sh.QuoteLine(path.Join(root, f.File)))}
 }
 
 // Forbids returns those of an account, by its configuration, if there is one. What another file or

@@ -12,6 +12,7 @@ import (
 	"pi-key-tools/pkg/hostfs"
 	"pi-key-tools/pkg/record"
 	"pi-key-tools/pkg/session"
+	"pi-key-tools/pkg/sh"
 	"pi-key-tools/pkg/sshconfig"
 	"pi-key-tools/pkg/sshkey"
 	"pi-key-tools/pkg/strictmodes"
@@ -146,7 +147,7 @@ func (in *inside) doubt(keywords ...string) {
 // again is a command line for this host that gets in as we did.
 func (in *inside) again(program string) string {
 	if in.way != "" {
-		program += " -o " + hostfs.QuoteLine(sshconfig.Identity(in.way))
+		program += " -o " + sh.QuoteLine(sshconfig.Identity(in.way))
 	}
 	return in.host.Again(program)
 }
@@ -189,7 +190,7 @@ func (in *inside) unexplained() record.Record {
 	if in.config != nil && len(in.config.Unread) > 0 {
 		in.remains = append(in.remains, "AuthorizedKeysFile, AllowUsers or the like in "+in.unread())
 		hint = fmt.Sprintf("there: sudo sshd -T -C %s | grep -E '^(authorized|pubkey|revoked|allow|deny|authentication)'",
-			hostfs.QuoteLine(fmt.Sprintf("user=%s,host=%s,addr=%[2]s", in.account.Name, in.conn.Address)))
+			sh.QuoteLine(fmt.Sprintf("user=%s,host=%s,addr=%[2]s", in.account.Name, in.conn.Address)))
 	}
 	if len(in.remains) > 0 {
 		return failure("key-refused", fp, hint, "likely: %s; what remains: %s", detail, strings.Join(in.remains, "; "))

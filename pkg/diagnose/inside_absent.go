@@ -12,7 +12,7 @@ import (
 	"sync"
 
 	"pi-key-tools/pkg/authorizedkeys"
-	"pi-key-tools/pkg/hostfs"
+	"pi-key-tools/pkg/sh"
 	"pi-key-tools/pkg/sshdconfig"
 	"pi-key-tools/pkg/sshkey"
 	"pi-key-tools/pkg/strictmodes"
@@ -22,7 +22,7 @@ import (
 // the key.
 func (in *inside) elsewhere(files []string, stray, unless string) {
 	if in.server.IsDropbear() {
-		in.find(unless, "keys-file-elsewhere", files[0], in.put("pikeycopy -i - -t "+hostfs.QuoteLine(files[0])),
+		in.find(unless, "keys-file-elsewhere", files[0], in.put("pikeycopy -i - -t "+sh.QuoteLine(files[0])),
 			"dropbear reads %s, but the key was put in %s", files[0], stray)
 		return
 	}
@@ -61,7 +61,7 @@ func (in *inside) asksToo() string {
 
 // put is the command line that hands the key to pikeycopy.
 func (in *inside) put(program string) string {
-	return fmt.Sprintf("echo %s | %s", hostfs.QuoteLine(in.spokenOf()[0].Line()), in.again(program))
+	return fmt.Sprintf("echo %s | %s", sh.QuoteLine(in.spokenOf()[0].Line()), in.again(program))
 }
 
 // putThere is how the key gets into a file that a setting names: by ourselves
@@ -71,9 +71,9 @@ func (in *inside) putThere(file string, s sshdconfig.Setting) string {
 	own := slices.ContainsFunc(s.Args, func(a string) bool { return strings.Contains(a, "%u") || strings.Contains(a, "%U") })
 	switch {
 	case strings.HasPrefix(file, in.account.Home+"/"):
-		return in.put("pikeycopy -i - -t " + hostfs.QuoteLine(file))
+		return in.put("pikeycopy -i - -t " + sh.QuoteLine(file))
 	case own:
-		return fmt.Sprintf("there: sudo mkdir -p %s && printf '\\n%%s\\n' %s | sudo tee -a %s", hostfs.QuoteLine(path.Dir(file)), hostfs.QuoteLine(in.spokenOf()[0].Line()), hostfs.QuoteLine(file))
+		return fmt.Sprintf("there: sudo mkdir -p %s && printf '\\n%%s\\n' %s | sudo tee -a %s", sh.QuoteLine(path.Dir(file)), sh.QuoteLine(in.spokenOf()[0].Line()), sh.QuoteLine(file))
 	}
 	return withoutLine(s)
 }
@@ -111,7 +111,7 @@ func (in *inside) notRead(ctx context.Context, file, unless string) bool {
 	_, _, err := strictmodes.RealPath(ctx, in.tree, file)
 	switch link := in.link(ctx, file); {
 	case errors.Is(err, fs.ErrNotExist) && link != "":
-		in.find(unless, "keys-symlink", link, fmt.Sprintf("there: mv %[1]s %[1]s.aside\nhint: then: %[2]s", hostfs.QuoteLine(link), in.put("pikeycopy -i -")),
+		in.find(unless, "keys-symlink", link, fmt.Sprintf("there: mv %[1]s %[1]s.aside\nhint: then: %[2]s", sh.QuoteLine(link), in.put("pikeycopy -i -")),
 			"it is a dangling link")
 		return true
 	case !errors.Is(err, fs.ErrNotExist) && !strings.ContainsAny(file, "*?["):

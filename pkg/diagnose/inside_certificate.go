@@ -11,8 +11,8 @@ import (
 	"time"
 
 	"pi-key-tools/pkg/authorizedkeys"
-	"pi-key-tools/pkg/hostfs"
 	"pi-key-tools/pkg/identity"
+	"pi-key-tools/pkg/sh"
 	"pi-key-tools/pkg/sshkey"
 	"pi-key-tools/pkg/strictmodes"
 )
@@ -138,7 +138,7 @@ func (in *inside) unreadKeys(ctx context.Context, files []string) string {
 
 // putAuthority is the command line that has the authority trusted there.
 func (in *inside) putAuthority(c refusedCert, options string) string {
-	return fmt.Sprintf("echo %s | %s", hostfs.Quote(c.CA.Line()), in.again("pikeycopy --ca -i -"+options))
+	return fmt.Sprintf("echo %s | %s", sh.Quote(c.CA.Line()), in.again("pikeycopy --ca -i -"+options))
 }
 
 // grant returns how to tell why a line with the key of the authority does not
@@ -152,7 +152,7 @@ func (in *inside) grant(file string, n numbered, c refusedCert) (tell func()) {
 		}
 	}
 	principals, listed := e.Value("principals")
-	options := " --principals " + hostfs.Quote(principals)
+	options := " --principals " + sh.Quote(principals)
 	if !listed {
 		principals, options = in.account.Name, ""
 	}
@@ -205,7 +205,7 @@ func (in *inside) forWhom(c refusedCert) string {
 	if len(c.Principals) == 0 {
 		return signAnew
 	}
-	return signAnew + "\nhint: or let in those that it is for: " + in.putAuthority(c, " --principals "+hostfs.Quote(strings.Join(c.Principals, ",")))
+	return signAnew + "\nhint: or let in those that it is for: " + in.putAuthority(c, " --principals "+sh.Quote(strings.Join(c.Principals, ",")))
 }
 
 const trustKeyword = "TrustedUserCAKeys"

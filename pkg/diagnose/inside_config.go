@@ -11,8 +11,8 @@ import (
 	"sync"
 
 	"pi-key-tools/pkg/authorizedkeys"
-	"pi-key-tools/pkg/hostfs"
 	"pi-key-tools/pkg/session"
+	"pi-key-tools/pkg/sh"
 	"pi-key-tools/pkg/sshdconfig"
 	"pi-key-tools/pkg/sshkey"
 )
@@ -47,7 +47,7 @@ func wantsMore(rep *session.Report, user string) string {
 
 // Effective returns a command that shows an administrator a user's settings.
 func Effective(user string, keywords ...string) string {
-	return "there: sudo sshd -T -C user=" + hostfs.QuoteLine(user) + " | grep -i -e " + strings.Join(keywords, " -e ")
+	return "there: sudo sshd -T -C user=" + sh.QuoteLine(user) + " | grep -i -e " + strings.Join(keywords, " -e ")
 }
 
 // noKeys is the case of a key that could not even be offered.
@@ -87,11 +87,11 @@ func (in *inside) accountRefused() {
 		in.find(in.unless(s.Keyword), "user-not-allowed", s.At(), in.allow(s), "%s", detail)
 	}
 	if in.noShell != "" {
-		in.find("", "shell-missing", in.noShell, "there: sudo chsh -s /bin/sh "+hostfs.QuoteLine(in.account.Name),
+		in.find("", "shell-missing", in.noShell, "there: sudo chsh -s /bin/sh "+sh.QuoteLine(in.account.Name),
 			"the login shell does not exist, or cannot be executed")
 	}
 	if state := strings.Fields(in.password); len(state) > 1 && strings.HasPrefix(state[1], "L") && !in.config.Is("UsePAM", "yes") {
-		in.find("its password is only * in shadow(5)", "account-locked", in.account.Name, "there: sudo usermod -p '*' "+hostfs.QuoteLine(in.account.Name),
+		in.find("its password is only * in shadow(5)", "account-locked", in.account.Name, "there: sudo usermod -p '*' "+sh.QuoteLine(in.account.Name),
 			"UsePAM is not on, and passwd -S says that the account is locked")
 	}
 	in.remains = append(in.remains, "the account: what let us in before does so no longer")
@@ -111,9 +111,9 @@ func (in *inside) allow(s sshdconfig.Setting) string {
 	case s.Keyword == "AllowUsers" && plainName().MatchString(name): // before the first word, since a comment may come after the last
 		return edited(s, "s/^[[:space:]]*[[:alpha:]]*[[:space:]=]*/&"+name+" /")
 	case s.Keyword == "AllowGroups" && plainName().MatchString(s.Args[0]):
-		return "there: sudo gpasswd -a " + hostfs.QuoteLine(name) + " " + s.Args[0]
+		return "there: sudo gpasswd -a " + sh.QuoteLine(name) + " " + s.Args[0]
 	}
-	return "change " + s.Keyword + " there, for " + name + " alone: sudoedit " + hostfs.QuoteLine(s.File) + reload
+	return "change " + s.Keyword + " there, for " + name + " alone: sudoedit " + sh.QuoteLine(s.File) + reload
 }
 
 // needs are the first versions of OpenSSH that know a type of key.
@@ -188,7 +188,7 @@ func (in *inside) revocation() {
 	const hint = "make another key: pikeygen -f FILE; somebody has revoked this one"
 	switch {
 	case in.revokedIs == listAbsent && in.rep.By != "publickey":
-		in.find(unless, "key-revoked", list, fmt.Sprintf("there: sudo mkdir -p %s && sudo touch %s", hostfs.QuoteLine(path.Dir(list)), hostfs.QuoteLine(list)),
+		in.find(unless, "key-revoked", list, fmt.Sprintf("there: sudo mkdir -p %s && sudo touch %s", sh.QuoteLine(path.Dir(list)), sh.QuoteLine(list)),
 			"RevokedKeys names a file at %s that does not exist; sshd then refuses every key as revoked", s.At())
 	case in.revokedIs == listUnread:
 		in.remains = append(in.remains, fmt.Sprintf("the list %s (RevokedKeys at %s, which %s may not read)", list, s.At(), in.account.Name))
@@ -209,7 +209,7 @@ func (in *inside) revocation() {
 func (in *inside) securityLabel() {
 	for _, file := range in.installed {
 		if label := in.labels[file]; refusedBySELinux(in.selinux, label) {
-			in.find("a local policy allows it", "selinux-label", file, "there: restorecon -RFv "+hostfs.QuoteLine(path.Dir(file)),
+			in.find("a local policy allows it", "selinux-label", file, "there: restorecon -RFv "+sh.QuoteLine(path.Dir(file)),
 				"SELinux is enforcing and the file has the label %s, but sshd reads ssh_home_t", label)
 		}
 	}
@@ -230,7 +230,7 @@ func withoutLine(s sshdconfig.Setting) string {
 		return fmt.Sprintf("change %s there: it is set by %s", s.Keyword, s.File)
 	}
 	if s.Keyword == "AuthenticationMethods" || s.Keyword == "RevokedKeys" { // which protect others too
-		return fmt.Sprintf("change line %d there, which may apply to others too: sudoedit %s", s.Line, hostfs.QuoteLine(s.File)) + reload
+		return fmt.Sprintf("change line %d there, which may apply to others too: sudoedit %s", s.Line, sh.QuoteLine(s.File)) + reload
 	}
 	return edited(s, "s/^/#/")
 }
@@ -240,5 +240,5 @@ func withoutLine(s sshdconfig.Setting) string {
 // not start again.
 func edited(s sshdconfig.Setting, change string) string {
 	return fmt.Sprintf("there: sudo cp -p %[1]s %[2]s && { sudo sed -i '%[3]d%[4]s' %[1]s && sudo sshd -t || { sudo mv %[2]s %[1]s; false; }; } && sudo systemctl reload ssh",
-		hostfs.QuoteLine(s.File), hostfs.QuoteLine(s.File+".before"), s.Line, change)
+		sh.QuoteLine(s.File), sh.QuoteLine(s.File+".before"), s.Line, change)
 }

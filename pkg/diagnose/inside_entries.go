@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"pi-key-tools/pkg/authorizedkeys"
-	"pi-key-tools/pkg/hostfs"
+	"pi-key-tools/pkg/sh"
 	"pi-key-tools/pkg/sshkey"
 )
 
@@ -65,7 +65,7 @@ func (n numbered) dead(key sshkey.Public) bool {
 func (in *inside) entry(file string, n numbered, key sshkey.Public, faults []authorizedkeys.Fault) (tell func()) {
 	at := file + ":" + strconv.Itoa(n.number)
 	again := func(program string) string {
-		return fmt.Sprintf("echo %s | %s", hostfs.Quote(key.Line()), in.again(program))
+		return fmt.Sprintf("echo %s | %s", sh.Quote(key.Line()), in.again(program))
 	}
 	if n.dead(key) {
 		i := slices.IndexFunc(faults, func(f authorizedkeys.Fault) bool { return f.First <= n.number && n.number <= f.Last })
@@ -123,7 +123,7 @@ func (in *inside) restricted(at string, e authorizedkeys.Entry, again func(optio
 			}
 			tells = append(tells, func() {
 				in.find(unless, "entry-from", at,
-					again(" --options "+hostfs.Quote(fmt.Sprintf(`from="%s"`, in.conn.Address))),
+					again(" --options "+sh.Quote(fmt.Sprintf(`from="%s"`, in.conn.Address))),
 					`from="%s", and the server sees us as %s`, o.Value, in.conn.Address)
 			})
 		case "expiry-time":

@@ -7,7 +7,7 @@ import (
 	"slices"
 	"strings"
 
-	"pi-key-tools/pkg/hostfs"
+	"pi-key-tools/pkg/sh"
 	"pi-key-tools/pkg/strictmodes"
 )
 
@@ -94,7 +94,7 @@ func (in *inside) tellFindings(ctx context.Context, findings []strictmodes.Findi
 		if strict || !strings.HasSuffix(f.Cause, "-writable") && f.Cause != "wrong-owner" {
 			hint := in.again("pikeyfix")
 			if f.Repair == strictmodes.Chmod && in.unusual(ctx, f) {
-				hint = fmt.Sprintf("there: chmod %s %s", strictmodes.Octal(f.Mode), hostfs.QuoteLine(f.Path))
+				hint = fmt.Sprintf("there: chmod %s %s", strictmodes.Octal(f.Mode), sh.QuoteLine(f.Path))
 			}
 			in.find(unless, f.Cause, f.Path, hint, "%s", f.Detail)
 		}

@@ -8,9 +8,9 @@ import (
 	"slices"
 	"strings"
 
-	"pi-key-tools/pkg/hostfs"
 	"pi-key-tools/pkg/record"
 	"pi-key-tools/pkg/session"
+	"pi-key-tools/pkg/sh"
 	"pi-key-tools/pkg/sshdlog"
 	"pi-key-tools/pkg/sshkey"
 	"pi-key-tools/pkg/strictmodes"
@@ -77,7 +77,7 @@ func (in *inside) cure(e sshdlog.Event) string {
 	case slices.Contains(modes, e.Cause) && strictmodes.Within(in.account.Home, e.Path):
 		return in.again("pikeyfix")
 	case strings.HasSuffix(e.Cause, "-writable") && e.Path != "":
-		return "there: sudo chmod go-w " + hostfs.QuoteLine(e.Path)
+		return "there: sudo chmod go-w " + sh.QuoteLine(e.Path)
 	}
 	return e.Cure
 }

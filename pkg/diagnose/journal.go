@@ -17,6 +17,7 @@ import (
 
 	"pi-key-tools/pkg/hostfs"
 	"pi-key-tools/pkg/record"
+	"pi-key-tools/pkg/sh"
 	"pi-key-tools/pkg/sshdlog"
 )
 
@@ -105,7 +106,7 @@ func FarLog(ctx context.Context, run hostfs.Runner, back time.Duration) (*Log, e
 		since = strconv.Itoa(int(back/time.Second) + 1)
 	}
 	mark, script := journalScript(since, strconv.Itoa(journalLines), strconv.Itoa(journalBytes))
-	stdout, stderr, status, err := run(ctx, hostfs.ShellCommand(script))
+	stdout, stderr, status, err := run(ctx, sh.Command(script))
 	if err != nil {
 		return nil, fmt.Errorf("reading the log there: %w", err)
 	}
@@ -144,8 +145,8 @@ const theJournal = "the journal"
 // journalScript returns the script, and the mark of what it says itself.
 func journalScript(since, lines, most string) (mark, script string) {
 	mark = "log-" + rand.Text()
-	variables := hostfs.Variables("mark", mark, "since", since, "lines", lines, "most", most, "files", strings.Join(logFiles, "\n"))
-	return mark, variables + hostfs.Compact(journalSource)
+	variables := sh.Variables("mark", mark, "since", since, "lines", lines, "most", most, "files", strings.Join(logFiles, "\n"))
+	return mark, variables + sh.Compact(journalSource)
 }
 
 // readHead reads what the script says of the log, up to its first line. The

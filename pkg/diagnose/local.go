@@ -11,9 +11,9 @@ import (
 	"time"
 
 	"pi-key-tools/pkg/connect"
-	"pi-key-tools/pkg/hostfs"
 	"pi-key-tools/pkg/identity"
 	"pi-key-tools/pkg/record"
+	"pi-key-tools/pkg/sh"
 )
 
 // Local judges this side without a target: the configuration, the key pairs
@@ -153,7 +153,7 @@ func agent(ctx context.Context, host *connect.Host, keys connect.Keys, encrypted
 		r := failure("agent-absent", e.Socket, `eval "$(ssh-agent -s)" && pikeycheck -a`, "%v", e)
 		if found := identity.FindAgents(ctx, home, getenv, e.Socket); len(found) > 0 {
 			r.Detail += fmt.Sprintf("; but one with %d keys answers at %s", found[0].Keys, found[0].Socket)
-			r.Hint = "export SSH_AUTH_SOCK=" + hostfs.Quote(found[0].Socket)
+			r.Hint = "export SSH_AUTH_SOCK=" + sh.Quote(found[0].Socket)
 		}
 		return []record.Record{r}
 	}

@@ -10,11 +10,11 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"pi-key-tools/pkg/connect"
-	"pi-key-tools/pkg/hostfs"
 	"pi-key-tools/pkg/identity"
 	"pi-key-tools/pkg/record"
 	"pi-key-tools/pkg/secret"
 	"pi-key-tools/pkg/session"
+	"pi-key-tools/pkg/sh"
 )
 
 // hindered are the faults of the keys for which ssh could not use them even if
@@ -53,7 +53,7 @@ func signing(keys connect.Keys, rep *session.Report) (record.Record, bool) {
 	const taken = "the server would accept the key, but "
 	var fault identity.Fault
 	var unsupported *identity.UnsupportedError
-	add := fmt.Sprintf("pikeycheck -a %s\nhint: or --passphrase-file FILE", hostfs.Quote(file))
+	add := fmt.Sprintf("pikeycheck -a %s\nhint: or --passphrase-file FILE", sh.Quote(file))
 	if keys.AgentErr != nil {
 		add = `eval "$(ssh-agent -s)" && ` + add
 	}
@@ -88,7 +88,7 @@ func signing(keys connect.Keys, rep *session.Report) (record.Record, bool) {
 func addAgain(c connect.Candidate) string {
 	file := "KEY"
 	if c.Pair != nil {
-		file = hostfs.Quote(c.Pair.Path)
+		file = sh.Quote(c.Pair.Path)
 	}
 	return fmt.Sprintf("add it again: ssh-add -d %[1]s; ssh-add %[1]s", file)
 }
@@ -150,10 +150,10 @@ func unoffered(host *connect.Host, keys connect.Keys) (file, hint string) {
 	if whole, err := filepath.Abs(file); err == nil { // ssh takes one in its configuration from where it runs
 		file = whole
 	}
-	hint = "try it: " + host.Again("pikeycheck -i "+hostfs.Quote(file))
+	hint = "try it: " + host.Again("pikeycheck -i "+sh.Quote(file))
 	if config := host.ConfigFile(); config != "" {
 		hint += fmt.Sprintf("\nhint: if it works, have ssh offer it: "+`printf 'Host %%s\n\tIdentityFile "%%s"\n' %s %s >> %s`,
-			hostfs.Quote(host.Config.Alias), hostfs.Quote(file), config)
+			sh.Quote(host.Config.Alias), sh.Quote(file), config)
 	}
 	return file, hint
 }

@@ -9,6 +9,7 @@ import (
 	"sync"
 
 	"pi-key-tools/pkg/record"
+	"pi-key-tools/pkg/sh"
 	"pi-key-tools/pkg/strictmodes"
 )
 
@@ -48,7 +49,7 @@ type far struct {
 }
 
 // What a login shell prints before and after is not ours. The marks hold a
-// byte that ShellCommand encodes, so that no echo of the command is one.
+// byte that sh.Command encodes, so that no echo of the command is one.
 const (
 	begin  = "-- pi-key-tools: begin --\n"
 	middle = "-- pi-key-tools: next --\n"
@@ -58,7 +59,7 @@ const (
 // ask runs a script and returns what it printed between the marks.
 func (f *far) ask(ctx context.Context, script string) (string, error) {
 	script = "LC_ALL=C; export LC_ALL\nset -f\nmark() { printf '%s\\n' \"-- pi-key-tools: $1 --\"; }\necho\nmark begin\n" + script + "\nmark end\n"
-	stdout, stderr, status, err := f.run(ctx, ShellCommand(script))
+	stdout, stderr, status, err := f.run(ctx, sh.Command(script))
 	if err != nil {
 		return "", err
 	}
@@ -77,7 +78,7 @@ func script(p, body string) (string, error) {
 	if !path.IsAbs(p) || strings.ContainsRune(p, 0) {
 		return "", fmt.Errorf("%q is not an absolute path", p)
 	}
-	return "p=" + Quote(p) + "\n" + Compact(looking) + body, nil
+	return "p=" + sh.Quote(p) + "\n" + sh.Compact(looking) + body, nil
 }
 
 const looking = `

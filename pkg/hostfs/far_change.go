@@ -12,6 +12,7 @@ import (
 	"syscall"
 
 	"pi-key-tools/pkg/record"
+	"pi-key-tools/pkg/sh"
 	"pi-key-tools/pkg/strictmodes"
 )
 
@@ -32,7 +33,7 @@ func (f *far) Rename(ctx context.Context, from string, was strictmodes.Stat, to 
 	err := fmt.Errorf("%s is not in the same directory", to)
 	if path.Dir(from) == path.Dir(to) {
 		var now strictmodes.Stat
-		now, err = f.change(ctx, from, was, "t="+Quote("./"+path.Base(to))+"\n"+Compact(`
+		now, err = f.change(ctx, from, was, "t="+sh.Quote("./"+path.Base(to))+"\n"+sh.Compact(`
 			free "$t" && move "$n" "$t" && flush . && ls -ldn "$t"
 			`))
 		if err == nil && (now.Mode != was.Mode || now.UID != was.UID || now.GID != was.GID) {
@@ -63,7 +64,7 @@ func (f *far) Copy(ctx context.Context, from string, was strictmodes.Stat, to st
 	var now strictmodes.Stat
 	if was.Mode.IsRegular() {
 		now, err = f.change(ctx, from, was, fmt.Sprintf("max=%d\nmode=0%s\ntd=%s\nt=%s\ntmp=%s\n", maxRead, octal,
-			Quote(path.Dir(to)), Quote("./"+path.Base(to)), "./.new-"+rand.Text())+Compact(copying))
+			sh.Quote(path.Dir(to)), sh.Quote("./"+path.Base(to)), "./.new-"+rand.Text())+sh.Compact(copying))
 	}
 	if err == nil && now.Mode != strictmodes.Permissions(mode) {
 		err = fmt.Errorf("%w: %w: it is %v", ErrUnsure, ErrModesIgnored, now.Mode)
@@ -123,7 +124,7 @@ func (f *far) enter(ctx context.Context, p, body string) (strictmodes.Stat, erro
 		return strictmodes.Stat{}, err
 	}
 	defer f.forget()
-	s += "d=" + Quote(path.Dir(p)) + "\nn=" + Quote("./"+path.Base(p)) + "\n" + Compact(changing)
+	s += "d=" + sh.Quote(path.Dir(p)) + "\nn=" + sh.Quote("./"+path.Base(p)) + "\n" + sh.Compact(changing)
 	out, err := f.ask(ctx, s+"if into \"$d\"; then\n"+body+"\nfi")
 	if err != nil {
 		return strictmodes.Stat{}, err

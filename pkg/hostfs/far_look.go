@@ -11,6 +11,7 @@ import (
 	"syscall"
 
 	"pi-key-tools/pkg/record"
+	"pi-key-tools/pkg/sh"
 	"pi-key-tools/pkg/strictmodes"
 )
 
@@ -135,9 +136,9 @@ func (f *far) survey(ctx context.Context, paths []string) error {
 	} else {
 		script += "shared=unknown\n"
 	}
-	script += Compact(looking + surveying)
+	script += sh.Compact(looking + surveying)
 	for _, p := range paths {
-		script += "way " + Quote(p) + "\n"
+		script += "way " + sh.Quote(p) + "\n"
 	}
 	out, err := f.ask(ctx, script+surveyed)
 	if err != nil {

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 
+	"pi-key-tools/pkg/sh"
 	"pi-key-tools/pkg/strictmodes"
 )
 
@@ -26,7 +27,7 @@ func (f *far) ReadFile(ctx context.Context, p string) ([]byte, error) {
 		if inProc(p) {
 			read = "cat"
 		}
-		s, err := script(p, Compact(fmt.Sprintf(`
+		s, err := script(p, sh.Compact(fmt.Sprintf(`
 			if ! seen=$(ls -ldnL "$p" 2>&1); then
 				printf '%%s\n' "failed $seen"
 			elif [ ! -f "$p" ]; then
@@ -84,7 +85,7 @@ func inProc(p string) bool { return strings.HasPrefix(p, "/proc/") }
 
 func (f *far) Glob(ctx context.Context, pattern string) ([]string, error) {
 	dir := globDir(pattern)
-	s, err := script(dir, "pattern="+Quote(pattern)+"\n"+Compact(`
+	s, err := script(dir, "pattern="+sh.Quote(pattern)+"\n"+sh.Compact(`
 		IFS=
 		set +f
 		set -- $pattern
@@ -146,7 +147,7 @@ func (f *far) Attributes(ctx context.Context, p string) (strictmodes.Attributes,
 	}
 	script := "PATH=$PATH:/usr/sbin:/sbin\ncat /proc/mounts 2>/dev/null\n"
 	for _, p := range asked {
-		script += "p=" + Quote(p) + "\nmark next\ngetfacl -cnp \"$p\" 2>/dev/null\nmark next\nlsattr -d \"$p\" 2>/dev/null | cut -c -40\n"
+		script += "p=" + sh.Quote(p) + "\nmark next\ngetfacl -cnp \"$p\" 2>/dev/null\nmark next\nlsattr -d \"$p\" 2>/dev/null | cut -c -40\n"
 	}
 	out, err := f.ask(ctx, script)
 	if err != nil {

@@ -22,6 +22,7 @@ import (
 	"github.com/pkg/sftp"
 	"golang.org/x/sys/unix"
 
+	"pi-key-tools/pkg/sh"
 	"pi-key-tools/pkg/strictmodes"
 )
 
@@ -598,7 +599,7 @@ func TestFarRoundTrips(t *testing.T) {
 			shell := shellAs(uid, "sh")
 			far := Far(func(ctx context.Context, command string) ([]byte, []byte, int, error) {
 				commands++
-				return shell(ctx, strings.Replace(command, "exec ", "HOME="+Quote(home)+"; exec ", 1))
+				return shell(ctx, strings.Replace(command, "exec ", "HOME="+sh.Quote(home)+"; exec ", 1))
 			}, keys...)
 			judge := func() []strictmodes.Finding {
 				t.Helper()

@@ -1,7 +1,6 @@
 // Package hostfs is one small interface to the files of a machine: this one, a
 // far one through any login that has a POSIX shell or sftp, or a mounted card. It
-// also has the durable writes that the toolkit uses on this machine, and the words
-// of a shell, quoted so that every login shell leaves them alone.
+// also has the durable writes that the toolkit uses on this machine.
 package hostfs
 
 import (

@@ -10,8 +10,8 @@ import (
 
 	"golang.org/x/crypto/ssh/agent"
 
-	"pi-key-tools/pkg/hostfs"
 	"pi-key-tools/pkg/record"
+	"pi-key-tools/pkg/sh"
 	"pi-key-tools/pkg/sshkey"
 )
 
@@ -79,7 +79,7 @@ func LoadFault(p *Pair, err error) Fault {
 	case errors.Is(err, ErrAgentWillNot):
 		f.Cause, f.Hint = "agent-refused", "it may be locked (pikeycheck -X), or take no keys of this type"
 	case errors.Is(err, ErrPassphraseNeeded), errors.Is(err, ErrPassphraseWrong):
-		f.Cause, f.Hint = "key-encrypted", "pikeycheck -a --passphrase-file FILE "+hostfs.Quote(p.Path)
+		f.Cause, f.Hint = "key-encrypted", "pikeycheck -a --passphrase-file FILE "+sh.Quote(p.Path)
 	case errors.Is(err, fs.ErrNotExist):
 		f.Cause = "key-missing"
 	}

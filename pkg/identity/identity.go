@@ -15,6 +15,7 @@ import (
 
 	"pi-key-tools/pkg/hostfs"
 	"pi-key-tools/pkg/record"
+	"pi-key-tools/pkg/sh"
 	"pi-key-tools/pkg/sshkey"
 	"pi-key-tools/pkg/strictmodes"
 )
@@ -86,7 +87,7 @@ func Load(path string) (*Pair, error) {
 	case known(public):
 		p.Public = public
 	case p.Private.Encrypted:
-		p.fault("key-encrypted", p.Path, "pikeygen -y --passphrase-file FILE -f "+hostfs.QuoteLine(p.Path),
+		p.fault("key-encrypted", p.Path, "pikeygen -y --passphrase-file FILE -f "+sh.QuoteLine(p.Path),
 			"the public half is inside the encrypted part (%s), and there is no .pub", p.Private.Format)
 	}
 	why := Weak(p.Public)
@@ -126,7 +127,7 @@ func (p *Pair) IgnoredBySSH(f Fault) bool {
 
 // anewHint is the way on from a .pub that is of no use.
 func (p *Pair) anewHint() string {
-	path := hostfs.QuoteLine(p.Path)
+	path := sh.QuoteLine(p.Path)
 	return fmt.Sprintf("mv %[1]s.pub %[1]s.pub.old; pikeygen -y -f %[1]s", path)
 }
 
@@ -156,7 +157,7 @@ func (p *Pair) loadPrivate() (sshkey.Public, error) {
 	// What was never a key is not to be closed to others: it may be /etc/passwd.
 	if f, refused := strictmodes.JudgePrivateKey(p.Path, st, os.Getuid()); refused &&
 		(bytes.Contains(data, []byte("-----BEGIN")) || bytes.HasPrefix(data, []byte("PuTTY"))) {
-		p.fault(f.Cause, p.Path, "chmod go= "+hostfs.QuoteLine(p.Path), "%s", f.Detail) // pikeyfix knows those in ~/.ssh alone
+		p.fault(f.Cause, p.Path, "chmod go= "+sh.QuoteLine(p.Path), "%s", f.Detail) // pikeyfix knows those in ~/.ssh alone
 	}
 	public, err := p.take(data)
 	if err != nil {
@@ -234,7 +235,7 @@ func (p *Pair) unread(path string, err error) {
 	f := Fault{Cause: "key-damaged", Path: path, Detail: err.Error()}
 	if e, ok := errors.AsType[*sshkey.FileError](err); ok {
 		f.Cause, f.Detail = e.Cause, e.Reason
-		f.Hint = strings.NewReplacer(" FILE", " "+hostfs.QuoteLine(path), " NEW", " "+hostfs.QuoteLine(path+".new")).Replace(e.Hint())
+		f.Hint = strings.NewReplacer(" FILE", " "+sh.QuoteLine(path), " NEW", " "+sh.QuoteLine(path+".new")).Replace(e.Hint())
 	} else if e, ok := errors.AsType[*fs.PathError](err); ok {
 		f.Cause, f.Detail = "key-unreadable", e.Err.Error()
 		f.Hint = ToRead(path)
@@ -251,7 +252,7 @@ func (p *Pair) unread(path string, err error) {
 // ToRead is how a person gets to read a file of this side that is closed to
 // them.
 func ToRead(path string) string {
-	quoted := hostfs.QuoteLine(path)
+	quoted := sh.QuoteLine(path)
 	info, err := os.Stat(path)
 	switch {
 	case err != nil:

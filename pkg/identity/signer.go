@@ -14,7 +14,7 @@ import (
 
 	"golang.org/x/crypto/ssh"
 
-	"pi-key-tools/pkg/hostfs"
+	"pi-key-tools/pkg/sh"
 	"pi-key-tools/pkg/sshkey"
 )
 
@@ -37,7 +37,7 @@ func (e *UnsupportedError) Error() string { return e.Path + ": " + e.Reason }
 
 // Hint returns what the user can do about it.
 func (e *UnsupportedError) Hint() string {
-	path := hostfs.QuoteLine(e.Path)
+	path := sh.QuoteLine(e.Path)
 	hint := "load it into the agent: ssh-add " + path
 	if e.Rewrap {
 		hint += "; or encrypt it again: ssh-keygen -p -Z aes256-ctr -f " + path

@@ -12,6 +12,7 @@ import (
 	"pi-key-tools/pkg/hostfs"
 	"pi-key-tools/pkg/record"
 	"pi-key-tools/pkg/session"
+	"pi-key-tools/pkg/sh"
 	"pi-key-tools/pkg/sshkey"
 	"pi-key-tools/pkg/strictmodes"
 )
@@ -115,24 +116,24 @@ func (j Job) failure(ctx context.Context, host *connect.Host, client *session.Cl
 func wayOn(e *PutError, host *connect.Host) string {
 	switch e.Cause {
 	case "wrong-owner": // it may be anything that -t, or a link in the home, leads to: nothing to give away unseen
-		return fmt.Sprintf("see whose it is, there: namei -l %s\nhint: in the home, this repairs it: %s", hostfs.QuoteLine(e.Path), host.Again("pikeyfix"))
+		return fmt.Sprintf("see whose it is, there: namei -l %s\nhint: in the home, this repairs it: %s", sh.QuoteLine(e.Path), host.Again("pikeyfix"))
 	case "home-missing":
-		return "there: sudo mkhomedir_helper " + hostfs.QuoteLine(host.Config.User) + "\nhint: or mount there what holds the homes"
+		return "there: sudo mkhomedir_helper " + sh.QuoteLine(host.Config.User) + "\nhint: or mount there what holds the homes"
 	case "read-only-fs":
-		return fmt.Sprintf(`there: sudo mount -o remount,rw "$(findmnt -no TARGET -T %s)"`, hostfs.QuoteLine(path.Dir(e.Path))) +
+		return fmt.Sprintf(`there: sudo mount -o remount,rw "$(findmnt -no TARGET -T %s)"`, sh.QuoteLine(path.Dir(e.Path))) +
 			"\nhint: on an overlay, which raspi-config makes, what is written is lost at a reboot: disable it there first"
 	case "immutable":
-		files := hostfs.QuoteLine(path.Dir(e.Path))
+		files := sh.QuoteLine(path.Dir(e.Path))
 		if path.Base(e.Path) != hostfs.TurnName { // which could not be made
-			files += " " + hostfs.QuoteLine(e.Path)
+			files += " " + sh.QuoteLine(e.Path)
 		}
 		return "there: sudo chattr -i -a " + files
 	case "keys-unreadable":
 		return host.Again("pikeyfix")
 	case "keys-not-a-file":
-		return fmt.Sprintf("there: mv %s %s\nhint: in the home, this does it: %s", hostfs.QuoteLine(e.Path), hostfs.QuoteLine(e.Path+".aside"), host.Again("pikeyfix"))
+		return fmt.Sprintf("there: mv %s %s\nhint: in the home, this does it: %s", sh.QuoteLine(e.Path), sh.QuoteLine(e.Path+".aside"), host.Again("pikeyfix"))
 	case "keys-linked":
-		return fmt.Sprintf("there: cp -p %[1]s %[2]s && mv %[2]s %[1]s", hostfs.QuoteLine(e.Path), hostfs.QuoteLine(e.Path+".new"))
+		return fmt.Sprintf("there: cp -p %[1]s %[2]s && mv %[2]s %[1]s", sh.QuoteLine(e.Path), sh.QuoteLine(e.Path+".new"))
 	case "password-expired":
 		return "log in once by hand and change the password: " + host.SSH()
 	}

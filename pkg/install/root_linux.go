@@ -14,6 +14,7 @@ import (
 	"pi-key-tools/pkg/diagnose"
 	"pi-key-tools/pkg/hostfs"
 	"pi-key-tools/pkg/record"
+	"pi-key-tools/pkg/sh"
 	"pi-key-tools/pkg/sshdconfig"
 	"pi-key-tools/pkg/strictmodes"
 )
@@ -139,7 +140,7 @@ func (m *Mounted) Refusals(ctx context.Context) []record.Record {
 	for _, f := range findings {
 		r := record.Record{Verdict: record.Fail, Cause: f.Cause, Subject: f.Path, Detail: f.Detail}
 		if f.Repair != strictmodes.None {
-			r.Hint = fmt.Sprintf("pikeyfix --root %s -u %s", hostfs.Quote(m.dir), hostfs.Quote(m.who.Name))
+			r.Hint = fmt.Sprintf("pikeyfix --root %s -u %s", sh.Quote(m.dir), sh.Quote(m.who.Name))
 		}
 		records = append(records, r)
 	}

@@ -16,6 +16,7 @@ import (
 
 	"pi-key-tools/pkg/diagnose"
 	"pi-key-tools/pkg/hostfs"
+	"pi-key-tools/pkg/sh"
 )
 
 // Shell returns the Engine of an account that runs a POSIX shell. path is the
@@ -65,7 +66,7 @@ func (p put) variables() string {
 			gone -= len(text) + 1
 		}
 	}
-	return hostfs.Variables("path", p.path, "lines", strings.Join(lines, "\n"), "drop", strings.Join(drop, "\n"), "with", strings.Join(with, "\n"),
+	return sh.Variables("path", p.path, "lines", strings.Join(lines, "\n"), "drop", strings.Join(drop, "\n"), "with", strings.Join(with, "\n"),
 		"gone", strconv.Itoa(gone), "keep", yes(p.keep), "force", yes(p.force), "dry", yes(p.dry), "piece", p.piece, "mark", p.mark)
 }
 
@@ -85,7 +86,7 @@ func (p put) command() string {
 	v := p.variables()
 	c := kept.Load()
 	if c == nil || c.variables != v {
-		c = &keptCommand{v, hostfs.EncodedCommand(hostfs.Encode(v), compactScript())}
+		c = &keptCommand{v, sh.EncodedCommand(sh.Encode(v), compactScript())}
 		kept.Store(c)
 	}
 	return c.command
@@ -97,7 +98,7 @@ var kept atomic.Pointer[keptCommand]
 
 var compactScript = sync.OnceValue(func() string {
 	// What start-up files say on the standard error is not ours either.
-	return hostfs.Encode("printf '%s\\n' \"$mark\" >&2\n" + hostfs.Compact(putScript))
+	return sh.Encode("printf '%s\\n' \"$mark\" >&2\n" + sh.Compact(putScript))
 })
 
 // Program returns the script with these lines and this path (as for Shell)
@@ -120,7 +121,7 @@ func (s shell) Edit(ctx context.Context, c Change) (Answer, error) {
 	dropped := false
 	for first := true; first || len(add)+len(drop) > 0; first = false {
 		p := put{path: s.path, with: c.With, keep: c.Backup && first, force: c.Force, dry: c.DryRun, mark: mark()}
-		room := maxCommand - len(hostfs.Encode(p.variables())) - len(compactScript()) - len(hostfs.ShellCommand(""))
+		room := maxCommand - len(sh.Encode(p.variables())) - len(compactScript()) - len(sh.Command(""))
 		// From the end, so that the numbers of those before it stay.
 		for len(drop) > 0 {
 			last := drop[len(drop)-1]
@@ -166,7 +167,7 @@ func (s shell) Edit(ctx context.Context, c Change) (Answer, error) {
 
 // encoded is how long a text is at worst in a command.
 func encoded(text string) int {
-	return len(hostfs.Encode(hostfs.Quote(text)))
+	return len(sh.Encode(sh.Quote(text)))
 }
 
 func (s shell) edit(ctx context.Context, p put) (Answer, error) {

@@ -9,7 +9,7 @@ import (
 	"strconv"
 	"strings"
 
-	"pi-key-tools/pkg/hostfs"
+	"pi-key-tools/pkg/sh"
 	"pi-key-tools/pkg/strictmodes"
 )
 
@@ -182,11 +182,11 @@ func (r *repairer) owner() string {
 	if r.who.Name == "" || r.Root != "" { // a card's names are not ours
 		return strconv.Itoa(r.who.UID)
 	}
-	return hostfs.Quote(r.who.Name)
+	return sh.Quote(r.who.Name)
 }
 
 // quote names a file for a command of a person here.
-func (r *repairer) quote(p string) string { return hostfs.QuoteLine(r.Root + p) }
+func (r *repairer) quote(p string) string { return sh.QuoteLine(r.Root + p) }
 
 // sudo comes before a command that needs root.
 func (r *repairer) sudo() string {

@@ -14,6 +14,7 @@ import (
 	"pi-key-tools/pkg/diagnose"
 	"pi-key-tools/pkg/hostfs"
 	"pi-key-tools/pkg/record"
+	"pi-key-tools/pkg/sh"
 	"pi-key-tools/pkg/sshdconfig"
 	"pi-key-tools/pkg/strictmodes"
 )
@@ -111,9 +112,9 @@ func (j *Job) forbidden(ctx context.Context, fsys hostfs.FS, rules *serverRules,
 	_, chroot := config.Named("ChrootDirectory") // where the shell is another
 	if _, st, err := strictmodes.RealPath(ctx, fsys, who.Shell); who.Shell != "" && !chroot &&
 		(errors.Is(err, fs.ErrNotExist) || err == nil && (!st.Mode.IsRegular() || st.Mode&0o111 == 0)) {
-		hint := "sudo chsh -s /bin/sh " + hostfs.QuoteLine(who.Name)
+		hint := "sudo chsh -s /bin/sh " + sh.QuoteLine(who.Name)
 		if j.Root != "" {
-			hint = "name a shell that is there, such as /bin/sh, in " + hostfs.QuoteLine(j.Root+"/etc/passwd")
+			hint = "name a shell that is there, such as /bin/sh, in " + sh.QuoteLine(j.Root+"/etc/passwd")
 		}
 		records = append(records, record.Record{Verdict: record.Fail, Cause: "shell-missing", Subject: who.Shell,
 			Detail: "the login shell of " + who.Name + " does not exist, or cannot be executed", Hint: hint})

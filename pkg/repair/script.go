@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"pi-key-tools/pkg/hostfs"
+	"pi-key-tools/pkg/sh"
 	"pi-key-tools/pkg/strictmodes"
 )
 
@@ -84,7 +85,7 @@ func (s Script) line(step Step) string {
 	return "empty " + path
 }
 
-func (s Script) path(p string) string { return hostfs.Quote(s.Root + p) }
+func (s Script) path(p string) string { return sh.Quote(s.Root + p) }
 
 // was is what the function look says of a file; "" for what is not known yet.
 // Where links could not be counted (by sftp) there must be but one.

@@ -10,7 +10,7 @@ import (
 	"os"
 	"runtime"
 
-	"pi-key-tools/pkg/hostfs"
+	"pi-key-tools/pkg/sh"
 )
 
 // maxSecret bounds what is read of a secret, in bytes.
@@ -28,7 +28,7 @@ func (e *RefusedError) Error() string {
 }
 
 // Hint returns the command that makes the file acceptable.
-func (e *RefusedError) Hint() string { return "chmod 600 " + hostfs.Quote(e.Path) }
+func (e *RefusedError) Hint() string { return "chmod 600 " + sh.Quote(e.Path) }
 
 // fromFile returns a copy of the secret in the file, which is read once.
 func (s *Source) fromFile(ctx context.Context) ([]byte, error) {

@@ -10,7 +10,7 @@ import (
 
 	"golang.org/x/crypto/ssh"
 
-	"pi-key-tools/pkg/hostfs"
+	"pi-key-tools/pkg/sh"
 )
 
 // ErrNoCommand means that the server runs no commands for this account.
@@ -74,7 +74,7 @@ const dropbearCommand = 9000
 // standard input. A start-up file of the shell may have eaten from that: what
 // is not there as a whole is not run.
 func fromInput(length int) string {
-	return fmt.Sprintf(`exec /bin/sh -c '`+hostfs.Programs+`s=$(dd bs=1 count=%[1]d 2>/dev/null); if [ ${#s} -eq %[1]d ]; then eval "$s"; else echo "the command was lost on the way" >&2; exit 1; fi'`, length)
+	return fmt.Sprintf(`exec /bin/sh -c '`+sh.Programs+`s=$(dd bs=1 count=%[1]d 2>/dev/null); if [ ${#s} -eq %[1]d ]; then eval "$s"; else echo "the command was lost on the way" >&2; exit 1; fi'`, length)
 }
 
 // A tail keeps the last maxOutput bytes written.

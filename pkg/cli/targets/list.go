@@ -16,6 +16,7 @@ import (
 	"pi-key-tools/pkg/cli"
 	"pi-key-tools/pkg/destination"
 	"pi-key-tools/pkg/hostfs"
+	"pi-key-tools/pkg/sh"
 )
 
 // all is the operands, then the lines of the list. When a signal has ended ctx,
@@ -115,7 +116,7 @@ func (o *Options) otherForm(env *cli.Env, line destination.Line) string {
 	}
 	text := line.Text
 	form := destination.FormOf(text)
-	file, again, way := hostfs.Quote(o.Hosts), " | "+env.Name+" --hosts -", ""
+	file, again, way := sh.Quote(o.Hosts), " | "+env.Name+" --hosts -", ""
 	if file == "-" {
 		file = "FILE"
 	}

@@ -1,4 +1,7 @@
-package hostfs
+// Package sh writes commands for a POSIX shell: quoted words, for scripts and for
+// hints that can be pasted, and whole scripts as one command line, which every login
+// shell in use hands on unchanged.
+package sh
 
 import (
 	"fmt"
@@ -14,7 +17,7 @@ const (
 	quoted  = " -=;()[]{}|&*?<>#$\""
 )
 
-// ShellCommand wraps a POSIX sh script into one command line that every login
+// Command wraps a POSIX sh script into one command line that every login
 // shell in use (sh, bash, dash, zsh, fish, tcsh, BusyBox ash) hands to /bin/sh
 // unchanged: one line, single-quoted, with every byte that a shell might touch
 // written in octal for printf(1). The script keeps its standard input. It must
@@ -24,9 +27,9 @@ const (
 // Linux takes 128 KiB for one argument, and the login shell gets the whole line
 // as one. A byte takes at most four, so that any script of 32,000 bytes fits;
 // anything longer belongs on standard input.
-func ShellCommand(script string) string { return EncodedCommand(Encode(script), "") }
+func Command(script string) string { return EncodedCommand(Encode(script), "") }
 
-// Encode encodes a script, or part of one, as ShellCommand does, so that what
+// Encode encodes a script, or part of one, as Command does, so that what
 // many commands have in common is encoded only once.
 func Encode(script string) string {
 	table := encoded()
@@ -38,7 +41,7 @@ func Encode(script string) string {
 	return b.String()
 }
 
-// EncodedCommand is ShellCommand for a script in two parts encoded by Encode.
+// EncodedCommand is Command for a script in two parts encoded by Encode.
 func EncodedCommand(start, rest string) string {
 	return `exec /bin/sh -c '` + Programs + `eval "$(printf "$1")"' /bin/sh '` + start + rest + `'`
 }

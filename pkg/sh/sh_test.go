@@ -1,20 +1,21 @@
-package hostfs
+package sh
 
 import (
+	"os"
 	"os/exec"
 	"strings"
 	"testing"
 )
 
 // Every login shell hands the script on as it is, and the standard input too.
-func TestShellCommand(t *testing.T) {
+func TestCommand(t *testing.T) {
 	var all strings.Builder
 	for c := 1; c < 256; c++ {
 		all.WriteByte(byte(c))
 	}
 	data := all.String() + "!! !$ %s %% \\n \\\\ \\' $HOME `id` $(id) ${x} ^a^b \"'\"'' ~ * # \r\n\n\t! é \xff"
 	script := "# a comment, and it's odd!\nset -f\nprintf '%s.' " + Quote(data) + "\ncat\nexit 7\n"
-	command := ShellCommand(script)
+	command := Command(script)
 	if strings.ContainsAny(command, "\n!\r\t") {
 		t.Errorf("not one plain line: %q", command)
 	}
@@ -40,18 +41,24 @@ func TestShellCommand(t *testing.T) {
 			t.Errorf("%s: status %d, %q, %s", shell, cmd.ProcessState.ExitCode(), out, stderr.String())
 		}
 	}
-	need(t, tried > 0, "no shell at all")
+	switch {
+	case tried > 0:
+	case os.Getenv("PIKEY_TEST_REQUIRE") == "1":
+		t.Error("no shell at all")
+	default:
+		t.Skip("no shell at all")
+	}
 }
 
 // A start-up file that has overwritten PATH is the user's, and not in our way.
-func TestShellCommandPath(t *testing.T) {
+func TestCommandPath(t *testing.T) {
 	own := t.TempDir()
 	for path, want := range map[string]string{
 		"":        "/usr/bin:/bin",
 		"/none":   "/usr/bin:/bin",
 		"/bin:/x": "/bin:/x",
 	} {
-		cmd := exec.Command("/bin/sh", "-c", ShellCommand(`ls -d / && echo "$PATH"`))
+		cmd := exec.Command("/bin/sh", "-c", Command(`ls -d / && echo "$PATH"`))
 		cmd.Env, cmd.Dir = []string{"PATH=" + path}, own
 		if out, err := cmd.CombinedOutput(); err != nil || string(out) != "/\n"+want+"\n" {
 			t.Errorf("PATH=%s: %q, %v", path, out, err)
@@ -60,8 +67,8 @@ func TestShellCommandPath(t *testing.T) {
 }
 
 // The inner shell is the far /bin/sh: every one that may be it gets the bytes.
-func TestShellCommandInner(t *testing.T) {
-	command := ShellCommand("printf %s '\x80\xff%d\\101-'; echo é")
+func TestCommandInner(t *testing.T) {
+	command := Command("printf %s '\x80\xff%d\\101-'; echo é")
 	for _, sh := range [][]string{{"dash"}, {"bash", "--posix"}, {"busybox", "ash"}, {"zsh", "--emulate", "sh"}, {"ksh"}, {"mksh"}} {
 		path, err := exec.LookPath(sh[0])
 		if err != nil {
@@ -75,8 +82,8 @@ func TestShellCommandInner(t *testing.T) {
 	}
 }
 
-func TestShellCommandFits(t *testing.T) {
-	if n := len(ShellCommand(strings.Repeat("\n", 32_000))); n >= 128<<10 {
+func TestCommandFits(t *testing.T) {
+	if n := len(Command(strings.Repeat("\n", 32_000))); n >= 128<<10 {
 		t.Errorf("32,000 bytes became %d", n)
 	}
 }
