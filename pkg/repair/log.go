@@ -166,7 +166,7 @@ var accountName = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompi
 // account.
 func hint(e sshdlog.Event, files func(user string) string) string {
 	if e.Cut || !accountName().MatchString(e.User) || e.Client {
-		return e.Cure
+		return phrase(e.Cure)
 	}
 	cure := e.Cure
 	if entry, _ := cause.Lookup(e.Cause); cure == entry.Cure {
@@ -175,7 +175,16 @@ func hint(e sshdlog.Event, files func(user string) string) string {
 			cure = files(e.User)
 		}
 	}
-	return cmp.Or(strings.ReplaceAll(cure, "USER", e.User), e.Cure)
+	return phrase(strings.ReplaceAll(cmp.Or(cure, e.Cure), "USER", e.User))
+}
+
+// phrase returns a sentence of pi-key-causes(7) as messages are written.
+func phrase(sentence string) string {
+	s := strings.TrimSuffix(sentence, ".")
+	if len(s) > 1 && (s[1] < 'A' || s[1] > 'Z') { // no abbreviation
+		s = strings.ToLower(s[:1]) + s[1:]
+	}
+	return s
 }
 
 // detail says how often, when and by whom, and then what the log says.
