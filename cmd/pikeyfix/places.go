@@ -39,7 +39,7 @@ func (m *mode) here(ctx context.Context, env *cli.Env, job repair.Job) (err erro
 	env.Tracef(1, "", "judging as %s does", m.server)
 	accounts, err := m.who(ctx, env, machine)
 	if errors.Is(err, repair.ErrNotRoot) {
-		return cli.Usagef("%v", err)
+		return cli.WithHint(err, "run it with sudo")
 	}
 	if err != nil {
 		return err

@@ -179,4 +179,4 @@ func one(who strictmodes.Account) iter.Seq[strictmodes.Account] {
 }
 
 // ErrNotRoot means that the files to repair belong to another user.
-var ErrNotRoot = errors.New("only root can repair what belongs to another user: run it with sudo")
+var ErrNotRoot = errors.New("only root can repair what belongs to another user")
