@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"math/rand/v2"
 	"os"
@@ -198,12 +199,24 @@ func Append(path string, mode fs.FileMode, edit Edit) error {
 		if err != nil {
 			return err
 		}
-		_, err = f.Write(more)
+		n, err := f.Write(more)
+		if err != nil && n > 0 {
+			takeBack(f, n)
+		}
 		if err = cmp.Or(err, f.Sync(), f.Close()); err != nil || old != nil {
 			return err
 		}
 		return syncDir(filepath.Dir(path))
 	})
+}
+
+// takeBack cuts off the n bytes that were written last, as a full disk leaves them
+// of a line, unless somebody else has added more.
+func takeBack(f *os.File, n int) {
+	end, err := f.Seek(0, io.SeekCurrent)
+	if st, serr := f.Stat(); err == nil && serr == nil && st.Size() == end {
+		_ = f.Truncate(end - int64(n)) // the error of the writing is told
+	}
 }
 
 // inTurn calls write for where the links at path lead, when nobody else who

@@ -359,6 +359,14 @@ func TestDiskFull(t *testing.T) {
 	if err := CreateNew(path+"2", big, 0o600); !errors.Is(err, syscall.ENOSPC) {
 		t.Errorf("CreateNew: %v", err)
 	}
+	if err := Append(path, 0o600, func([]byte) ([]byte, error) { return big, nil }); !errors.Is(err, syscall.ENOSPC) {
+		t.Errorf("Append: %v", err)
+	}
+	if err := Append(path+"2", 0o600, func([]byte) ([]byte, error) { return big, nil }); !errors.Is(err, syscall.ENOSPC) {
+		t.Errorf("Append to none: %v", err)
+	}
+	contentIs(t, path+"2", "")
+	_ = os.Remove(path + "2")
 	contentIs(t, path, "old")
 	if got := names(t, dir); got != "known_hosts" {
 		t.Errorf("left in the folder: %s", got)
