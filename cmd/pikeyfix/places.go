@@ -142,7 +142,7 @@ func (m *mode) target(ctx context.Context, env *cli.Env, host *connect.Host, job
 			return log.records(env, nil)
 		}
 	}
-	return log.records(env, job.Login(ctx, fsys, server))
+	return log.records(env, job.Login(ctx, fsys, server, func(cause string) bool { return diagnose.Refutes(rep, cause) }))
 }
 
 // lines says what is wrong in the lines of a keys file, or cures it. again is the

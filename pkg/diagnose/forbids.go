@@ -7,13 +7,14 @@ import (
 	"strings"
 
 	"pi-key-tools/pkg/record"
+	"pi-key-tools/pkg/session"
 	"pi-key-tools/pkg/sh"
 	"pi-key-tools/pkg/sshdconfig"
 	"pi-key-tools/pkg/strictmodes"
 )
 
-// A Forbidden is a line of sshd_config(5) that lets an account in by no key,
-// whatever its files.
+// A Forbidden is a line of sshd_config(5) that keeps an account from logging in by any
+// key, whatever its files.
 type Forbidden struct {
 	Cause string // a word of pi-key-causes(7)
 	sshdconfig.Setting
@@ -50,10 +51,20 @@ func Forbids(c *sshdconfig.Config, who strictmodes.Account) (list []Forbidden) {
 	if s, refused := c.Refuses(); refused {
 		forbid("user-not-allowed", s.Keyword, "")
 	}
-	_, asks := c.Named("AuthorizedKeysCommand")
-	_, trusts := c.Named("TrustedUserCAKeys")
-	if files, s := c.KeysFiles(who.Home, who.UID); len(files) == 0 && !asks && !trusts {
+	if files, s := c.KeysFiles(who.Home, who.UID); len(files) == 0 && !c.MayName("AuthorizedKeysCommand") && !c.MayName("TrustedUserCAKeys") {
 		forbid("keys-file-elsewhere", s.Keyword, ": no file of keys is read")
 	}
 	return list
+}
+
+// Refutes reports whether a login that worked shows that a cause is none, whatever
+// sshd_config(5) says: the server may read another one, or has not read this one yet.
+func Refutes(rep *session.Report, cause string) bool {
+	switch _, openSSH := rep.OpenSSH(); {
+	case !openSSH || rep.By == "publickey":
+		return true
+	case cause == "pubkey-disabled":
+		return slices.Contains(rep.Methods, "publickey")
+	}
+	return cause != "keys-file-elsewhere" && cause != "key-revoked" // the account is in
 }

@@ -1,9 +1,11 @@
 package diagnose
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
+	"pi-key-tools/pkg/session"
 	"pi-key-tools/pkg/sshdconfig"
 	"pi-key-tools/pkg/strictmodes"
 )
@@ -26,6 +28,7 @@ func TestForbids(t *testing.T) {
 		"AuthorizedKeysFile none":                                                     "keys-file-elsewhere",
 		"AuthorizedKeysFile none\nAuthorizedKeysCommand /bin/x":                       "",
 		"AuthorizedKeysFile none\nTrustedUserCAKeys /etc/ca":                          "",
+		"AuthorizedKeysFile none\nMatch Address 10.0.0.0/8\nTrustedUserCAKeys /ca":    "",
 	} {
 		files := sshdconfig.Files{"main": {{Path: "main", Text: text}}, "/etc/ssh/closed": {{Path: "/etc/ssh/closed", Unread: true}}}
 		config := sshdconfig.Evaluate(nil, "main", files, sshdconfig.Connection{User: "pi", Groups: []string{"pi", "sudo"}})
@@ -45,5 +48,25 @@ func TestForbids(t *testing.T) {
 	r := list[0].Record("/mnt")
 	if r.Cause != "root-refused" || r.Subject != "/etc/ssh/sshd_config:2" || r.Detail != "PermitRootLogin is no" || r.Hint != "change line 2 of /mnt/etc/ssh/sshd_config" {
 		t.Errorf("root: %+v", r)
+	}
+}
+
+// A login that works refutes what a configuration that the server does not have says.
+func TestRefutes(t *testing.T) {
+	causes := []string{"pubkey-disabled", "keys-file-elsewhere", "key-revoked", "user-not-allowed", "root-refused", "shell-missing"}
+	for _, c := range []struct {
+		version, by, methods string
+		want                 string // what is left
+	}{
+		{"SSH-2.0-OpenSSH_9.2p1", "publickey", "publickey password", ""},
+		{"SSH-2.0-OpenSSH_9.2p1", "password", "publickey password", "keys-file-elsewhere key-revoked"},
+		{"SSH-2.0-OpenSSH_9.2p1", "password", "password", "pubkey-disabled keys-file-elsewhere key-revoked"},
+		{"SSH-2.0-tinyssh", "password", "password", ""},
+	} {
+		rep := &session.Report{ServerVersion: c.version, By: c.by, Methods: strings.Fields(c.methods)}
+		left := slices.DeleteFunc(slices.Clone(causes), func(cause string) bool { return Refutes(rep, cause) })
+		if got := strings.Join(left, " "); got != c.want {
+			t.Errorf("%+v: %s", c, got)
+		}
 	}
 }

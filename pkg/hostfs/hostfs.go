@@ -62,8 +62,8 @@ type Machine interface {
 	// whatever its directory. An empty shell is sh. The list is read on as it is
 	// gone through, so that thousands need not be waited for.
 	Accounts(ctx context.Context) (iter.Seq[strictmodes.Account], error)
-	// GroupNames returns the names of an account's groups, for Match Group of
-	// sshd_config.
+	// GroupNames returns the names of an account's groups, for Match Group and
+	// AllowGroups of sshd_config. Those of our own account are asked for anew.
 	GroupNames(ctx context.Context, who strictmodes.Account) ([]string, error)
 }
 

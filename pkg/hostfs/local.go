@@ -72,12 +72,18 @@ func (l *local) Lookup(ctx context.Context, name string) (strictmodes.Account, e
 		return strictmodes.Account{}, err
 	}
 	groups, _ := exec.CommandContext(ctx, "getent", "initgroups", "--", name).Output()
-	for word := range strings.FieldsSeq(strings.TrimPrefix(string(groups), name)) {
-		if gid, err := id(word); err == nil && !slices.Contains(one.Groups, gid) {
-			one.Groups = append(one.Groups, gid)
+	one.Groups = withIDs(one.Groups, strings.TrimPrefix(string(groups), name))
+	return one, nil
+}
+
+// withIDs adds to gids those of a text that are not among them.
+func withIDs(gids []int, text string) []int {
+	for word := range strings.FieldsSeq(text) {
+		if gid, err := id(word); err == nil && !slices.Contains(gids, gid) {
+			gids = append(gids, gid)
 		}
 	}
-	return one, nil
+	return gids
 }
 
 func (l *local) Accounts(ctx context.Context) (iter.Seq[strictmodes.Account], error) {
@@ -92,6 +98,13 @@ func (l *local) GroupNames(ctx context.Context, who strictmodes.Account) ([]stri
 	a, err := l.known(ctx)
 	if err != nil {
 		return nil, err
+	}
+	if who.UID == os.Getuid() {
+		// sshd asks getgrouplist(3), as id does: ours may be those of before a change.
+		out, _ := exec.CommandContext(ctx, "id", "-G", "--", who.Name).Output()
+		if listed := withIDs(nil, string(out)); listed != nil {
+			who.Groups = listed
+		}
 	}
 	return a.groupNames(who.Groups), nil
 }

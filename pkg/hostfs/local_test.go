@@ -8,7 +8,11 @@ import (
 	"os/user"
 	"path/filepath"
 	"runtime"
+	"slices"
+	"strconv"
 	"testing"
+
+	"pi-key-tools/pkg/strictmodes"
 )
 
 func TestHome(t *testing.T) {
@@ -24,6 +28,21 @@ func TestHome(t *testing.T) {
 		if got != want || err != nil {
 			t.Errorf("%q: %q, %v, want %q", home, got, err, want)
 		}
+	}
+}
+
+// A session's own groups may be of before a change, and sshd does not have those.
+func TestGroupsOfDatabase(t *testing.T) {
+	u, err := user.Current()
+	ok(t, err)
+	uid, err := strconv.Atoi(u.Uid)
+	g, gerr := user.LookupGroupId(u.Gid)
+	if err != nil || gerr != nil || runtime.GOOS == "windows" {
+		t.Skip("its groups have no names here")
+	}
+	names, err := Local().GroupNames(t.Context(), strictmodes.Account{Name: u.Username, UID: uid})
+	if err != nil || !slices.Contains(names, g.Name) {
+		t.Errorf("%q, %v, without %s", names, err, g.Name)
 	}
 }
 

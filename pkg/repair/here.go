@@ -16,8 +16,9 @@ import (
 )
 
 // Login repairs the home of the account that fsys is logged in to, as home
-// does. An error that ends the work early is returned as a record too.
-func (j *Job) Login(ctx context.Context, fsys hostfs.FS, server strictmodes.Server) []record.Record {
+// does. refuted, if not nil, says of which causes that sshd_config names the login shows
+// that they are none. An error that ends the work early is returned as a record too.
+func (j *Job) Login(ctx context.Context, fsys hostfs.FS, server strictmodes.Server, refuted func(cause string) bool) []record.Record {
 	there := *j
 	there.at = "there: "
 	j = &there
@@ -27,7 +28,9 @@ func (j *Job) Login(ctx context.Context, fsys hostfs.FS, server strictmodes.Serv
 		var rules *serverRules
 		if rules, err = j.readRules(ctx, fsys, server); err == nil {
 			records, err = j.home(ctx, fsys, who, rules.server, j.keysFiles(ctx, fsys, rules, who))
-			records = join(records, j.forbidden(ctx, fsys, rules, who))
+			records = join(records, slices.DeleteFunc(j.forbidden(ctx, fsys, rules, who), func(r record.Record) bool {
+				return refuted != nil && refuted(r.Cause)
+			}))
 		}
 	}
 	if err != nil {

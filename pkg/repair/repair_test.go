@@ -390,7 +390,7 @@ func TestAccount(t *testing.T) {
 		{t.Context(), lost, "fail connection-dropped"},
 		{cancelled, newMachine(0o777, 0o700, 0o600, 1000), "fail interrupted"},
 	} {
-		if records := new(Job).Login(c.ctx, c.fsys, strictmodes.All); brief(records) != c.want {
+		if records := new(Job).Login(c.ctx, c.fsys, strictmodes.All, nil); brief(records) != c.want {
 			t.Errorf("got %q, want %q", text(records), c.want)
 		}
 	}
@@ -420,7 +420,7 @@ func TestFar(t *testing.T) {
 		{special: folder, want: "done keys-not-a-file"},
 	} {
 		h.set(t, u, "ssh-ed25519 AAAA")
-		if records := new(Job).Login(t.Context(), hostfs.Far(run), strictmodes.Debian); brief(records) != h.want {
+		if records := new(Job).Login(t.Context(), hostfs.Far(run), strictmodes.Debian, nil); brief(records) != h.want {
 			t.Errorf("%+v: %s", h, text(records))
 		}
 	}

@@ -109,9 +109,9 @@ func (rules *serverRules) config(who strictmodes.Account) *sshdconfig.Config {
 // accounts is not told: some are to be kept out.
 func (j *Job) forbidden(ctx context.Context, fsys hostfs.FS, rules *serverRules, who strictmodes.Account) (records []record.Record) {
 	config := rules.config(who)
-	_, chroot := config.Named("ChrootDirectory") // where the shell is another
+	chroot := config.MayName("ChrootDirectory") // where the shell is another
 	if _, st, err := strictmodes.RealPath(ctx, fsys, who.Shell); who.Shell != "" && !chroot &&
-		(errors.Is(err, fs.ErrNotExist) || err == nil && (!st.Mode.IsRegular() || st.Mode&0o111 == 0)) {
+		(j.missing(ctx, fsys, who.Shell, err) || err == nil && (!st.Mode.IsRegular() || st.Mode&0o111 == 0)) {
 		hint := "sudo chsh -s /bin/sh " + sh.QuoteLine(who.Name)
 		if j.Root != "" {
 			hint = "name a shell that is there, such as /bin/sh, in " + sh.QuoteLine(j.Root+"/etc/passwd")
@@ -120,8 +120,8 @@ func (j *Job) forbidden(ctx context.Context, fsys hostfs.FS, rules *serverRules,
 			Detail: "the login shell of " + who.Name + " does not exist, or cannot be executed", Hint: hint})
 	}
 	list := diagnose.Forbids(config, who)
-	if s, ok := config.Named("RevokedKeys"); ok && len(config.Possible(s.Keyword)) == 0 {
-		if _, _, err := strictmodes.RealPath(ctx, fsys, s.Args[0]); errors.Is(err, fs.ErrNotExist) {
+	if s, ok := config.Named("RevokedKeys"); ok && len(config.Possible(s.Keyword)) == 0 && len(config.Unread) == 0 {
+		if _, _, err := strictmodes.RealPath(ctx, fsys, s.Args[0]); j.missing(ctx, fsys, s.Args[0], err) {
 			list = append(list, diagnose.Forbidden{Cause: "key-revoked", Setting: s, Detail: "RevokedKeys names " + s.Args[0] + ", which does not exist: every key is taken for revoked"})
 		}
 	}
@@ -131,6 +131,19 @@ func (j *Job) forbidden(ctx context.Context, fsys hostfs.FS, rules *serverRules,
 		records = append(records, r)
 	}
 	return records
+}
+
+// missing reports whether err, of RealPath, says that p is not there. On a card, whose
+// other file systems and /run are not mounted, its directory has to be.
+func (j *Job) missing(ctx context.Context, fsys hostfs.FS, p string, err error) bool {
+	if errors.Is(err, fs.ErrNotExist) && j.Root != "" {
+		var dir string
+		if dir, _, err = strictmodes.RealPath(ctx, fsys, path.Dir(p)); err != nil {
+			return false
+		}
+		_, err = fsys.Lstat(ctx, path.Join(dir, path.Base(p))) // a link may lead there
+	}
+	return errors.Is(err, fs.ErrNotExist)
 }
 
 // keysFiles returns where the server looks for the keys of an account; nil for

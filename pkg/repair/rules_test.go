@@ -68,7 +68,7 @@ func TestNotStrict(t *testing.T) {
 	} {
 		m := newMachine(0o777, 0o700, 0o222, 1000)
 		m.texts = map[string]string{"/etc/ssh/sshd_config": "StrictModes no\n"}
-		if records := new(Job).Login(t.Context(), m, c.server); brief(records) != c.want {
+		if records := new(Job).Login(t.Context(), m, c.server, nil); brief(records) != c.want {
 			t.Errorf("%v: %s", c.server, text(records))
 		}
 	}
@@ -82,12 +82,17 @@ func TestForbidden(t *testing.T) {
 		{"AllowGroups pi\n", ""},
 		{"RevokedKeys /revoked\n", "fail key-revoked"},
 		{"RevokedKeys /etc\nAllowUsers pi@10.0.0.0/8\n", ""},
+		{"Include closed\nRevokedKeys /revoked\n", ""},
 	} {
 		m := newMachine(0o755, 0o700, 0o600, 1000)
 		m.files["/etc"] = strictmodes.Stat{Mode: fs.ModeDir | 0o755, Nlink: 2}
-		m.texts = map[string]string{"/etc/ssh/sshd_config": c.text, "/etc/group": "pi:x:1000:\nweb:x:7:pi\n"}
+		m.files["/etc/ssh/closed"] = strictmodes.Stat{Nlink: 1}
+		m.texts = map[string]string{"/etc/ssh/sshd_config": c.text, "/etc/ssh/closed": "denied", "/etc/group": "pi:x:1000:\nweb:x:7:pi\n"}
 		m.me.Groups = []int{1000, 7}
-		if records := new(Job).Login(t.Context(), m, strictmodes.Debian); brief(records) != c.want {
+		if records := new(Job).Login(t.Context(), m, strictmodes.Debian, func(cause string) bool { return "fail "+cause == c.want }); brief(records) != "" || len(records) != 1 {
+			t.Errorf("%q, refuted: %s", c.text, text(records))
+		}
+		if records := new(Job).Login(t.Context(), m, strictmodes.Debian, nil); brief(records) != c.want {
 			t.Errorf("%q: %s, want %s", c.text, text(records), c.want)
 		}
 		for _, all := range []bool{false, true} {
@@ -102,7 +107,7 @@ func TestForbidden(t *testing.T) {
 		}
 	}
 	for shell, want := range map[string]string{"": "", "/bin/sh": "", "/bin/none": "fail shell-missing", "/bin/plain": "fail shell-missing", "/bin": "fail shell-missing", "sh": ""} {
-		for _, config := range []string{"", "ChrootDirectory /srv\n"} {
+		for _, config := range []string{"", "ChrootDirectory /srv\n", "Match Address 10.0.0.0/8\nChrootDirectory /srv\n"} {
 			m := newMachine(0o755, 0o700, 0o600, 1000)
 			m.files["/bin"] = strictmodes.Stat{Mode: fs.ModeDir | 0o755, Nlink: 2}
 			m.files["/bin/sh"], m.files["/bin/plain"] = strictmodes.Stat{Mode: 0o755, Nlink: 1}, strictmodes.Stat{Mode: 0o644, Nlink: 1}
@@ -115,6 +120,20 @@ func TestForbidden(t *testing.T) {
 			if records := slices.Collect(new(Job).Accounts(t.Context(), m, one(m.me), false, strictmodes.Debian, strictmodes.Debian)); brief(records) != want {
 				t.Errorf("%q, %q: %s, want %s", shell, config, text(records), want)
 			}
+		}
+	}
+}
+
+// On a card, /run and other file systems are not mounted, and the shell may be there.
+func TestShellOfCard(t *testing.T) {
+	m := newMachine(0o755, 0o700, 0o600, 1000)
+	m.files["/bin"], m.files["/bin/link"] = strictmodes.Stat{Mode: fs.ModeDir | 0o755, Nlink: 2}, strictmodes.Stat{Mode: fs.ModeSymlink | 0o777, Nlink: 1}
+	m.links = map[string]string{"/bin/link": "/run/system/sh"}
+	for shell, want := range map[string]string{"/run/system/sh": "", "/bin/link": "", "/bin/none": "fail shell-missing"} {
+		m.me.Shell = shell
+		job := Job{Root: "/mnt"}
+		if records := slices.Collect(job.Accounts(t.Context(), m, one(m.me), false, strictmodes.Debian, strictmodes.Debian)); brief(records) != want {
+			t.Errorf("%s: %s, want %s", shell, text(records), want)
 		}
 	}
 }
@@ -138,7 +157,7 @@ func TestDropbearLines(t *testing.T) {
 		m := newMachine(0o755, 0o700, 0o600, 1000)
 		m.texts = map[string]string{"/home/pi/.ssh/authorized_keys": c.text}
 		got := ""
-		for _, r := range new(Job).Login(t.Context(), m, c.server) {
+		for _, r := range new(Job).Login(t.Context(), m, c.server, nil) {
 			if r.Verdict != record.OK {
 				got += fmt.Sprint(r.Verdict, " ", r.Cause, " ", strings.TrimPrefix(r.Subject, "/home/pi/.ssh/"))
 			}

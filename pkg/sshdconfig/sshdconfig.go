@@ -120,6 +120,13 @@ func (c *Config) Named(keyword string) (Setting, bool) {
 	return s, ok && !c.Is(keyword, "none")
 }
 
+// MayName reports whether a keyword names a file or a command, or may by a Match block
+// that cannot be decided. A nil Config has none.
+func (c *Config) MayName(keyword string) bool {
+	_, ok := c.Named(keyword)
+	return ok || c != nil && len(c.Possible(keyword)) > 0
+}
+
 // Possible returns the settings of Match blocks that may or may not apply to
 // the connection, and that would take precedence over what Get returns.
 func (c *Config) Possible(keyword string) []Setting { return c.possible[canonical(keyword)] }
