@@ -87,16 +87,23 @@ func authentication(host *connect.Host, keys connect.Keys, rep *session.Report, 
 		f := wrong[0]
 		return failure(f.Cause, f.Path, f.Hint, "%s; and the server refuses the key", f.Detail)
 	}
-	if k := asked[0].Key.Public; len(asked) == 1 {
-		// By the first of the list that is for the key, as ssh does.
-		list := host.Config.PubkeyAcceptedAlgorithms
-		i := slices.IndexFunc(list, func(a string) bool { return sshkey.KeyType(a) == k.Type })
-		if i >= 0 && strings.HasPrefix(list[i], ssh.KeyAlgoRSA) {
-			return failure("config-elsewhere", k.Fingerprint(), "have rsa-sha2-512 before ssh-rsa there: +ssh-rsa", "likely: PubkeyAcceptedAlgorithms has the key sign with SHA-1, "+
-				"which OpenSSH refuses since 8.8: %s", host.Config.Sources["pubkeyacceptedalgorithms"])
-		}
+	if r, found := bySHA1(host, rep, asked); found {
+		return r
 	}
 	return refused(host, keys, rep, asked)
+}
+
+// bySHA1 is the case of the one key that signs with SHA-1, by the first of the list that
+// is for it, as in ssh, where the server takes no such signature by default.
+func bySHA1(host *connect.Host, rep *session.Report, asked []session.Offer) (record.Record, bool) {
+	list, k := host.Config.PubkeyAcceptedAlgorithms, asked[0].Key.Public
+	version, openSSH := rep.OpenSSH()
+	i := slices.IndexFunc(list, func(a string) bool { return sshkey.KeyType(a) == k.Type })
+	if len(asked) > 1 || !openSSH || slices.Compare(version[:], []int{8, 8}) < 0 || i < 0 || !strings.HasPrefix(list[i], ssh.KeyAlgoRSA) {
+		return record.Record{}, false
+	}
+	return failure("config-elsewhere", k.Fingerprint(), "have rsa-sha2-512 before ssh-rsa there: +ssh-rsa", "likely: PubkeyAcceptedAlgorithms has the key sign with SHA-1, "+
+		"which OpenSSH refuses since 8.8: %s", host.Config.Sources["pubkeyacceptedalgorithms"]), true
 }
 
 // tooManyTries is the case of a server that hung up before all was tried.

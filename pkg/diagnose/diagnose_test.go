@@ -417,6 +417,11 @@ func TestLoginWords(t *testing.T) {
 			rep: auth(func(r *session.Report) { r.Offers[0].Key.Public.Type = ssh.KeyAlgoRSA }), err: session.ErrDenied,
 			want: record.Record{Cause: "config-elsewhere", Subject: printA, Detail: "likely: PubkeyAcceptedAlgorithms has the key sign with SHA-1, which OpenSSH refuses since 8.8: command line -o",
 				Hint: "have rsa-sha2-512 before ssh-rsa there: +ssh-rsa"}},
+		{name: "the same at a server that takes SHA-1", opt: connect.Options{Options: []string{"PubkeyAcceptedAlgorithms=^ssh-rsa"}},
+			rep: auth(func(r *session.Report) {
+				r.Offers[0].Key.Public.Type, r.ServerVersion = ssh.KeyAlgoRSA, "SSH-2.0-OpenSSH_7.4"
+			}), err: session.ErrDenied,
+			want: record.Record{Cause: "key-refused", Subject: printA, Detail: "1 key refused for user pi (ED25519): " + couldBe, Hint: inHint}},
 		{name: "one key refused", rep: auth(func(*session.Report) {}), err: session.ErrDenied,
 			want: record.Record{Cause: "key-refused", Subject: printA, Detail: "1 key refused for user pi (ED25519): " + couldBe, Hint: inHint}},
 		{name: "a right signature refused", rep: auth(func(r *session.Report) { r.Offers[0].Answer = session.SignatureRefused }), err: session.ErrDenied,
