@@ -10,6 +10,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -424,6 +425,10 @@ func TestLoginWords(t *testing.T) {
 			want: record.Record{Cause: "key-refused", Subject: printA, Detail: "1 key refused for user pi (ED25519): " + couldBe, Hint: inHint}},
 		{name: "one key refused", rep: auth(func(*session.Report) {}), err: session.ErrDenied,
 			want: record.Record{Cause: "key-refused", Subject: printA, Detail: "1 key refused for user pi (ED25519): " + couldBe, Hint: inHint}},
+		{name: "many keys refused", rep: auth(func(r *session.Report) {
+			r.Offers = slices.Repeat(r.Offers, 5)
+		}), err: session.ErrDenied,
+			want: record.Record{Cause: "key-refused", Detail: "5 keys refused for user pi (ED25519 " + printA + ", ED25519 " + printA + ", ED25519 " + printA + ", 2 more): " + couldBe, Hint: inHint}},
 		{name: "a right signature refused", rep: auth(func(r *session.Report) { r.Offers[0].Answer = session.SignatureRefused }), err: session.ErrDenied,
 			want: record.Record{Cause: "key-refused", Subject: printA, Hint: "look in the log there: sudo journalctl -u ssh --since -10min",
 				Detail: "the server would accept the key, but refuses its signature, which is correct, as where PermitRootLogin is no and the user has uid 0"}},
@@ -906,5 +911,18 @@ func TestSentElsewhere(t *testing.T) {
 	rep := &session.Report{Stage: session.Auth, Methods: []string{"publickey"}, Offers: []session.Offer{offerA(session.Refused, nil)}}
 	if r := Login(t.Context(), host, connect.Keys{}, rep, session.ErrDenied); !strings.Contains(r.Detail, "for user root, set by User, "+config+":4") {
 		t.Errorf("%s %q", r.Cause, r.Detail)
+	}
+}
+
+func TestEnded(t *testing.T) {
+	for want, err := range map[string]error{
+		"no-sftp":            fmt.Errorf("looking: %w", session.ErrNoSFTP),
+		"no-shell":           errors.Join(session.ErrNoSFTP, session.ErrNoCommand),
+		"session-failed":     session.ErrCutOff,
+		"connection-dropped": io.EOF,
+	} {
+		if r := Ended(t.Context(), "looking", err); r.Cause != want || r.Hint == "" {
+			t.Errorf("%v: %+v, want %s", err, r, want)
+		}
 	}
 }

@@ -333,6 +333,25 @@ func TestHints(t *testing.T) {
 	}
 }
 
+// A place that an access list or the configuration shuts has a hint of its own.
+func TestHintsElsewhere(t *testing.T) {
+	shut := newMachine(0o755, 0o700, 0o600, 1000)
+	shut.attributes.Granted = []strictmodes.Grant{{ID: 1000}}
+	for _, c := range []struct {
+		m     *machine
+		files []string
+		want  string
+	}{
+		{shut, nil, "sudo setfacl -m u:pi:x /home"},
+		{newMachine(0o755, 0o700, 0o600, 1000), []string{"/home/pi/.ssh"}, "have AuthorizedKeysFile in sshd_config name a file in it"},
+	} {
+		records, err := new(Job).home(t.Context(), c.m, pi, strictmodes.OpenSSH, c.files)
+		if err != nil || c.m.writes > 0 || !slices.ContainsFunc(records, func(r record.Record) bool { return r.Verdict == record.Fail && r.Hint == c.want }) {
+			t.Errorf("%v, %d writes: %s, without the hint %s", err, c.m.writes, text(records), c.want)
+		}
+	}
+}
+
 // What the owner of a home can lay out for root to paste a hint harms nobody:
 // nothing outside the home is given away or put aside, and nothing is copied.
 func TestHintsHostile(t *testing.T) {
