@@ -495,7 +495,11 @@ compose() {
 			ended <&6 || glue=$newline
 		fi
 	fi
-	(printf '%s' "$glue$add" >>"$tmp") || unwritten "$tmp" || return
+	if ! (printf '%s' "$glue$add" >>"$tmp"); then
+		# To the printf of dash every reason is an I/O error; cat tells it.
+		printf '%s' "$glue$add" | cat >>"$tmp"
+		unwritten "$tmp" || return
+	fi
 	[ -n "$was" ] || command exec 6<"$tmp" || unwritten "$tmp" || return
 	case ${kind-} in
 	-r-*) [ -z "$was" ] || chmod u-w "$tmp" || unwritten "$tmp" || return ;;

@@ -238,6 +238,10 @@ func TestPutFailures(t *testing.T) {
 			}
 			fill(t, filepath.Join(home, ".ssh", "filler"))
 		}},
+		{"a full disk, and no file yet", "disk-full", func(t *testing.T, home string) { // so the shell itself is the first to write
+			mountTmpfs(t, filepath.Join(home, ".ssh"), "size=16k")
+			fill(t, filepath.Join(home, ".ssh", "filler"))
+		}},
 		{"a read-only file system", "read-only-fs", func(t *testing.T, home string) {
 			dir := filepath.Join(home, ".ssh")
 			mountTmpfs(t, dir, "size=1m")
