@@ -13,6 +13,7 @@ import (
 	"pi-key-tools/pkg/cli/targets"
 	"pi-key-tools/pkg/connect"
 	"pi-key-tools/pkg/hostfs"
+	"pi-key-tools/pkg/identity"
 	"pi-key-tools/pkg/install"
 	"pi-key-tools/pkg/record"
 )
@@ -119,6 +120,9 @@ func (m mode) target(ctx context.Context, host *connect.Host, job install.Job) [
 	if len(job.Keys) == 0 {
 		var input install.Input
 		if err := input.Default(host.Keys(ctx)); err != nil {
+			if fault, ok := errors.AsType[identity.Fault](err); ok {
+				return []record.Record{fault.Record()}
+			}
 			return []record.Record{{Verdict: record.Fail, Cause: "key-missing", Detail: err.Error(),
 				Hint: "make one: pikeygen | " + host.AgainByPassword("pikeycopy -i -", nil)}}
 		}
@@ -182,6 +186,9 @@ func defaultKeys(ctx context.Context, env *cli.Env, opt *targets.Options, job *i
 		var input install.Input
 		err := input.Default(host.Keys(ctx))
 		job.Keys = input.Keys
+		if fault, ok := errors.AsType[identity.Fault](err); ok {
+			return cli.WithHint(err, "%s", fault.Hint)
+		}
 		if errors.Is(err, install.ErrNoKey) {
 			return cli.WithHint(err, "make one: pikeygen; or name one: -i FILE, as under sudo, where ~ is root's")
 		}

@@ -108,7 +108,8 @@ func (n *Input) WithoutCertificates() error {
 var ErrNoKey = errors.New("no key to install: ssh's key files are not there, and no agent holds one")
 
 // Default chooses what pikeycopy installs when no -i is given: the first pair
-// that ssh would use by itself, or else the keys of the agent.
+// that ssh would use by itself, or else the keys of the agent. If there is only a
+// pair that cannot be used, the error is an identity.Fault.
 func (n *Input) Default(keys connect.Keys) error {
 	for _, c := range keys.Candidates {
 		if c.Pair != nil && c.HasPrivate() && len(c.Faults) == 0 && !c.IsCertificate() {
@@ -122,9 +123,24 @@ func (n *Input) Default(keys connect.Keys) error {
 		}
 	}
 	if len(n.Keys) == 0 {
-		return ErrNoKey
+		return useless(keys)
 	}
 	return nil
+}
+
+// useless returns the first fault of the pairs that are there, or ErrNoKey.
+func useless(keys connect.Keys) error {
+	for _, c := range keys.Candidates {
+		if len(c.Faults) > 0 && !c.IsCertificate() {
+			return c.Faults[0]
+		}
+	}
+	for _, p := range keys.Broken {
+		if len(p.Faults) > 0 {
+			return p.Faults[0]
+		}
+	}
+	return ErrNoKey
 }
 
 func readFile(name string) ([]byte, error) {
