@@ -36,16 +36,22 @@ func (m *mode) logFlags(fs *pflag.FlagSet) {
 	fs.BoolVar(&m.apply, "apply", false, "with --log, judge and repair the files of the accounts that it is about")
 }
 
-// logOperand gives --log the word after it, which pflag takes for an operand,
-// if that is a file: "-", what holds a slash and is no URI, or what is there.
+// logOperand gives --log the word after it, or after an --apply that follows it,
+// which pflag takes for an operand, if that is a file: "-", what holds a slash and is no URI, or what is there.
 // Anything else is a target, and so is what follows "--".
 func logOperand(args []string) []string {
 	for i, a := range args {
 		switch {
 		case a == "--":
 			return args
-		case a == "--log" && i+1 < len(args) && isFile(args[i+1]):
-			return slices.Concat(args[:i], []string{"--log=" + args[i+1]}, args[i+2:])
+		case a == "--log":
+			next := i + 1
+			if next < len(args) && args[next] == "--apply" {
+				next++
+			}
+			if next < len(args) && isFile(args[next]) {
+				return slices.Concat(args[:i], []string{"--log=" + args[next]}, args[i+1:next], args[next+1:])
+			}
 		}
 	}
 	return args
