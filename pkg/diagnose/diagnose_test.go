@@ -399,7 +399,7 @@ func TestLoginWords(t *testing.T) {
 		{name: "no key wanted", keys: connect.Keys{AgentKeys: -1, AgentErr: none.AgentErr}, rep: auth(nothing), err: session.ErrDenied,
 			want: record.Record{Cause: "key-missing", Detail: "no key to offer: IdentityFile is none, and there is no agent", Hint: "name the key: -o IdentityFile=KEY"}},
 		{name: "an agent with nothing", keys: connect.Keys{AgentKeys: 0}, rep: auth(nothing), err: session.ErrDenied,
-			want: record.Record{Cause: "agent-empty", Detail: "there is no key file, and the agent holds none", Hint: "make a key: pikeygen; or add one: ssh-add KEY"}},
+			want: record.Record{Cause: "agent-empty", Detail: "there is no key file, and the agent holds none", Hint: "make a key: pikeygen; or add one: ssh-add KEY; or, if it is locked: pikeycheck -X"}},
 		{name: "an agent that is gone", keys: connect.Keys{AgentKeys: -1, AgentErr: &identity.AgentError{Socket: "/s", Err: os.ErrNotExist}}, rep: auth(nothing), err: session.ErrDenied,
 			want: record.Record{Cause: "agent-absent", Subject: "/s", Detail: "there is no key file, and no agent at /s: there is no such socket",
 				Hint: `make a key: pikeygen; or start an agent, and add one to it: eval "$(ssh-agent -s)" && pikeycheck -a FILE`}},

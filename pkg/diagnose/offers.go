@@ -127,7 +127,7 @@ func nothingOffered(host *connect.Host, keys connect.Keys, rep *session.Report) 
 	case keys.AgentKeys > 0:
 		return failure("key-not-offered", "", "name the key: -o IdentityFile=KEY", "there is no key file, and %s", agent)
 	case keys.AgentKeys == 0:
-		return failure("agent-empty", "", "make a key: pikeygen; or add one: ssh-add KEY", "there is no key file, and %s", agent)
+		return failure("agent-empty", "", "make a key: pikeygen; or add one: ssh-add KEY; or, if it is locked: pikeycheck -X", "there is no key file, and %s", agent)
 	case len(keys.Looked) == 0:
 		return failure("key-missing", "", "name the key: -o IdentityFile=KEY", "no key to offer: IdentityFile is none, and %s", agent)
 	}
