@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"os"
 	"slices"
 
 	"pi-key-tools/pkg/cli"
@@ -59,6 +60,7 @@ func (m *mode) here(ctx context.Context, env *cli.Env, job repair.Job) (err erro
 		}
 		return m.lines(ctx, engine, job.DryRun, m.again(who.Name))
 	}
+	job.Unnamed = m.user == "" && m.report == nil && os.Geteuid() == 0 // sudo pikeyfix
 	records := job.Accounts(ctx, machine, accounts, m.all, m.server, client)
 	if m.report != nil {
 		records = slices.Values(m.report.records(env, slices.Collect(records)))

@@ -24,8 +24,11 @@ type Forbidden struct {
 // Record returns the record of it; root is where the card is that it is of, and "" for
 // this machine.
 func (f Forbidden) Record(root string) record.Record {
-	return record.Record{Verdict: record.Fail, Cause: f.Cause, Subject: f.At(), Detail: f.Detail,
-		Hint: fmt.Sprintf("change line %d of %s", f.Line, sh.QuoteLine(path.Join(root, f.File)))}
+	hint := fmt.Sprintf("change line %d of %s", f.Line, sh.QuoteLine(path.Join(root, f.File)))
+	if root == "" {
+		hint += ", then:" + strings.TrimPrefix(reload, " &&")
+	}
+	return record.Record{Verdict: record.Fail, Cause: f.Cause, Subject: f.At(), Detail: f.Detail, Hint: hint}
 }
 
 // Forbids returns those of an account, by its configuration, if there is one. What another file or

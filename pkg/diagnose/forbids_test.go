@@ -49,6 +49,9 @@ func TestForbids(t *testing.T) {
 	if r.Cause != "root-refused" || r.Subject != "/etc/ssh/sshd_config:2" || r.Detail != "PermitRootLogin is no" || r.Hint != "change line 2 of /mnt/etc/ssh/sshd_config" {
 		t.Errorf("root: %+v", r)
 	}
+	if hint := list[0].Record("").Hint; hint != "change line 2 of /etc/ssh/sshd_config, then: sudo sshd -t && sudo systemctl reload ssh" {
+		t.Errorf("here: %s", hint)
+	}
 }
 
 // A login that works refutes what a configuration that the server does not have says.

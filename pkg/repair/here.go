@@ -96,7 +96,7 @@ func (j *Job) account(ctx context.Context, fsys hostfs.FS, who strictmodes.Accou
 	if err != nil {
 		keys = append(keys, failed(ctx, who, "looking for private keys", err))
 	}
-	if !all {
+	if !all && !j.Unnamed {
 		keys = append(keys, j.forbidden(ctx, fsys, rules, who)...)
 	}
 	return join(records, keys)

@@ -33,6 +33,9 @@ type Job struct {
 	Content func(ctx context.Context, who strictmodes.Account, file string) []record.Record
 	// Root is where a card is mounted, for the hints; "" for none.
 	Root string
+	// Unnamed says that nobody named the accounts here: what keeps one out is not told
+	// then, since some are meant to be kept out, and root most of all.
+	Unnamed bool
 	// Trace, if not nil, is called with explanations.
 	Trace func(format string, args ...any)
 

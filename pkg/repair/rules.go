@@ -105,14 +105,16 @@ func (rules *serverRules) config(who strictmodes.Account) *sshdconfig.Config {
 	return sshdconfig.Evaluate(nil, sshdconfig.DefaultFile, rules.files, conn)
 }
 
-// forbidden says what keeps the account out whatever its files. Whoever asks about all
-// accounts is not told: some are to be kept out.
+// forbidden says what keeps the account out whatever its files.
 func (j *Job) forbidden(ctx context.Context, fsys hostfs.FS, rules *serverRules, who strictmodes.Account) (records []record.Record) {
 	config := rules.config(who)
 	chroot := config.MayName("ChrootDirectory") // where the shell is another
 	if _, st, err := strictmodes.RealPath(ctx, fsys, who.Shell); who.Shell != "" && !chroot &&
 		(j.missing(ctx, fsys, who.Shell, err) || err == nil && (!st.Mode.IsRegular() || st.Mode&0o111 == 0)) {
-		hint := "sudo chsh -s /bin/sh " + sh.QuoteLine(who.Name)
+		hint := "chsh -s /bin/sh " + sh.QuoteLine(who.Name)
+		if me, err := fsys.Account(ctx); err != nil || me.UID != 0 {
+			hint = "sudo " + hint
+		}
 		if j.Root != "" {
 			hint = "name a shell that is there, such as /bin/sh, in " + sh.QuoteLine(j.Root+"/etc/passwd")
 		}

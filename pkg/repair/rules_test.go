@@ -104,6 +104,10 @@ func TestForbidden(t *testing.T) {
 			if brief(records) != want || len(records) != 1 {
 				t.Errorf("%q, all %v: %s, want %s", c.text, all, text(records), want)
 			}
+			job := Job{Unnamed: true}
+			if records := slices.Collect(job.Accounts(t.Context(), m, one(m.me), all, strictmodes.Debian, strictmodes.Debian)); brief(records) != "" || len(records) != 1 {
+				t.Errorf("%q, unnamed: %s", c.text, text(records))
+			}
 		}
 	}
 	for shell, want := range map[string]string{"": "", "/bin/sh": "", "/bin/none": "fail shell-missing", "/bin/plain": "fail shell-missing", "/bin": "fail shell-missing", "sh": ""} {
