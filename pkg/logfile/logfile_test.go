@@ -93,11 +93,14 @@ func TestOpen(t *testing.T) {
 // What was read of a file before is not read again.
 func TestTextFrom(t *testing.T) {
 	const n = 40_000
-	f, err := os.Open(writeLog(t, n))
+	f, err := os.OpenFile(writeLog(t, n), os.O_RDWR, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer f.Close()
+	if _, err := f.WriteAt(bytes.Repeat([]byte("x"), 10*len(line)-1), 0); err != nil {
+		t.Fatal(err)
+	}
 	if _, err := f.Seek(int64(10*len(line)), io.SeekStart); err != nil {
 		t.Fatal(err)
 	}
@@ -134,6 +137,9 @@ func TestEnd(t *testing.T) {
 	}
 	if _, err := new(sshdlog.Counter).AddLog(r, sshdlog.Refusal); !errors.Is(err, stopped) {
 		t.Errorf("a file: %v", err)
+	}
+	if _, _, err := r.(sshdlog.Mapper).Map(0, 1); !errors.Is(err, stopped) {
+		t.Errorf("a part of a file: %v", err)
 	}
 }
 
@@ -206,8 +212,11 @@ func TestGrows(t *testing.T) {
 
 // Whatever becomes of the bytes that are looked at, the reading ends.
 func TestChanges(t *testing.T) {
-	const n = 20_000
-	path := writeLog(t, n)
+	path := writeLog(t, 20_000)
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
 	f, err := os.OpenFile(path, os.O_WRONLY, 0)
 	if err != nil {
 		t.Fatal(err)
@@ -224,7 +233,9 @@ func TestChanges(t *testing.T) {
 			default:
 			}
 			junk := strings.Repeat("\n\x00]: [sshd"[rnd.IntN(8):], 1+rnd.IntN(20))
-			_, _ = f.WriteAt([]byte(junk), rnd.Int64N(n*int64(len(line))))
+			at := rnd.IntN(len(text) - len(junk))
+			_, _ = f.WriteAt([]byte(junk), int64(at))
+			_, _ = f.WriteAt(text[at:at+len(junk)], int64(at)) // or nothing would be left in the end
 		}
 	}()
 	for range 5 {

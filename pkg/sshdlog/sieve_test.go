@@ -19,13 +19,19 @@ import (
 // same demands that AddLog counts what a Scanner yields, copied or mapped.
 func same(t *testing.T, log []byte, want Severity) (events int) {
 	t.Helper()
+	return sameFrom(t, log, want, iotest.HalfReader(bytes.NewReader(log)), &memory{Reader: *bytes.NewReader(log), log: log})
+}
+
+// sameFrom demands it of each reader.
+func sameFrom(t *testing.T, log []byte, want Severity, readers ...io.Reader) (events int) {
+	t.Helper()
 	var plain Counter
 	s := NewScanner(bytes.NewReader(log), want)
 	for s.Scan() {
 		plain.Add(s.Event())
 		events++
 	}
-	for _, r := range []io.Reader{iotest.HalfReader(bytes.NewReader(log)), &memory{Reader: *bytes.NewReader(log), log: log}} {
+	for _, r := range readers {
 		var quick Counter
 		stats, err := quick.AddLog(r, want)
 		if err != nil || stats != s.Stats() {
