@@ -452,6 +452,54 @@ func TestHold(t *testing.T) {
 	}
 }
 
+// What a server asks for on its own account is refused, not left without an answer.
+func TestServerAsks(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	server := &ssh.ServerConfig{PasswordCallback: func(ssh.ConnMetadata, []byte) (*ssh.Permissions, error) { return nil, nil }}
+	server.AddHostKey(sshtest.NewKey(t, t.TempDir(), "ed25519").Signer)
+	answers := make(chan error, 2)
+	go func() {
+		conn, err := l.Accept()
+		if err != nil {
+			answers <- err
+			return
+		}
+		c, _, _, err := ssh.NewServerConn(conn, server)
+		if err != nil {
+			answers <- err
+			return
+		}
+		_, _, err = c.OpenChannel("x11", nil)
+		answers <- err
+		yes, _, err := c.SendRequest("keepalive@openssh.com", true, nil)
+		if yes {
+			err = errors.New("granted")
+		}
+		answers <- err
+	}()
+	cfg := config(l.Addr().String(), func(ssh.PublicKey, net.Addr) error { return nil })
+	cfg.Password = password("secret")
+	client, _, err := session.Login(timeLimit(t, 10*time.Second), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, refused := range []bool{true, false} {
+		select {
+		case err := <-answers:
+			if _, ok := errors.AsType[*ssh.OpenChannelError](err); ok != refused || !ok && err != nil {
+				t.Errorf("%v", err)
+			}
+		case <-time.After(10 * time.Second):
+			t.Error("no answer")
+		}
+	}
+	client.Close()
+}
+
 // A server that gives no sign of life is not asked for one.
 func TestAliveAsks(t *testing.T) {
 	for version, asks := range map[string]bool{"": true, "SSH-2.0-tinyssh_20230101-1 ODv5ZEDW": false} {
