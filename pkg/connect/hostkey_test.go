@@ -1,6 +1,7 @@
 package connect
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -394,6 +395,14 @@ func TestTrustUnkept(t *testing.T) {
 	}
 	if out := s.sshVerdict(filepath.Join(s.home, ".ssh", "config"), "-o", "StrictHostKeyChecking=accept-new"); out != "known" {
 		t.Errorf("ssh says %s", out)
+	}
+	// A file that cannot be read may have another key of the host: that is not known.
+	if err := cmp.Or(os.Remove(known), os.Mkdir(known, 0o700)); err != nil {
+		t.Fatal(err)
+	}
+	_, _, err := s.resolve(s.connector(Options{Options: []string{"StrictHostKeyChecking=accept-new"}}), "pi").Login(t.Context(), Plan{})
+	if got := verdict(err); !strings.Contains(got, "remembering the host key") {
+		t.Errorf("unread: %s; %s", got, s.noted())
 	}
 }
 
