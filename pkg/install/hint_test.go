@@ -55,6 +55,14 @@ func TestHintOfADirectory(t *testing.T) {
 	}
 }
 
+// The key whose line forces a command is the one that logs in, so that a second
+// run sees no file: there is another way in.
+func TestHintOfAForcedCommand(t *testing.T) {
+	if hint := wayOn(&PutError{Cause: "command-forced"}, pi(t)); !strings.HasSuffix(hint, ": -o PubkeyAuthentication=no") {
+		t.Error(hint)
+	}
+}
+
 // What is printed where sshd starts no session, such as the message of the day,
 // is not taken for the reason.
 func TestNoSession(t *testing.T) {

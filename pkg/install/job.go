@@ -134,6 +134,8 @@ func wayOn(e *PutError, host *connect.Host) string {
 		return fmt.Sprintf("there: mv %s %s\nhint: in the home, this does it: %s", sh.QuoteLine(e.Path), sh.QuoteLine(e.Path+".aside"), host.Again("pikeyfix"))
 	case "keys-linked":
 		return fmt.Sprintf("there: cp -p %[1]s %[2]s && mv %[2]s %[1]s", sh.QuoteLine(e.Path), sh.QuoteLine(e.Path+".new"))
+	case "command-forced":
+		return wayOnFrom(e.Cause) + "\nhint: if it is the key's line that forces the command, log in by password: -o PubkeyAuthentication=no"
 	case "password-expired":
 		return "log in once by hand and change the password: " + host.SSH()
 	}

@@ -71,7 +71,7 @@ func (j Job) removeOnce(ctx context.Context, engine Engine, used *sshkey.Public,
 			r.Verdict, r.Cause = record.OK, "key-absent"
 		case !j.Force && used != nil && l.letsIn(*used):
 			r.Verdict, r.Cause = record.Fail, "key-in-use"
-			r.Detail, r.Hint = "this login was made with it", "log in with another key or the password, or insist: -f"
+			r.Detail, r.Hint = "this login was made with it", "log in by password: -o PubkeyAuthentication=no; or insist: -f"
 		case !j.Force && lost:
 			r.Verdict, r.Cause = record.Fail, "busy"
 			r.Detail, r.Hint = "another writer has just taken out the key that made this login", "see which keys are left: -L; or insist: -f"
