@@ -120,13 +120,14 @@ func (in *inside) judge(ctx context.Context) error {
 
 // find adds a finding; unless says what could make it untrue, if anything could.
 func (in *inside) find(unless, cause, subject, hint, format string, args ...any) {
-	r := failure(cause, subject, hint, "seen: "+format, args...)
-	if unless == "" {
-		in.seen = append(in.seen, r)
-		return
+	r, found := failure(cause, subject, hint, "seen: "+format, args...), &in.seen
+	if unless != "" {
+		r.Detail = "likely" + strings.TrimPrefix(r.Detail, "seen") + "; unless " + unless
+		found = &in.likely
 	}
-	r.Detail = "likely" + strings.TrimPrefix(r.Detail, "seen") + "; unless " + unless
-	in.likely = append(in.likely, r)
+	if !slices.Contains(*found, r) { // as of a directory that two of the files are in
+		*found = append(*found, r)
+	}
 }
 
 // undecided notes an option of a line whose test needs what is not known. It is

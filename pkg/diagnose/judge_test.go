@@ -245,6 +245,11 @@ func TestJudge(t *testing.T) {
 				records = []record.Record{in.unexplained()}
 			}
 			c.want.check(t, records)
+			for i, r := range records {
+				if slices.Contains(records[:i], r) {
+					t.Errorf("told twice: %v", r)
+				}
+			}
 		})
 	}
 }
