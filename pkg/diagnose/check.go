@@ -137,7 +137,7 @@ func bothRefused(host *connect.Host, verdict record.Record, rep *session.Report)
 	}
 	return failure(verdict.Cause, verdict.Subject, inLog(rep),
 		"the server refuses the keys of user %s, and the password: there is no such user, or one who may not log in (%s, locked, expired, "+
-			"no shell); or the password is wrong, and anything with the keys", host.Config.User, where)
+			"no shell); or the password is wrong, and the keys are refused for a reason of their own", host.Config.User, where)
 }
 
 // asked reports whether the password had its turn.

@@ -226,12 +226,11 @@ func (m *Mounted) configured() []record.Record {
 	}
 	forbidden := diagnose.Forbids(m.config, m.who)
 	named, s := m.config.KeysFiles(m.who.Home, m.who.UID)
-	_, asks := m.config.Named("AuthorizedKeysCommand")
 	reads := func(pattern string) bool { // sshd 10 has it as a pattern
 		matches, _ := path.Match(pattern, m.path())
 		return matches || pattern == m.path()
 	}
-	if len(named) > 0 && s.Line > 0 && !slices.ContainsFunc(named, reads) && !asks && len(m.config.Possible(s.Keyword)) == 0 {
+	if len(named) > 0 && s.Line > 0 && !slices.ContainsFunc(named, reads) && !m.config.MayName("AuthorizedKeysCommand") && len(m.config.Possible(s.Keyword)) == 0 {
 		forbidden = append(forbidden, diagnose.Forbidden{Cause: "keys-file-elsewhere", Setting: s,
 			Detail: fmt.Sprintf("%s is %s, but the key is in %s", s.Keyword, strings.Join(s.Args, " "), m.file)})
 	}

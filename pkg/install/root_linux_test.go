@@ -452,6 +452,7 @@ func TestRootConfiguredRefusals(t *testing.T) {
 		{"AuthorizedKeysFile none", "", "keys-file-elsewhere"},
 		{"AuthorizedKeysFile none\nAuthorizedKeysCommand /bin/true", "", ""},
 		{"AuthorizedKeysFile .ssh/keys", ".ssh/authorized_keys", "keys-file-elsewhere"},
+		{"AuthorizedKeysFile .ssh/keys\nMatch Address 10.0.0.0/8\nAuthorizedKeysCommand /bin/true", ".ssh/authorized_keys", ""},
 		{"PubkeyAuthentication no", "", "pubkey-disabled"},
 		{"PubkeyAuthentication no\nMatch Address 10.0.0.0/8\nPubkeyAuthentication yes", "", ""},
 		{"Match Address 10.0.0.0/8\nPubkeyAuthentication no", "", ""},
