@@ -154,7 +154,9 @@ func (m *mode) hereLog(ctx context.Context, env *cli.Env, job repair.Job) error 
 		return err
 	}
 	for _, r := range t.records(env, nil) {
-		env.Emit(r)
+		if err == nil || r.Verdict.Bad() { // what is not read may tell of a refusal
+			env.Emit(r)
+		}
 	}
 	return err
 }
