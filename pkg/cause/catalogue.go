@@ -484,13 +484,13 @@ var theAccount = []Entry{
 	}, {
 		Word:     "user-not-allowed",
 		Meaning:  "The server's configuration does not let the account in by any method.",
-		Evidence: "AllowUsers, DenyUsers, AllowGroups or DenyGroups excludes it, at the FILE:LINE that the record names, and on a new connection neither the key nor what let us in before was accepted.",
+		Evidence: "AllowUsers, DenyUsers, AllowGroups or DenyGroups excludes it, at the FILE:LINE that the record names; over SSH, a new connection also accepted neither the key nor what let us in before.",
 		Example:  "-\tfail\tuser-not-allowed\tpi\tNov 22 07:24:31, user pi from 192.168.1.23: User pi from 192.168.1.23 not allowed because not listed in AllowUsers",
 		Cure:     "Change that line, then sudo systemctl reload ssh.",
 	}, {
 		Word:     "root-refused",
 		Meaning:  "The server does not let root log in.",
-		Evidence: "PermitRootLogin is no, at the FILE:LINE that the record names, and nothing lets us in any more; or sshd would accept root's key, but refuses its signature, or ends the connection once it has let root in.",
+		Evidence: "PermitRootLogin is no, at the FILE:LINE that the record names, and over SSH nothing lets us in any more; or sshd would accept root's key, but refuses its signature, or ends the connection once it has let root in.",
 		Example:  "-\tfail\troot-refused\t192.168.1.23\tNov 22 07:24:31, from 192.168.1.23: ROOT LOGIN REFUSED FROM 192.168.1.23 port 51870",
 		Cure:     "Log in as another user and use sudo, or set PermitRootLogin prohibit-password there; where it is forced-commands-only, a command= on the key's line does too.",
 	}, {
