@@ -135,5 +135,9 @@ func SFTP(ctx context.Context, client *session.Client) record.Record {
 			return record.Record{Verdict: record.OK, Cause: "sftp", Detail: "sftp and scp work"}
 		}
 	}
-	return Ended(ctx, "starting sftp", err)
+	r := Ended(ctx, "starting sftp", err)
+	if r.Cause == "no-shell" && errors.Is(err, session.ErrNoSFTP) { // no session is opened, for either
+		r.Cause = "no-sftp"
+	}
+	return r
 }
