@@ -3,6 +3,8 @@
 package cmd_test
 
 import (
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -17,6 +19,7 @@ func TestAfterLogin(t *testing.T) {
 		config  []string
 		user    sshtest.UserConfig
 		options string // of the key
+		bashrc  string
 		want    []string
 		hint    string // with USER
 	}{
@@ -28,13 +31,18 @@ func TestAfterLogin(t *testing.T) {
 		"no shell":              {config: []string{program}, user: sshtest.UserConfig{Shell: "/usr/sbin/nologin"}, want: []string{"ok login", "fail no-shell", "fail no-sftp"}, hint: "there: sudo chsh -s /bin/sh USER"},
 		"a shell that is false": {user: sshtest.UserConfig{Shell: "/bin/false"}, want: []string{"ok login", "fail no-shell", "ok sftp"}},
 		"no sftp":               {config: []string{"Subsystem sftp /nosuch"}, want: []string{"ok login", "ok shell", "fail no-sftp"}},
-		"fish":                  {user: sshtest.UserConfig{Shell: "/usr/bin/fish"}, want: []string{"ok login", "ok shell", "ok sftp"}},
-		"no session":            {config: []string{"MaxSessions 0"}, want: []string{"ok login", "fail no-shell", "fail no-sftp"}, hint: "MaxSessions in sshd_config there"},
+		"a greeting": {config: []string{program}, user: sshtest.UserConfig{Shell: "/bin/bash"}, bashrc: "echo Welcome to this machine\n", want: []string{"ok login", "ok shell", "fail no-sftp"},
+			hint: "~/.bashrc, must print nothing unless"},
+		"fish":       {user: sshtest.UserConfig{Shell: "/usr/bin/fish"}, want: []string{"ok login", "ok shell", "ok sftp"}},
+		"no session": {config: []string{"MaxSessions 0"}, want: []string{"ok login", "fail no-shell", "fail no-sftp"}, hint: "MaxSessions in sshd_config there"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			server := sshtest.StartSSHD(t, sshtest.SSHDConfig{Config: tt.config})
 			user := sshtest.AddUser(t, tt.user)
+			if err := os.WriteFile(filepath.Join(user.Home, ".bashrc"), []byte(tt.bashrc), 0o644); err != nil {
+				t.Fatal(err)
+			}
 			me := newTraveller(t, server.Endpoint)
 			public, _ := me.run(0, "", "pikeygen")
 			user.Authorize(t, tt.options+strings.TrimSpace(public))

@@ -184,6 +184,10 @@ func Ended(ctx context.Context, step string, err error) record.Record {
 		return failure("no-shell", "", "the account must run a POSIX shell for this", "last step: %s; %s", step, cut(err.Error()))
 	}
 	if errors.Is(err, session.ErrNoSFTP) {
+		if strings.Contains(err.Error(), "packet too long") { // pkg/sftp's words: text, taken for a length
+			return failure("no-sftp", "", "what the server says first is not sftp: a start-up file there, such as ~/.bashrc, must print nothing unless [ -t 1 ]; or a command is forced",
+				"%s", cut(err.Error()))
+		}
 		return failure("no-sftp", "", "use scp -O if a shell works; or set Subsystem sftp internal-sftp in /etc/ssh/sshd_config there, or install the package openssh-sftp-server", "%s", cut(err.Error()))
 	}
 	return failure("connection-dropped", "", "run it again: it continues with what is left", "last step: %s; %s", step, cut(err.Error()))
