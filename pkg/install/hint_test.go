@@ -8,6 +8,7 @@ import (
 	"pi-key-tools/pkg/connect"
 	"pi-key-tools/pkg/destination"
 	"pi-key-tools/pkg/hostfs"
+	"pi-key-tools/pkg/session"
 )
 
 func pi(t *testing.T) *connect.Host {
@@ -56,10 +57,14 @@ func TestHintOfADirectory(t *testing.T) {
 }
 
 // The key whose line forces a command is the one that logs in, so that a second
-// run sees no file: there is another way in.
+// run sees no file: there is another way in, if that was not taken.
 func TestHintOfAForcedCommand(t *testing.T) {
-	if hint := wayOn(&PutError{Cause: "command-forced"}, pi(t)); !strings.HasSuffix(hint, ": -o PubkeyAuthentication=no") {
-		t.Error(hint)
+	byKey := &session.Report{Offers: []session.Offer{{Answer: session.LogsIn}}}
+	for rep, want := range map[*session.Report]bool{byKey: true, {Password: session.LogsIn}: false} {
+		r := Job{}.failure(t.Context(), pi(t), nil, rep, &PutError{Cause: "command-forced"})
+		if strings.HasSuffix(r.Hint, ": -o PubkeyAuthentication=no") != want {
+			t.Error(r)
+		}
 	}
 }
 

@@ -97,6 +97,9 @@ func (j Job) failure(ctx context.Context, host *connect.Host, client *session.Cl
 		return r
 	}
 	r := record.Record{Verdict: record.Fail, Cause: put.Cause, Subject: put.Path, Detail: record.Words(put), Hint: wayOn(put, host)}
+	if _, byKey := rep.LoginKey(); byKey && put.Cause == "command-forced" {
+		r.Hint += "\nhint: if it is the key's line that forces the command, log in by password: -o PubkeyAuthentication=no"
+	}
 	if put.Unsure {
 		r.Hint = "run it again: nothing is done twice"
 	}
@@ -134,8 +137,6 @@ func wayOn(e *PutError, host *connect.Host) string {
 		return fmt.Sprintf("there: mv %s %s\nhint: in the home, this does it: %s", sh.QuoteLine(e.Path), sh.QuoteLine(e.Path+".aside"), host.Again("pikeyfix"))
 	case "keys-linked":
 		return fmt.Sprintf("there: cp -p %[1]s %[2]s && mv %[2]s %[1]s", sh.QuoteLine(e.Path), sh.QuoteLine(e.Path+".new"))
-	case "command-forced":
-		return wayOnFrom(e.Cause) + "\nhint: if it is the key's line that forces the command, log in by password: -o PubkeyAuthentication=no"
 	case "password-expired":
 		return "log in once by hand and change the password: " + host.SSH()
 	}
@@ -160,7 +161,7 @@ func wayOnFrom(cause string) string {
 	case "keys-linked":
 		return "there: cp -p FILE FILE.new && mv FILE.new FILE, which makes it a file of its own"
 	case "no-shell", "command-forced":
-		return "the account must run a POSIX shell, or sftp, for this"
+		return "the account must run a POSIX shell, or sftp, for this, and no start-up file such as ~/.bashrc may end it"
 	case "session-failed":
 		return "look in the log there: sudo journalctl -u ssh --since -10min"
 	case "keys-symlink":
