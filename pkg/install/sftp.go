@@ -107,6 +107,7 @@ type place struct {
 	dir   string // of the file
 	path  string // of the file; no link
 	noDir bool   // the directory is missing
+	out   bool   // the file is not in the home
 }
 
 func (e sftpEngine) find(ctx context.Context) (place, error) {
@@ -126,6 +127,7 @@ func (e sftpEngine) find(ctx context.Context) (place, error) {
 			name = inside
 		} else {
 			p.base, name = path.Split(p.path)
+			p.out = true
 		}
 	}
 	if e.windows {

@@ -2,6 +2,7 @@ package install
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -367,6 +368,27 @@ func TestSFTPElsewhere(t *testing.T) {
 	var put *PutError
 	if _, err := SFTP(overPipe(t, home), sshtest.Bookworm, "../keys").Edit(t.Context(), add(newKey(t))); !errors.As(err, &put) || put.Cause != "keys-symlink" {
 		t.Errorf("out of the home: %v", err)
+	}
+	if os.Geteuid() != 0 {
+		return
+	}
+	// Root writes nothing where another may put a link meanwhile.
+	for _, open := range []func() error{
+		func() error { return os.Chmod(etc, 0o1777) },
+		func() error { return cmp.Or(os.Chmod(etc, 0o755), os.Chown(etc, 1000, 1000)) },
+	} {
+		if err := open(); err != nil {
+			t.Fatal(err)
+		}
+		before, _ := os.ReadFile(etc + "/authorized_keys")
+		_, err := engine.Edit(t.Context(), add(newKey(t)))
+		after, _ := os.ReadFile(etc + "/authorized_keys")
+		if !errors.As(err, &put) || put.Cause != "wrong-owner" || put.Path != etc || !bytes.Equal(before, after) {
+			t.Errorf("where others write: %v", err)
+		}
+		if left, _ := os.ReadDir(etc); len(left) != 1 {
+			t.Errorf("left: %v", left)
+		}
 	}
 }
 

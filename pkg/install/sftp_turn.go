@@ -72,6 +72,11 @@ func (w *writer) temp() string { return path.Join(w.folder, w.name) }
 
 // edit makes the change, of the file as it is now that it is our turn.
 func (w *writer) edit(at place, c Change) (a Answer, err error) {
+	if at.out && !w.e.windows {
+		if err := w.safe(at.dir); err != nil {
+			return a, err
+		}
+	}
 	old, st, err := w.e.read(at.path)
 	if err != nil {
 		return a, err
@@ -180,6 +185,31 @@ func (w *writer) fill(data []byte, old *sftp.FileStat) error {
 		return fmt.Errorf("reading back %s: the server returns other bytes than were written", w.temp())
 	}
 	return nil
+}
+
+// safe refuses a directory to root where another may move things, as put.sh does. Who
+// we are tells our file.
+func (w *writer) safe(dir string) error {
+	if st, err := w.stat(); err != nil || st.UID != 0 {
+		return err
+	}
+	real, err := w.e.client.RealPath(dir)
+	if err != nil {
+		return fmt.Errorf("looking at %s: %w", dir, err)
+	}
+	for on := real; ; on = path.Dir(on) {
+		info, err := hostfs.Given(w.e.client.Lstat(on))
+		if err != nil {
+			return fmt.Errorf("looking at %s: %w", on, err)
+		}
+		closed := info.Mode().Perm()&0o022 == 0 || on != real && info.Mode()&fs.ModeSticky != 0
+		if st, ok := info.Sys().(*sftp.FileStat); !ok || st.UID != 0 || !closed {
+			return &PutError{Cause: "wrong-owner", Path: dir, Said: "root must not write where another may move things: log in as the owner"}
+		}
+		if on == "/" {
+			return nil
+		}
+	}
 }
 
 // own sets owner and mode, and looks whether they took.
