@@ -7,13 +7,16 @@ import (
 	"sync/atomic"
 )
 
+// mostWorkers bounds the memory, whatever the machine: each has two windows.
+const mostWorkers = 8
+
 // AddLog counts the events of a log of severity want and above: those that a
 // Scanner yields, in its order, but using all processors and in much less time.
 // It reads to the end, returns any error other than io.EOF, and holds a bounded
 // part of the log. A Mapper is not copied.
 func (c *Counter) AddLog(r io.Reader, want Severity) (Stats, error) {
 	prepare()
-	workers := runtime.GOMAXPROCS(0)
+	workers := min(runtime.GOMAXPROCS(0), mostWorkers)
 	c.init()
 	m := merger{counter: c, scanner: Scanner{want: want}, last: make(map[int]int)}
 	m.tallies.Store(&tallies{})
