@@ -724,7 +724,7 @@ var provocations = []provocation{
 		sshtest.NewKey(t, filepath.Join(s.home, ".ssh"), "ecdsa")
 	}, want: []string{"check fail too-many-tries", "look fail too-many-tries"}, unjudged: true},
 	{how: "ForceCommand", config: []string{"ForceCommand uptime"}, want: []string{"check ok login", "shell ok login; fail command-forced"}},
-	{how: "command= of the key", at: "sshd", provoke: lines(`command="uptime" KEY`), want: []string{"check ok login", "shell ok login; fail command-forced"}},
+	{how: "command= of the key", at: "sshd", provoke: lines(`command="uptime" KEY`), want: []string{"check ok login", "shell ok login; fail command-forced", "copy ok key-present; ok login", "limit fail command-forced"}},
 	{how: "sftp alone", config: []string{"ForceCommand internal-sftp"}, want: []string{"check ok login", "shell ok login; fail command-forced"}},
 	{how: "a ChrootDirectory without a shell", config: []string{"ChrootDirectory /etc"}, want: []string{"shell ok login; fail shell-missing"}},
 	{how: "sftp", at: "sshd", want: []string{"sftp ok login; ok sftp"}},

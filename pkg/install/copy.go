@@ -67,7 +67,7 @@ func (j Job) Copy(ctx context.Context, host *connect.Host) []record.Record {
 }
 
 // put adds the keys. One that the server took on the way in is there already,
-// wherever that is.
+// wherever that is, and even if the command that it forces shows us no file.
 func (j Job) put(ctx context.Context, client *session.Client, rep *session.Report) (path string, placed []placement, err error) {
 	var taken, others []Line
 	for _, k := range j.Keys {
@@ -81,7 +81,13 @@ func (j Job) put(ctx context.Context, client *session.Client, rep *session.Repor
 	engine, end := There(client, rep.ServerVersion, j.Path, !j.SFTP)
 	defer end()
 	if len(taken) > 0 {
-		if path, placed, err = putLines(ctx, engine, taken, false, true); err != nil {
+		path, placed, err = putLines(ctx, engine, taken, false, true)
+		if e, ok := errors.AsType[*PutError](err); ok && e.Cause == "command-forced" && j.Options == "" {
+			path, placed = "", nil
+			for _, l := range taken {
+				placed = append(placed, placement{Key: l.Key, Unseen: e})
+			}
+		} else if err != nil {
 			return "", nil, err
 		}
 		for i := range placed {

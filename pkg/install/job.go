@@ -240,6 +240,8 @@ func (j Job) places(path string, placed []placement) []record.Record {
 			r.Hint = "replace its lines with -f"
 		case p.Entry != nil:
 			r.Detail = path + " " + describe(p.Entry)
+		case p.Unseen != nil:
+			r.Detail = "the server accepts it; its line could not be looked at: " + record.Words(p.Unseen)
 		default:
 			r.Detail = "the server accepts it, from a place other than " + path
 		}

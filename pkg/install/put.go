@@ -23,6 +23,8 @@ type placement struct {
 	Beside *authorizedkeys.Entry
 	// Unsynced is why it is not known to be on the disk; see Answer.
 	Unsynced string
+	// Unseen is why its line could not be looked at, if it was there and that failed.
+	Unseen error
 }
 
 // putLines adds the keys that no live line of the file has, with the options given.
