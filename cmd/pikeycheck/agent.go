@@ -11,11 +11,11 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"pi-key-tools/pkg/bounded"
 	"pi-key-tools/pkg/cli"
 	"pi-key-tools/pkg/cli/targets"
 	"pi-key-tools/pkg/confline"
 	"pi-key-tools/pkg/connect"
-	"pi-key-tools/pkg/hostfs"
 	"pi-key-tools/pkg/identity"
 	"pi-key-tools/pkg/record"
 	"pi-key-tools/pkg/secret"
@@ -161,7 +161,7 @@ func (j *agentJob) act(ctx context.Context, how identity.Loading) error {
 
 // input is what there is on standard input, of no more than most bytes.
 func (j *agentJob) input(ctx context.Context, most int64) ([]byte, error) {
-	return hostfs.Await(ctx, func() ([]byte, error) { return hostfs.ReadAtMost(j.Stdin, most) })
+	return bounded.Await(ctx, func() ([]byte, error) { return bounded.ReadAll(j.Stdin, most) })
 }
 
 // keeper is what an agent does with keys that ssh-agent would forget, and how

@@ -9,10 +9,10 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"pi-key-tools/pkg/bounded"
 	"pi-key-tools/pkg/cli"
 	"pi-key-tools/pkg/cli/targets"
 	"pi-key-tools/pkg/connect"
-	"pi-key-tools/pkg/hostfs"
 	"pi-key-tools/pkg/identity"
 	"pi-key-tools/pkg/install"
 	"pi-key-tools/pkg/record"
@@ -99,7 +99,7 @@ func run(ctx context.Context, env *cli.Env) error {
 // read reads the keys that -i names.
 func (m mode) read(ctx context.Context, env *cli.Env) (input install.Input, err error) {
 	for _, name := range m.names {
-		if _, err := hostfs.Await(ctx, func() (any, error) { return nil, input.Read(name, env.Stdin) }); err != nil {
+		if _, err := bounded.Await(ctx, func() (any, error) { return nil, input.Read(name, env.Stdin) }); err != nil {
 			return input, fmt.Errorf("-i %w", err)
 		}
 	}

@@ -14,7 +14,7 @@ import (
 	"time"
 
 	"pi-key-tools/pkg/authorizedkeys"
-	"pi-key-tools/pkg/hostfs"
+	"pi-key-tools/pkg/bounded"
 	"pi-key-tools/pkg/identity"
 	"pi-key-tools/pkg/record"
 	"pi-key-tools/pkg/sshkey"
@@ -71,30 +71,30 @@ func (c *command) listOperand(ctx context.Context, name string) error {
 	var seen bytes.Buffer // of what cannot be read again
 	if name == "-" {
 		from := "standard input"
-		err := c.listPublic(ctx, io.TeeReader(hostfs.AtMost(c.Stdin, maxInput), &seen), from)
+		err := c.listPublic(ctx, io.TeeReader(bounded.Reader(c.Stdin, maxInput), &seen), from)
 		if err == nil || ctx.Err() == nil && c.listLines(err, seen.Bytes(), from) {
 			return nil
 		}
 		return fmt.Errorf("%s: %w", from, err)
 	}
 	regular := false
-	f, err := hostfs.Open(ctx, name)
+	f, err := bounded.Open(ctx, name)
 	if err == nil {
 		info, serr := f.Stat()
 		regular = serr == nil && info.Mode().IsRegular()
-		in := hostfs.Bounded(f)
+		in := bounded.File(f)
 		if !regular {
 			in = io.TeeReader(in, &seen)
 		}
 		err = c.listPublic(ctx, in, name)
 		f.Close()
 	}
-	if err == nil || ctx.Err() != nil || errors.Is(err, hostfs.ErrTooLarge) {
+	if err == nil || ctx.Err() != nil || errors.Is(err, bounded.ErrTooLarge) {
 		return err
 	}
 	data := seen.Bytes()
 	if regular {
-		data, _ = hostfs.Read(name)
+		data, _ = bounded.ReadFile(name)
 	}
 	if c.listLines(err, data, name) {
 		return nil
@@ -169,7 +169,7 @@ func damaged(e *sshkey.PublicError, line int, from string) record.Record {
 
 // readAll reads what may be a list of public keys.
 func readAll(ctx context.Context, r io.Reader) ([]byte, error) {
-	return hostfs.Await(ctx, func() ([]byte, error) { return hostfs.ReadAtMost(r, maxInput) })
+	return bounded.Await(ctx, func() ([]byte, error) { return bounded.ReadAll(r, maxInput) })
 }
 
 // listPublic writes the record of each key in a list, or says why it is none. Of
@@ -179,7 +179,7 @@ func (c *command) listPublic(ctx context.Context, list io.Reader, from string) e
 		lines []byte
 		tell  []record.Record
 	}
-	parts, err := hostfs.Await(ctx, func() ([]part, error) {
+	parts, err := bounded.Await(ctx, func() ([]part, error) {
 		return sshkey.ReadParts(list, func(keys iter.Seq[sshkey.Public]) (p part) {
 			p.lines = make([]byte, 0, 132<<10) // about as many as ReadParts has at a time
 			for key := range keys {

@@ -12,8 +12,8 @@ import (
 
 	"golang.org/x/crypto/ssh"
 
+	"pi-key-tools/pkg/bounded"
 	"pi-key-tools/pkg/cli"
-	"pi-key-tools/pkg/hostfs"
 	"pi-key-tools/pkg/identity"
 	"pi-key-tools/pkg/record"
 	"pi-key-tools/pkg/secret"
@@ -146,7 +146,7 @@ func (c *command) subjects(ctx context.Context, name string) ([]subject, error) 
 		return all, nil
 	}
 	s := subject{file: identity.CertificateFile(name)}
-	keys, err := readPublic(hostfs.Await(ctx, func() ([]byte, error) { return hostfs.Read(name) }))
+	keys, err := readPublic(bounded.Await(ctx, func() ([]byte, error) { return bounded.ReadFile(name) }))
 	switch {
 	case ctx.Err() != nil:
 		return nil, context.Cause(ctx)

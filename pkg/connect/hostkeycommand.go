@@ -13,7 +13,7 @@ import (
 
 	"golang.org/x/crypto/ssh"
 
-	"pi-key-tools/pkg/hostfs"
+	"pi-key-tools/pkg/bounded"
 	"pi-key-tools/pkg/identity"
 	"pi-key-tools/pkg/knownhosts"
 )
@@ -76,8 +76,8 @@ func (h *Host) hostKeysTold(ctx context.Context, name string, key ssh.PublicKey)
 	if err != nil {
 		return nil, &HostsCommandError{Err: err}
 	}
-	data, err := hostfs.ReadAtMost(out, maxTold)
-	if errors.Is(err, hostfs.ErrTooLarge) {
+	data, err := bounded.ReadAll(out, maxTold)
+	if errors.Is(err, bounded.ErrTooLarge) {
 		err = fmt.Errorf("it says more than %d MiB", maxTold>>20)
 		signalCommand(cmd, true)
 	}

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"sync"
 
+	"pi-key-tools/pkg/bounded"
 	"pi-key-tools/pkg/hostfs"
 	"pi-key-tools/pkg/knownhosts"
 	"pi-key-tools/pkg/sshkey"
@@ -61,9 +62,9 @@ func (f *hostKeyFiles) file(ctx context.Context, path string) (*hostKeyFile, err
 	return file, nil
 }
 
-// read is hostfs.Read, which may wait for a pipe, for as long as there is time.
+// read is bounded.ReadFile, which may wait for a pipe, for as long as there is time.
 func read(ctx context.Context, path string) ([]byte, error) {
-	data, err := hostfs.Await(ctx, func() ([]byte, error) { return hostfs.Read(path) })
+	data, err := bounded.Await(ctx, func() ([]byte, error) { return bounded.ReadFile(path) })
 	if ctx.Err() != nil {
 		return nil, fmt.Errorf("%s: it was not read to its end in time: %w", path, context.Cause(ctx))
 	}

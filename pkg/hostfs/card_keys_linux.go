@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"pi-key-tools/pkg/bounded"
 	"pi-key-tools/pkg/strictmodes"
 )
 
@@ -204,7 +205,7 @@ func (s spot) file(look bool) (*os.File, error) {
 	case !s.mine(st.Uid):
 		return nil, fmt.Errorf("%w, uid %d", ErrOwner, st.Uid)
 	}
-	return h.regular(maxKeys)
+	return h.regular(bounded.MaxFile)
 }
 
 // contents reads the whole file, once more if need be.
@@ -212,7 +213,7 @@ func contents(f *os.File) ([]byte, error) {
 	if _, err := f.Seek(0, io.SeekStart); err != nil {
 		return nil, err
 	}
-	data, err := ReadAtMost(f, maxKeys)
+	data, err := bounded.ReadAll(f, bounded.MaxFile)
 	if err == nil { // it keeps nobody waiting, however long the writing takes until the next time
 		_ = f.SetReadDeadline(time.Time{})
 	}

@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"pi-key-tools/pkg/bounded"
 	"pi-key-tools/pkg/strictmodes"
 )
 
@@ -157,7 +158,7 @@ func (c *Card) ReadFile(_ context.Context, name string) ([]byte, error) {
 		return nil, &fs.PathError{Op: "opening", Path: name, Err: err}
 	}
 	defer f.Close()
-	return ReadAtMost(f, maxRead)
+	return bounded.ReadAll(f, maxRead)
 }
 
 // Glob implements FS.

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"runtime"
 
+	"pi-key-tools/pkg/bounded"
 	"pi-key-tools/pkg/strictmodes"
 )
 
@@ -254,7 +255,7 @@ func readRegular(path string) ([]byte, fs.FileInfo, error) {
 	case !st.Mode().IsRegular():
 		return nil, nil, fmt.Errorf("%w: it is %s", ErrNotRegular, st.Mode().Type())
 	}
-	data, err := Read(path)
+	data, err := bounded.ReadFile(path)
 	return data, st, err
 }
 

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"syscall"
 
+	"pi-key-tools/pkg/bounded"
 	"pi-key-tools/pkg/record"
 	"pi-key-tools/pkg/sh"
 	"pi-key-tools/pkg/strictmodes"
@@ -194,7 +195,7 @@ func outcome(p, said string) error {
 	case "exists":
 		return fs.ErrExist
 	case "toolarge":
-		return ErrTooLarge
+		return bounded.ErrTooLarge
 	case "failed":
 		return saidBy(rest)
 	case "unsure":

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 
+	"pi-key-tools/pkg/bounded"
 	"pi-key-tools/pkg/sh"
 	"pi-key-tools/pkg/strictmodes"
 )
@@ -70,7 +71,7 @@ func (f *far) ReadFile(ctx context.Context, p string) ([]byte, error) {
 		case len(w) <= 5 || err != nil || size < 0:
 			return fail(errorOf("look", p, line))
 		case size > maxRead:
-			return fail(fmt.Errorf("%w: %d bytes", ErrTooLarge, size))
+			return fail(fmt.Errorf("%w: %d bytes", bounded.ErrTooLarge, size))
 		case seen != first || len(part) != want:
 			return fail(fmt.Errorf("%w while it was read", ErrChanged))
 		}

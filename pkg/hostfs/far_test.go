@@ -22,6 +22,7 @@ import (
 	"github.com/pkg/sftp"
 	"golang.org/x/sys/unix"
 
+	"pi-key-tools/pkg/bounded"
 	"pi-key-tools/pkg/sh"
 	"pi-key-tools/pkg/strictmodes"
 )
@@ -314,7 +315,7 @@ func TestCopy(t *testing.T) {
 				{"into nothing", from, in("none/new"), good, fs.ErrNotExist},
 				{"by way of a link", in("way/from"), in("new"), good, ErrChanged},
 				{"to the way of a link", from, in("way/new"), good, ErrChanged},
-				{"too large", large, in("new"), lstat(t, Local(), large), ErrTooLarge},
+				{"too large", large, in("new"), lstat(t, Local(), large), bounded.ErrTooLarge},
 			} {
 				if err := fsys.Copy(t.Context(), c.from, c.was, c.to, 0o600); err == nil || c.want != nil && !errors.Is(err, c.want) {
 					t.Errorf("%s: %v", c.what, err)
@@ -362,7 +363,7 @@ func TestReadFile(t *testing.T) {
 			}
 			for name, want := range map[string]error{
 				"none": fs.ErrNotExist, "none/deeper": fs.ErrNotExist, "dangling": fs.ErrNotExist, "circle": nil,
-				"fifo": ErrNotRegular, "": ErrNotRegular, "large": ErrTooLarge,
+				"fifo": ErrNotRegular, "": ErrNotRegular, "large": bounded.ErrTooLarge,
 			} {
 				if data, err := fsys.ReadFile(t.Context(), in(name)); err == nil || want != nil && !errors.Is(err, want) || data != nil {
 					t.Errorf("%s: %d bytes, %v", name, len(data), err)

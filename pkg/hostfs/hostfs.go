@@ -32,7 +32,7 @@ type FS interface {
 	// Attributes returns what the Stat of a file or directory does not tell.
 	Attributes(ctx context.Context, path string) (strictmodes.Attributes, error)
 	// ReadFile reads a regular file of at most 4 MiB, through links. The error
-	// may be fs.ErrNotExist, fs.ErrPermission, ErrNotRegular or ErrTooLarge.
+	// may be fs.ErrNotExist, fs.ErrPermission, ErrNotRegular or bounded.ErrTooLarge.
 	ReadFile(ctx context.Context, path string) ([]byte, error)
 	// Glob returns the sorted matches of a pattern of sshd_config's Include;
 	// none is no error. The error may be ErrTooMany if more than 10,000 names
@@ -111,9 +111,6 @@ var ErrNoHome = errors.New("there is no such home")
 // ErrOwner means that a file belongs to somebody other than it should, or
 // cannot be given to its proper owner.
 var ErrOwner = errors.New("it belongs to another")
-
-// ErrTooLarge means that a file is larger than is read for its kind.
-var ErrTooLarge = errors.New("it is too large")
 
 // ErrTooMany means that a pattern matches more files than are looked at.
 var ErrTooMany = errors.New("it leads to too many files")

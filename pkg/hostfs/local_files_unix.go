@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"pi-key-tools/pkg/bounded"
 	"pi-key-tools/pkg/strictmodes"
 )
 
@@ -263,7 +264,7 @@ func (f files) content(path string, was strictmodes.Stat) ([]byte, error) {
 		return nil, err
 	}
 	defer r.Close()
-	return ReadAtMost(r, maxRead)
+	return bounded.ReadAll(r, maxRead)
 }
 
 // create makes a new file: complete or absent at every moment.

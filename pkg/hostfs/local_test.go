@@ -1,12 +1,7 @@
 package hostfs
 
 import (
-	"context"
-	"errors"
-	"io"
-	"os"
 	"os/user"
-	"path/filepath"
 	"runtime"
 	"slices"
 	"strconv"
@@ -46,42 +41,9 @@ func TestGroupsOfDatabase(t *testing.T) {
 	}
 }
 
-// A pipe that nobody writes to is waited for as long as there is time.
-func TestAwait(t *testing.T) {
-	r, w := io.Pipe()
-	defer w.Close()
-	ctx, cancel := context.WithCancelCause(t.Context())
-	began, enough := make(chan bool), errors.New("enough")
-	go func() { <-began; cancel(enough) }()
-	_, err := Await(ctx, func() (int, error) {
-		close(began)
-		return r.Read(make([]byte, 1))
-	})
-	if err != enough {
-		t.Errorf("%v", err)
-	}
-	if n, err := Await(t.Context(), func() (int, error) { return 1, io.ErrUnexpectedEOF }); n != 1 || err != io.ErrUnexpectedEOF {
-		t.Errorf("%d, %v", n, err)
-	}
-}
-
 func ok(t *testing.T, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)
-	}
-}
-
-func TestAtMost(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "file")
-	ok(t, os.WriteFile(path, []byte("0123456789"), 0o600))
-	for most, want := range map[int64]error{9: ErrTooLarge, 10: nil, 11: nil} {
-		f, err := os.Open(path)
-		ok(t, err)
-		n, err := io.Copy(io.Discard, AtMost(f, most))
-		f.Close()
-		if !errors.Is(err, want) || want == nil && n != 10 {
-			t.Errorf("at most %d: %d bytes, %v", most, n, err)
-		}
 	}
 }

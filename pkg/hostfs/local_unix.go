@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"pi-key-tools/pkg/bounded"
 	"pi-key-tools/pkg/strictmodes"
 )
 
@@ -90,7 +91,7 @@ func (h handle) small(most int64) (int64, error) {
 		return 0, ErrNotRegular
 	}
 	if st.Size > most {
-		return 0, fmt.Errorf("%w: %d bytes", ErrTooLarge, st.Size)
+		return 0, fmt.Errorf("%w: %d bytes", bounded.ErrTooLarge, st.Size)
 	}
 	return st.Size, nil
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/pkg/sftp"
 
+	"pi-key-tools/pkg/bounded"
 	"pi-key-tools/pkg/strictmodes"
 )
 
@@ -38,7 +39,7 @@ func (s *sftpFS) read(p string) ([]byte, error) {
 // ReadOpen reads a regular file of no more than most bytes, up to the size it
 // claims to have, where it expects the end. Any read may come short; only one
 // that returns nothing is the end; File.WriteTo would leave a hole unseen. The
-// error may be ErrNotRegular, ErrTooLarge or ErrChanged.
+// error may be ErrNotRegular, bounded.ErrTooLarge or ErrChanged.
 func ReadOpen(f *sftp.File, most int64) ([]byte, *sftp.FileStat, error) {
 	info, err := Given(f.Stat())
 	switch {
@@ -47,7 +48,7 @@ func ReadOpen(f *sftp.File, most int64) ([]byte, *sftp.FileStat, error) {
 	case !info.Mode().IsRegular():
 		return nil, nil, ErrNotRegular
 	case info.Size() < 0 || info.Size() > most:
-		return nil, nil, fmt.Errorf("%w: %d bytes", ErrTooLarge, uint64(info.Size()))
+		return nil, nil, fmt.Errorf("%w: %d bytes", bounded.ErrTooLarge, uint64(info.Size()))
 	}
 	data := make([]byte, info.Size()+1)
 	n := 0

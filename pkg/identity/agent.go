@@ -16,7 +16,7 @@ import (
 	"golang.org/x/crypto/ssh"
 	"golang.org/x/crypto/ssh/agent"
 
-	"pi-key-tools/pkg/hostfs"
+	"pi-key-tools/pkg/bounded"
 	"pi-key-tools/pkg/sshkey"
 )
 
@@ -88,7 +88,7 @@ func ask[T any](ctx context.Context, a *Agent, question func() (T, error)) (T, e
 		defer cancel()
 		ctx = limited
 	}
-	v, err := hostfs.Await(ctx, question)
+	v, err := bounded.Await(ctx, question)
 	if err != nil && err == context.Cause(ctx) {
 		err = fmt.Errorf("%w: %w", ErrAgentSilent, err)
 	}

@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/crypto/ssh"
 
+	"pi-key-tools/pkg/bounded"
 	"pi-key-tools/pkg/hostfs"
 	"pi-key-tools/pkg/record"
 	"pi-key-tools/pkg/sh"
@@ -298,8 +299,8 @@ func readKey(path string) ([]byte, strictmodes.Stat, error) {
 		}
 		return nil, st, &sshkey.FileError{Cause: "key-damaged", Reason: reason}
 	}
-	data, err := hostfs.ReadAtMost(f, 1<<20) // OpenSSH's own limit for key files (sshbuf-io.c)
-	if errors.Is(err, hostfs.ErrTooLarge) {
+	data, err := bounded.ReadAll(f, 1<<20) // OpenSSH's own limit for key files (sshbuf-io.c)
+	if errors.Is(err, bounded.ErrTooLarge) {
 		err = &sshkey.FileError{Cause: "key-damaged", Reason: "it is larger than 1 MiB, which no key is"}
 	}
 	if err != nil {

@@ -21,6 +21,7 @@ import (
 
 	"golang.org/x/crypto/ssh"
 
+	"pi-key-tools/pkg/bounded"
 	"pi-key-tools/pkg/hostfs"
 	"pi-key-tools/pkg/sshkey"
 )
@@ -75,7 +76,7 @@ func (s Spec) generate(ctx context.Context) (crypto.Signer, error) {
 		if bits == 0 {
 			bits = 3072
 		}
-		return hostfs.Await(ctx, func() (crypto.Signer, error) { return rsa.GenerateKey(rand.Reader, bits) })
+		return bounded.Await(ctx, func() (crypto.Signer, error) { return rsa.GenerateKey(rand.Reader, bits) })
 	case "ecdsa":
 		curve := map[int]elliptic.Curve{0: elliptic.P256(), 256: elliptic.P256(), 384: elliptic.P384(), 521: elliptic.P521()}[s.Bits]
 		return ecdsa.GenerateKey(curve, rand.Reader)

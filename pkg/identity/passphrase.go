@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 
+	"pi-key-tools/pkg/bounded"
 	"pi-key-tools/pkg/hostfs"
 	"pi-key-tools/pkg/sshkey"
 )
@@ -75,7 +76,7 @@ func (p *Pair) plain(ctx context.Context, passphrase func(context.Context) ([]by
 // decrypt opens OpenSSH's own format.
 func (p *Pair) decrypt(ctx context.Context, secret []byte) ([]byte, error) {
 	secret = bytes.Clone(secret)
-	plain, err := hostfs.Await(ctx, func() ([]byte, error) {
+	plain, err := bounded.Await(ctx, func() ([]byte, error) {
 		defer clear(secret)
 		plain, err := sshkey.Decrypt(p.contents, secret)
 		return bytes.Clone(plain), err
@@ -91,7 +92,7 @@ func encrypt(ctx context.Context, plain, secret []byte, rounds int) ([]byte, err
 		rounds = sshkey.DefaultRounds
 	}
 	plain, secret = bytes.Clone(plain), bytes.Clone(secret)
-	return hostfs.Await(ctx, func() ([]byte, error) {
+	return bounded.Await(ctx, func() ([]byte, error) {
 		defer clear(plain)
 		defer clear(secret)
 		return sshkey.Encrypt(plain, secret, rounds)

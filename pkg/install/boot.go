@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"pi-key-tools/pkg/bounded"
 	"pi-key-tools/pkg/firstboot"
 	"pi-key-tools/pkg/hostfs"
 	"pi-key-tools/pkg/record"
@@ -45,7 +46,7 @@ func (j Job) Boot(dir, user string) (records []record.Record, switched string, e
 	}
 	if j.DryRun {
 		var old []byte
-		if old, err = hostfs.Read(f.path); err == nil || errors.Is(err, fs.ErrNotExist) {
+		if old, err = bounded.ReadFile(f.path); err == nil || errors.Is(err, fs.ErrNotExist) {
 			_, err = change(old)
 		}
 	} else {
@@ -163,7 +164,7 @@ func kind(dir, name string) (fs.FileMode, error) {
 	case !st.Mode().IsRegular():
 		return 0, fmt.Errorf("%s: %w", file, hostfs.ErrNotRegular)
 	case st.Size() > maxInput:
-		return 0, fmt.Errorf("%s: %w", file, hostfs.ErrTooLarge)
+		return 0, fmt.Errorf("%s: %w", file, bounded.ErrTooLarge)
 	}
 	return st.Mode().Perm(), nil
 }

@@ -9,8 +9,8 @@ import (
 	"slices"
 	"strings"
 
+	"pi-key-tools/pkg/bounded"
 	"pi-key-tools/pkg/connect"
-	"pi-key-tools/pkg/hostfs"
 	"pi-key-tools/pkg/identity"
 	"pi-key-tools/pkg/sshkey"
 )
@@ -164,8 +164,8 @@ func readFile(name string) ([]byte, error) {
 }
 
 func read(r io.Reader) ([]byte, error) {
-	data, err := hostfs.ReadAtMost(r, maxInput)
-	if errors.Is(err, hostfs.ErrTooLarge) {
+	data, err := bounded.ReadAll(r, maxInput)
+	if errors.Is(err, bounded.ErrTooLarge) {
 		err = fmt.Errorf("more than %d MiB are too many for a list of public keys", maxInput>>20)
 	}
 	return data, err

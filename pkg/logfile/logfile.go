@@ -11,7 +11,7 @@ import (
 	"os"
 	"syscall"
 
-	"pi-key-tools/pkg/hostfs"
+	"pi-key-tools/pkg/bounded"
 )
 
 // Open returns the text of the log at a path. A pipe with a name is opened by the
@@ -153,6 +153,6 @@ func (p *patient) Read(b []byte) (int, error) {
 	if len(p.own) < len(b) {
 		p.own = make([]byte, len(b))
 	}
-	n, err := hostfs.Await(p.ctx, func() (int, error) { return p.r.Read(p.own[:len(b)]) })
+	n, err := bounded.Await(p.ctx, func() (int, error) { return p.r.Read(p.own[:len(b)]) })
 	return copy(b, p.own[:n]), err
 }

@@ -8,8 +8,8 @@ import (
 	"fmt"
 	"os"
 
+	"pi-key-tools/pkg/bounded"
 	"pi-key-tools/pkg/destination"
-	"pi-key-tools/pkg/hostfs"
 	"pi-key-tools/pkg/record"
 )
 
@@ -33,7 +33,7 @@ type listEntry struct {
 // refused (*RefusedError).
 func ReadList(ctx context.Context, path string) (*List, error) {
 	l := &List{path, map[destination.Destination]listEntry{}}
-	return hostfs.Await(ctx, func() (*List, error) {
+	return bounded.Await(ctx, func() (*List, error) {
 		if err := l.read(); err != nil {
 			l.Wipe()
 			return nil, err

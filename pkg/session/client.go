@@ -13,7 +13,7 @@ import (
 
 	"golang.org/x/crypto/ssh"
 
-	"pi-key-tools/pkg/hostfs"
+	"pi-key-tools/pkg/bounded"
 )
 
 // A Client is a connection that is logged in.
@@ -113,7 +113,7 @@ func (c *Client) Alive(ctx context.Context) bool {
 	if strings.Contains(c.server, "tinyssh") {
 		return true
 	}
-	_, err := hostfs.Await(ctx, func() (bool, error) {
+	_, err := bounded.Await(ctx, func() (bool, error) {
 		yes, _, err := c.ssh.SendRequest("keepalive@openssh.com", true, nil)
 		return yes, err
 	})

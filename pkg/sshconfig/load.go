@@ -11,6 +11,7 @@ import (
 	"strings"
 	"syscall"
 
+	"pi-key-tools/pkg/bounded"
 	"pi-key-tools/pkg/hostfs"
 	"pi-key-tools/pkg/strictmodes"
 )
@@ -175,7 +176,7 @@ func glob(pattern string) []string {
 
 // read is the function read, which may wait for a pipe, within the time there is.
 func (l loader) read(path string, checked bool) ([]byte, error) {
-	data, err := hostfs.Await(l.ctx, func() ([]byte, error) { return read(path, checked) })
+	data, err := bounded.Await(l.ctx, func() ([]byte, error) { return read(path, checked) })
 	if cause := context.Cause(l.ctx); cause != nil && errors.Is(err, cause) {
 		return nil, &WaitError{path}
 	}
@@ -199,7 +200,7 @@ func read(path string, checked bool) ([]byte, error) {
 			return nil, err
 		}
 	}
-	data, err := hostfs.ReadAll(f)
+	data, err := bounded.ReadOpen(f)
 	if errors.Is(err, syscall.EISDIR) {
 		return nil, nil
 	}

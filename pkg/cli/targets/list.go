@@ -13,9 +13,9 @@ import (
 	"strings"
 	"time"
 
+	"pi-key-tools/pkg/bounded"
 	"pi-key-tools/pkg/cli"
 	"pi-key-tools/pkg/destination"
-	"pi-key-tools/pkg/hostfs"
 	"pi-key-tools/pkg/sh"
 )
 
@@ -180,7 +180,7 @@ func (o *Options) open(ctx context.Context, env *cli.Env) (io.Reader, func(), er
 	case "-":
 		return env.Stdin, func() {}, nil
 	}
-	f, err := hostfs.Open(ctx, o.Hosts)
+	f, err := bounded.Open(ctx, o.Hosts)
 	if err != nil {
 		return nil, nil, fmt.Errorf("--hosts %w", err)
 	}
