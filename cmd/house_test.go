@@ -45,6 +45,7 @@ var floors = map[string]int{
 	"pkg/sshkey":         0,
 	"pkg/pattern":        0,
 	"pkg/sh":             0,
+	"pkg/unixpath":       0,
 	"pkg/confline":       0,
 	"pkg/firstboot":      0,
 	"pkg/destination":    1, // a host list may hold records

@@ -9,6 +9,7 @@ import (
 
 	"pi-key-tools/pkg/sh"
 	"pi-key-tools/pkg/strictmodes"
+	"pi-key-tools/pkg/unixpath"
 )
 
 // keysFiles judges the files that the server reads: the way to them, as
@@ -26,7 +27,7 @@ func (in *inside) keysFiles(ctx context.Context, names []string, unless string) 
 	elsewhere := in.installed == nil && (len(files) == 0 || stray != "" && !misnamed)
 	if elsewhere {
 		in.elsewhere(files, stray, unless)
-		findings = slices.DeleteFunc(findings, func(f strictmodes.Finding) bool { return !strictmodes.Within(in.account.Home, f.Path) })
+		findings = slices.DeleteFunc(findings, func(f strictmodes.Finding) bool { return !unixpath.Within(in.account.Home, f.Path) })
 	}
 	in.tellFindings(ctx, findings, unless)
 	switch {

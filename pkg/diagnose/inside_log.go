@@ -13,7 +13,7 @@ import (
 	"pi-key-tools/pkg/sh"
 	"pi-key-tools/pkg/sshdlog"
 	"pi-key-tools/pkg/sshkey"
-	"pi-key-tools/pkg/strictmodes"
+	"pi-key-tools/pkg/unixpath"
 )
 
 // readLog adds what the server logged of this login. Where it says why the keys
@@ -74,7 +74,7 @@ func (in *inside) ours(e sshdlog.Event) bool {
 func (in *inside) cure(e sshdlog.Event) string {
 	modes := []string{"home-writable", "dir-writable", "keys-writable", "parent-writable", "wrong-owner", "keys-unreadable", "keys-not-a-file"}
 	switch {
-	case slices.Contains(modes, e.Cause) && strictmodes.Within(in.account.Home, e.Path):
+	case slices.Contains(modes, e.Cause) && unixpath.Within(in.account.Home, e.Path):
 		return in.again("pikeyfix")
 	case strings.HasSuffix(e.Cause, "-writable") && e.Path != "":
 		return "there: sudo chmod go-w " + sh.QuoteLine(e.Path)

@@ -16,6 +16,7 @@ import (
 
 	"pi-key-tools/pkg/bounded"
 	"pi-key-tools/pkg/strictmodes"
+	"pi-key-tools/pkg/unixpath"
 )
 
 // ReadKeys reads a file of an account as Replace sees it, even one of its own
@@ -45,11 +46,11 @@ type spot struct {
 // find returns the spot that a name of an account leads to, for the caller to
 // close.
 func (c *Card) find(ctx context.Context, who strictmodes.Account, name string) (spot, error) {
-	name = strictmodes.Clean(name)
+	name = unixpath.Clean(name)
 	base, rest := who.Home, strings.TrimPrefix(name, strings.TrimSuffix(who.Home, "/")+"/")
 	if path.IsAbs(rest) {
 		base, rest = path.Split(name)
-		if strings.Contains(base, "/../") { // for its name
+		if unixpath.Climbs(base) {
 			if real, _, err := strictmodes.RealPath(ctx, c, base); err == nil {
 				base = real
 			}

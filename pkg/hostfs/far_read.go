@@ -13,6 +13,7 @@ import (
 	"pi-key-tools/pkg/bounded"
 	"pi-key-tools/pkg/sh"
 	"pi-key-tools/pkg/strictmodes"
+	"pi-key-tools/pkg/unixpath"
 )
 
 // chunk is how much of a file one command returns, in bytes: a Runner may keep
@@ -233,7 +234,7 @@ func mountOf(table, p string) mountPoint {
 			continue
 		}
 		m := mountPoint{strictmodes.MountPoint(w[1]), w[2], w[3]}
-		if strictmodes.Within(m.point, p) && len(m.point) >= len(found.point) {
+		if unixpath.Within(m.point, p) && len(m.point) >= len(found.point) {
 			found = m
 		}
 	}

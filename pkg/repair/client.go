@@ -15,6 +15,7 @@ import (
 	"pi-key-tools/pkg/record"
 	"pi-key-tools/pkg/sshkey"
 	"pi-key-tools/pkg/strictmodes"
+	"pi-key-tools/pkg/unixpath"
 )
 
 // client repairs what ssh itself refuses, for the account who, in ~/.ssh: every
@@ -97,7 +98,7 @@ func (j *Job) refused(ctx context.Context, fsys hostfs.FS, who strictmodes.Accou
 		if !refused {
 			continue
 		}
-		if !strictmodes.Within(home, file) {
+		if !unixpath.Within(home, file) {
 			f.Repair, f.Detail = strictmodes.None, f.Detail+"; it is outside the home"
 		}
 		findings = append(findings, f)

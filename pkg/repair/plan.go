@@ -11,6 +11,7 @@ import (
 
 	"pi-key-tools/pkg/sh"
 	"pi-key-tools/pkg/strictmodes"
+	"pi-key-tools/pkg/unixpath"
 )
 
 // A plan is how to cure a finding: no steps where that is not in our power, or
@@ -223,7 +224,7 @@ func (r *repairer) hint(f strictmodes.Finding) string {
 	if err != nil {
 		home = r.who.Home
 	}
-	inHome, aboveHome := strictmodes.Within(home, f.Path), strictmodes.Within(f.Path, home)
+	inHome, aboveHome := unixpath.Within(home, f.Path), unixpath.Within(f.Path, home)
 	owned := f.Stat.UID == 0 || f.Stat.UID == r.who.UID
 	sudo, p := r.at+r.sudo(), r.quote(f.Path)
 	switch {
@@ -247,7 +248,7 @@ func (r *repairer) hint(f strictmodes.Finding) string {
 		return r.at + "namei -l " + r.quote(r.who.Home) + " shows what is in the way of a directory for uid " + strconv.Itoa(r.who.UID)
 	case f.Cause == "home-missing":
 		return sudo + "mkhomedir_helper " + r.owner()
-	case f.Cause == "keys-not-a-file" && f.Stat.Mode.IsDir() && strictmodes.Within(f.Path, path.Join(home, ".ssh")):
+	case f.Cause == "keys-not-a-file" && f.Stat.Mode.IsDir() && unixpath.Within(f.Path, path.Join(home, ".ssh")):
 		return r.at + "have AuthorizedKeysFile in sshd_config name a file in it"
 	case (f.Cause == "keys-not-a-file" || f.Cause == "keys-symlink") && inHome:
 		return sudo + "mv " + p + " " + r.quote(f.Path+".aside") + ", and then pikeycopy"

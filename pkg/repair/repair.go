@@ -17,6 +17,7 @@ import (
 	"pi-key-tools/pkg/hostfs"
 	"pi-key-tools/pkg/record"
 	"pi-key-tools/pkg/strictmodes"
+	"pi-key-tools/pkg/unixpath"
 )
 
 // A Job says how to repair what is refused.
@@ -175,7 +176,7 @@ func (r *repairer) round(findings []strictmodes.Finding) (changed bool) {
 			continue // its Stat is of before
 		case planned && f.Repair == strictmodes.Chmod && f.Mode == now, planned && f.Repair == strictmodes.Chown && st.UID == r.who.UID:
 			continue // it will be so
-		case slices.ContainsFunc(r.replaced, func(p string) bool { return strictmodes.Within(p, f.Path) }):
+		case slices.ContainsFunc(r.replaced, func(p string) bool { return unixpath.Within(p, f.Path) }):
 			continue // it is elsewhere by now
 		case !r.seen[id]:
 			r.seen[id] = true

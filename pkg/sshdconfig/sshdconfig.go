@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"pi-key-tools/pkg/pattern"
+	"pi-key-tools/pkg/unixpath"
 )
 
 // Dir is the directory that a relative Include refers to.
@@ -339,10 +340,7 @@ func (c *Config) Expand(name, home string, uid int) string {
 	if !path.IsAbs(name) {
 		name = home + "/" + name
 	}
-	if strings.Contains(name+"/", "/../") { // which a link may stand before
-		return name
-	}
-	return path.Clean(name)
+	return unixpath.Clean(name)
 }
 
 // Refuses returns the setting that keeps the account out whatever the method

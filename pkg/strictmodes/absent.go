@@ -8,6 +8,8 @@ import (
 	"path"
 	"slices"
 	"strings"
+
+	"pi-key-tools/pkg/unixpath"
 )
 
 // misspelt are names that guides, editors and copying a .pub file give to
@@ -51,7 +53,7 @@ func (j *judge) absent() ([]Finding, error) {
 	}
 	var findings []Finding
 	for _, file := range j.files {
-		if path.Base(file.name) != "authorized_keys" || !Within(j.home, file.real) {
+		if path.Base(file.name) != "authorized_keys" || !unixpath.Within(j.home, file.real) {
 			continue
 		}
 		var candidates []string
@@ -101,7 +103,7 @@ func (j *judge) unmounted(home string) string {
 	}
 	var wanted []string
 	for _, p := range mountPoints(fstab) {
-		if p != "/" && Within(p, home) {
+		if p != "/" && unixpath.Within(p, home) {
 			wanted = append(wanted, p)
 		}
 	}

@@ -7,6 +7,8 @@ import (
 	"path"
 	"slices"
 	"strings"
+
+	"pi-key-tools/pkg/unixpath"
 )
 
 // sees reports whether the server judges owner and mode of a real path.
@@ -15,7 +17,7 @@ import (
 func (j *judge) sees(p string) bool {
 	return j.server != Lax && slices.ContainsFunc(j.files, func(f keysFile) bool {
 		return slices.Contains(f.named, p) ||
-			!j.server.IsDropbear() && Within(p, f.real) && (!Within(j.home, f.real) || Within(j.home, p))
+			!j.server.IsDropbear() && unixpath.Within(p, f.real) && (!unixpath.Within(j.home, f.real) || unixpath.Within(j.home, p))
 	})
 }
 
@@ -90,7 +92,7 @@ func (j *judge) node(n node, isKeys bool) ([]Finding, error) {
 // propose sets the repair, unless this is nothing to change unasked.
 func (j *judge) propose(f *Finding, r Repair) {
 	switch {
-	case !Within(j.home, f.Path):
+	case !unixpath.Within(j.home, f.Path):
 		f.Detail += "; it is outside the home"
 	case several(f.Stat):
 		f.Detail += fmt.Sprintf("; it has %d hard links", f.Stat.Nlink)

@@ -1,5 +1,7 @@
 package strictmodes
 
+import "pi-key-tools/pkg/unixpath"
+
 // sound reports whether the keys files are such that nothing is to be found, as
 // those of most accounts are: one is there, no link is on the way to any, and the
 // rule of every server holds. It is quick, and says nothing of the others. home
@@ -7,7 +9,7 @@ package strictmodes
 func (j *judge) sound(home string, keysFiles []string) bool {
 	there := false
 	for _, name := range keysFiles {
-		if !Within(home, name) || !clean(name) {
+		if !unixpath.Within(home, name) || !unixpath.IsClean(name) {
 			return false
 		}
 		keys, ok := j.walker.straight(name)
@@ -15,7 +17,7 @@ func (j *judge) sound(home string, keysFiles []string) bool {
 			return false
 		}
 		for _, n := range keys.passed {
-			if Within(home, n.path) && !j.closed(n.Stat) || !j.permits(n, false) {
+			if unixpath.Within(home, n.path) && !j.closed(n.Stat) || !j.permits(n, false) {
 				return false
 			}
 		}

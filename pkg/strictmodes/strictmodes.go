@@ -12,6 +12,8 @@ import (
 	"path"
 	"slices"
 	"strings"
+
+	"pi-key-tools/pkg/unixpath"
 )
 
 // A Stat is what lstat(2) tells about a path.
@@ -148,10 +150,7 @@ func Judge(ctx context.Context, tree Tree, who Account, keysFiles []string, serv
 	if !path.IsAbs(who.Home) {
 		return nil, fmt.Errorf("the home of %s is %q: not an absolute path", who.Name, who.Home)
 	}
-	home := who.Home
-	if !clean(home) {
-		home = path.Clean(home)
-	}
+	home := path.Clean(who.Home)
 	j := judge{ctx: ctx, tree: tree, walker: newWalker(ctx, tree), who: who, server: server}
 	byDefault := keysFiles == nil
 	if byDefault {
@@ -195,7 +194,7 @@ func (j *judge) judge(homeName string, keysFiles []string, byDefault bool) ([]Fi
 	homeless := home.end == missing || home.end == stuck || home.end == found && !home.last.Mode.IsDir()
 	all := len(keysFiles)
 	if homeless {
-		keysFiles = slices.DeleteFunc(slices.Clone(keysFiles), func(name string) bool { return Within(homeName, Clean(name)) })
+		keysFiles = slices.DeleteFunc(slices.Clone(keysFiles), func(name string) bool { return unixpath.Within(homeName, unixpath.Clean(name)) })
 	}
 	if err := j.locate(homeName, keysFiles); err != nil {
 		return nil, err
@@ -234,7 +233,7 @@ func (j *judge) locate(homeName string, keysFiles []string) error {
 		if !path.IsAbs(name) {
 			return fmt.Errorf("the keys file %q is not an absolute path", name)
 		}
-		name = Clean(name)
+		name = unixpath.Clean(name)
 		dir, err := j.walker.walk(above(name))
 		if err != nil {
 			return err
@@ -325,12 +324,12 @@ func (j *judge) sparesTarget(f *Finding, keys keysFile) {
 	if rest, ok := strings.CutPrefix(name, path.Clean(j.who.Home)+"/"); ok {
 		name = path.Join(j.home, rest)
 	}
-	inTheWay := f.Path == path.Join(keys.dir, path.Base(name)) || !f.Stat.Mode.IsDir() && Within(f.Path, name)
+	inTheWay := f.Path == path.Join(keys.dir, path.Base(name)) || !f.Stat.Mode.IsDir() && unixpath.Within(f.Path, name)
 	if f.Repair == Aside && !inTheWay {
 		f.Detail += "; links lead to " + f.Path + " from there"
 		f.Path, f.Stat, f.Repair = name, Stat{}, None
 	}
-	if f.Repair == Aside && f.Stat.Mode.IsDir() && Within(f.Path, path.Join(j.home, ".ssh")) {
+	if f.Repair == Aside && f.Stat.Mode.IsDir() && unixpath.Within(f.Path, path.Join(j.home, ".ssh")) {
 		f.Detail += ", and more than a place for keys"
 		f.Repair = None
 	}

@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"pi-key-tools/pkg/unixpath"
 )
 
 // A tree is a machine that is one string a file: "d0755 1000 1000",
@@ -422,7 +424,7 @@ func (e *examined) Attributes(_ context.Context, p string) (Attributes, error) {
 	if p == "/" {
 		return Attributes{}, nil
 	}
-	if Within(home, p) {
+	if unixpath.Within(home, p) {
 		e.asked = append(e.asked, p)
 	}
 	return e.a, e.err

@@ -8,6 +8,8 @@ import (
 	"path"
 	"slices"
 	"strings"
+
+	"pi-key-tools/pkg/unixpath"
 )
 
 // RealPath resolves every link of an absolute path, as realpath(3) does. Its
@@ -80,7 +82,7 @@ func (w way) describe(otherwise string) string {
 const maxLinks = 40
 
 func (w walker) walk(name string) (way, error) {
-	if clean(name) {
+	if unixpath.IsClean(name) {
 		if r, ok := w.straight(name); ok {
 			return r, nil
 		}
@@ -93,7 +95,7 @@ func (w walker) walk(name string) (way, error) {
 // link is on the way, or something that follow has more to say of.
 func (w walker) straight(name string) (way, bool) {
 	known, end := len(w.trail), 0
-	for known > 0 && !Within(w.trail[known-1].path, name) {
+	for known > 0 && !unixpath.Within(w.trail[known-1].path, name) {
 		known--
 	}
 	if known > 0 {
@@ -213,34 +215,5 @@ func (w walker) named(name, home string) ([]string, error) {
 	}
 }
 
-// Clean is path.Clean, but for a path with "..": that is no way back where a link
-// stands before it.
-func Clean(p string) string {
-	if strings.Contains(p+"/", "/../") {
-		return p
-	}
-	return path.Clean(p)
-}
-
 // above returns the path of the directory that an absolute path names something in.
 func above(p string) string { return p[:max(1, strings.LastIndexByte(p, '/'))] }
-
-// clean reports whether an absolute path is as path.Clean would leave it.
-func clean(p string) bool {
-	rest, ok := strings.CutPrefix(p, "/")
-	if !ok || rest == "" {
-		return ok
-	}
-	for name := range strings.SplitSeq(rest, "/") {
-		if name == "" || name == "." || name == ".." {
-			return false
-		}
-	}
-	return true
-}
-
-// Within reports whether p is dir or below it; both are clean.
-func Within(dir, p string) bool {
-	rest, ok := strings.CutPrefix(p, dir)
-	return ok && (rest == "" || rest[0] == '/' || dir == "/")
-}
