@@ -60,17 +60,13 @@ func (j *judge) absent() ([]Finding, error) {
 		for _, name := range misspelt {
 			candidates = append(candidates, path.Join(path.Dir(file.real), name))
 		}
-		second := file.real + "2"
-		if !slices.ContainsFunc(j.files, func(f keysFile) bool { return f.real == second }) {
-			candidates = append(candidates, second)
-		}
-		candidates = append(candidates, path.Join(j.home, "authorized_keys"))
+		candidates = append(candidates, file.real+"2", path.Join(j.home, "authorized_keys"))
 		for _, p := range candidates {
 			f, ok, err := j.misnamed(p, file.real)
 			if err != nil {
 				return nil, err
 			}
-			if ok && p != file.real {
+			if ok {
 				findings = append(findings, f)
 			}
 		}

@@ -156,6 +156,8 @@ func TestJudge(t *testing.T) {
 		{"never wider", good(dir, "d0720 1000 44", keys, "f0602 1000 1000"), everywhere,
 			[]string{"dir-writable /home/pi/.ssh 0700", "keys-writable /home/pi/.ssh/authorized_keys 0600"}},
 		{"sticky .ssh for all", good(dir, "d1777 1000 1000"), everywhere, []string{"dir-writable /home/pi/.ssh 1755"}},
+		{"sticky home for a group", good(home, "d1775 1000 44"), everywhere, []string{"home-writable /home/pi 1755"}},
+		{"a folder with others in it", good(home, "d0777 1000 1000 3"), everywhere, []string{"home-writable /home/pi 0755"}},
 		{"setuid", good(keys, "f4666 1000 1000"), everywhere, []string{"keys-writable /home/pi/.ssh/authorized_keys none"}},
 		{"setuid, another's", good(keys, "f4755 7 7"), everywhere, []string{"wrong-owner /home/pi/.ssh/authorized_keys none"}},
 		{"dropbear's later rules", good(home, "d0775 1000 1000", dir, "d0770 7 7", keys, "f0666 7 7"), []Server{Dropbear2025},
@@ -188,6 +190,10 @@ func TestJudge(t *testing.T) {
 		{"written by others and closed to pi", good(dir, "d0677 1000 1000 denied"), everywhere, []string{"dir-writable /home/pi/.ssh 0755"}},
 		{"closed parent", good("/home", "d0700 0 0 denied"), everywhere, []string{"keys-unreadable /home none"}},
 		{"denied for no visible reason", good(dir, "d0700 1000 1000 denied"), everywhere, []string{"keys-unreadable /home/pi/.ssh/authorized_keys none"}},
+
+		{"denied for no visible reason, in a bad home", good(home, "d0777 1000 1000", dir, "d0700 1000 1000 denied"), everywhere,
+			[]string{"home-writable /home/pi 0755", "keys-unreadable /home/pi/.ssh/authorized_keys none"}},
+		{"denied in another's .ssh", good(dir, "d0755 7 7 denied"), everywhere, []string{"wrong-owner /home/pi/.ssh chown"}},
 
 		{"keys is a folder", good(keys, "d0755 1000 1000"), everywhere, []string{"keys-not-a-file /home/pi/.ssh/authorized_keys aside"}},
 		{"keys is a pipe", good(keys, "p0644 1000 1000"), everywhere, []string{"keys-not-a-file /home/pi/.ssh/authorized_keys aside"}},
@@ -296,6 +302,13 @@ func TestJudgeElsewhere(t *testing.T) {
 		findings, err := Judge(t.Context(), good(dir+"/d", "d0700 1000 1000"), pi, []string{name}, OpenSSH)
 		if err != nil || len(findings) != 1 || !strings.HasPrefix(brief(findings[0]), "keys-not-a-file ") || !strings.HasSuffix(brief(findings[0]), want) {
 			t.Errorf("%s: %+v, %v; want %s", name, findings, err, want)
+		}
+	}
+	// What is missing elsewhere, or under another name, is nobody's misspelt file.
+	spare := good(keys+".pub", "f0644 1000 1000", "/etc", "d0755 0 0", "/etc/ssh", "d0755 0 0", "/etc/ssh/authorized_keys.pub", "f0644 0 0")
+	for _, name := range []string{dir + "/keys", "/etc/ssh/authorized_keys", "/etc/ssh/pi"} {
+		if findings, err := Judge(t.Context(), spare, pi, []string{name}, OpenSSH); err != nil || findings != nil {
+			t.Errorf("%s: %+v, %v", name, findings, err)
 		}
 	}
 	// Without groups a mode that may be fine is no finding.
@@ -412,16 +425,17 @@ func TestJudgeConfig(t *testing.T) {
 	}
 }
 
-// An examined tree is one whose every file has these attributes, but for home.
+// An examined tree is one whose every file has these attributes, but for the root.
 type examined struct {
 	tree
 	a     Attributes
+	only  string // unless "", the one that has them
 	err   error
 	asked []string // of the account's own
 }
 
 func (e *examined) Attributes(_ context.Context, p string) (Attributes, error) {
-	if p == "/" {
+	if p == "/" || e.only != "" && p != e.only {
 		return Attributes{}, nil
 	}
 	if unixpath.Within(home, p) {
@@ -461,11 +475,18 @@ func TestExamine(t *testing.T) {
 		{"open, and another's group is shut out", good(), Attributes{Granted: []Grant{{ID: 7}, {Group: true, ID: 7}, {Group: true, ID: OwningGroup}}}, nil, nil},
 		{"open by the mask, but not to the owning group", good("/home", "d0710 0 1000"), Attributes{Granted: []Grant{{ID: 7, Mode: 1}, {Group: true, ID: OwningGroup}}}, nil,
 			[]string{"keys-unreadable /home none"}},
+		{"open to one of two groups", good("/home", "d0710 0 1000"), Attributes{Granted: []Grant{{Group: true, ID: 1000}, {Group: true, ID: OwningGroup, Mode: 1}}}, nil, nil},
 		{"open to the owning group", good("/home", "d0710 0 1000"), Attributes{Granted: []Grant{{ID: 7}, {Group: true, ID: OwningGroup, Mode: 1}}}, nil, nil},
+		{"ACL, but what is wrong is another thing", good(keys, "p0660 1000 1000"), Attributes{Granted: others}, nil, plain[1:]},
+		{"ACL that lets others read", open, Attributes{Granted: []Grant{{ID: 7, Mode: 5}}}, nil, plain},
+		{"ACL of those who may anyway", open, Attributes{Granted: []Grant{{Mode: 7}, {ID: 1000, Mode: 7}, {Group: true, ID: OwningGroup, Mode: 7}}}, nil, plain},
+		{"ACL of the owning group, by its number", good(dir, "d0770 1000 44"), Attributes{Granted: []Grant{{Group: true, ID: 44, Mode: 7}}}, nil, plain[:1]},
+		{"ACL of a group", open, Attributes{Granted: []Grant{{Group: true, ID: 7, Mode: 7}}}, nil, []string{"acl-writable /home/pi/.ssh 0750", plain[1]}},
 		{"ACL, and others may write", good(home, "d0777 1000 1000"), Attributes{Granted: others}, nil, []string{"home-writable /home/pi 0755"}},
 		{"read-only", open, Attributes{ReadOnly: true, Granted: others, FS: "vfat"}, nil, []string{"read-only-fs /home/pi/.ssh none", "read-only-fs /home/pi/.ssh/authorized_keys none"}},
 		{"immutable", open, Attributes{Immutable: true}, nil, []string{"immutable /home/pi/.ssh none", "immutable /home/pi/.ssh/authorized_keys none"}},
 		{"a card for cameras", open, Attributes{FS: "vfat"}, nil, []string{"modes-unsupported /home/pi/.ssh none", plain[1]}},
+		{"a card for cameras, another's", good(dir, "d0755 7 7"), Attributes{FS: "vfat"}, nil, []string{"modes-unsupported /home/pi/.ssh none"}},
 		{"overlay", open, Attributes{FS: "overlay"}, nil, plain},
 	} {
 		x := &examined{tree: c.tree, a: c.a, err: c.err}
@@ -482,6 +503,21 @@ func TestExamine(t *testing.T) {
 		}
 		if strings.Contains(c.name, "nothing asked") && x.asked != nil {
 			t.Errorf("%s: %q", c.name, x.asked)
+		}
+	}
+	// What is in an immutable directory can be changed, but neither renamed nor moved aside.
+	misspelt := dir + "/authorised_keys"
+	for name, c := range map[string]struct {
+		tree tree
+		want string
+	}{
+		"rename": {good(keys, "", misspelt, "f0644 1000 1000"), "immutable " + misspelt + " none"},
+		"aside":  {good(keys, "d0755 1000 1000"), "immutable " + keys + " none"},
+		"chmod":  {good(keys, "f0666 1000 1000"), "keys-writable " + keys + " 0644"},
+	} {
+		x := &examined{tree: c.tree, a: Attributes{Immutable: true}, only: dir}
+		if findings, err := Judge(t.Context(), x, pi, nil, All); err != nil || len(findings) != 1 || brief(findings[0]) != c.want {
+			t.Errorf("%s in an immutable directory: %+v, %v; want %s", name, findings, err, c.want)
 		}
 	}
 	// A slow one is asked where there is a sign of a list, or the mode says no.
@@ -507,7 +543,7 @@ func (m mounted) ReadFile(_ context.Context, p string) ([]byte, error) {
 
 func TestNotMounted(t *testing.T) {
 	const fstab, mounts = "/etc/fstab", "/proc/self/mounts"
-	const table = "# what goes where\n/dev/sda1 / ext4 defaults 0 1\nUUID=1 /home/ ext4 defaults 0 2\nUUID=2 none swap sw 0 0\n\nUUID=3 /ho ext4\n"
+	const table = "# what goes where\n/dev/sda1 / ext4 defaults 0 1\nUUID=1 /home/ ext4 defaults 0 2\nUUID=2 none swap sw 0 0\n\nUUID=3 /ho ext4\n#UUID=4 /home/pi ext4 defaults 0 2\n"
 	empty, noHome := good(dir, "", keys, ""), good(home, "", dir, "", keys, "")
 	for _, c := range []struct {
 		name  string
@@ -685,6 +721,84 @@ func TestMemory(t *testing.T) {
 	}
 	if c.looks != 6 {
 		t.Errorf("%d looks, want 6", c.looks)
+	}
+}
+
+// A failing tree answers so many questions, and no more.
+type failing struct {
+	tree
+	left int
+}
+
+var errDisk = errors.New("input/output error")
+
+func (f *failing) answers() bool { f.left--; return f.left >= 0 }
+
+func (f *failing) Lstat(ctx context.Context, p string) (Stat, error) {
+	if !f.answers() {
+		return Stat{}, errDisk
+	}
+	return f.tree.Lstat(ctx, p)
+}
+
+func (f *failing) Readlink(ctx context.Context, p string) (string, error) {
+	if !f.answers() {
+		return "", errDisk
+	}
+	return f.tree.Readlink(ctx, p)
+}
+
+func (f *failing) PrivateGroup(ctx context.Context, gid, owner, uid int) (bool, error) {
+	if !f.answers() {
+		return false, errDisk
+	}
+	return f.tree.PrivateGroup(ctx, gid, owner, uid)
+}
+
+// Whichever question has no answer, nothing is called good that was not looked at.
+func TestUnanswered(t *testing.T) {
+	for name, tr := range map[string]tree{
+		"good":      good(),
+		"links":     good(home, "-> /srv/pi", "/srv", "d0755 0 0", "/srv/pi", "d0755 1000 1000", "/srv/pi/.ssh", "-> ssh", "/srv/pi/ssh", "d0700 1000 1000", "/srv/pi/ssh/authorized_keys", "f0600 1000 1000"),
+		"groups":    good(home, "d0775 1000 1000", dir, "d0775 1000 44", keys, "f0664 1000 1000"),
+		"no keys":   good(keys, ""),
+		"misspelt":  good(keys, "", dir+"/authorized_keys.pub", "f0664 1000 1000"),
+		"second":    good(keys, "", keys+"2", "f0600 1000 1000"),
+		"no home":   good(home, "", dir, "", keys, ""),
+		"encrypted": good(keys, "", home+"/Access-Your-Private-Data.desktop", "f0600 1000 1000"),
+	} {
+		for _, server := range []Server{All, OpenSSH, Debian, Dropbear, Dropbear2025} {
+			for _, names := range [][]string{nil, {keys, "/etc/ssh/keys/pi"}} {
+				for n := 0; ; n++ {
+					f := &failing{tree: tr, left: n}
+					found, err := Judge(t.Context(), f, pi, names, server)
+					if f.left >= 0 {
+						break // it has asked all
+					}
+					if !errors.Is(err, errDisk) {
+						t.Errorf("%s, %v, %v: without an answer to question %d: %v, %v", name, server, names, n+1, found, err)
+					}
+				}
+			}
+		}
+	}
+	if _, _, err := JudgeConfig(t.Context(), &failing{}, "/c", parse("f0664 1000 1000"), 1000, Debian); !errors.Is(err, errDisk) {
+		t.Errorf("config: %v", err)
+	}
+}
+
+func TestRealPath(t *testing.T) {
+	linked := good("/l", "-> /home/pi", "/loop", "-> loop", "/home/pi/shut", "d0700 0 0 denied")
+	if real, st, err := RealPath(t.Context(), linked, "/l/.ssh"); err != nil || real != dir || st != parse(linked[dir]) {
+		t.Errorf("%s, %+v, %v", real, st, err)
+	}
+	for name, want := range map[string]error{"/l/none": fs.ErrNotExist, "/l/shut/in": fs.ErrPermission, "/loop": nil, keys + "/in": nil, "l": nil} {
+		if real, _, err := RealPath(t.Context(), linked, name); err == nil || want != nil && !errors.Is(err, want) {
+			t.Errorf("%s: %s, %v; want %v", name, real, err, want)
+		}
+	}
+	if _, _, err := RealPath(t.Context(), &failing{}, "/l"); !errors.Is(err, errDisk) {
+		t.Error(err)
 	}
 }
 
