@@ -125,12 +125,14 @@ func corpus() (lines, names []string) {
 		strings.Replace(hashed("one"), "|1|", "|2|", 1) + " " + a,
 		"|1|" + base64.StdEncoding.EncodeToString([]byte("short")) + "|x " + a,
 		"|1|!!!|x " + a,
+		spareBits(hashed("plain")) + " " + a,
 		hashName("plain", salt[:19]) + " " + a,
 		"|1| " + a, "|1|| " + a, "| " + a, "|1 " + a,
 		"@cert-authority *.ex,plain " + a,
 		"@revoked plain " + b,
 		"@revoked\tplain " + b,
 		"@revoked " + "\tplain\t" + b,
+		"@revoked\tplain\t" + strings.ReplaceAll(b, " ", "\t"),
 		"@revoked @revoked plain " + b,
 		"@revoked @revoked " + b,
 		"@cert-authority @revoked plain " + b,
@@ -423,7 +425,7 @@ func TestAdd(t *testing.T) {
 			t.Errorf("%s:\n got %q\nwant %q", c.what, got, c.want)
 		}
 	}
-	for _, name := range []string{"*", "a,b", "!a", "a b", "a\nb", "|1|x|y", "#a", "", "[]:22", "[a]:x", "@revoked", "a\x00"} {
+	for _, name := range []string{"*", "a,b", "!a", "a b", "a\nb", "|1|x|y", "#a", "", "[]:22", "[a]:x", "@revoked", "a\x00", "a\x7f", "[a]:", "a]:22", strings.Repeat("a", 1000)} {
 		if got := Add(nil, name, edB, false, nil); len(got) > 0 {
 			t.Errorf("%q is syntax and no name: %q", name, got)
 		}
@@ -456,6 +458,9 @@ func TestReplace(t *testing.T) {
 		{"no final newline", "x " + a, "x " + a + "\n" + news},
 		{"nothing to do", "h " + b + " c\r\n[h]:2222,x " + b, "h " + b + " c\r\n[h]:2222,x " + b},
 		{"there, hashed", hashName("h", salt) + " " + b + "\n[h]:2222 " + b, hashName("h", salt) + " " + b + "\n[h]:2222 " + b},
+		{"there, but as what is not for the host's key", "@cert-authority h " + b + "\n@revoked * " + b + "\n", "@cert-authority h " + b + "\n@revoked * " + b + "\n" + news},
+		{"an empty name", "h,,[h]:2222 " + a + "\n", news},
+		{"a hash that ssh takes for another stays", spareBits(hashName("h", salt)) + " " + a + "\n", spareBits(hashName("h", salt)) + " " + a + "\n" + news},
 		{"half there", "h " + b + "\n[h]:2222 " + a, "h " + b + "\n[h]:2222 " + b + "\n"},
 	} {
 		got := replace([]byte(c.data))
@@ -465,6 +470,21 @@ func TestReplace(t *testing.T) {
 		if again := replace(got); !bytes.Equal(again, got) {
 			t.Errorf("%s: once more gives %q", c.what, again)
 		}
+	}
+}
+
+// spareBits returns the hash of a name in another spelling of its base64.
+func spareBits(hash string) string {
+	const base64 = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+	last := len(hash) - len("=") - 1
+	return hash[:last] + string(base64[strings.IndexByte(base64, hash[last])^1]) + "="
+}
+
+// A pattern is no name: what it matches is not taken out.
+func TestReplacePattern(t *testing.T) {
+	data := "*.local " + text(edA) + "\nx " + text(edA)
+	if got := Replace([]byte(data), "*.local", edB, false, nil); string(got) != data {
+		t.Errorf("got %q", got)
 	}
 }
 
