@@ -2,6 +2,7 @@ package connect
 
 import (
 	"cmp"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"os"
@@ -98,6 +99,8 @@ func TestHostKeysAgreeWithSSH(t *testing.T) {
 		{"E known and revoked", line(name, e) + "@revoked " + line("*", e), "", "revoked", true},
 		{"E revoked, C known", line(name, c) + "@revoked " + line(name, e), "", "known", false},
 		{"another is revoked", line(name, e) + "@revoked " + line(name, x), "", "known", false},
+		{"E revoked without the port", "@revoked " + line("localhost", e), "", "revoked", false},
+		{"E without the port, with an alias", line("localhost", e), "HostKeyAlias pi-at-home", "unknown", false},
 		{"E in the global file", "", "GlobalKnownHostsFile " + global, "known", false},
 		{"X, E in the global file", line(name, x), "GlobalKnownHostsFile " + global, "known", false},
 		{"a folder, E in the global file", "", "UserKnownHostsFile " + folder + "\nGlobalKnownHostsFile " + global, "known", false},
@@ -278,6 +281,53 @@ func TestHostCertificatesAgreeWithSSH(t *testing.T) {
 	}
 }
 
+// What an authority has signed for another purpose, or with SHA-1, is no certificate of
+// a host: whoever may log in would be a host to others. ssh is the judge here too.
+func TestHostCertificatesOfNoHost(t *testing.T) {
+	t.Parallel()
+	sshtest.Need(t, "ssh")
+	key := func(keyType string) ssh.Signer { return sshtest.NewKey(t, t.TempDir(), keyType).Signer }
+	sha1, err := ssh.NewSignerWithAlgorithms(key("rsa").(ssh.AlgorithmSigner), []string{ssh.KeyAlgoRSA})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, tt := range map[string]struct {
+		authority ssh.Signer
+		kind      uint32
+		names     []string
+		want      string
+	}{
+		"a host":       {key("ed25519"), ssh.HostCert, []string{"localhost"}, "known"},
+		"a user":       {key("ed25519"), ssh.UserCert, []string{"localhost"}, "unknown"},
+		"SHA-1":        {sha1, ssh.HostCert, []string{"localhost"}, "unknown"},
+		"RSA":          {key("rsa"), ssh.HostCert, []string{"localhost"}, "known"},
+		"another host": {key("ed25519"), ssh.HostCert, []string{"nas"}, "unknown"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			host := key("ed25519")
+			cert := &ssh.Certificate{Key: host.PublicKey(), CertType: tt.kind, ValidPrincipals: tt.names, ValidBefore: ssh.CertTimeInfinity}
+			if err := cert.SignCert(rand.Reader, tt.authority); err != nil {
+				t.Fatal(err)
+			}
+			signer, err := ssh.NewCertSigner(cert, host)
+			if err != nil {
+				t.Fatal(err)
+			}
+			pi := sshtest.StartPi(t, sshtest.PiConfig{HostKeys: []ssh.Signer{signer, host}})
+			s := newSide(t)
+			s.config(fmt.Sprintf("Host pi\nHostName localhost\nAddressFamily inet\nPort %d\nUser pi", pi.Port))
+			s.file(".ssh/known_hosts", "@cert-authority "+line("*", tt.authority.PublicKey()))
+			_, _, err = s.resolve(s.connector(Options{}), "pi").Login(t.Context(), Plan{})
+			if got := verdict(err); got != tt.want {
+				t.Errorf("%s, want %s: %v", got, tt.want, err)
+			}
+			if out := s.sshVerdict(filepath.Join(s.home, ".ssh", "config")); (out == "known") != (tt.want == "known") {
+				t.Errorf("ssh says %s", out)
+			}
+		})
+	}
+}
+
 // The two ways to trust a key: both write one line that ssh takes, and leave
 // what is not theirs.
 func TestTrust(t *testing.T) {
@@ -369,6 +419,35 @@ func TestTrust(t *testing.T) {
 					t.Errorf("ssh does not take the line: %s", out)
 				}
 			})
+		}
+	}
+}
+
+// What the system's file says of a key is not ours to change, and where the user keeps
+// none, none is kept.
+func TestTrustElsewhere(t *testing.T) {
+	t.Parallel()
+	pi := sshtest.StartPi(t, sshtest.PiConfig{})
+	key, wrong := pi.HostKeys[0], sshtest.NewKey(t, t.TempDir(), "ed25519").Signer.PublicKey()
+	name := fmt.Sprintf("[localhost]:%d", pi.Port)
+	for _, tt := range []struct{ name, global, files, after string }{
+		{"changed in the global file", line(name, wrong), "~/known ~/more", line(name, key)},
+		{"no file", "", "none", ""},
+	} {
+		s := newSide(t)
+		global := s.file("global", tt.global)
+		s.file("known", "")
+		files := strings.ReplaceAll(tt.files, "~", s.home)
+		s.config(fmt.Sprintf("Host pi\nHostName localhost\nAddressFamily inet\nPort %d\nUser pi\nUserKnownHostsFile %s\nGlobalKnownHostsFile %s", pi.Port, files, global))
+		_, _, err := s.resolve(s.connector(Options{HostKey: identity.PublicOf(key).Fingerprint()}), "pi").Login(t.Context(), Plan{})
+		if got := verdict(err); got != "known" {
+			t.Errorf("%s: %s", tt.name, got)
+		}
+		if g, k := s.read("global"), s.read("known"); g != tt.global || k != tt.after {
+			t.Errorf("%s: %q and %q", tt.name, g, k)
+		}
+		if said := strings.Contains(s.noted(), global+":1 has another key"); said != (tt.global != "") {
+			t.Errorf("%s: %s", tt.name, s.noted())
 		}
 	}
 }
