@@ -80,6 +80,21 @@ func TestOpen(t *testing.T) {
 			t.Errorf("%s, open: %d bytes, %v, not %d", name, len(got), err, len(want))
 		}
 		_ = f.Close()
+		in, out, err := os.Pipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		go func() {
+			_, _ = out.Write(stored)
+			_ = out.Close()
+		}()
+		if r, err = Text(t.Context(), in); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := io.ReadAll(r); err != nil || !bytes.Equal(got, want) {
+			t.Errorf("%s, by a pipe: %d bytes, %v, not %d", name, len(got), err, len(want))
+		}
+		_ = in.Close()
 	}
 	r, err := Open(t.Context(), filepath.Join(t.TempDir(), "missing"))
 	if err == nil {
@@ -87,6 +102,40 @@ func TestOpen(t *testing.T) {
 	}
 	if !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("missing: %v", err)
+	}
+}
+
+// A packed log may begin where another reader has stopped, and a plain one behind
+// what looks packed.
+func TestTextFromMagic(t *testing.T) {
+	var gz bytes.Buffer
+	w := gzip.NewWriter(&gz)
+	_, _ = io.WriteString(w, line)
+	_ = w.Close()
+	for name, stored := range map[string]string{"packed": "x\n" + gz.String(), "plain": "\x1f\x8b" + line, "read": "x\n"} {
+		path := filepath.Join(t.TempDir(), name)
+		if err := os.WriteFile(path, []byte(stored), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		f, err := os.Open(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		if _, err := f.Seek(2, io.SeekStart); err != nil {
+			t.Fatal(err)
+		}
+		r, err := Text(t.Context(), f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := line
+		if name == "read" {
+			want = ""
+		}
+		if got, err := io.ReadAll(r); err != nil || string(got) != want {
+			t.Errorf("%s: %q, %v", name, got, err)
+		}
 	}
 }
 
