@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -92,23 +93,7 @@ func TestReplaceOnCard(t *testing.T) {
 			return errors.Join(os.Rename(ssh, ssh+".old"), os.Mkdir(ssh, 0o700), os.WriteFile(ssh+"/authorized_keys", []byte("another\n"), 0o600))
 		}, ErrUnsure},
 	} {
-		dir := t.TempDir()
-		uid, gid := os.Geteuid(), os.Getegid()
-		for name, text := range map[string]string{"etc/passwd": "pi:x:" + strconv.Itoa(uid) + ":" + strconv.Itoa(gid) + "::/home/pi:\n", "home/pi/.ssh/authorized_keys": "old\n"} {
-			ok(t, os.MkdirAll(filepath.Dir(filepath.Join(dir, name)), 0o700))
-			ok(t, os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600))
-		}
-		card, err := OpenCard(dir)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer card.Close()
-		ssh, edits := filepath.Join(dir, "home/pi/.ssh"), 0
-		_, err = card.Replace(t.Context(), strictmodes.Account{Name: "pi", UID: uid, Home: "/home/pi", Groups: []int{gid}}, ".ssh/authorized_keys", c.keep, func(_ string, old []byte) ([]byte, error) {
-			edits++
-			ok(t, c.meddle(ssh, edits))
-			return append(old, "new\n"...), nil
-		})
+		ssh, edits, err := replaceOnCard(t, c.keep, c.meddle)
 		if c.want == nil && err != nil || !errors.Is(err, c.want) || edits != c.edits {
 			t.Errorf("%s: %v after %d edits, want %v after %d", c.name, err, edits, c.want, c.edits)
 		}
@@ -118,6 +103,69 @@ func TestReplaceOnCard(t *testing.T) {
 			}
 			if there := entries(t, ssh); len(there) != 1 && !c.keep || len(there) != 2 && c.keep {
 				t.Errorf("%s: there is %q", c.name, there)
+			}
+		}
+	}
+}
+
+// replaceOnCard adds a line to the keys on a card, while meddle does what another does
+// there before the edit of that number.
+func replaceOnCard(t *testing.T, keep bool, meddle func(ssh string, edits int) error) (ssh string, edits int, err error) {
+	t.Helper()
+	dir := t.TempDir()
+	uid, gid := os.Geteuid(), os.Getegid()
+	for name, text := range map[string]string{"etc/passwd": "pi:x:" + strconv.Itoa(uid) + ":" + strconv.Itoa(gid) + "::/home/pi:\n", "home/pi/.ssh/authorized_keys": "old\n"} {
+		ok(t, os.MkdirAll(filepath.Dir(filepath.Join(dir, name)), 0o700))
+		ok(t, os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600))
+	}
+	card, err := OpenCard(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer card.Close()
+	ssh = filepath.Join(dir, "home/pi/.ssh")
+	_, err = card.Replace(t.Context(), strictmodes.Account{Name: "pi", UID: uid, Home: "/home/pi", Groups: []int{gid}}, ".ssh/authorized_keys", keep, func(_ string, old []byte) ([]byte, error) {
+		edits++
+		ok(t, meddle(ssh, edits))
+		return append(old, "new\n"...), nil
+	})
+	return ssh, edits, err
+}
+
+// Who takes no turns, such as an editor, and comes right before the new file gets the
+// name, loses nothing by it.
+func TestReplaceOnCardOfAnother(t *testing.T) {
+	const theirs = "theirs, longer than it was\n"
+	write := func(name string) error { return os.WriteFile(name, []byte(theirs), 0o600) }
+	for name, c := range map[string]struct {
+		before func(keys string) error // the first edit
+		then   func(keys string) error // it is our turn
+	}{
+		"writes":                    {write, func(keys string) error { return os.WriteFile(keys, []byte(strings.ToUpper(theirs)), 0o600) }},
+		"puts another in its place": {write, func(keys string) error { return errors.Join(write(keys+".x"), os.Rename(keys+".x", keys)) }},
+		"gives it another name":     {write, func(keys string) error { return os.Link(keys, keys+".x") }},
+		"removes it":                {write, os.Remove},
+		"makes it":                  {os.Remove, write},
+	} {
+		var want []string
+		for _, keep := range []bool{false, true} {
+			ssh, edits, err := replaceOnCard(t, keep, func(ssh string, edits int) error {
+				if edits == 1 {
+					return c.before(ssh + "/authorized_keys")
+				}
+				err := c.then(ssh + "/authorized_keys")
+				want = slices.DeleteFunc(entries(t, ssh), func(name string) bool { return name == TurnName })
+				return err
+			})
+			if !errors.Is(err, ErrChanged) || errors.Is(err, ErrUnsure) || edits != 2 {
+				t.Errorf("%s: %v after %d edits", name, err, edits)
+			}
+			data, err := os.ReadFile(ssh + "/authorized_keys")
+			if err != nil && !errors.Is(err, fs.ErrNotExist) || err == nil && !strings.EqualFold(string(data), theirs) {
+				t.Errorf("%s: %q, %v", name, data, err)
+			}
+			if there := entries(t, ssh); !slices.Equal(there, want) {
+				t.Errorf("%s: there is %q, want %q", name, there, want)
 			}
 		}
 	}
