@@ -84,7 +84,7 @@ func TestScriptSwapped(t *testing.T) {
 				if after := was(victim); after != before {
 					t.Errorf("%v, %v of a folder %v: %+v became %+v: %s", shell, op, folder, before, after, out)
 				}
-				if was(at).Mode&fs.ModeSymlink == 0 {
+				if was(at).Mode&fs.ModeSymlink == 0 && shell[0] != "busybox" { // which may have its own of both
 					t.Errorf("%v: nothing was swapped: %s", shell, out)
 				}
 			}
