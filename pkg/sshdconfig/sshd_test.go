@@ -70,6 +70,7 @@ func TestAgreesWithSSHD(t *testing.T) {
 		"Match Group !GROUP,*\nPubkeyAuthentication no\n",
 		"Match User \"ME\" Address 127.0.0.0/8,10.1.2.0/24\nPermitRootLogin forced-commands-only\n",
 		"Match Address !10.0.0.5,10.0.0.0/24\nRevokedKeys /a\nMatch Address fe80::/10,2001:db8::1\nRevokedKeys /b\nMatch Address 192.168.?.*\nRevokedKeys /c\n",
+		"Match Address !10.0.0.0/24,*\nRevokedKeys /b\n",
 		"Match Host pi.example.org,*.local\nRevokedKeys /a\n",
 		"Match LocalPort 2222\nRevokedKeys /a\nMatch LocalAddress 127.0.0.1\nRevokedKeys /b\n",
 		"Match User nobody-at-all\nRevokedKeys /a\nMatch all\nRevokedKeys /b\n",

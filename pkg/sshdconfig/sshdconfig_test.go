@@ -21,6 +21,14 @@ func TestDoubt(t *testing.T) {
 		{"Match Address 10.0.0.0/8\nAuthorizedKeysFile a", Connection{User: "pi"}, "", "2"},
 		{"Match Group sudo\nAuthorizedKeysFile a", Connection{User: "pi"}, "", "2"},
 		{"Match Group sudo User eve\nAuthorizedKeysFile a", Connection{User: "pi"}, "", ""},
+		{"Match Group !sudo,*\nAuthorizedKeysFile a", pi, "", ""},
+		{"Match Group !wheel,s*\nAuthorizedKeysFile a", pi, "a", ""},
+		{"Match User=pi Group=sudo\nAuthorizedKeysFile a", pi, "a", ""},
+		{"Match User=eve Group= sudo\nAuthorizedKeysFile a", pi, "", ""},
+		{"Match User= eve\nAuthorizedKeysFile a", pi, "", ""},
+		{"Match User\nAuthorizedKeysFile a", pi, "", ""},
+		{"Match all\nAuthorizedKeysFile a", Connection{User: "pi"}, "a", ""},
+		{"Match Invalid-User\nAuthorizedKeysFile a", pi, "", ""},
 		{"Match LocalPort 22\nAuthorizedKeysFile a", Connection{User: "pi"}, "", "2"},
 		{"Match RDomain blue\nAuthorizedKeysFile a", pi, "", "2"},
 		{"UseDNS yes\nMatch Host *.lan\nAuthorizedKeysFile a", pi, "", "3"},
@@ -139,6 +147,8 @@ func TestPermits(t *testing.T) {
 		{"", "192.168.1.7", "192.168.1.0/24", true, true},
 		{"", "192.168.1.7", "192.168.1.7/24", false, true}, // bits behind the mask
 		{"", "192.168.1.7", "!192.168.1.7,192.168.1.*", false, true},
+		{"", "192.168.1.7", "!192.168.1.0/24,*", false, true},
+		{"", "192.168.1.7", "!10.0.0.0/8,192.168.1.7", true, true},
 		{"", "192.168.1.7", "*.lan", false, true},
 		{"UseDNS yes", "192.168.1.7", "*.lan", false, false},
 		{"UseDNS yes", "192.168.1.7", "*.lan,192.168.0.0/16", true, true},
@@ -162,7 +172,7 @@ func TestAccepts(t *testing.T) {
 		want             bool
 	}{
 		{"", "ssh-ed25519", true}, {"", "ssh-dss", false},
-		{"+ssh-dss", "ssh-dss", true}, {"+ssh-rsa", "ssh-ed25519", true},
+		{"+ssh-dss", "ssh-dss", true}, {"+ssh-rsa", "ssh-ed25519", true}, {"+ssh-rsa", "ssh-dss", false}, {"-ssh-rsa", "ssh-dss", false},
 		{"-ssh-ed25519", "ssh-ed25519", false}, {"-ecdsa-*", "ssh-ed25519", true}, {"-ssh-*", "ssh-ed25519", false},
 		{"^ecdsa-sha2-nistp256", "ssh-ed25519", true},
 		{"rsa-sha2-512,ecdsa-*", "ssh-ed25519", false}, {"rsa-sha2-512,ssh-*", "ssh-ed25519", true},
