@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"pi-key-tools/pkg/record"
 	"pi-key-tools/pkg/sshkey"
 )
 
@@ -15,6 +16,8 @@ import (
 type memory struct {
 	data    []byte
 	another func()
+	refuse  []error // what each Edit fails with, as far as there is one
+	edits   int
 }
 
 func (m *memory) Read(context.Context) (string, []byte, error) {
@@ -27,6 +30,9 @@ func (m *memory) Read(context.Context) (string, []byte, error) {
 }
 
 func (m *memory) Edit(_ context.Context, c Change) (Answer, error) {
+	if m.edits++; m.edits <= len(m.refuse) {
+		return Answer{}, m.refuse[m.edits-1]
+	}
 	edited, a, err := c.apply("keys", m.data)
 	if err == nil && !c.DryRun {
 		m.data = edited
@@ -155,5 +161,44 @@ func TestList(t *testing.T) {
 	}
 	if !strings.Contains(records[1].Detail, `from="10.0.0.1",no-pty`) {
 		t.Errorf("the options are not told: %s", records[1].Detail)
+	}
+}
+
+// Nothing is called done that was refused. What others were faster with is done again,
+// unless it may have been done.
+func TestRefusedEdit(t *testing.T) {
+	a, b := public(t, 1), public(t, 2)
+	busy := func(unsure bool) error { return &PutError{Cause: "busy", Unsure: unsure} }
+	full := &PutError{Cause: "disk-full"}
+	for name, change := range map[string]func(m *memory) []record.Record{
+		"rewriting": func(m *memory) []record.Record { return Rewrite(t.Context(), m, false) },
+		"removing": func(m *memory) []record.Record {
+			return orFailure(Job{Keys: []sshkey.Public{a}}.removeFrom(t.Context(), m, nil))
+		},
+	} {
+		for _, c := range []struct {
+			refuse []error
+			edits  int
+			want   string
+		}{
+			{nil, 1, "done"},
+			{[]error{busy(false), busy(false)}, 3, "done"},
+			{[]error{busy(false), busy(true)}, 2, "fail"},
+			{[]error{full}, 1, "fail"},
+		} {
+			m := &memory{data: []byte(a.Line() + "\n> " + b.Line() + "\n"), refuse: c.refuse}
+			if name == "removing" {
+				m.data = []byte(a.Line() + "\n" + b.Line() + "\n")
+			}
+			before := string(m.data)
+			records := change(m)
+			if len(records) != 1 || string(records[0].Verdict) != c.want || m.edits != c.edits || (string(m.data) == before) != (c.want == "fail") {
+				t.Errorf("%s, refused %v: %+v after %d edits", name, c.refuse, records, m.edits)
+			}
+		}
+	}
+	m := &memory{data: []byte(a.Line() + "\n")}
+	if records := Rewrite(t.Context(), m, false); records != nil || m.edits > 0 {
+		t.Errorf("nothing to rewrite: %+v, %d edits", records, m.edits)
 	}
 }
