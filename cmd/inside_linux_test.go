@@ -52,7 +52,7 @@ say 7 "Accepted password for $LOGNAME from $1 port $2 ssh2"
 				t.Fatal(err)
 			}
 			records, stderr := me.run(1, "", "pikeycheck", "--password-file", me.file("password", user.Password+"\n"), user.Name+"@"+server.Addr)
-			if !strings.Contains(records, "\tfail\t"+want) || strings.Contains(records, "stale") || !strings.Contains(stderr, "hint: ") {
+			if !strings.Contains(records, "\tfail\t"+want) || strings.Contains(records, "stale") || strings.Contains(records, "logged: Failed") || !strings.Contains(stderr, "hint: ") {
 				t.Errorf("want %q\n%s%s%s", want, records, stderr, server.Log())
 			}
 		})

@@ -93,7 +93,7 @@ var outcomes = []Entry{
 	}, {
 		Word:     "log",
 		Meaning:  "The server's log shows no refusal.",
-		Evidence: "It was read; servers do not log every refusal, and never that a key is missing from authorized_keys.",
+		Evidence: "It was read; servers do not log every refusal, and below LogLevel VERBOSE not that a key is missing from authorized_keys.",
 		Example:  "-\tok\tlog\t/var/log/auth.log\tno refusal in 412 lines of SSH; servers do not log every refusal",
 	}, {
 		Word:     "agent",
@@ -430,7 +430,7 @@ var theAccount = []Entry{
 	}, {
 		Word:     "log-unreadable",
 		Meaning:  "The server's log cannot be read, or not to its end.",
-		Evidence: "There is neither a journal nor a known syslog file, or the account may not read it; or the command that shows it failed midway.",
+		Evidence: "There is neither a journal nor a known syslog file, or the account may not read it; or the command that shows it failed midway, or no line of it is understood.",
 		Example:  "pi@raspberrypi\tfail\tlog-unreadable\t-\tmay not read the journal",
 		Cure:     "Log in as root, or add the account to the group that may read it: sudo gpasswd -a USER adm.",
 	}, {
@@ -562,7 +562,7 @@ var theAccount = []Entry{
 	}, {
 		Word:     "key-refused",
 		Meaning:  "The server refused every key that was offered, and does not say why.",
-		Evidence: "Everything that the protocol can show was ruled out; from outside key-not-installed, home-writable, dir-writable, keys-writable, wrong-owner, keys-unreadable, keys-file-elsewhere, the options of a line and an account that may not log in look alike.",
+		Evidence: "Everything that the protocol can show was ruled out, or the server's log gives no reason; from outside key-not-installed, home-writable, dir-writable, keys-writable, wrong-owner, keys-unreadable, keys-file-elsewhere, the options of a line and an account that may not log in look alike.",
 		Example:  "pi@raspberrypi\tfail\tkey-refused\tSHA256:lqzen1zTn2xkzQfM8+h0YVruvrinbr89x0uwpggzD8c\tlikely: the key is in /home/pi/.ssh/authorized_keys, and its line, owners and modes are good; what remains: AuthorizedKeysFile, AllowUsers or the like in /etc/ssh/sshd_config (which pi may not read)",
 		Cure:     "Install the key with pikeycopy, which looks for the cause if that does not help; pikeycheck --inside looks for it at once; or read journalctl -u ssh on the console.",
 	}, {

@@ -18,7 +18,7 @@ import (
 
 // readLog adds what the server logged of this login. Where it says why the keys
 // were refused, that is known better than what is likely: of the same cause it
-// takes its place, and it comes before the rest.
+// takes its place, and it comes before the rest. That they were refused is known.
 func (in *inside) readLog(ctx context.Context, s session.Ways) {
 	events, err := journal(ctx, s.Run, in.rep.Began)
 	if _, closed := errors.AsType[*LogClosedError](err); closed {
@@ -29,7 +29,7 @@ func (in *inside) readLog(ctx context.Context, s session.Ways) {
 	}
 	var logged []record.Record
 	for _, e := range events {
-		if e.Severity != sshdlog.Refusal || !in.ours(e) || slices.ContainsFunc(logged, func(r record.Record) bool { return r.Cause == e.Cause }) {
+		if e.Severity != sshdlog.Refusal || e.Cause == "key-refused" || !in.ours(e) || slices.ContainsFunc(logged, func(r record.Record) bool { return r.Cause == e.Cause }) {
 			continue
 		}
 		r := failure(e.Cause, cmp.Or(e.Place(), e.Key), in.cure(e), "logged: %s", cut(e.Message))

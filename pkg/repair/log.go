@@ -74,10 +74,27 @@ func (l *Log) Records(from string, repaired []record.Record, loc *time.Location,
 			Detail: fmt.Sprintf("%d more, which differ in the user, the file or the key, are not listed", left[cause])})
 	}
 	if len(all) == 0 {
-		records = append(records, record.Record{Verdict: record.OK, Cause: "log", Subject: from,
-			Detail: fmt.Sprintf("no refusal in %d lines of SSH; servers do not log every refusal", l.Stats.Known+l.Stats.Unknown)})
+		records = append(records, l.silence(from))
 	}
 	return append(records, repaired...)
+}
+
+// silence is the record of a log that tells of no refusal, unless that may be for
+// not being understood.
+func (l *Log) silence(from string) record.Record {
+	s := l.Stats
+	r := record.Record{Verdict: record.OK, Cause: "log", Subject: from}
+	switch {
+	case s.Known > 0:
+		r.Detail = fmt.Sprintf("no refusal in %d lines of SSH; servers do not log every refusal", s.Known+s.Unknown)
+	case s.Unknown > 0:
+		r.Verdict, r.Cause = record.Fail, "log-unreadable"
+		r.Detail = fmt.Sprintf("no line of its %d is understood", s.Lines)
+		r.Hint = "what sshd or dropbear has logged, or ssh -v has said, is needed as text: there, journalctl -u ssh shows it"
+	default:
+		r.Detail = fmt.Sprintf("no line of its %d is of an SSH server; servers do not log every refusal", s.Lines)
+	}
+	return r
 }
 
 // Accounts returns the accounts whose files to judge, on this machine or a
@@ -123,12 +140,19 @@ func (l *Log) Concerns(who strictmodes.Account) bool {
 	})
 }
 
-// repeats reports whether a refusal is one of the others told once more. Without PAM,
+// repeats reports whether a refusal is one of the others told once more. At its
+// level VERBOSE, sshd says of each key last that it was refused. Without PAM,
 // sshd says of an account that has expired that it is locked too (platform.c
 // platform_locked_account()); and where a log does not say who writes it, the
 // mode of a host key looks like that of a key of ssh's.
 func repeats(c sshdlog.Count, all []sshdlog.Count) bool {
 	switch c.Cause {
+	case "key-refused": // for which there is a reason
+		return slices.ContainsFunc(all, func(o sshdlog.Count) bool {
+			return o.Cause != c.Cause && (o.User == c.User || o.User == "") && o.Times >= c.Times || o.Cause == "root-refused" && c.User == "root"
+		})
+	case "config-bad", "server-config-bad": // the sum of the lines that are bad
+		return c.Line == 0 && slices.ContainsFunc(all, func(o sshdlog.Count) bool { return o.Cause == c.Cause && o.Path == c.Path && o.Line > 0 })
 	case "account-locked":
 		return slices.ContainsFunc(all, func(o sshdlog.Count) bool {
 			return o.Cause == "account-expired" && o.User == c.User && o.Times >= c.Times

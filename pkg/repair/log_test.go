@@ -29,7 +29,16 @@ func TestLogRecords(t *testing.T) {
 	const head = "Nov 22 07:23:29 pi sshd[7]: "
 	const home = "Authentication refused: bad ownership or modes for directory /home/pi"
 	for _, c := range []struct{ name, log, want string }{
-		{"nothing", "", "ok log LOG no refusal in 0 lines of SSH; servers do not log every refusal\n"},
+		{"nothing", "", "ok log LOG no line of its 0 is of an SSH server; servers do not log every refusal\n"},
+		{"of others", "Nov 22 07:23:29 pi sudo: " + home + "\n\n", "ok log LOG no line of its 2 is of an SSH server; servers do not log every refusal\n"},
+		{"no log", "root:x:0:0:root:/root:/bin/sh\n", "fail log-unreadable LOG no line of its 1 is understood\n"},
+		{"UTF-16", "N\x00o\x00v\x00\n\x00", "fail log-unreadable LOG no line of its 2 is understood\n"},
+		{"for no reason", head + "Failed publickey for pi from 1.2.3.4 port 22 ssh2: RSA SHA256:a\n",
+			"fail key-refused SHA256:a Nov 22 07:23:29, user pi from 1.2.3.4: Failed publickey for pi from 1.2.3.4 port 22 ssh2: RSA SHA256:a\n"},
+		{"for a reason", head + home + "\n" + head + "Failed publickey for pi from 1.2.3.4 port 22 ssh2: RSA SHA256:a\n",
+			"fail home-writable /home/pi Nov 22 07:23:29, user pi from 1.2.3.4: " + home + "\n"},
+		{"a configuration", "/c: line 3: Bad configuration option: x\n/c: terminating, 1 bad configuration options\n",
+			"fail config-bad /c:3 /c: line 3: Bad configuration option: x\n"},
 		{"no refusal", head + "Server listening on :: port 22.\nNov 22 07:23:29 pi sudo: " + home + "\n",
 			"ok log LOG no refusal in 1 lines of SSH; servers do not log every refusal\n"},
 		{"a bare line", home + "\n", "fail home-writable /home/pi " + home + "\n"},

@@ -10,7 +10,7 @@ import "bytes"
 //	Sun 2026-11-22 07:23:29 UTC HOST sshd[1]: …       short-full, with-unit
 //	Sun Nov 22 07:23:29 2026 auth.info sshd[1]: …     logread of OpenWrt
 //	1795332209.719436 HOST sshd[1]: …                 short-unix
-//	[ 2906.078609] HOST sshd[1]: …                    short-monotonic
+//	[ 2906.078609] HOST sshd[1]: …                    short-monotonic, and with <    1.000000 > in it short-delta
 //	[1] Nov 22 07:23:29 …                             dropbear -E
 //
 // Anything else is a bare line, as of sshd -e, ssh -v and journalctl -o cat.
@@ -245,9 +245,10 @@ func stamp(b []byte) int {
 			return len(b) - len(rest)
 		}
 	case c == '[':
-		if at := bytes.Index(b[:min(len(b), 32)], []byte("] ")); at > 0 {
-			number := bytes.TrimLeft(b[1:at], " ")
-			if dot := bytes.IndexByte(number, '.'); dot > 0 && isDigits(number[:dot]) && isDigits(number[dot+1:]) {
+		if at := bytes.Index(b[:min(len(b), 48)], []byte("] ")); at > 0 {
+			number, since := cutWord(bytes.TrimLeft(b[1:at], " "))
+			since = bytes.TrimLeft(since, " ")
+			if dot := bytes.IndexByte(number, '.'); dot > 0 && isDigits(number[:dot]) && isDigits(number[dot+1:]) && (len(since) == 0 || since[0] == '<') {
 				return at + 2
 			}
 		}

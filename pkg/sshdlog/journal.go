@@ -8,8 +8,9 @@ import (
 
 // A record is an entry of the journal, as far as we need it.
 type record struct {
-	started                              bool
+	more                                 func(s *Scanner, line []byte, cut bool) bool // takes its next line; nil if none is started
 	message, tag, comm, pid, host, stamp []byte
+	pretty                               []byte // all of it, in one line
 	size                                 int
 	cut                                  bool // the message is
 }
@@ -174,10 +175,72 @@ const (
 	maxField  = 1 << 26
 )
 
-// startsExport reports whether the line is the first of a record.
-func startsExport(line []byte) bool {
+// startsRecord returns what takes the lines of a record, from this one on: in each
+// of these formats it has several. It is nil for any other line.
+func startsRecord(line []byte) func(s *Scanner, line []byte, cut bool) bool {
 	const first = "__CURSOR="
-	return len(line) > len(first) && line[0] == '_' && string(line[:len(first)]) == first
+	switch {
+	case len(line) > len(first) && line[0] == '_' && string(line[:len(first)]) == first:
+		return (*Scanner).export
+	case len(line) == 1 && line[0] == '{':
+		return (*Scanner).pretty
+	case startsVerbose(line):
+		return (*Scanner).verbose
+	}
+	return nil
+}
+
+// startsVerbose reports whether the line is the first of a record of journalctl
+// -o verbose: the time, and the cursor in brackets.
+func startsVerbose(line []byte) bool {
+	const cursor = "[s="
+	if len(line) < len(cursor) || line[len(line)-1] != ']' || line[0] < 'A' || line[0] > 'Z' {
+		return false
+	}
+	at := stamp(line)
+	return at > 0 && bytes.HasPrefix(line[at:], []byte(cursor))
+}
+
+// verbose takes a line of journalctl -o verbose: the first of a record, or four
+// blanks and KEY=value. It reports whether the line was one.
+func (s *Scanner) verbose(line []byte, cut bool) bool {
+	switch {
+	case startsVerbose(line):
+		if s.record.stamp != nil {
+			s.endRecord()
+		}
+		s.record.more = (*Scanner).verbose
+		s.record.stamp = bytes.Clone(bytes.TrimRight(line[:stamp(line)], " "))
+	case len(line) > 4 && string(line[:4]) == "    ":
+		if name, value, ok := bytes.Cut(line[4:], []byte{'='}); ok {
+			s.record.keep(s.record.field(name), value, cut)
+		}
+	default:
+		s.endRecord()
+		return false
+	}
+	return true
+}
+
+// pretty takes a line of journalctl -o json-pretty, of which those with { and }
+// alone are around a record. It reports whether the line was one.
+func (s *Scanner) pretty(line []byte, cut bool) bool {
+	r := &s.record
+	last := len(line) > 0 && line[0] == '}'
+	if !last && len(r.pretty) > 0 && (len(line) == 0 || line[0] != '\t' && line[0] != ' ') {
+		s.endRecord()
+		return false
+	}
+	if len(r.pretty)+len(line) < maxRecord && !cut {
+		r.pretty = append(append(r.pretty, line...), ' ')
+	}
+	if last {
+		t := text{times: 1}
+		ours, _ := t.json(r.pretty)
+		s.record = record{}
+		s.count(&t, ours)
+	}
+	return true
 }
 
 // export takes a line of journalctl -o export: KEY=value, or KEY alone, and
@@ -196,9 +259,8 @@ func (s *Scanner) export(line []byte, cut bool) bool {
 			return false
 		}
 	}
-	r.started = true
 	to := r.field(name)
-	if !hasValue {
+	if !hasValue { // and the memory of the line is used again
 		length, ok := s.take(8)
 		if !ok {
 			return true
@@ -211,25 +273,25 @@ func (s *Scanner) export(line []byte, cut bool) bool {
 		value, cut = s.takeMost(int(n))
 		s.take(1)
 	}
+	r.keep(to, value, cut)
+	return true
+}
+
+// keep notes the value of a field, unless to is nil.
+func (r *record) keep(to *[]byte, value []byte, cut bool) {
 	if to != nil && r.size < maxRecord {
 		keep := value[:min(len(value), maxRecord-r.size)]
 		r.size += len(keep)
 		*to = bytes.Clone(keep)
 		r.cut = r.cut || to == &r.message && (cut || len(keep) < len(value))
 	}
-	return true
 }
 
 func (s *Scanner) endRecord() {
 	t := text{times: 1}
 	ours := s.record.text(&t)
 	s.record = record{}
-	s.stats.Lines++
-	if !ours {
-		s.stats.Foreign++
-		return
-	}
-	s.text(&t)
+	s.count(&t, ours)
 }
 
 // take returns the next n bytes, which the buffer can hold.

@@ -55,12 +55,12 @@ func (c *Counter) AddLog(r io.Reader, want Severity) (Stats, error) {
 			continue
 		}
 		m.merge(p)
-		if p.export < 0 {
+		if p.records < 0 {
 			p.release()
 			free <- p
 			continue
 		}
-		left = append(left, l.from(p, p.export))
+		left = append(left, l.from(p, p.records))
 		l.stop()
 		close(free)
 	}

@@ -5,7 +5,7 @@ type pattern struct {
 	name     string
 	program  program
 	severity Severity
-	cause    string // of pi-key-causes(7); byPath where the path decides
+	cause    string // of pi-key-causes(7); byPath or byConfig where the path decides
 	cure     string // "" for that of the cause
 	forms    string // the text, with {parameters} of kinds; " | " between wordings
 }
@@ -24,8 +24,15 @@ const (
 // may be of the pattern.
 func (w program) writes(p *pattern) bool { return w == 0 || w&p.program != 0 }
 
-// byPath stands for the cause that writable finds.
-const byPath = "?"
+// These stand for the cause that a path decides: the one that writable finds, and
+// that of a configuration, which is the server's or ssh's.
+const (
+	byPath   = "?"
+	byConfig = "??"
+)
+
+// later reports whether the cause of the pattern is found with its parameters.
+func (p *pattern) later() bool { return p.cause == byPath || p.cause == byConfig }
 
 // Cures that differ from the one in pi-key-causes(7).
 const (
@@ -33,6 +40,7 @@ const (
 	newerClient   = "Update the client, or use an ed25519 key; the last resort is PubkeyAcceptedAlgorithms +ssh-rsa on the server."
 	brokenMount   = "Look at the file system there with dmesg and findmnt: a failing card, or a missing mount; modes do not matter here."
 	chrootMissing = "As root there: mkdir -p on the directory, which root must own and nobody else may write to; or correct ChrootDirectory in sshd_config."
+	unexplained   = "The log does not say why, as for a key that is not in the file; from where it is: pikeycheck --inside USER@HOST, or pikeycopy to install it."
 	moduleMissing = "Install the module that the line names, or remove its line from /etc/pam.d there."
 )
 
@@ -75,11 +83,13 @@ var patterns = []pattern{
 	{"chroot-modes", sshd, Refusal, "chroot-modes", "", `bad ownership or modes for chroot directory component "{path}" | ` +
 		`bad ownership or modes for chroot directory "{path}"`},
 	{"chroot-notdir", sshd, Refusal, "chroot-modes", chrootMissing, `chroot path component "{path}" is not a directory | chroot path "{path}" is not a directory`},
+	{"chroot-relative", sshd, Refusal, "chroot-modes", "Give the whole path for ChrootDirectory in sshd_config, from / on.", "chroot path does not begin at root"},
 	{"chroot-stat", sshd, Refusal, "chroot-modes", chrootMissing, `safely_chroot: stat("{path}"): {reason}`},
-	{"chroot-chdir", sshd, Refusal, "chroot-modes", chrootMissing, `Unable to chdir to chroot path "{path}": {reason}`},
+	{"chroot-chdir", sshd, Refusal, "chroot-modes", chrootMissing, `Unable to chdir to chroot path "{path}": {reason} | chroot("{path}"): {reason}`},
 
 	// The line of the key.
-	{"key-options-bad", sshd, Refusal, "entry-options-bad", "", "{at}: bad key options: {reason}"},
+	{"key-options-bad", sshd, Refusal, "entry-options-bad", "", "{at}: bad key options: {reason} | {at}: bad principals options: {reason}"},
+	{"key-options-old", sshd, Refusal, "entry-options-bad", "", "Bad options in {path} file, line {line}: {reason} | {path}, line {line}: {reason}"},
 	{"key-options-string", sshd, Refusal, "entry-options-bad", "", "invalid key option string at {at} | invalid key option string"},
 	{"from-mismatch", sshd, Refusal, "entry-from", "", "{at}: Authentication tried for {user} with correct key but not from a permitted host (host={-}, ip={addr}, required={reason})."},
 	{"from-mismatch-old", sshd, Refusal, "entry-from", "", "Authentication tried for {user} with correct key but not from a permitted host (host={-}, ip={addr})."},
@@ -97,7 +107,7 @@ var patterns = []pattern{
 	{"key-matched-old", sshd, Context, "", "", "matching key found: file {path}, line {line} {type} {key} | matching key found: file {path}, line {line}, {type} {key} | " +
 		"matching CA found: file {path}, line {line} {type} {key} | matching CA found: file {path}, line {line}, {type} {key}"},
 	{"key-accepted", sshd, Accepted, "", "", "Accepted key {type} {key} found at {at}"},
-	{"trying-file", sshd, Context, "", "", "trying public key file {path}"},
+	{"trying-file", sshd, Context, "", "", "trying public key file {path} | trying authorized principals file {path}"},
 	{"options-inconsistent", sshd, Refusal, "entry-refused", "Make the options of the keys, or of the methods that must both be passed, agree.", "Inconsistent authentication options: {reason}"},
 
 	// Certificates. Up to 10.0 the reason is a line of its own.
@@ -123,7 +133,7 @@ var patterns = []pattern{
 	{"cert-sigalg", sshd, Refusal, "cert-refused", "", "Certificate signed with disallowed algorithm | Certificate signed with disallowed algorithm at {at}"},
 	{"cert-critopt", sshd, Refusal, "cert-refused", "", `Certificate critical option "{reason}" is not supported`},
 	{"cert-ext", sshd, Context, "", "", `Certificate extension "{reason}" is not supported`},
-	{"cert-options-invalid", sshd, Refusal, "cert-refused", "", "Invalid certificate options | Invalid certificate options at {at}"},
+	{"cert-options-invalid", sshd, Refusal, "cert-refused", "", "Invalid certificate options | Invalid certificate options at {at} | Certificate source-address contents invalid"},
 	{"cert-ca-notlisted", sshd, Refusal, "cert-refused", "", "user_cert_trusted_ca: CA {type} {key} is not listed in {path}: {reason} | " +
 		"CA {type} {key} is not listed in {path}: {reason} | user_cert_trusted_ca: CA {type} {key} is not listed in {path} | CA {type} {key} is not listed in {path}"},
 	{"cert-sigalg-name", sshd, Refusal, "cert-refused", "", "userauth_pubkey: certificate signature algorithm {type}: {reason}"},
@@ -174,12 +184,14 @@ var patterns = []pattern{
 	{"pw-forced", sshd, Refusal, "password-expired", "", "User {user} password has expired (root forced)"},
 	{"shadow-missing", sshd, Hint, "", "", "Could not get shadow information for {user}"},
 	{"login-name", sshd, Refusal, "user-unknown", "Log in by the name as it stands in passwd(5).", "Login name {user} does not match stored username {reason}"},
-	{"setuid-fail", sshd, Refusal, "session-failed", "", "initgroups: {user}: {reason}"},
+	{"setuid-fail", sshd, Refusal, "session-failed", "", "initgroups: {user}: {reason} | initgroups {user} {#}: {reason} | Failed to set uids to {#}."},
 
 	// PAM: the account and the session.
 	{"pam-acct-denied", sshd, Refusal, "pam-refused", "", "Access denied for user {user} by PAM account configuration"},
 	{"pam-pw-expired", sshd, Refusal, "password-expired", "", "Password expired | Password expired (unable to change with privsep)"},
-	{"pam-user", sshd, Refusal, "pam-refused", "Check which module in /etc/pam.d/sshd changes the user name.", `PAM user "{*}" does not match expected "{user}" | PAM user "{*}" does not match previous "{user}"`},
+	{"pam-user", sshd, Refusal, "pam-refused", "Check which module in /etc/pam.d/sshd changes the user name.", `PAM user "{*}" does not match expected "{user}" | PAM user "{*}" does not match previous "{user}" | ` +
+		`check_pam_user: PAM user "{*}" does not match previous "{user}"`},
+	{"pam-start", sshd, Refusal, "pam-refused", "Install openssh-server there again, or look at /etc/pam.d/sshd and /etc/pam.conf.", "PAM: initialisation failed | PAM: initialization failed"},
 	{"pam-session", sshd, Refusal, "session-failed", "", "PAM: pam_open_session(): {reason}"},
 	{"pam-setcred", sshd, Context, "", "", "PAM: pam_setcred(): {reason}"},
 	{"pam-error", sshd, Symptom, "", "", "PAM: {reason} for illegal user {user} from {addr} | PAM: {reason} for {user} from {addr}"},
@@ -198,22 +210,29 @@ var patterns = []pattern{
 		"PAM {#} more authentication failures; {*} | PAM {#} more authentication failure; {*}"},
 	{"pam-maxretries", pam, Context, "", "", "PAM service({-}) ignoring max retries; {#} > {#}"},
 	{"pam-access", pam, Refusal, "pam-refused", "Add a line + : USER : FROM to /etc/security/access.conf there.", "pam_access({-}): access denied for user `{user}' from `{addr}' | pam_access({-}): access denied for user '{user}' from '{addr}'"},
+	{"pam-access-open", pam, Refusal, "pam-refused", "As root there: chmod 644 on the file that the line names; or take pam_access.so out of /etc/pam.d/sshd.", "pam_access({-}): cannot open {path}: {reason} | pam_access({-}): failed to open accessfile=[{path}]: {reason}"},
 	{"pam-listfile", pam, Refusal, "pam-refused", "Edit the list that pam_listfile.so names in /etc/pam.d there.", "pam_listfile({-}): Refused user {user} for service {-}"},
+	{"pam-listfile-open", pam, Refusal, "pam-refused", "As root there: chmod 644 on the file that the line names, which may be missing.", "pam_listfile({-}): Couldn't open {path} | pam_listfile({-}): {path} is either world writable or not a normal file"},
+	{"pam-securetty", pam, Refusal, "pam-refused", "Take pam_securetty.so out of /etc/pam.d/sshd there: it is for consoles.", "pam_securetty({-}): access denied: tty '{reason}' is not secure !"},
 	{"pam-faillock", pam, Refusal, "pam-refused", "Wait, or as root there: faillock --user USER --reset.", "pam_faillock({-}): Consecutive login failures for user {user} account temporarily locked"},
 	{"pam-tally2", pam, Refusal, "pam-refused", "As root there: pam_tally2 -u USER -r.", "pam_tally2({-}): user {user} ({#}) tally {#}, deny {#}"},
 	{"pam-succeedif", pam, Refusal, "pam-refused", "Check the lines with pam_succeed_if.so in /etc/pam.d there.", `pam_succeed_if({-}): requirement "{reason}" not met by user "{user}"`},
 	{"pam-time", pam, Refusal, "pam-refused", "See /etc/security/time.conf there, and the clock.", "pam_time({-}): user {user} rejected"},
 	{"pam-shells", pam, Refusal, "pam-refused", "As root there: chmod 644 /etc/shells.", "pam_shells({-}): {path} is either world writable or not a normal file"},
+	{"pam-shells-user", pam, Refusal, "shell-missing", "If the user is to log in, as root there: add the shell to /etc/shells, or chsh -s /bin/sh USER.", "pam_shells({-}): User has an invalid shell '{path}'"},
+	{"pam-limits-set", pam, Refusal, "session-failed", "Take the limit out of /etc/security/limits.conf and limits.d there: this machine, perhaps a container, cannot set it.", "pam_limits({-}): Could not set limit for '{word}': {reason}"},
 	{"pam-limits-logins", pam, Refusal, "session-failed", "End other sessions of the user, or raise maxlogins in /etc/security/limits.conf there.", "pam_limits({-}): Too many logins (max {#}) for {user} | " +
-		"pam_limits({-}): Too many system logins (max {#})"},
+		"pam_limits({-}): Too many system logins (max {#}) | pam_limits({-}): No logins allowed for '{user}'"},
 	{"pam-dlopen", pam, Refusal, "session-failed", moduleMissing, "PAM unable to dlopen({path}): {reason}"},
 	{"pam-faulty", pam, Refusal, "session-failed", moduleMissing, "PAM adding faulty module: {path}"},
 	{"pam-nomodules", pam, Refusal, "session-failed", "Install openssh-server there again: /etc/pam.d/sshd is missing.", "PAM no modules loaded for `{reason}' service | PAM no modules loaded for '{reason}' service"},
 	{"pam-sss", pam, Refusal, "pam-refused", "See the access rules of sssd.conf(5), or of the directory.", "pam_sss({service}:account): Access denied for user {user}: {#} ({reason})"},
 
 	// What became of it. A line that names no cause is a symptom.
-	{"failed-publickey", sshd, Symptom, "", "", "Failed publickey for invalid user {user} from {addr} port {port} ssh2: {type} {key} | Failed publickey for {user} from {addr} port {port} ssh2: {type} {key}"},
-	{"failed-publickey", sshd, Symptom, "", "", "Failed publickey for invalid user {user} from {addr} port {port} ssh2 | Failed publickey for {user} from {addr} port {port} ssh2"},
+	{"failed-invalid", sshd, Symptom, "", "", "Failed publickey for invalid user {user} from {addr} port {port} ssh2: {type} {key} | Failed publickey for invalid user {user} from {addr} port {port} ssh2 | " +
+		"Failed publickey for invalid user {user} from {addr} port {port} ssh2: {type} {key} ID {*} (serial {#}) CA {-} {-}"},
+	{"failed-publickey", sshd, Refusal, "key-refused", unexplained, "Failed publickey for {user} from {addr} port {port} ssh2: {type} {key} | Failed publickey for {user} from {addr} port {port} ssh2 | " +
+		"Failed publickey for {user} from {addr} port {port} ssh2: {type} {key} ID {*} (serial {#}) CA {-} {-}"},
 	{"failed-other", sshd, Context, "", "", "Failed {word} for invalid user {user} from {addr} port {port} ssh2 | Failed {word} for {user} from {addr} port {port} ssh2 | " +
 		"Failed {word} for invalid user {user} from {addr} port {port} ssh2: {*} | Failed {word} for {user} from {addr} port {port} ssh2: {*} | " +
 		"Failed {word} for {user} from {addr} port {port}"},
@@ -242,7 +261,8 @@ var patterns = []pattern{
 	{"received-disconnect", sshd, Symptom, "", "", "Received disconnect from {addr} port {port}:{#}: {reason} | Received disconnect from {addr}: {#}: {reason}"},
 	{"no-methods", sshd, Refusal, "pubkey-disabled", "", "no authentication methods enabled"},
 	{"methods-disabled", sshd, Hint, "", "", `Authentication methods list "{reason}" contains disabled method, skipping`},
-	{"methods-none", sshd, Refusal, "pubkey-disabled", "Let AuthenticationMethods of the server name methods that are switched on.", "No AuthenticationMethods left after eliminating disabled methods"},
+	{"methods-none", sshd, Refusal, "pubkey-disabled", "Let AuthenticationMethods of the server name methods that are switched on.", "No AuthenticationMethods left after eliminating disabled methods | " +
+		"AuthenticationMethods cannot be satisfied by enabled authentication methods"},
 	{"session-start", sshd, Accepted, "", "", "Starting session: {*} for {user} from {addr} port {port} id {#}"},
 	{"conn-from", sshd, Context, "", "", `Connection from {addr} port {port} on {-} port {#} rdomain "{*}" | Connection from {addr} port {port} on {-} port {#} | Connection from {addr} port {port}`},
 	{"session-end", sshd, Context, "", "", "Close session: user {user} from {addr} port {port} id {#}"},
@@ -281,15 +301,24 @@ var patterns = []pattern{
 	{"akc-stat", sshd, Refusal, "keys-command-failed", "", `Could not stat AuthorizedKeysCommand "{path}": {reason} | Could not stat AuthorizedPrincipalsCommand "{path}": {reason}`},
 	{"akc-abs", sshd, Refusal, "keys-command-failed", "", "AuthorizedKeysCommand path is not absolute | AuthorizedPrincipalsCommand path is not absolute"},
 	{"akc-user", sshd, Refusal, "keys-command-failed", "", `AuthorizedKeysCommandUser "{*}" not found: {reason} | AuthorizedPrincipalsCommandUser "{*}" not found: {reason}`},
+	{"akc-exec", sshd, Refusal, "keys-command-failed", "", `AuthorizedKeysCommand exec "{path}": {reason} | AuthorizedKeysCommand execv "{path}": {reason} | AuthorizedKeysCommand execve "{path}": {reason} | ` +
+		`AuthorizedPrincipalsCommand exec "{path}": {reason} | AuthorizedPrincipalsCommand execv "{path}": {reason} | AuthorizedPrincipalsCommand execve "{path}": {reason}`},
+	{"akc-empty", sshd, Refusal, "keys-command-failed", "Set AuthorizedKeysCommandUser, or AuthorizedPrincipalsCommandUser, in sshd_config, such as to nobody.", "No user for AuthorizedKeysCommand specified, skipping | No user for AuthorizedPrincipalsCommand specified, skipping"},
 	{"akc-quotes", sshd, Refusal, "keys-command-failed", "", `AuthorizedKeysCommand "{reason}" contains invalid quotes | AuthorizedPrincipalsCommand "{reason}" contains invalid quotes`},
-	{"cfg-terminating", sshd, Refusal, "server-config-bad", "", "{path}: terminating, {#} bad configuration options"},
+	{"cfg-terminating", sshd | client, Refusal, byConfig, "", "{path}: terminating, {#} bad configuration options"},
 	{"cfg-match", sshd, Refusal, "server-config-bad", "Move the option above the first Match, and try sudo sshd -t.", "{path} line {line}: Directive '{reason}' is not allowed within a Match block"},
+	{"cfg-users", sshd, Refusal, "server-config-bad", "", `Invalid AllowUsers pattern "{reason}" | Invalid DenyUsers pattern "{reason}"`},
 	{"no-hostkeys", sshd, Refusal, "host-key-unusable", "", "sshd: no hostkeys available -- exiting."},
 	{"hostkey-damaged", sshd, Refusal, "host-key-unusable", "After a power cut, on its console: sudo rm on the file and its .pub, sudo ssh-keygen -A, then sudo systemctl restart ssh; it has another host key then.",
 		`Unable to load host key "{path}": invalid format | Unable to load host key "{path}": error in libcrypto`},
-	{"hostkey-load", sshd, Refusal, "host-key-unusable", "", `Unable to load host key "{path}": {reason} | Unable to load host key: {path}`},
+	{"hostkey-load", sshd, Refusal, "host-key-unusable", "", `Unable to load host key "{path}": {reason} | Unable to load host key: {path} | Error loading host key "{path}": {reason}`},
 	{"bind", sshd, Refusal, "connection-refused", "Another program has the port, such as dropbear or ssh.socket: see sudo ss -ltnp, and stop one.", "Bind to port {#} on {-} failed: {reason}."},
+	{"bind-any", sshd, Context, "", "", "Cannot bind any address."},
 	{"privsep-dir", sshd, Refusal, "connection-refused", "As root there: mkdir -p /run/sshd, then systemctl restart ssh.", "Missing privilege separation directory: {path}"},
+	{"privsep-modes", sshd, Refusal, "connection-refused", "As root there: chown root and chmod 755 the directory, then systemctl restart ssh.", "{path} must be owned by root and not group or world-writable."},
+	{"server-parts", sshd, Refusal, "connection-refused", "Install openssh-server there again: a part of it is missing.", "Privilege separation user {*} does not exist | {path} does not exist or is not executable"},
+	{"privsep-crash", sshd, Refusal, "connection-dropped", "Bring the system up to date and restart it: sshd and the libraries or the kernel do not fit together.", "privsep_preauth: preauth child terminated by signal {#} | Session process {#} unpriv child crash for connection from {addr} to {*}"},
+	{"rexec", sshd, Refusal, "connection-dropped", "Restart the server, which was updated while it was running: sudo systemctl restart ssh.", "rexec of {*}/sshd-session failed: {reason}"},
 
 	// dropbear.
 	{"db-perm", dropbear, Refusal, byPath, "", "{path} must be owned by user or root, and not writable by group or others"},
@@ -308,6 +337,7 @@ var patterns = []pattern{
 	{"db-maxtries", dropbear, Refusal, "too-many-tries", "", "Exit before auth from <{peer}>: (user '{*}', {#} fails): Max auth tries reached - user '{user}' | " +
 		"Exit before auth from <{-}>: (user '{*}', {#} fails): Max auth tries reached - user '{user}' from {peer} | " +
 		"Exit before auth (user '{*}', {#} fails): Max auth tries reached - user '{user}' from {peer}"},
+	{"db-nomatch", dropbear, Refusal, "no-common-algorithm", "", "Exit before auth from <{peer}>: No matching algo {word} | Exit before auth: No matching algo {word}"},
 	{"db-exit", dropbear, Symptom, "", "", "Exit before auth from <{peer}>: (user '{user}', {#} fails): {reason} | Exit before auth from <{peer}>: {reason} | " +
 		"Exit before auth (user '{user}', {#} fails): {reason} | Exit before auth: {reason}"},
 	{"db-child", dropbear, Context, "", "", "Child connection from {peer}"},
@@ -316,6 +346,7 @@ var patterns = []pattern{
 	{"db-bye", dropbear, Context, "", "", "Exit ({user}) from <{peer}>: {reason} | Exit ({user}): {reason}"},
 	{"db-unknownalgo", dropbear, Refusal, "key-type-refused", "Bring dropbear up to date, or use an RSA or ECDSA key: ed25519 needs 2020.79.", "Pubkey auth attempt with unknown algo for '{user}' from {peer}"},
 	{"db-hostkeys", dropbear, Refusal, "host-key-unusable", "Run dropbear with -R, or make a key with dropbearkey.", "Early exit: No hostkeys available. {*} | No hostkeys available. {*} | No hostkeys available | Early exit: No hostkeys available"},
+	{"db-bind", dropbear, Refusal, "connection-refused", "Another program has the port, such as sshd: see sudo ss -ltnp, and stop one.", "Failed listening on '{*}': {reason}"},
 	{"db-euid", dropbear, Refusal, "session-failed", "Run dropbear as root.", "Failed to set euid | Failed to revert euid | {*}: Failed to set euid | {*}: Failed to revert euid"},
 
 	// ssh, with -v, and what the server tells it once another method has let it in.
@@ -325,17 +356,25 @@ var patterns = []pattern{
 		"Remote: Ignored authorized principals: bad ownership or modes for file {path}"},
 	{"c-remote-ignored", client, Refusal, "keys-unreadable", "", "Remote: Ignored authorized keys: {reason} | Remote: Ignored authorized principals: {reason}"},
 	{"c-remote-options", client, Refusal, "entry-options-bad", "", "Remote: {at}: bad key options: {reason} | Remote: {at}: invalid from criteria | Remote: {at}: principals on non-CA key | " +
-		"Remote: {at}: cert-authority flag invalid here | Remote: invalid key option string at {at} | Remote: invalid key option string"},
-	{"c-remote-host", client, Refusal, "entry-from", "", "Remote: {at}: Your host '{addr}' is not permitted to use this key for login."},
+		"Remote: {at}: cert-authority flag invalid here | Remote: invalid key option string at {at} | Remote: invalid key option string | " +
+		"Remote: {at}: bad principals options: {reason} | Remote: Bad options in {path} file, line {line}: {reason} | Remote: {path}, line {line}: {reason}"},
+	{"c-remote-host", client, Refusal, "entry-from", "", "Remote: {at}: Your host '{addr}' is not permitted to use this key for login. | " +
+		"Remote: Your host '{addr}' is not permitted to use this key for login."},
 	{"c-remote-expired", client, Refusal, "entry-expired", "", "Remote: {at}: entry expired at {reason}"},
 	{"c-remote-refused", client, Refusal, "entry-refused", "", "Remote: Refused by key options at {at} | Remote: Refused by key options"},
-	{"c-remote-cert-expired", client, Refusal, "cert-expired", "", "Remote: Certificate invalid: expired at {at} | Remote: Certificate invalid: expired"},
-	{"c-remote-cert-notyet", client, Refusal, "cert-not-yet", "", "Remote: Certificate invalid: not yet valid at {at} | Remote: Certificate invalid: not yet valid"},
+	{"c-remote-cert-expired", client, Refusal, "cert-expired", "", "Remote: Certificate invalid: expired at {at} | Remote: Certificate invalid: expired | " +
+		`Remote: Refused Certificate ID "{*}" serial={#}: Certificate invalid: expired`},
+	{"c-remote-cert-notyet", client, Refusal, "cert-not-yet", "", "Remote: Certificate invalid: not yet valid at {at} | Remote: Certificate invalid: not yet valid | " +
+		`Remote: Refused Certificate ID "{*}" serial={#}: Certificate invalid: not yet valid`},
 	{"c-remote-cert-principal", client, Refusal, "cert-principal", "", "Remote: Certificate invalid: name is not a listed principal at {at} | Remote: Certificate invalid: name is not a listed principal | " +
 		"Remote: Certificate lacks principal list at {at} | Remote: Certificate lacks principal list | Remote: Certificate does not contain an authorized principal at {at} | " +
-		"Remote: Certificate does not contain an authorized principal"},
+		"Remote: Certificate does not contain an authorized principal | " +
+		`Remote: Refused Certificate ID "{*}" serial={#}: Certificate invalid: name is not a listed principal | Remote: Refused Certificate ID "{*}" serial={#}: Certificate lacks principal list | ` +
+		`Remote: Refused Certificate ID "{*}" serial={#}: Certificate does not contain an authorized principal`},
 	{"c-remote-cert", client, Refusal, "cert-refused", "", "Remote: Refused by certificate options at {at} | Remote: Refused by certificate options | Remote: Refused by certificate principals options | " +
-		"Remote: Invalid certificate options at {at} | Remote: Invalid certificate options | Remote: Certificate {reason}"},
+		"Remote: Invalid certificate options at {at} | Remote: Invalid certificate options | Remote: Certificate {reason} | " +
+		"Remote: {at}: Your address '{addr}' is not permitted to use this certificate for login. | Remote: Your address '{addr}' is not permitted to use this certificate for login. | " +
+		`Remote: Refused Certificate ID "{*}" serial={#}: {reason}`},
 	{"c-remote-keyoptions", client, Context, "", "", "Remote: {at}: key options:{reason}"},
 	{"c-remote", client, Context, "", "", "Remote: {reason}"},
 	{"c-unprotected", client, Context, "", "", "@         WARNING: UNPROTECTED PRIVATE KEY FILE!          @"},
@@ -348,15 +387,16 @@ var patterns = []pattern{
 	{"c-loadkey-format", client, Refusal, "key-format", "", `Load key "{path}": Is a directory | Load key "{path}": unknown or unsupported key type`},
 	{"c-loadkey", client, Refusal, "key-damaged", "Look at the file with pikeygen -l -f FILE: it is torn, or in a format that ssh does not read.", `Load key "{path}": {reason}`},
 	{"c-badowner", client, Refusal, "config-writable", "", "Bad owner or permissions on {path}"},
-	{"cfg-badopt", sshd, Refusal, "server-config-bad", "", "{path}: line {line}: Bad configuration option: {reason}"},
-	{"c-badopt", client, Refusal, "config-bad", "", "{path}: line {line}: Bad configuration option: {reason}"},
+	{"cfg-badopt", sshd | client, Refusal, byConfig, "", "{path}: line {line}: Bad configuration option: {reason}"},
 	{"cfg-ignored", sshd, Context, "", "", "{path} line {line}: Deprecated option {reason} | {path} line {line}: Unsupported option {reason}"},
 	// What -v tells of reading, in the form of an error (readconf.c and servconf.c).
 	{"cfg-read", sshd | client, Context, "", "", "{path} line {line}: Applying options for {reason} | {path} line {line}: include {reason} matched no files | " +
 		"{path} line {line}: Including file {reason} | {path} line {line}: new include {reason} | {path} line {line}: processing include {reason} | " +
 		"{path} line {line}: Skipping Host block because of negated match for {reason} | " +
-		"{path} line {line}: matched {reason} | {path} line {line}: not matched {reason} | {path} line {line}: skipped exec {reason}"},
-	{"cfg-line", sshd, Refusal, "server-config-bad", "", "{path} line {line}: {reason}"},
+		"{path} line {line}: matched {reason} | {path} line {line}: not matched {reason} | {path} line {line}: skipped exec {reason} | " +
+		"{path} line {line}: including {reason} | {path} line {line}: no match for {reason} | {path} line {line}: ignoring duplicate env name {reason} | " +
+		"{path} line {line}: Subsystem '{reason}' already defined. | {path} line {line}: Deprecated IPQoS value {reason}"},
+	{"cfg-line", sshd | client, Refusal, byConfig, "", "{path} line {line}: {reason}"},
 	{"c-denied", client, Refusal, "key-refused", "Run pikeycheck with the same target: it looks for the reason.", "Permission denied ({reason}). | {user}@{addr}: Permission denied ({reason})."},
 	{"c-hostkey", client, Symptom, "", "", "Host key verification failed."},
 	{"c-changed", client, Refusal, "host-key-changed", "", "@    WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED!     @"},

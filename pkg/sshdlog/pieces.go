@@ -50,7 +50,7 @@ type piece struct {
 	wanted  []int   // the marks of lines of which there is an event that is not counted here
 	again   []again // those that are, by what they are counted as
 	misses  []miss
-	export  int // where it goes on as journalctl -o export, or -1
+	records int // where it goes on with records over several lines, or -1
 }
 
 // A mark is a line that was recognized.

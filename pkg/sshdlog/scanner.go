@@ -23,7 +23,7 @@ type Scanner struct {
 	waiting waiting
 	last    conn // that told which line of the keys refused; what follows repeats it
 
-	record record // of journalctl -o export
+	record record // of journalctl, over several lines
 	found  spans
 }
 
@@ -58,7 +58,7 @@ func (s *Scanner) Scan() bool {
 	for len(s.ready) == 0 {
 		line, cut, ok := s.line()
 		if !ok {
-			if s.record.started {
+			if s.record.more != nil {
 				s.endRecord()
 			}
 			s.ready = append(s.ready, s.waiting.drain()...)
@@ -150,23 +150,36 @@ func readSome(r io.Reader, b []byte) (int, error) {
 
 // read understands one line.
 func (s *Scanner) read(line []byte, cut bool) {
-	if s.record.started || startsExport(line) {
-		if s.export(line, cut) {
-			return
-		}
+	if s.record.more == nil {
+		s.record.more = startsRecord(line)
 	}
-	s.stats.Lines++
+	if s.record.more != nil && s.record.more(s, line, cut) {
+		return
+	}
 	t := text{times: 1, cut: cut}
-	if !t.read(line) {
+	ours := t.read(line)
+	s.count(&t, ours)
+}
+
+// count takes a line or a record, which is ours or not.
+func (s *Scanner) count(t *text, ours bool) {
+	s.stats.Lines++
+	if !ours {
 		s.stats.Foreign++
 		return
 	}
-	s.text(&t)
+	s.text(t)
 }
 
 // read understands the head of a line. ours is false for one of a program that
 // we do not know.
 func (t *text) read(line []byte) (ours bool) {
+	if len(line) == 0 {
+		return false
+	}
+	if line[0] == 0 { // a power cut leaves them before what is logged next
+		line = bytes.TrimLeft(line, "\x00")
+	}
 	if len(line) > 0 && (line[0] == '{' || line[0] == 0x1e || line[0] == 'd') {
 		if ours, structured := t.json(line); structured {
 			return ours
@@ -224,16 +237,16 @@ func (s *Scanner) tell(t *text, p *pattern) {
 }
 
 // waits reports whether a later line of the connection may tell the user or the
-// address.
+// address, or that another key let him in.
 func (t *text) waits(p *pattern, found *spans) bool {
 	return p.severity == Refusal && len(t.pid) > 0 && !p.ofServer() &&
-		(found[user].from == found[user].to || found[addr].from == found[addr].to)
+		(found[user].from == found[user].to || found[addr].from == found[addr].to || p.cause == "key-refused")
 }
 
 // ofServer reports whether the pattern is about the server, not a connection.
 func (p *pattern) ofServer() bool {
 	switch p.cause {
-	case "server-config-bad", "host-key-unusable", "connection-refused":
+	case byConfig, "server-config-bad", "host-key-unusable", "connection-refused":
 		return true
 	}
 	return false

@@ -31,7 +31,7 @@ func (v *sieve) sift(p *piece) {
 
 // lines takes the lines of a piece.
 func (v *sieve) lines(p *piece) {
-	p.unknown, p.foreign, p.export = 0, 0, -1
+	p.unknown, p.foreign, p.records = 0, 0, -1
 	p.marks, p.wanted, p.again, p.misses = p.marks[:0], p.wanted[:0], p.again[:0], p.misses[:0]
 	at := 0
 	if p.inside {
@@ -53,8 +53,8 @@ func (v *sieve) lines(p *piece) {
 			return
 		}
 		line, cut, next := p.line(at)
-		if startsExport(line) {
-			p.export = at
+		if startsRecord(line) != nil {
+			p.records = at
 			return
 		}
 		t := text{times: 1, cut: cut}

@@ -98,6 +98,13 @@ func (t *text) event(p *pattern, found *spans) Event {
 	if v := value(line); v != "" {
 		e.Line, _ = strconv.Atoi(v) // 0 if it is no number for us
 	}
+	if p.cause == byConfig {
+		if e.Client = t.program == client || t.program == 0 && !strings.Contains(e.Path, "sshd"); e.Client {
+			e.know("config-bad")
+		} else {
+			e.know("server-config-bad")
+		}
+	}
 	if p.program != dropbear { // which writes all bytes as they are
 		e.User, e.Path, e.Reason = unvis(e.User), unvis(e.Path), unvis(e.Reason)
 		e.Cut = e.Cut || len(e.User) >= userMax
@@ -109,10 +116,14 @@ func (t *text) event(p *pattern, found *spans) Event {
 // he ever will be.
 func (e *Event) settle() {
 	if e.Cause == byPath {
-		e.Cause = writable(e.Path, e.User)
-		entry, _ := cause.Lookup(e.Cause)
-		e.Cure = entry.Cure
+		e.know(writable(e.Path, e.User))
 	}
+}
+
+// know notes a cause, with its own cure.
+func (e *Event) know(word string) {
+	entry, _ := cause.Lookup(word)
+	e.Cause, e.Cure = word, entry.Cure
 }
 
 // writable guesses which of the directories or files on the way to the keys a path

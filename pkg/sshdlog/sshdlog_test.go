@@ -73,7 +73,7 @@ func TestPatterns(t *testing.T) {
 	prepare()
 	for _, p := range patterns {
 		_, known := cause.Lookup(p.cause)
-		if (p.severity == Refusal) != (known || p.cause == byPath) || (p.severity != Refusal || p.cause == byPath) != (p.cure == "") {
+		if (p.severity == Refusal) != (known || p.later()) || (p.severity != Refusal || p.later()) != (p.cure == "") {
 			t.Errorf("%s: severity %d with cause %q", p.name, p.severity, p.cause)
 		}
 	}
@@ -126,10 +126,10 @@ func TestPatterns(t *testing.T) {
 				}
 				e := x.event(got, &found)
 				e.settle()
-				if e.Severity == Refusal && (e.Cause == "" || e.Cause == byPath || e.Cure == "") {
+				if e.Severity == Refusal && (e.Cause == "" || e.Cause[0] == '?' || e.Cure == "") {
 					t.Errorf("%s: %q: cause %q, cure %q", p.name, message, e.Cause, e.Cure)
 				}
-				want.Name, want.Severity, want.Cause, want.Client = p.name, p.severity, e.Cause, p.program == client
+				want.Name, want.Severity, want.Cause, want.Client = p.name, p.severity, e.Cause, p.program == client || p.cause == byConfig && as == client
 				if bare(e) != want {
 					t.Errorf("%q\n got %+v\nwant %+v", message, bare(e), want)
 				}
@@ -175,6 +175,9 @@ var formats = []format{
 	}, [2]string{"Nov 22 07:23:29", "pi"}, true},
 	{"in brackets", func(tag, pid, m string) string { return "Nov 22 07:23:29 pi (" + tag + ")[" + pid + "]: " + m }, [2]string{"Nov 22 07:23:29", "pi"}, true},
 	{"json", jsonLine, [2]string{"1795332209719436", "pi"}, true},
+	{"short-delta", func(tag, pid, m string) string {
+		return "[ 2906.078609 <    1.000000 >] pi " + tag + "[" + pid + "]: " + m
+	}, [2]string{"[ 2906.078609 <    1.000000 >]", "pi"}, true},
 	{"json-seq", func(tag, pid, m string) string { return "\x1e" + jsonLine(tag, pid, m) }, [2]string{"1795332209719436", "pi"}, true},
 	{"json-sse", func(tag, pid, m string) string { return "data: " + jsonLine(tag, pid, m) }, [2]string{"1795332209719436", "pi"}, true},
 	{"json of bytes", func(tag, pid, m string) string {
@@ -187,6 +190,14 @@ var formats = []format{
 		return "__CURSOR=s=1;i=2\n__REALTIME_TIMESTAMP=1795332209719436\n_HOSTNAME=pi\nOTHER\n" + binaryField("a\n\nb") + "MESSAGE\n" + binaryField(m) +
 			"SYSLOG_IDENTIFIER=" + tag + "\nSYSLOG_PID=" + pid + "\n_PID=9\n"
 	}, [2]string{"1795332209719436", "pi"}, true},
+	{"json-pretty", func(tag, pid, m string) string {
+		return "{\n\t\"__REALTIME_TIMESTAMP\" : \"1795332209719436\",\n\t\"MESSAGE\" : [\n\t\t" + strings.ReplaceAll(strings.Trim(byteArray(m), "[ ]"), ", ", ",\n\t\t") +
+			"\n\t],\n\t\"SYSLOG_IDENTIFIER\" : \"" + tag + "\",\n\t\"_HOSTNAME\" : \"pi\",\n\t\"_PID\" : \"" + pid + "\"\n}"
+	}, [2]string{"1795332209719436", "pi"}, true},
+	{"verbose", func(tag, pid, m string) string {
+		return "Sun 2026-11-22 07:23:29.719436 UTC [s=8a479055;i=1;b=0d2b;m=f4240;t=660d;x=d932]\n    PRIORITY=6\n    _HOSTNAME=pi\n    SYSLOG_IDENTIFIER=" + tag +
+			"\n    SYSLOG_RAW=[9B blob data]\n    SYSLOG_PID=" + pid + "\n    _PID=9\n    MESSAGE=" + m
+	}, [2]string{"Sun 2026-11-22 07:23:29.719436 UTC", "pi"}, true},
 	{"bare", func(_, _, m string) string { return m }, [2]string{}, false},
 	{"bare with CR", func(_, _, m string) string { return m + "\r" }, [2]string{}, false},
 }
@@ -296,7 +307,7 @@ func TestOthersAreNotOurs(t *testing.T) {
 		`{"SYSLOG_IDENTIFIER":"sshd","MESSAGE":"` + m, // torn
 		"__CURSOR=1\nSYSLOG_IDENTIFIER=eve\nMESSAGE\n" + binaryField("\n\n__CURSOR=2\nSYSLOG_IDENTIFIER=sshd\nMESSAGE="+m+"\n\n") + "\n",
 	} {
-		if got, stats := scan(t, line+"\n", Context); len(got) != 0 || stats.Foreign != 1 {
+		if got, stats := scan(t, line+"\n", Context); len(got) != 0 || stats.Foreign != stats.Lines {
 			t.Errorf("%q: %+v, %+v", line, stats, got)
 		}
 	}
@@ -327,6 +338,35 @@ func TestVerboseIsNoRefusal(t *testing.T) {
 	}
 }
 
+// A configuration is the server's or ssh's, and what a server tells of it at its
+// debug levels is no error.
+func TestConfiguration(t *testing.T) {
+	for line, want := range map[string]string{
+		"/home/pi/.ssh/config: line 1: Bad configuration option: nonsense":                             "config-bad true",
+		"/home/pi/.ssh/config line 3: no argument after keyword \"port\"":                              "config-bad true",
+		"/home/pi/.ssh/config: terminating, 1 bad configuration options":                               "config-bad true",
+		"command-line: line 0: Bad configuration option: nonsense":                                     "config-bad true",
+		"/etc/ssh/ssh_config.d/a.conf line 3: garbage at end of line; \"x\".":                          "config-bad true",
+		"Nov 22 07:23:29 pi ssh[1]: /tmp/sshd: line 1: Bad configuration option: nonsense":             "config-bad true",
+		"/etc/ssh/sshd_config.d/a.conf: line 1: Bad configuration option: nonsense":                    "server-config-bad false",
+		"Nov 22 07:23:29 pi sshd[1]: error: /etc/ssh.conf: line 1: Bad configuration option: nonsense": "server-config-bad false",
+		"/home/pi/.ssh/authorized_keys, line 3: missing end quote":                                     "entry-options-bad false",
+		"Bad options in /home/pi/.ssh/authorized_keys file, line 3: frm=\"x\" ssh-rsa":                 "entry-options-bad false",
+		"debug2: /etc/ssh/sshd_config line 13: including /etc/ssh/sshd_config.d/a.conf":                "",
+		"debug2: /etc/ssh/sshd_config line 13: no match for /etc/ssh/sshd_config.d/*.conf":             "",
+		"debug1: /etc/ssh/sshd_config line 5: Subsystem 'sftp' already defined.":                       "",
+	} {
+		got := ""
+		events, _ := scan(t, line+"\n", Refusal)
+		for _, e := range events {
+			got += fmt.Sprintf("%s %t", e.Cause, e.Client)
+		}
+		if got != want {
+			t.Errorf("%q: %q, want %q", line, got, want)
+		}
+	}
+}
+
 // User names are free text; what stands after them is found from the end.
 func TestInjection(t *testing.T) {
 	for _, c := range []struct{ message, user, addr, port, name string }{
@@ -334,7 +374,7 @@ func TestInjection(t *testing.T) {
 		{"Invalid user  from 127.0.0.1 port 1", "", "127.0.0.1", "1", "user-invalid"},
 		{"Invalid user a\\033[2J\\\\ from 127.0.0.1 port 1", "a\x1b[2J\\", "127.0.0.1", "1", "user-invalid"},
 		{"Failed password for invalid user a from 6.6.6.6 port 1 ssh2: ED25519 SHA256:x from 127.0.0.1 port 2 ssh2", "a from 6.6.6.6 port 1 ssh2: ED25519 SHA256:x", "127.0.0.1", "2", "failed-other"},
-		{"Failed publickey for invalid user a from 6.6.6.6 port 1 ssh2 from 127.0.0.1 port 2 ssh2: RSA SHA256:x", "a from 6.6.6.6 port 1 ssh2", "127.0.0.1", "2", "failed-publickey"},
+		{"Failed publickey for invalid user a from 6.6.6.6 port 1 ssh2 from 127.0.0.1 port 2 ssh2: RSA SHA256:x", "a from 6.6.6.6 port 1 ssh2", "127.0.0.1", "2", "failed-invalid"},
 		{"Connection closed by invalid user root 6.6.6.6 port 1 127.0.0.1 port 2 [preauth]", "root 6.6.6.6 port 1", "127.0.0.1", "2", "closed-invalid"},
 		{"Connection closed by invalid user x [preauth] 127.0.0.1 port 2 [preauth]", "x [preauth]", "127.0.0.1", "2", "closed-invalid"},
 		{"Disconnecting invalid user x 6.6.6.6 port 1: y 127.0.0.1 port 2: Too many authentication failures [preauth]", "x 6.6.6.6 port 1: y", "127.0.0.1", "2", "disconnecting"},
@@ -402,6 +442,33 @@ Nov 22 07:23:31 pi sshd[500]: error: Refused by key options
 		have = append(have, fmt.Sprint(e.PID, " ", e.Cause, " ", e.User, " ", e.Addr, " ", e.Port))
 	}
 	want := []string{"100 home-writable ann 192.0.2.1 1", "400 entry-from cy 192.0.2.9 ", "200 home-writable   ", "500 entry-refused   "}
+	if !slices.Equal(have, want) {
+		t.Errorf("got %q\nwant %q", have, want)
+	}
+
+	// A key that is refused is one of several, of which another may let in.
+	log = ""
+	for _, line := range []string{
+		"100]: Failed publickey for pi from 192.0.2.1 port 1 ssh2: RSA SHA256:a",
+		"100]: Failed publickey for pi from 192.0.2.1 port 1 ssh2: ED25519-CERT SHA256:b ID ann (serial 0) CA ED25519 SHA256:c",
+		"200]: debug1: Could not open user 'ann' authorized keys '/home/ann/.ssh/authorized_keys2': No such file or directory",
+		"300]: Failed publickey for cy from 192.0.2.3 port 3 ssh2: RSA SHA256:a",
+		"400]: Failed publickey for dan from 192.0.2.4 port 4 ssh2: RSA SHA256:a",
+		"500]: pam_unix(sshd:account): expired password for user eve (root enforced)",
+		"300]: Accepted publickey for cy from 192.0.2.3 port 3 ssh2: RSA SHA256:b",
+		"200]: Accepted publickey for ann from 192.0.2.2 port 2 ssh2: RSA SHA256:b",
+		"500]: Accepted publickey for eve from 192.0.2.5 port 5 ssh2: RSA SHA256:b",
+		"400]: Accepted password for dan from 192.0.2.4 port 4 ssh2",
+		"100]: Connection closed by authenticating user pi 192.0.2.1 port 1 [preauth]",
+	} {
+		log += "Nov 22 07:23:29 pi sshd[" + line + "\n"
+	}
+	have = nil
+	got, _ = scan(t, log, Refusal)
+	for _, e := range got {
+		have = append(have, fmt.Sprint(e.PID, " ", e.Cause, " ", e.User, " ", e.Key))
+	}
+	want = []string{"500 password-expired eve ", "100 key-refused pi SHA256:a", "100 key-refused pi SHA256:b", "400 key-refused dan SHA256:a"}
 	if !slices.Equal(have, want) {
 		t.Errorf("got %q\nwant %q", have, want)
 	}

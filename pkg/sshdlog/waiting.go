@@ -52,16 +52,22 @@ func (w *waiting) remove(i int) Event {
 }
 
 // tell gives the events of the same connection what a line knows, and returns
-// those that know all then.
+// those that know all then. One that is about a key waits for the end of the login:
+// where the next key lets in, nobody was refused.
 func (w *waiting) tell(t *text, p *pattern, found *spans) (done []Event) {
 	if found[user].to == 0 && found[addr].to == 0 {
 		return nil
 	}
 	told := t.event(p, found)
+	byKey := p.name == "accepted" && told.Reason == "publickey"
 	for i := 0; i < len(w.events); {
 		e := &w.events[i]
 		if e.conn() != told.conn() {
 			i++
+			continue
+		}
+		if byKey && (e.Cause == "key-refused" || e.Cause == "key-not-installed") {
+			w.remove(i)
 			continue
 		}
 		if e.User == "" {
@@ -70,7 +76,7 @@ func (w *waiting) tell(t *text, p *pattern, found *spans) (done []Event) {
 		if e.Addr == "" {
 			e.Addr, e.Port = told.Addr, told.Port
 		}
-		if e.User == "" || e.Addr == "" {
+		if e.User == "" || e.Addr == "" || e.Cause == "key-refused" && p.severity != Symptom && p.cause != "too-many-tries" {
 			i++
 			continue
 		}
