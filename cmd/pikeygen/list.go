@@ -61,17 +61,13 @@ func (c *command) listDefault() error {
 	return nil
 }
 
-// maxInput is more than any list of public keys has (a hundred thousand of RSA
-// have 56 MB), and less than what hurts.
-const maxInput = 128 << 20
-
 // listOperand lists a file of public keys line by line, "-" for standard
 // input, or the pair of a private key file.
 func (c *command) listOperand(ctx context.Context, name string) error {
 	var seen bytes.Buffer // of what cannot be read again
 	if name == "-" {
 		from := "standard input"
-		err := c.listPublic(ctx, io.TeeReader(bounded.Reader(c.Stdin, maxInput), &seen), from)
+		err := c.listPublic(ctx, io.TeeReader(bounded.Reader(c.Stdin, bounded.MaxFile), &seen), from)
 		if err == nil || ctx.Err() == nil && c.listLines(err, seen.Bytes(), from) {
 			return nil
 		}
@@ -169,7 +165,7 @@ func damaged(e *sshkey.PublicError, line int, from string) record.Record {
 
 // readAll reads what may be a list of public keys.
 func readAll(ctx context.Context, r io.Reader) ([]byte, error) {
-	return bounded.Await(ctx, func() ([]byte, error) { return bounded.ReadAll(r, maxInput) })
+	return bounded.Await(ctx, func() ([]byte, error) { return bounded.ReadAll(r, bounded.MaxFile) })
 }
 
 // listPublic writes the record of each key in a list, or says why it is none. Of

@@ -9,7 +9,6 @@ import (
 	"io/fs"
 	"os"
 	"path"
-	"syscall"
 
 	"github.com/pkg/sftp"
 
@@ -109,17 +108,15 @@ func (s *sftpFS) failed(ctx context.Context, doing, p string, err error) error {
 	return fmt.Errorf("%s: %w", doing, s.reason(ctx, p, err))
 }
 
-// reason says more than "failure", which is all that a server says of a file
-// system that is read-only or full.
+// reason says more than "failure"; see TakesNothing.
 func (s *sftpFS) reason(ctx context.Context, p string, err error) error {
 	var status *sftp.StatusError
 	if cause := context.Cause(ctx); err != nil && cause != nil {
 		return cause
-	} else if errors.As(err, &status) {
-		if st, ok := s.fileSystem(path.Dir(p)); ok && st.Flag&readOnly != 0 {
-			return syscall.EROFS
-		} else if ok && st.Bavail == 0 {
-			return syscall.ENOSPC
+	}
+	if errors.As(err, &status) {
+		if why := TakesNothing(s.client, path.Dir(p)); why != nil {
+			return why
 		}
 	}
 	return err

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"syscall"
 
 	"github.com/pkg/sftp"
 
@@ -87,7 +88,7 @@ func (s *sftpFS) Attributes(ctx context.Context, p string) (strictmodes.Attribut
 		return strictmodes.Attributes{}, err
 	}
 	a := attributesOf(mountOf(s.mounts(), p))
-	if st, ok := s.fileSystem(p); ok {
+	if st, ok := fileSystem(s.client, p); ok {
 		a.ReadOnly = st.Flag&readOnly != 0
 	}
 	return a, nil
@@ -99,12 +100,28 @@ func (*sftpFS) Listless(string) bool { return true }
 // readOnly is SSH2_FXE_STATVFS_ST_RDONLY of OpenSSH's PROTOCOL.
 const readOnly = 1
 
-func (s *sftpFS) fileSystem(p string) (*sftp.StatVFS, bool) {
-	if _, ok := s.client.HasExtension("statvfs@openssh.com"); !ok {
+func fileSystem(client *sftp.Client, p string) (*sftp.StatVFS, bool) {
+	if _, ok := client.HasExtension("statvfs@openssh.com"); !ok {
 		return nil, false
 	}
-	st, err := s.client.StatVFS(p)
+	st, err := client.StatVFS(p)
 	return st, err == nil && st != nil
+}
+
+// TakesNothing returns why nothing can be written to the file system of a path, as
+// far as the server tells: syscall.EROFS, syscall.ENOSPC or nil. "Failure" is all
+// that it says of either when something is.
+func TakesNothing(client *sftp.Client, p string) error {
+	st, ok := fileSystem(client, p)
+	switch {
+	case !ok:
+		return nil
+	case st.Flag&readOnly != 0:
+		return syscall.EROFS
+	case st.Bavail == 0, st.Files > 0 && st.Favail == 0:
+		return syscall.ENOSPC
+	}
+	return nil
 }
 
 // mounts returns /proc/mounts, whose size is 0, or "".

@@ -78,8 +78,7 @@ func (p *Pair) decrypt(ctx context.Context, secret []byte) ([]byte, error) {
 	secret = bytes.Clone(secret)
 	plain, err := bounded.Await(ctx, func() ([]byte, error) {
 		defer clear(secret)
-		plain, err := sshkey.Decrypt(p.contents, secret)
-		return bytes.Clone(plain), err
+		return sshkey.Decrypt(p.contents, secret)
 	})
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", p.Path, err)

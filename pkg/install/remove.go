@@ -44,70 +44,21 @@ func (j Job) removeOnce(ctx context.Context, engine Engine, used *sshkey.Public,
 	if err != nil {
 		return nil, err
 	}
-	entries := authorizedkeys.Entries(data)
-	texts := bytes.Split(data, []byte("\n"))
-	var records []record.Record
-	var change Change
-	gone := func(e authorizedkeys.Entry) bool {
-		return slices.ContainsFunc(change.Drop, func(d Numbered) bool { return d.Number == e.Line })
-	}
-	live := func(e authorizedkeys.Entry) bool { return e.Dead == "" && !expired(e, time.Now()) && !gone(e) }
-	has := used != nil && slices.ContainsFunc(entries, func(e authorizedkeys.Entry) bool { return live(e) && e.Key.Equal(*used) })
-	lost := *had && !has
+	r := removal{job: j, used: used, path: path, entries: authorizedkeys.Entries(data), texts: bytes.Split(data, []byte("\n")), now: time.Now()}
+	has := slices.ContainsFunc(r.entries, func(e authorizedkeys.Entry) bool { return r.live(e) && r.ofLogin(e) })
+	r.lost = *had && !has
 	*had = *had || has
+	var records []record.Record
 	for _, l := range j.Lines() {
-		r := record.Record{Subject: l.Key.Fingerprint(), Detail: path}
-		var drop []Numbered
-		for _, e := range entries {
-			if l.means(e) && !gone(e) {
-				drop = append(drop, Numbered{e.Line, string(texts[e.Line-1])})
-			}
-		}
-		left := slices.ContainsFunc(entries, func(e authorizedkeys.Entry) bool {
-			return live(e) && !l.means(e)
-		})
-		switch {
-		case len(drop) == 0:
-			r.Verdict, r.Cause = record.OK, "key-absent"
-		case !j.Force && used != nil && l.letsIn(*used):
-			r.Verdict, r.Cause = record.Fail, "key-in-use"
-			r.Detail, r.Hint = "this login was made with it", "log in by password: -o PubkeyAuthentication=no; or insist: -f"
-		case !j.Force && lost:
-			r.Verdict, r.Cause = record.Fail, "busy"
-			r.Detail, r.Hint = "another writer has just taken out the key that made this login", "see which keys are left: -L; or insist: -f"
-		case !j.Force && !left:
-			r.Verdict, r.Cause = record.Fail, "key-last"
-			r.Detail, r.Hint = path+" would no longer let any key in", "insist: -f"
-		default:
-			r.Verdict, r.Cause = record.Done, "key-removed"
-			if j.DryRun {
-				r.Verdict = record.Todo
-			}
-			for i, d := range drop {
-				if i == 0 {
-					r.Detail += " line"
-				}
-				r.Detail += fmt.Sprintf(" %d", d.Number)
-			}
-			change.Drop = append(change.Drop, drop...)
-		}
-		records = append(records, r)
+		records = append(records, r.takeOut(l))
 	}
-	if j.DryRun || len(change.Drop) == 0 {
+	if j.DryRun || len(r.change.Drop) == 0 {
 		return records, nil
 	}
-	// One that stays is written again, so that nothing is taken out unless it is
-	// still there: of two who each take out what the other counts on, one looks again.
-	stays := slices.DeleteFunc(entries, func(e authorizedkeys.Entry) bool {
-		return !live(e) || bytes.IndexByte(texts[e.Line-1], 0) >= 0 // see Change.With
-	})
-	if len(stays) > 0 && !j.Force {
-		e := stays[max(0, slices.IndexFunc(stays, func(e authorizedkeys.Entry) bool { return used != nil && e.Key.Equal(*used) }))]
-		text := string(texts[e.Line-1])
-		change.Drop = append(change.Drop, Numbered{e.Line, text})
-		change.With = map[int][]string{e.Line: {text}}
+	if !j.Force {
+		r.holdOn()
 	}
-	a, err := engine.Edit(ctx, change)
+	a, err := engine.Edit(ctx, r.change)
 	if err != nil {
 		return nil, err
 	}
@@ -117,6 +68,84 @@ func (j Job) removeOnce(ctx context.Context, engine Engine, used *sshkey.Public,
 		}
 	}
 	return records, nil
+}
+
+// A removal takes lines out of a file as it was read.
+type removal struct {
+	job     Job
+	used    *sshkey.Public // that made this login; nil if none did
+	lost    bool           // another has taken that one out
+	path    string
+	entries []authorizedkeys.Entry
+	texts   [][]byte // of all lines
+	now     time.Time
+	change  Change
+}
+
+func (r *removal) gone(e authorizedkeys.Entry) bool {
+	return slices.ContainsFunc(r.change.Drop, func(d Numbered) bool { return d.Number == e.Line })
+}
+
+// live reports whether an entry lets its key in, and stays.
+func (r *removal) live(e authorizedkeys.Entry) bool {
+	return e.Dead == "" && !expired(e, r.now) && !r.gone(e)
+}
+
+func (r *removal) ofLogin(e authorizedkeys.Entry) bool { return r.used != nil && e.Key.Equal(*r.used) }
+
+// takeOut adds to the change all that is to go with a line, or says why not.
+func (r *removal) takeOut(l Line) record.Record {
+	of := record.Record{Subject: l.Key.Fingerprint(), Detail: r.path}
+	var drop []Numbered
+	for _, e := range r.entries {
+		if l.means(e) && !r.gone(e) {
+			drop = append(drop, r.numbered(e))
+		}
+	}
+	left := slices.ContainsFunc(r.entries, func(e authorizedkeys.Entry) bool { return r.live(e) && !l.means(e) })
+	switch {
+	case len(drop) == 0:
+		of.Verdict, of.Cause = record.OK, "key-absent"
+	case !r.job.Force && r.used != nil && l.letsIn(*r.used):
+		of.Verdict, of.Cause = record.Fail, "key-in-use"
+		of.Detail, of.Hint = "this login was made with it", "log in by password: -o PubkeyAuthentication=no; or insist: -f"
+	case !r.job.Force && r.lost:
+		of.Verdict, of.Cause = record.Fail, "busy"
+		of.Detail, of.Hint = "another writer has just taken out the key that made this login", "see which keys are left: -L; or insist: -f"
+	case !r.job.Force && !left:
+		of.Verdict, of.Cause = record.Fail, "key-last"
+		of.Detail, of.Hint = r.path+" would no longer let any key in", "insist: -f"
+	default:
+		of.Verdict, of.Cause = record.Done, "key-removed"
+		if r.job.DryRun {
+			of.Verdict = record.Todo
+		}
+		of.Detail += " line"
+		for _, d := range drop {
+			of.Detail += fmt.Sprintf(" %d", d.Number)
+		}
+		r.change.Drop = append(r.change.Drop, drop...)
+	}
+	return of
+}
+
+// holdOn has an entry that stays written again, so that nothing is taken out unless
+// it is still there: of two who each take out what the other counts on, one looks
+// again.
+func (r *removal) holdOn() {
+	stays := slices.DeleteFunc(slices.Clone(r.entries), func(e authorizedkeys.Entry) bool {
+		return !r.live(e) || bytes.IndexByte(r.texts[e.Line-1], 0) >= 0 // see Change.With
+	})
+	if len(stays) == 0 {
+		return
+	}
+	line := r.numbered(stays[max(0, slices.IndexFunc(stays, r.ofLogin))])
+	r.change.Drop = append(r.change.Drop, line)
+	r.change.With = map[int][]string{line.Number: {line.Text}}
+}
+
+func (r *removal) numbered(e authorizedkeys.Entry) Numbered {
+	return Numbered{e.Line, string(r.texts[e.Line-1])}
 }
 
 // means reports whether an entry is one that is to go with the line.

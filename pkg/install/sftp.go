@@ -17,6 +17,7 @@ import (
 
 	"github.com/pkg/sftp"
 
+	"pi-key-tools/pkg/bounded"
 	"pi-key-tools/pkg/hostfs"
 	"pi-key-tools/pkg/record"
 )
@@ -63,12 +64,7 @@ type sftpEngine struct {
 const (
 	extRename = "posix-rename@openssh.com"
 	extFsync  = "fsync@openssh.com"
-	extStatFS = "statvfs@openssh.com"
 )
-
-// maxFile bounds a keys file that is read here: it is more than 100,000 long
-// RSA keys, and less than what harms this side.
-const maxFile = 128 << 20
 
 // errOvertaken means that another writer came first: look again.
 var errOvertaken = fmt.Errorf("%w: another program writes it", hostfs.ErrChanged)
@@ -254,7 +250,7 @@ func (e sftpEngine) read(file string) ([]byte, *sftp.FileStat, error) {
 		return nil, nil, &unreadable{err}
 	}
 	defer f.Close()
-	data, st, err := hostfs.ReadOpen(f, maxFile)
+	data, st, err := hostfs.ReadOpen(f, bounded.MaxFile)
 	if err != nil {
 		return nil, nil, &unreadable{fmt.Errorf("reading %s: %w", file, err)}
 	}
@@ -357,7 +353,6 @@ func (e sftpEngine) failure(ctx context.Context, at place, err error) error {
 	switch {
 	case put.Cause != "":
 	case errors.As(err, &status):
-		// "Failure" is all that a server says of a full disk.
 		put.Cause = e.causeAt(at)
 	case lost(err):
 		put.Cause = "connection-dropped"
@@ -372,20 +367,9 @@ func (e sftpEngine) failure(ctx context.Context, at place, err error) error {
 
 // causeAt asks the file system why it may have refused.
 func (e sftpEngine) causeAt(at place) string {
-	const readOnly = 1 // SSH2_FXE_STATVFS_ST_RDONLY
-	if _, ok := e.client.HasExtension(extStatFS); ok {
-		dir := at.dir
-		if at.noDir {
-			dir = path.Dir(dir)
-		}
-		if st, err := e.client.StatVFS(dir); err == nil && st != nil {
-			switch {
-			case st.Flag&readOnly != 0:
-				return "read-only-fs"
-			case st.Bavail == 0, st.Files > 0 && st.Favail == 0:
-				return "disk-full"
-			}
-		}
+	dir := at.dir
+	if at.noDir {
+		dir = path.Dir(dir)
 	}
-	return "write-failed"
+	return cmp.Or(causeOf(hostfs.TakesNothing(e.client, dir)), "write-failed")
 }

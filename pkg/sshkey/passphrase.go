@@ -28,11 +28,12 @@ func CanDecrypt(e Envelope) bool { return e.Cipher != "chacha20-poly1305@openssh
 
 // Decrypt returns a private key file in OpenSSH's format without its
 // passphrase. The key inside, of whatever type, is unchanged and matches the
-// public half. The error may be ErrPassphraseWrong.
+// public half. The result is the caller's to wipe, also where data has no
+// passphrase. The error may be ErrPassphraseWrong.
 func Decrypt(data, passphrase []byte) ([]byte, error) {
 	e, s, err := unpackOpenSSH(data)
 	if err != nil || !e.Encrypted {
-		return data, err
+		return bytes.Clone(data), err
 	}
 	if !CanDecrypt(e) {
 		return nil, foreign("the cipher "+e.Cipher, "")
@@ -55,6 +56,7 @@ func Decrypt(data, passphrase []byte) ([]byte, error) {
 		return nil, err
 	case size > 0:
 		private = pad(private[:size], ciphers["none"].block)
+		defer clear(private)
 	}
 	return pack("none", "none", nil, s.public, private), nil
 }
@@ -150,7 +152,7 @@ func pack(cipher, kdf string, options, public, private []byte) []byte {
 	defer clear(blob)
 	b64 := base64.StdEncoding.AppendEncode(nil, blob)
 	defer clear(b64)
-	file := []byte(beginOpenSSH)
+	file := append(make([]byte, 0, len(beginOpenSSH)+len(b64)+len(b64)/70+len(endOpenSSH)), beginOpenSSH...) // which leaves no copy behind
 	for len(b64) > 70 {
 		file = append(append(file, b64[:70]...), '\n')
 		b64 = b64[70:]
