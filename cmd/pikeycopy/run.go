@@ -97,11 +97,18 @@ func run(ctx context.Context, env *cli.Env) error {
 }
 
 // read reads the keys that -i names.
-func (m mode) read(ctx context.Context, env *cli.Env) (input install.Input, err error) {
+func (m mode) read(ctx context.Context, env *cli.Env) (install.Input, error) {
+	var input install.Input
 	for _, name := range m.names {
-		if _, err := bounded.Await(ctx, func() (any, error) { return nil, input.Read(name, env.Stdin) }); err != nil {
-			return input, fmt.Errorf("-i %w", err)
+		with, err := bounded.Await(ctx, func() (install.Input, error) { // a copy: this may go on when ctx has ended
+			with := input
+			err := with.Read(name, env.Stdin)
+			return with, err
+		})
+		if err != nil {
+			return with, fmt.Errorf("-i %w", err)
 		}
+		input = with
 	}
 	if m.remove { // a line that does nothing may go
 		return input, nil

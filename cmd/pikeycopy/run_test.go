@@ -2,6 +2,8 @@ package main
 
 import (
 	"bytes"
+	"context"
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -9,6 +11,9 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"testing/iotest"
+	"testing/synctest"
+	"time"
 
 	"pi-key-tools/pkg/cli"
 	"pi-key-tools/pkg/sshtest"
@@ -74,3 +79,28 @@ func TestCard(t *testing.T) {
 		})
 	}
 }
+
+// Keys that come too late, when the run has ended, go nowhere: what is read of them
+// is not written to by then. The race detector tells.
+func TestLateInput(t *testing.T) {
+	key := sshtest.NewKey(t, t.TempDir(), "ed25519").Line + "\n"
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		late := iotest.DataErrReader(strings.NewReader(key))
+		env := &cli.Env{Stdin: reader(func(b []byte) (int, error) {
+			cancel()
+			time.Sleep(time.Second) // until everybody else waits
+			return late.Read(b)
+		})}
+		input, err := mode{names: []string{"-"}}.read(ctx, env)
+		if !errors.Is(err, context.Canceled) || len(input.Keys) > 0 {
+			t.Errorf("%v, %v", input, err)
+		}
+		time.Sleep(2 * time.Second) // of the bubble's own clock, by when they have come
+		synctest.Wait()
+	})
+}
+
+type reader func([]byte) (int, error)
+
+func (r reader) Read(b []byte) (int, error) { return r(b) }
