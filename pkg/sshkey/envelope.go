@@ -197,7 +197,6 @@ func withoutSpace(b []byte) []byte {
 // fields are unknown.
 func checkPrivate(private []byte, public Public) (comment string, size int, err error) {
 	fail := func(reason string) (string, int, error) { return "", 0, damaged(reason, hintBackup) }
-	const torn = "its private part is damaged"
 	w := &wire{rest: private}
 	if first, second := w.uint32(), w.uint32(); first != second {
 		return fail("its check numbers differ")
@@ -205,30 +204,53 @@ func checkPrivate(private []byte, public Public) (comment string, size int, err 
 	if string(w.string()) != public.Type {
 		return fail("its private part is of another type than its public one")
 	}
+	same, belongs, known := privateFields(w, public)
+	if !known {
+		return "", 0, nil // only a newer ssh knows
+	}
+	comment = string(w.string())
+	switch {
+	case w.torn:
+		return fail("its private part is damaged")
+	case !same:
+		return fail("its private part does not belong to its public one")
+	case !isPadding(w.rest):
+		return fail("its private part is damaged")
+	case belongs != nil && !belongs():
+		return fail("its secret number is not that of its public key")
+	}
+	return comment, len(private) - len(w.rest), nil
+}
+
+// privateFields reads what stands between the type and the comment of a private
+// part. same says whether the public values in it are those of the public key;
+// belongs, where that can be computed, whether its secret number is.
+func privateFields(w *wire, public Public) (same bool, belongs func() bool, known bool) {
 	pub := &wire{rest: public.Blob}
 	pub.string() // type
-	same := true
+	same = true
 	match := func(n int) { // the next n fields are those of the public key
 		for range n {
 			same = string(w.string()) == string(pub.string()) && same
 		}
 	}
-	secrets := 1
-	belongs := func() bool { return true }
+	pass := func(n int) {
+		for range n {
+			w.string()
+		}
+	}
 	switch public.Type {
 	case "ssh-rsa": // n, e here; e, n there
 		n, e := w.string(), w.string()
 		same = string(e) == string(pub.string()) && string(n) == string(pub.string())
-		secrets = 4 // d, 1/q mod p, p, q
+		pass(4) // d, 1/q mod p, p, q
 	case "ssh-dss":
 		match(4)
+		pass(1)
 	case "ssh-ed25519":
 		match(1)
 		secret := w.string()
-		if len(secret) != ed25519.PrivateKeySize {
-			return fail(torn)
-		}
-		secrets = 0
+		w.torn = w.torn || len(secret) != ed25519.PrivateKeySize
 		belongs = func() bool {
 			// ssh takes the second half as it stands for the public key when it signs.
 			seed, point := secret[:ed25519.SeedSize], secret[ed25519.SeedSize:]
@@ -236,41 +258,33 @@ func checkPrivate(private []byte, public Public) (comment string, size int, err 
 		}
 	case "ssh-mldsa44-ed25519@openssh.com":
 		match(1)
+		pass(1)
 	case "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521":
 		match(2)
 		secret := w.string()
-		secrets = 0
 		belongs = func() bool { return ofPoint(secret, public) }
 	case "sk-ssh-ed25519@openssh.com":
 		match(2)
-		w.take(1)   // flags
-		secrets = 2 // key handle, reserved
+		w.take(1) // flags
+		pass(2)   // key handle, reserved
 	case "sk-ecdsa-sha2-nistp256@openssh.com":
 		match(3)
 		w.take(1)
-		secrets = 2
+		pass(2)
 	default:
-		return "", 0, nil // only a newer ssh knows
+		return false, nil, false
 	}
-	for range secrets {
-		w.string()
-	}
-	comment = string(w.string())
-	if w.torn {
-		return fail(torn)
-	}
-	if !same {
-		return fail("its private part does not belong to its public one")
-	}
-	for i, c := range w.rest {
+	return same, belongs, true
+}
+
+// isPadding reports whether bytes are those that fill the last block: 1, 2, 3 …
+func isPadding(b []byte) bool {
+	for i, c := range b {
 		if c != byte(i+1) {
-			return fail(torn)
+			return false
 		}
 	}
-	if !belongs() {
-		return fail("its secret number is not that of its public key")
-	}
-	return comment, len(private) - len(w.rest), nil
+	return true
 }
 
 // ofSeed reports whether an Ed25519 key is that of a seed, but for the sign of the

@@ -111,68 +111,12 @@ func (g *guest) offer(algorithms []string) (w *wire, hashed [][]byte, err error)
 
 // authenticating goes on to where the client asks to be authenticated, and
 // calls answer for each request: the method, and the fields that it has.
-// RFC 8731; RFC 4252 section 5.
+// RFC 4252 section 5.
 func (g *guest) authenticating(answer func(w *wire, method string, fields []byte) error) error {
-	w, hashed, err := g.offer(knownAlgorithms)
+	w, err := g.keyExchange()
 	if err != nil {
 		return err
 	}
-	init, err := w.read(msgECDHInit)
-	if err != nil {
-		return err
-	}
-	point, _, ok := cut(init[1:])
-	if !ok {
-		return errors.New("a short ECDH_INIT")
-	}
-	public, err := ecdh.X25519().NewPublicKey([]byte(point))
-	if err != nil {
-		return err
-	}
-	private, err := ecdh.X25519().GenerateKey(rand.Reader)
-	if err != nil {
-		return err
-	}
-	shared, err := private.ECDH(public)
-	if err != nil {
-		return err
-	}
-	secret := ssh.Marshal(struct{ K *big.Int }{new(big.Int).SetBytes(shared)})
-	hostKey, own := text(string(g.key.PublicKey().Marshal())), text(string(private.PublicKey().Bytes()))
-	hash := sha256.New()
-	for _, part := range append(hashed, hostKey, text(point), own, secret) {
-		hash.Write(part)
-	}
-	exchange := hash.Sum(nil)
-	signature, err := g.key.Sign(rand.Reader, exchange)
-	if err != nil {
-		return err
-	}
-	if err := w.write(message(msgECDHReply, hostKey, own, text(string(ssh.Marshal(signature))))); err != nil {
-		return err
-	}
-	if err := w.write(message(msgNewKeys)); err != nil {
-		return err
-	}
-	derive := func(letter byte) []byte {
-		hash := sha256.New()
-		for _, part := range [][]byte{secret, exchange, {letter}, exchange} {
-			hash.Write(part)
-		}
-		return hash.Sum(nil)
-	}
-	key := func(iv, key, mac byte) *direction {
-		block, err := aes.NewCipher(derive(key)[:16])
-		if err != nil {
-			panic(err) // 16 bytes are a key
-		}
-		return &direction{cipher.NewCTR(block, derive(iv)[:aes.BlockSize]), derive(mac)}
-	}
-	w.out = key('B', 'D', 'F')
-	if _, err := w.read(msgNewKeys); err != nil {
-		return err
-	}
-	w.in = key('A', 'C', 'E')
 	service, err := w.read(msgServiceRequest)
 	if err != nil {
 		return err
@@ -201,6 +145,80 @@ func (g *guest) authenticating(answer func(w *wire, method string, fields []byte
 			return err
 		}
 	}
+}
+
+// keyExchange goes on to where all is encrypted. RFC 8731.
+func (g *guest) keyExchange() (*wire, error) {
+	w, hashed, err := g.offer(knownAlgorithms)
+	if err != nil {
+		return nil, err
+	}
+	init, err := w.read(msgECDHInit)
+	if err != nil {
+		return nil, err
+	}
+	point, _, ok := cut(init[1:])
+	if !ok {
+		return nil, errors.New("a short ECDH_INIT")
+	}
+	own, secret, err := agree(point)
+	if err != nil {
+		return nil, err
+	}
+	hostKey := text(string(g.key.PublicKey().Marshal()))
+	exchange := digest(append(hashed, hostKey, text(point), own, secret)...)
+	signature, err := g.key.Sign(rand.Reader, exchange)
+	if err != nil {
+		return nil, err
+	}
+	if err := w.write(message(msgECDHReply, hostKey, own, text(string(ssh.Marshal(signature))))); err != nil {
+		return nil, err
+	}
+	if err := w.write(message(msgNewKeys)); err != nil {
+		return nil, err
+	}
+	derive := func(letter byte) []byte { return digest(secret, exchange, []byte{letter}, exchange) } // RFC 4253 section 7.2
+	w.out = newDirection(derive('B'), derive('D'), derive('F'))
+	if _, err := w.read(msgNewKeys); err != nil {
+		return nil, err
+	}
+	w.in = newDirection(derive('A'), derive('C'), derive('E'))
+	return w, nil
+}
+
+// agree returns our point, and the secret shared with whoever has sent theirs, both
+// as they are hashed.
+func agree(theirs string) (own, secret []byte, err error) {
+	public, err := ecdh.X25519().NewPublicKey([]byte(theirs))
+	if err != nil {
+		return nil, nil, err
+	}
+	private, err := ecdh.X25519().GenerateKey(rand.Reader)
+	if err != nil {
+		return nil, nil, err
+	}
+	shared, err := private.ECDH(public)
+	if err != nil {
+		return nil, nil, err
+	}
+	secret = ssh.Marshal(struct{ K *big.Int }{new(big.Int).SetBytes(shared)})
+	return text(string(private.PublicKey().Bytes())), secret, nil
+}
+
+func digest(parts ...[]byte) []byte {
+	hash := sha256.New()
+	for _, part := range parts {
+		hash.Write(part)
+	}
+	return hash.Sum(nil)
+}
+
+func newDirection(iv, key, mac []byte) *direction {
+	block, err := aes.NewCipher(key[:16])
+	if err != nil {
+		panic(err) // 16 bytes are a key
+	}
+	return &direction{cipher.NewCTR(block, iv[:aes.BlockSize]), mac}
 }
 
 // refuse says that keys and passwords are welcome, but not this one.
