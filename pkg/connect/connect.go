@@ -337,33 +337,15 @@ func (h *Host) Login(ctx context.Context, plan Plan) (*session.Client, *session.
 var serverPatience = 10 * time.Second
 
 func (h *Host) login(ctx context.Context, plan Plan) (*session.Client, *session.Report, error) {
+	rep := &session.Report{Stage: session.Dialling, Began: time.Now()}
 	gate, err := h.approach(ctx, plan.Password)
 	if err != nil {
-		return nil, &session.Report{Stage: session.Dialling, Began: time.Now()}, err
-	}
-	check, algorithms, err := h.hostKeyPolicy(ctx)
-	if err != nil {
-		return nil, &session.Report{Stage: session.Dialling}, err
-	}
-	cfg := session.Config{
-		User:              h.Config.User,
-		HostKeyAlgorithms: algorithms,
-		CheckHostKey:      check,
-		MaxRefused:        plan.MaxRefused,
-		Hold:              plan.Hold,
-		ConnectTimeout:    h.Config.ConnectTimeout,
-		KeyAlgorithms:     h.Config.PubkeyAcceptedAlgorithms,
-		Trace:             func(format string, args ...any) { h.c.opt.Trace(1, h.Target, format, args...) },
-	}
-	if err := h.protect(&cfg); err != nil {
-		return nil, &session.Report{Stage: session.Dialling}, err
-	}
-	if _, off := h.KeysOff(); !off {
-		cfg.Keys = plan.Keys[:min(len(plan.Keys), MaxOffers)]
+		return nil, rep, err
 	}
 	h.asked = false
-	if methods := h.passwordMethods(); plan.Password && len(methods) > 0 {
-		cfg.Password, cfg.PasswordTries, cfg.PasswordMethods = h.askPassword, h.passwordTries(), methods
+	cfg, err := h.sessionConfig(ctx, plan)
+	if err != nil {
+		return nil, rep, err
 	}
 	// A context that ends takes the place of every other error; at which jump
 	// host it ended is still to be known.
@@ -376,7 +358,6 @@ func (h *Host) login(ctx context.Context, plan Plan) (*session.Client, *session.
 		return conn, err
 	}
 	var client *session.Client
-	var rep *session.Report
 	if plan.Proof {
 		rep, err = session.Prove(ctx, cfg)
 	} else {
@@ -386,22 +367,56 @@ func (h *Host) login(ctx context.Context, plan Plan) (*session.Client, *session.
 		errors.As(through.why(), &jump)
 	}
 	h.c.machines.meet(h, rep)
-	if h.trying != nil {
-		answer := rep.Password
-		switch {
-		case rep.Booting(): // which says nothing of the password
-			answer = ""
-		case answer == session.Unanswered && rep.Disconnect != "": // as after MaxAuthTries
-			answer = session.Refused
-		}
-		h.refused = answer == session.Refused
-		h.trying.end(answer)
-		h.trying = nil
-	}
+	h.endTrying(rep)
 	if jump != nil {
 		err = jump
 	}
 	return client, rep, err
+}
+
+// sessionConfig is how to log in by a plan, but for how to dial.
+func (h *Host) sessionConfig(ctx context.Context, plan Plan) (session.Config, error) {
+	check, algorithms, err := h.hostKeyPolicy(ctx)
+	if err != nil {
+		return session.Config{}, err
+	}
+	cfg := session.Config{
+		User:              h.Config.User,
+		HostKeyAlgorithms: algorithms,
+		CheckHostKey:      check,
+		MaxRefused:        plan.MaxRefused,
+		Hold:              plan.Hold,
+		ConnectTimeout:    h.Config.ConnectTimeout,
+		KeyAlgorithms:     h.Config.PubkeyAcceptedAlgorithms,
+		Trace:             func(format string, args ...any) { h.c.opt.Trace(1, h.Target, format, args...) },
+	}
+	if err := h.protect(&cfg); err != nil {
+		return cfg, err
+	}
+	if _, off := h.KeysOff(); !off {
+		cfg.Keys = plan.Keys[:min(len(plan.Keys), MaxOffers)]
+	}
+	if methods := h.passwordMethods(); plan.Password && len(methods) > 0 {
+		cfg.Password, cfg.PasswordTries, cfg.PasswordMethods = h.askPassword, h.passwordTries(), methods
+	}
+	return cfg, nil
+}
+
+// endTrying tells those for whom the password is tried too what became of it.
+func (h *Host) endTrying(rep *session.Report) {
+	if h.trying == nil {
+		return
+	}
+	answer := rep.Password
+	switch {
+	case rep.Booting(): // which says nothing of the password
+		answer = ""
+	case answer == session.Unanswered && rep.Disconnect != "": // as after MaxAuthTries
+		answer = session.Refused
+	}
+	h.refused = answer == session.Refused
+	h.trying.end(answer)
+	h.trying = nil
 }
 
 // Forget wipes the password given for the host, and lets the next target at its
