@@ -16,39 +16,43 @@ import (
 
 // dialCommand makes a connection of a command's standard input and output.
 func dialCommand(command string) (net.Conn, error) {
-	cmd := shellCommand(command)
-	in, err := cmd.StdinPipe()
-	if err != nil {
+	c := &commandConn{command: command, cmd: shellCommand(command), told: make(chan struct{}), grace: grace}
+	if err := c.start(); err != nil {
 		return nil, fmt.Errorf("proxy command: %w", err)
 	}
-	// Pipes of our own: those of exec would have Wait wait for, or cut short,
-	// whoever the command has left behind.
-	out, outWriter, err := os.Pipe()
-	if err != nil {
-		return nil, fmt.Errorf("proxy command: %w", err)
-	}
-	errOut, errWriter, err := os.Pipe()
-	if err != nil {
-		out.Close()
-		outWriter.Close()
-		return nil, fmt.Errorf("proxy command: %w", err)
-	}
-	cmd.Stdout, cmd.Stderr = outWriter, errWriter
-	err = cmd.Start()
-	outWriter.Close()
-	errWriter.Close()
-	if err != nil {
-		out.Close()
-		errOut.Close()
-		return nil, fmt.Errorf("proxy command: %w", err)
-	}
-	c := &commandConn{command: command, cmd: cmd, in: in, out: out, errOut: errOut, told: make(chan struct{}), grace: grace}
 	c.end = sync.OnceValue(c.kill)
 	go func() {
-		io.Copy(&c.stderr, errOut)
+		io.Copy(&c.stderr, c.errOut)
 		close(c.told)
 	}()
 	return c, nil
+}
+
+// start starts the command. It leaves nothing open where that fails.
+func (c *commandConn) start() (err error) {
+	// Pipes of our own: those of exec would have Wait wait for, or cut short,
+	// whoever the command has left behind.
+	var ours, theirs [3]*os.File
+	for i := range ours {
+		if ours[i], theirs[i], err = os.Pipe(); err != nil {
+			break
+		}
+	}
+	ours[0], theirs[0] = theirs[0], ours[0] // we write to its standard input
+	if err == nil {
+		c.in, c.out, c.errOut = ours[0], ours[1], ours[2]
+		c.cmd.Stdin, c.cmd.Stdout, c.cmd.Stderr = theirs[0], theirs[1], theirs[2]
+		err = c.cmd.Start()
+	}
+	for _, f := range theirs {
+		f.Close()
+	}
+	if err != nil {
+		for _, f := range ours {
+			f.Close()
+		}
+	}
+	return err
 }
 
 // A commandConn is a net.Conn without deadlines: whoever wants it to end
