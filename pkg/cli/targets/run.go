@@ -39,12 +39,11 @@ func (o *Options) Run(ctx context.Context, env *cli.Env, operands []Target, work
 		return err
 	}
 	defer connector.Close()
-	var readErr error
 	var sum tally
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	p := o.progress(env, len(operands), list)
-	counted := p.counted(o.once(env, p, all(ctx, operands, list, &readErr)))
+	counted := p.counted(o.once(env, p, all(ctx, operands, list, &sum.readErr)))
 	fleet.Run(counted, o.jobs(env), o.KeepOrder, func(line destination.Line) outcome {
 		// A mistake of ours ends all of it, loudly, with status 2: what we know
 		// is wrong. What is written of other targets stays, and so does echo.
@@ -61,31 +60,39 @@ func (o *Options) Run(ctx context.Context, env *cli.Env, operands []Target, work
 		return outcome{line, records}
 	}, func(of outcome) {
 		sum.count(of)
-		for _, r := range of.records {
-			switch {
-			case o.Emit != nil:
-				o.Emit(r)
-			case unbegun(r):
-				env.List(r)
-			default:
-				env.Emit(r)
-			}
-		}
+		o.emit(env, of.records)
 		if !o.passes(of.line) {
 			p.tell(of.line.Name(), of.records)
 		}
 	})
 	p.end()
+	return o.conclude(ctx, env, sum)
+}
+
+func (o *Options) emit(env *cli.Env, records []record.Record) {
+	for _, r := range records {
+		switch {
+		case o.Emit != nil:
+			o.Emit(r)
+		case unbegun(r):
+			env.List(r)
+		default:
+			env.Emit(r)
+		}
+	}
+}
+
+// conclude says what is to be said of the list as a whole.
+func (o *Options) conclude(ctx context.Context, env *cli.Env, sum tally) error {
 	if _, signal := errors.AsType[cli.SignalError](context.Cause(ctx)); signal && sum.left > 0 { // else the rest of the list was not read
 		env.Errorf("", "targets that were not begun: %d", sum.left)
 	}
 	if hint := o.otherForm(env, sum.strange); 2*sum.invalid >= sum.lines && hint != "" {
 		env.Hintf("%s", hint)
 	}
-	if readErr != nil {
-		return fmt.Errorf("--hosts %s: %w", o.Hosts, readErr)
-	}
 	switch {
+	case sum.readErr != nil:
+		return fmt.Errorf("--hosts %s: %w", o.Hosts, sum.readErr)
 	case sum.lines > 0:
 		return nil
 	case o.Hosts != "":
@@ -107,6 +114,7 @@ type tally struct {
 	left    int              // not begun when the command was interrupted
 	invalid int              // no targets
 	strange destination.Line // the first of these
+	readErr error            // why the list could not be read to its end
 }
 
 func (t *tally) count(of outcome) {
