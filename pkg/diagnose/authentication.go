@@ -17,6 +17,7 @@ import (
 	"pi-key-tools/pkg/sshkey"
 )
 
+// authentication names the cause of a login that ended after the host key.
 func authentication(host *connect.Host, keys connect.Keys, rep *session.Report, err error) record.Record {
 	switch {
 	case strings.Contains(rep.Banner, "SSH may not work until a valid user has been set up"):
@@ -44,32 +45,54 @@ func authentication(host *connect.Host, keys connect.Keys, rep *session.Report, 
 	if r, found := afterSignature(host, rep); found {
 		return r
 	}
-	if rep.Methods == nil || (!errors.Is(err, session.ErrDenied) && rep.Disconnect == "") {
-		hint := cutShort(host, rep)
-		if rep.Overdue {
-			hint = "the server waits no longer than its LoginGraceTime: have the passphrase or the password at hand, in an agent or a file"
-		}
-		if isDropbear(rep) && len(rep.Offers)+len(rep.Password) > 0 { // svr-auth.c send_msg_userauth_failure()
-			hint = "dropbear hangs up like this after too many tries (-T), and if the shell is not in /etc/shells; " + inLog(rep)
-		}
-		return failure("connection-dropped", "", hint, "the connection ended during authentication: %s", cut(err.Error()))
+	if r, found := dropped(host, rep, err); found {
+		return r
 	}
-	if rep.Disconnect != "" {
-		return failure("connection-dropped", "", inLog(rep), "the server hung up during authentication: %s", cut(rep.Disconnect))
-	}
-	if rep.Password == session.Partial {
-		return failure("more-needed", "", "", "the password was accepted, but the server requires %s too", methods(rep))
-	}
-	if o, ok := rep.OfferWith(session.Partial); ok {
-		return failure("more-needed", o.Key.Public.Fingerprint(), wantsMore(rep, host.Config.User), "the key was accepted, but the server requires %s too", methods(rep))
-	}
-	if rep.Methods != nil && !slices.Contains(rep.Methods, "publickey") {
-		return failure("pubkey-disabled", "", "set PubkeyAuthentication yes there in /etc/ssh/sshd_config (or a file in sshd_config.d; the first value wins)",
-			"the server accepts %s, and no keys, or keys only after that (AuthenticationMethods)", methods(rep))
+	if r, found := otherMethods(host, rep); found {
+		return r
 	}
 	if len(rep.Offers) == 0 {
 		return nothingOffered(host, keys, rep)
 	}
+	return noneTaken(host, keys, rep)
+}
+
+// dropped is the case of a connection that ended before the server had said no to
+// all that there was.
+func dropped(host *connect.Host, rep *session.Report, err error) (record.Record, bool) {
+	if rep.Methods != nil && rep.Disconnect != "" {
+		return failure("connection-dropped", "", inLog(rep), "the server hung up during authentication: %s", cut(rep.Disconnect)), true
+	}
+	if rep.Methods != nil && errors.Is(err, session.ErrDenied) {
+		return record.Record{}, false
+	}
+	hint := cutShort(host, rep)
+	if rep.Overdue {
+		hint = "the server waits no longer than its LoginGraceTime: have the passphrase or the password at hand, in an agent or a file"
+	}
+	if isDropbear(rep) && len(rep.Offers)+len(rep.Password) > 0 { // svr-auth.c send_msg_userauth_failure()
+		hint = "dropbear hangs up like this after too many tries (-T), and if the shell is not in /etc/shells; " + inLog(rep)
+	}
+	return failure("connection-dropped", "", hint, "the connection ended during authentication: %s", cut(err.Error())), true
+}
+
+// otherMethods is the case of a server that wants something other than a key, or more.
+func otherMethods(host *connect.Host, rep *session.Report) (record.Record, bool) {
+	if rep.Password == session.Partial {
+		return failure("more-needed", "", "", "the password was accepted, but the server requires %s too", methods(rep)), true
+	}
+	if o, ok := rep.OfferWith(session.Partial); ok {
+		return failure("more-needed", o.Key.Public.Fingerprint(), wantsMore(rep, host.Config.User), "the key was accepted, but the server requires %s too", methods(rep)), true
+	}
+	if !slices.Contains(rep.Methods, "publickey") {
+		return failure("pubkey-disabled", "", "set PubkeyAuthentication yes there in /etc/ssh/sshd_config (or a file in sshd_config.d; the first value wins)",
+			"the server accepts %s, and no keys, or keys only after that (AuthenticationMethods)", methods(rep)), true
+	}
+	return record.Record{}, false
+}
+
+// noneTaken is the case of keys that were offered, and none of which the server takes.
+func noneTaken(host *connect.Host, keys connect.Keys, rep *session.Report) record.Record {
 	asked := slices.DeleteFunc(slices.Clone(rep.Offers), func(o session.Offer) bool { return o.Answer == session.Unasked })
 	if len(asked) == 0 {
 		k := rep.Offers[0].Key.Public

@@ -14,6 +14,7 @@ import (
 	"pi-key-tools/pkg/identity"
 	"pi-key-tools/pkg/record"
 	"pi-key-tools/pkg/sh"
+	"pi-key-tools/pkg/sshkey"
 )
 
 // Local judges this side without a target: the configuration, the key pairs
@@ -144,6 +145,8 @@ func certified(candidates []connect.Candidate, now time.Time) []record.Record {
 	return records
 }
 
+// agent judges the agent that ssh would ask. encrypted says whether a key here has a
+// passphrase.
 func agent(ctx context.Context, host *connect.Host, keys connect.Keys, encrypted bool, home string, getenv func(string) string) []record.Record {
 	if e := keys.AgentErr; e != nil {
 		// Doing without an agent is no fault, unless a passphrase needs one.
@@ -174,25 +177,27 @@ func agent(ctx context.Context, host *connect.Host, keys connect.Keys, encrypted
 	}
 	var records []record.Record
 	for _, key := range held {
-		err := a.TestSign(ctx, key)
-		if errors.Is(err, identity.ErrRestricted) {
-			records = append(records, record.Record{Verdict: record.OK, Cause: "agent-restricted", Subject: key.Fingerprint(),
-				Detail: fmt.Sprintf("%s %s is for some destinations only, and does not sign for others", key.Name(), key.Comment)})
-			continue
-		}
-		if err != nil {
-			hint := "remove and add it again: ssh-add -d KEY; ssh-add KEY (and ssh-add -X if the agent is locked)"
-			if errors.Is(err, identity.ErrAgentSilent) { // which is no refusal
-				err = identity.ErrAgentSilent
-				hint = "it may ask for a confirmation, a PIN or a touch: look for its window, and give it more time: pikeycheck --timeout 2m"
-			}
-			records = append(records, failure("agent-refused", key.Fingerprint(), hint, "%s %s: %v", key.Name(), key.Comment, err))
-			continue
-		}
-		records = append(records, record.Record{Verdict: record.OK, Cause: "agent", Subject: key.Fingerprint(),
-			Detail: fmt.Sprintf("%s %s signs", key.Name(), key.Comment)})
+		records = append(records, signs(ctx, a, key))
 	}
 	return records
+}
+
+// signs has the agent sign with a key.
+func signs(ctx context.Context, a *identity.Agent, key sshkey.Public) record.Record {
+	err := a.TestSign(ctx, key)
+	switch {
+	case err == nil:
+		return record.Record{Verdict: record.OK, Cause: "agent", Subject: key.Fingerprint(), Detail: fmt.Sprintf("%s %s signs", key.Name(), key.Comment)}
+	case errors.Is(err, identity.ErrRestricted):
+		return record.Record{Verdict: record.OK, Cause: "agent-restricted", Subject: key.Fingerprint(),
+			Detail: fmt.Sprintf("%s %s is for some destinations only, and does not sign for others", key.Name(), key.Comment)}
+	}
+	hint := "remove and add it again: ssh-add -d KEY; ssh-add KEY (and ssh-add -X if the agent is locked)"
+	if errors.Is(err, identity.ErrAgentSilent) { // which is no refusal
+		err = identity.ErrAgentSilent
+		hint = "it may ask for a confirmation, a PIN or a touch: look for its window, and give it more time: pikeycheck --timeout 2m"
+	}
+	return failure("agent-refused", key.Fingerprint(), hint, "%s %s: %v", key.Name(), key.Comment, err)
 }
 
 func exists(path string) bool {
