@@ -36,13 +36,12 @@ func run(ctx context.Context, env *cli.Env) error {
 	opt.Flags(fs)
 	job := agentJob{Env: env, opt: &opt}
 	job.flags(fs)
-	shell := fs.Bool("shell", false, "also test whether the account runs commands for this key")
-	sftp := fs.Bool("sftp", false, "also test whether sftp and scp work")
-	var look diagnose.Look
-	var named identities
-	fs.StringArrayVarP(&named.files, "identity", "i", nil, "offer the private key in `file`, instead of those of ssh's default files; repeatable")
-	fs.BoolVar(&look.Password, "inside", false, "if the keys are refused, log in by password to look for the cause; implied by --password-file")
-	fs.StringArrayVar(&look.Files, "inside-key", nil, "if the keys are refused, log in with the private key in `file` to look for the cause; repeatable")
+	var c logins
+	fs.BoolVar(&c.shell, "shell", false, "also test whether the account runs commands for this key")
+	fs.BoolVar(&c.sftp, "sftp", false, "also test whether sftp and scp work")
+	fs.StringArrayVarP(&c.named.files, "identity", "i", nil, "offer the private key in `file`, instead of those of ssh's default files; repeatable")
+	fs.BoolVar(&c.look.Password, "inside", false, "if the keys are refused, log in by password to look for the cause; implied by --password-file")
+	fs.StringArrayVar(&c.look.Files, "inside-key", nil, "if the keys are refused, log in with the private key in `file` to look for the cause; repeatable")
 	word := fs.String("explain", "", "print what the cause `word` means, how it is known and what cures it")
 	env.Args = lone(env.Args)
 	operands, err := env.Parse(fs)
@@ -55,7 +54,7 @@ func run(ctx context.Context, env *cli.Env) error {
 		}
 		return explain(env, *word)
 	}
-	if job.given() && len(named.files) > 0 {
+	if job.given() && len(c.named.files) > 0 {
 		return cli.Usagef("-i is for logins: %s takes files without it", job.letters()[0])
 	}
 	if job.given() {
@@ -64,10 +63,10 @@ func run(ctx context.Context, env *cli.Env) error {
 	if err := job.check(); err != nil {
 		return err
 	}
-	if err := named.load(); err != nil {
+	if err := c.named.load(); err != nil {
 		return fmt.Errorf("-i %w", err)
 	}
-	for _, file := range named.files {
+	for _, file := range c.named.files {
 		opt.Connect.Options = append(opt.Connect.Options, sshconfig.Identity(file))
 	}
 	list, err := opt.Check(operands)
@@ -82,11 +81,11 @@ func run(ctx context.Context, env *cli.Env) error {
 			return diagnose.Local(ctx, host, home, env.Getenv)
 		})
 	}
-	if err := (&identities{files: look.Files}).load(); err != nil {
+	if err := (&identities{files: c.look.Files}).load(); err != nil {
 		return fmt.Errorf("--inside-key %w", err)
 	}
 	return opt.Run(ctx, env, list, func(ctx context.Context, host *connect.Host) []record.Record {
-		return check(ctx, env, host, look, named, *shell, *sftp)
+		return c.check(ctx, env, host)
 	})
 }
 
@@ -129,13 +128,21 @@ func (i *identities) others(env *cli.Env, host *connect.Host, rep *session.Repor
 	env.Notef(host.Target, "another key than that of -i logged in: %s, %s%s", key.Public.Fingerprint(), key.Name, hint)
 }
 
+// logins are what is to be done on each target.
+type logins struct {
+	named       identities // -i
+	look        diagnose.Look
+	shell, sftp bool
+}
+
 // check logs in by key, and where that does not work looks for the cause.
-func check(ctx context.Context, env *cli.Env, host *connect.Host, look diagnose.Look, named identities, shell, sftp bool) []record.Record {
+func (c logins) check(ctx context.Context, env *cli.Env, host *connect.Host) []record.Record {
+	look := c.look
 	look.Password = look.Password || host.PasswordGiven()
-	look.Stay = env.Verbose > 0 || shell || sftp
+	look.Stay = env.Verbose > 0 || c.shell || c.sftp
 	client, rep, records := diagnose.Check(ctx, host, look)
 	if records[0].Verdict == record.OK {
-		named.others(env, host, rep)
+		c.named.others(env, host, rep)
 	}
 	if client == nil {
 		return records
@@ -149,10 +156,10 @@ func check(ctx context.Context, env *cli.Env, host *connect.Host, look diagnose.
 			env.Tracef(1, host.Target, "fragile: %s", note)
 		}
 	}
-	if shell {
+	if c.shell {
 		records = append(records, diagnose.Shell(ctx, client, host, rep))
 	}
-	if sftp {
+	if c.sftp {
 		records = append(records, diagnose.SFTP(ctx, client))
 	}
 	return records
