@@ -157,18 +157,6 @@ func Entries(data []byte) []Entry {
 	return entries
 }
 
-// Find returns the live entries for a key, including those with cert-authority,
-// which admit what the key has signed but not the key itself.
-func Find(data []byte, key sshkey.Public) []Entry {
-	var found []Entry
-	for _, e := range Entries(data) {
-		if e.Dead == "" && e.Key.Equal(key) {
-			found = append(found, e)
-		}
-	}
-	return found
-}
-
 // Append returns data with lines added, each ended by a newline; a missing
 // newline at the end of data is added first. data is not changed in place.
 func Append(data []byte, lines ...string) []byte {

@@ -365,7 +365,11 @@ func (p *Pi) byKey(conn ssh.ConnMetadata, key ssh.PublicKey) (*ssh.Permissions, 
 	if err != nil {
 		return nil, err
 	}
-	for _, e := range authorizedkeys.Find(data, sshkey.Public{Type: key.Type(), Blob: key.Marshal()}) {
+	shown := sshkey.Public{Type: key.Type(), Blob: key.Marshal()}
+	for _, e := range authorizedkeys.Entries(data) {
+		if e.Dead != "" || !e.Key.Equal(shown) {
+			continue
+		}
 		if perms, ok := permissions(e); ok {
 			return perms, nil
 		}
