@@ -60,50 +60,63 @@ func (j *Job) refused(ctx context.Context, fsys hostfs.FS, who strictmodes.Accou
 		j.trace("what is in %s cannot be looked at: %v", path.Join(who.Home, ".ssh"), err)
 		return nil, nil
 	}
-	configs := make(map[string]bool)
+	l := looked{fsys: fsys, who: who, client: client, files: files, configs: make(map[string]bool)}
 	if config := path.Join(dir, "config"); slices.Contains(files, config) {
-		configs[config] = true
-		include(ctx, fsys, who.Home, config, configs, maxIncludes)
-		delete(configs, config)
-		files = append(files, slices.Sorted(maps.Keys(configs))...)
-		configs[config] = true
+		l.configs[config] = true
+		include(ctx, fsys, who.Home, config, l.configs, maxIncludes)
+		l.files = append(files, slices.DeleteFunc(slices.Sorted(maps.Keys(l.configs)), func(p string) bool { return p == config })...)
 	}
 	var findings []strictmodes.Finding
-	for _, name := range files {
-		file, st, err := strictmodes.RealPath(ctx, fsys, name)
-		if err != nil || !st.Mode.IsRegular() {
-			continue // ssh cannot use it either
-		}
-		var f strictmodes.Finding
-		var refused bool
-		switch {
-		case configs[name]:
-			if f, refused, err = strictmodes.JudgeConfig(ctx, fsys, file, st, who.UID, client); err != nil {
-				return nil, err
-			}
-		case path.Base(name) == "known_hosts":
-			f, refused = strictmodes.JudgeKnownHosts(file, st, who)
-		default:
-			// Most files need no look into them.
-			if f, refused = strictmodes.JudgeKeyReadable(file, st, who); !refused {
-				f, refused = strictmodes.JudgePrivateKey(file, st, who.UID)
-			}
-			if refused {
-				is, err := isPrivateKey(ctx, fsys, file)
-				// What cannot be looked into is one by its name.
-				byName := slices.Contains(sshkey.DefaultNames, path.Base(name)) || slices.Contains(files, name+".pub")
-				refused = is || errors.Is(err, fs.ErrPermission) && f.Cause == "key-unreadable" && byName
-			}
+	for _, name := range l.files {
+		f, refused, err := l.judge(ctx, name)
+		if err != nil {
+			return nil, err
 		}
 		if !refused {
 			continue
 		}
-		if !unixpath.Within(home, file) {
+		if !unixpath.Within(home, f.Path) {
 			f.Repair, f.Detail = strictmodes.None, f.Detail+"; it is outside the home"
 		}
 		findings = append(findings, f)
 	}
 	return findings, context.Cause(ctx)
+}
+
+// looked is what there is to be judged by ssh's rules.
+type looked struct {
+	fsys    hostfs.FS
+	who     strictmodes.Account
+	client  strictmodes.Server
+	files   []string        // in ~/.ssh, and what its config includes
+	configs map[string]bool // which of them are configuration
+}
+
+// judge returns what ssh refuses of a file, if it does. What it cannot use anyhow,
+// it does not refuse.
+func (l looked) judge(ctx context.Context, name string) (f strictmodes.Finding, refused bool, err error) {
+	file, st, err := strictmodes.RealPath(ctx, l.fsys, name)
+	if err != nil || !st.Mode.IsRegular() {
+		return f, false, nil
+	}
+	switch {
+	case l.configs[name]:
+		return strictmodes.JudgeConfig(ctx, l.fsys, file, st, l.who.UID, l.client)
+	case path.Base(name) == "known_hosts":
+		f, refused = strictmodes.JudgeKnownHosts(file, st, l.who)
+		return f, refused, nil
+	}
+	// Most files need no look into them.
+	if f, refused = strictmodes.JudgeKeyReadable(file, st, l.who); !refused {
+		f, refused = strictmodes.JudgePrivateKey(file, st, l.who.UID)
+	}
+	if !refused {
+		return f, false, nil
+	}
+	is, err := isPrivateKey(ctx, l.fsys, file)
+	// What cannot be looked into is one by its name.
+	byName := slices.Contains(sshkey.DefaultNames, path.Base(name)) || slices.Contains(l.files, name+".pub")
+	return f, is || errors.Is(err, fs.ErrPermission) && f.Cause == "key-unreadable" && byName, nil
 }
 
 // maxIncludes is how deep ssh follows them, readconf.c READCONF_MAX_DEPTH.
