@@ -26,6 +26,14 @@ pikeycopy --root dir [-Lfnr] [-t path] [-i file | -i -] ... user
 pikeycopy --boot dir [-n] [--expires time] [--options options] [-i file | -i -] ... [user]
 pikeycopy --print [-t path] [-i file | -i -] ...`
 
+// A command is what the options say.
+type command struct {
+	*cli.Env
+	opt  targets.Options
+	mode mode
+	job  install.Job
+}
+
 // A mode is what is to be done with which keys.
 type mode struct {
 	names                        []string // of -i
@@ -52,13 +60,12 @@ func (m *mode) flags(fs *pflag.FlagSet, job *install.Job) {
 }
 
 func run(ctx context.Context, env *cli.Env) error {
-	var opt targets.Options
-	var job install.Job
-	var m mode
+	c := command{Env: env}
+	m, job := &c.mode, &c.job
 	env.Elsewhere = targets.Elsewhere(map[string]string{"x": "-v says why each step is taken"})
 	fs := env.Flags(synopsis)
-	m.flags(fs, &job)
-	opt.Flags(fs)
+	m.flags(fs, job)
+	c.opt.Flags(fs)
 	operands, err := env.Parse(fs)
 	if err != nil {
 		return err
@@ -69,7 +76,7 @@ func run(ctx context.Context, env *cli.Env) error {
 	if job.Options, err = install.Options(m.options, m.expires, job.Authority, m.principals, time.Now()); err != nil {
 		return cli.Usagef("%v", err)
 	}
-	if err := m.check(fs, operands, opt.Hosts); err != nil {
+	if err := m.check(fs, operands, c.opt.Hosts); err != nil {
 		return err
 	}
 	input, err := m.read(ctx, env)
@@ -79,21 +86,21 @@ func run(ctx context.Context, env *cli.Env) error {
 	job.Keys, job.Files = input.Keys, input.Files
 	switch {
 	case m.root != "":
-		return card(ctx, env, &opt, m, job, operands[0])
+		return c.card(ctx, operands[0])
 	case m.boot != "":
-		return boot(ctx, env, &opt, m.boot, job, operands, given(fs, m.names))
+		return c.boot(ctx, operands, given(fs, m.names))
 	case m.print:
-		if err := defaultKeys(ctx, env, &opt, &job); err != nil {
+		if err := c.defaultKeys(ctx); err != nil {
 			return err
 		}
 		env.Print([]byte(install.Program(job.Lines(), job.Path)))
 		return nil
 	}
-	list, err := opt.Check(operands)
+	list, err := c.opt.Check(operands)
 	if err != nil {
 		return err
 	}
-	return opt.Run(ctx, env, list, func(ctx context.Context, host *connect.Host) []record.Record { return m.target(ctx, host, job) })
+	return c.opt.Run(ctx, env, list, func(ctx context.Context, host *connect.Host) []record.Record { return m.target(ctx, host, *job) })
 }
 
 // read reads the keys that -i names.
@@ -185,14 +192,14 @@ func (m mode) check(fs *pflag.FlagSet, operands []string, hosts string) error {
 }
 
 // defaultKeys are those of this side, where no -i names any.
-func defaultKeys(ctx context.Context, env *cli.Env, opt *targets.Options, job *install.Job) error {
-	if len(job.Keys) > 0 {
+func (c *command) defaultKeys(ctx context.Context) error {
+	if len(c.job.Keys) > 0 {
 		return nil
 	}
-	return opt.Side(ctx, env, func(ctx context.Context, host *connect.Host) error {
+	return c.opt.Side(ctx, c.Env, func(ctx context.Context, host *connect.Host) error {
 		var input install.Input
 		err := input.Default(host.Keys(ctx))
-		job.Keys = input.Keys
+		c.job.Keys = input.Keys
 		if fault, ok := errors.AsType[identity.Fault](err); ok {
 			return cli.WithHint(err, "%s", fault.Hint)
 		}
