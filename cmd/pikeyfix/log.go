@@ -37,8 +37,8 @@ func (m *mode) logFlags(fs *pflag.FlagSet) {
 }
 
 // logOperand gives --log the word after it, or after an --apply that follows it,
-// which pflag takes for an operand, if that is a file: "-", what holds a slash and is no URI, or what is there.
-// Anything else is a target, and so is what follows "--".
+// which pflag takes for an operand, if that is a file: "-", what holds a slash and is
+// no URI, or what is there. Anything else is a target, and so is what follows "--".
 func logOperand(args []string) []string {
 	for i, a := range args {
 		switch {
