@@ -15,7 +15,7 @@ import (
 func TestChangePassphrase(t *testing.T) {
 	dir, ssh := home(t)
 	path := filepath.Join(ssh, "id_ed25519")
-	pair(t, path, "-t", "ed25519")
+	sshtest.KeygenPair(t, path, "-t", "ed25519")
 	public := read(t, path+".pub")
 	secrets := filepath.Join(dir, "secrets")
 	write(t, secrets+"1", "first one\n")
@@ -60,7 +60,7 @@ func TestChangePassphraseAsks(t *testing.T) {
 	}
 	dir, ssh := home(t)
 	path := filepath.Join(ssh, "k")
-	pair(t, path, "-t", "ed25519")
+	sshtest.KeygenPair(t, path, "-t", "ed25519")
 	askpass := filepath.Join(dir, "askpass")
 	getenv := map[string]string{"HOME": dir, "SSH_ASKPASS": askpass, "SSH_ASKPASS_REQUIRE": "force"}
 	said := filepath.Join(dir, "said")
@@ -99,7 +99,7 @@ func TestChangePassphraseAsks(t *testing.T) {
 func TestChangePassphraseUsage(t *testing.T) {
 	dir, ssh := home(t)
 	path := filepath.Join(ssh, "k")
-	pair(t, path, "-t", "ed25519")
+	sshtest.KeygenPair(t, path, "-t", "ed25519")
 	for _, args := range []string{
 		"-p", "-p -l -f " + path, "-p -f " + path + " -C x", "-p -f " + path + " -t rsa", "-p -f " + path + " --format pem",
 		"-p -f " + path + " -a 0", "-p -f " + path + " --new-passphrase-file=", "--new-passphrase-file x", "-y -a 3", "-a 0",
@@ -124,7 +124,7 @@ func TestFormats(t *testing.T) {
 		{"id_ed25519", []string{"-t", "ed25519"}, false}, {"id_rsa", []string{"-t", "rsa", "-b", "2048"}, true}, {"id_ecdsa", []string{"-t", "ecdsa", "-b", "384"}, true},
 	} {
 		path := filepath.Join(ssh, c.name)
-		pair(t, path, c.args...)
+		sshtest.KeygenPair(t, path, c.args...)
 		line := strings.TrimSpace(read(t, path+".pub"))
 		for format, want := range map[string]string{
 			"openssh":         line + "\n",

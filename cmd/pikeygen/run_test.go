@@ -68,15 +68,6 @@ func home(t *testing.T) (dir, ssh string) {
 	return dir, ssh
 }
 
-// pair has ssh-keygen make a pair.
-func pair(t *testing.T, path string, args ...string) {
-	t.Helper()
-	if !slices.Contains(args, "-N") {
-		args = append(args, "-N", "")
-	}
-	sshtest.Keygen(t, append([]string{"-q", "-C", "the comment", "-f", path}, args...)...)
-}
-
 func read(t *testing.T, path string) string {
 	t.Helper()
 	data, err := os.ReadFile(path)
@@ -163,7 +154,7 @@ func TestMakeTypes(t *testing.T) {
 // -t passes by pairs of another type.
 func TestTypeAskedFor(t *testing.T) {
 	dir, ssh := home(t)
-	pair(t, filepath.Join(ssh, "id_rsa"), "-t", "rsa", "-b", "2048")
+	sshtest.KeygenPair(t, filepath.Join(ssh, "id_rsa"), "-t", "rsa", "-b", "2048")
 	if r := pikeygen(dir, ""); r.stdout != read(t, filepath.Join(ssh, "id_rsa.pub")) {
 		t.Errorf("%+v", r)
 	}
@@ -199,7 +190,7 @@ func TestFindWhatSSHKeygenMakes(t *testing.T) {
 		t.Run(c.args, func(t *testing.T) {
 			dir, ssh := home(t)
 			path := filepath.Join(ssh, "id_"+strings.Fields(c.args)[1])
-			pair(t, path, strings.Fields(c.args)...)
+			sshtest.KeygenPair(t, path, strings.Fields(c.args)...)
 			want := read(t, path+".pub")
 			for _, args := range [][]string{{}, {"-f", path}, {"-f", path + ".pub"}, {"-y"}, {"-y", "-f", path}} {
 				r := pikeygen(dir, "", args...)
@@ -288,7 +279,7 @@ func TestFaults(t *testing.T) {
 		{"empty", func(t *testing.T, path string) { write(t, path, "") }, []string{"key-damaged"}, false},
 		{"PuTTY", func(t *testing.T, path string) { write(t, path, "PuTTY-User-Key-File-3: ssh-ed25519\n") }, []string{"key-format", "hint: "}, false},
 		{"mismatch", func(t *testing.T, path string) {
-			pair(t, path+"2", "-t", "ed25519")
+			sshtest.KeygenPair(t, path+"2", "-t", "ed25519")
 			write(t, path+".pub", read(t, path+"2.pub"))
 		}, []string{"key-pair-mismatch", "it holds SHA256:", "id_ecdsa.pub: "}, false},
 		{"empty .pub", func(t *testing.T, path string) { write(t, path+".pub", "") }, []string{"key-damaged", ".pub: "}, false},
@@ -297,7 +288,7 @@ func TestFaults(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			dir, ssh := home(t)
 			path := filepath.Join(ssh, "id_ecdsa")
-			pair(t, path, "-t", "ecdsa")
+			sshtest.KeygenPair(t, path, "-t", "ecdsa")
 			c.plant(t, path)
 			before := tree(t, ssh)
 			r := pikeygen(dir, "")
@@ -333,9 +324,9 @@ func TestFaults(t *testing.T) {
 func TestMismatchHint(t *testing.T) {
 	dir, ssh := home(t)
 	path := filepath.Join(ssh, "id_ed25519")
-	pair(t, path, "-t", "ed25519")
+	sshtest.KeygenPair(t, path, "-t", "ed25519")
 	want := read(t, path+".pub")
-	pair(t, path+"2", "-t", "ed25519")
+	sshtest.KeygenPair(t, path+"2", "-t", "ed25519")
 	write(t, path+".pub", read(t, path+"2.pub"))
 	r := pikeygen(dir, "", "-y")
 	r.check(t, 2, "mv "+path+".pub "+path+".pub.old; pikeygen -y -f "+path)
@@ -351,7 +342,7 @@ func TestMismatchHint(t *testing.T) {
 func TestPublicNeedsPassphrase(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "k")
-	pair(t, path, "-t", "ecdsa", "-m", "PEM", "-N", "secret")
+	sshtest.KeygenPair(t, path, "-t", "ecdsa", "-m", "PEM", "-N", "secret")
 	if err := os.Remove(path + ".pub"); err != nil {
 		t.Fatal(err)
 	}
@@ -382,7 +373,7 @@ func TestDryRun(t *testing.T) {
 	if tree(t, dir) != before {
 		t.Error("something was written")
 	}
-	pair(t, path, "-t", "ecdsa")
+	sshtest.KeygenPair(t, path, "-t", "ecdsa")
 	if r := pikeygen(dir, "", "-n"); r.status != 0 || r.stdout != read(t, path+".pub") {
 		t.Errorf("with a pair: %+v", r)
 	}
@@ -397,8 +388,8 @@ func TestList(t *testing.T) {
 	}
 
 	ed, ec := filepath.Join(ssh, "id_ed25519"), filepath.Join(ssh, "id_ecdsa")
-	pair(t, ed, "-t", "ed25519", "-a", "1", "-N", "secret")
-	pair(t, ec, "-t", "ecdsa")
+	sshtest.KeygenPair(t, ed, "-t", "ed25519", "-a", "1", "-N", "secret")
+	sshtest.KeygenPair(t, ec, "-t", "ecdsa")
 	fingerprint := func(path string) string { return strings.Fields(sshtest.Keygen(t, "-l", "-f", path))[1] }
 	edLine := "-\tok\tkey\t" + fingerprint(ed) + "\t256 ED25519 the comment " + ed + ", with a passphrase\n"
 	ecLine := "-\tok\tkey\t" + fingerprint(ec) + "\t256 ECDSA the comment " + ec + "\n"
@@ -445,8 +436,8 @@ func TestList(t *testing.T) {
 func TestListFaults(t *testing.T) {
 	dir, ssh := home(t)
 	path := filepath.Join(ssh, "id_rsa")
-	pair(t, path, "-t", "rsa", "-b", "1024")
-	pair(t, filepath.Join(ssh, "id_ecdsa"), "-t", "ecdsa")
+	sshtest.KeygenPair(t, path, "-t", "rsa", "-b", "1024")
+	sshtest.KeygenPair(t, filepath.Join(ssh, "id_ecdsa"), "-t", "ecdsa")
 	os.Remove(filepath.Join(ssh, "id_ecdsa"))
 	if err := os.Chmod(path, 0o604); err != nil {
 		t.Fatal(err)
@@ -479,7 +470,7 @@ func TestListFaults(t *testing.T) {
 func TestListLines(t *testing.T) {
 	dir, ssh := home(t)
 	path := filepath.Join(ssh, "k")
-	pair(t, path, "-t", "ed25519", "-C", "its comment")
+	sshtest.KeygenPair(t, path, "-t", "ed25519", "-C", "its comment")
 	public, err := os.ReadFile(path + ".pub")
 	if err != nil {
 		t.Fatal(err)
@@ -529,7 +520,7 @@ func TestListPictures(t *testing.T) {
 	dir, ssh := home(t)
 	for _, args := range [][]string{{"-t", "ed25519"}, {"-t", "ecdsa", "-b", "521"}, {"-t", "rsa", "-b", "2048"}} {
 		path := filepath.Join(ssh, "id_"+args[1])
-		pair(t, path, args...)
+		sshtest.KeygenPair(t, path, args...)
 		want := sshtest.Keygen(t, "-l", "-v", "-f", path)
 		if r := pikeygen(dir, "", "-l", "-v", path); r.status != 0 || r.stdout != want {
 			t.Errorf("%q:\n%s\nwant\n%s", args, r.stdout, want)

@@ -46,9 +46,9 @@ func signed(t *testing.T, key string, args ...string) (theirs, ours string) {
 func TestSignLikeSSHKeygen(t *testing.T) {
 	dir := t.TempDir()
 	ca := filepath.Join(dir, "ca")
-	pair(t, ca, "-t", "ed25519")
+	sshtest.KeygenPair(t, ca, "-t", "ed25519")
 	key := filepath.Join(dir, "key")
-	pair(t, key, "-t", "ed25519")
+	sshtest.KeygenPair(t, key, "-t", "ed25519")
 	for _, c := range []string{
 		"-V always:forever",
 		"-V +52w", "-V +1h30m", "-V -1w:+52w", "-V -1d:forever", "-V always:+90", "-V +1d:+2d",
@@ -94,7 +94,7 @@ func TestSignKeysOfAllTypes(t *testing.T) {
 	var keys, authorities []string
 	for _, args := range []string{"-t ed25519", "-t ecdsa", "-t ecdsa -b 384", "-t ecdsa -b 521", "-t rsa -b 2048"} {
 		key := filepath.Join(dir, "key"+strings.ReplaceAll(args, " ", ""))
-		pair(t, key, strings.Fields(args)...)
+		sshtest.KeygenPair(t, key, strings.Fields(args)...)
 		keys, authorities = append(keys, key), append(authorities, key)
 	}
 	// Of a token there is the public half alone.
@@ -139,11 +139,11 @@ func mustBlob(t *testing.T, line string) []byte {
 func TestSignSeveral(t *testing.T) {
 	dir, folder := home(t)
 	ca := filepath.Join(dir, "ca")
-	pair(t, ca, "-t", "ed25519", "-a", "1", "-N", "secret")
+	sshtest.KeygenPair(t, ca, "-t", "ed25519", "-a", "1", "-N", "secret")
 	write(t, filepath.Join(dir, "secret"), "secret\n")
 	a, b := filepath.Join(folder, "a"), filepath.Join(folder, "b")
-	pair(t, a, "-t", "ed25519")
-	pair(t, b, "-t", "ecdsa", "-a", "1", "-N", "another")
+	sshtest.KeygenPair(t, a, "-t", "ed25519")
+	sshtest.KeygenPair(t, b, "-t", "ecdsa", "-a", "1", "-N", "another")
 	sign := []string{"-s", ca, "--passphrase-file", filepath.Join(dir, "secret"), "-I", "id", "-n", "pi", "-z", "+41", "-V", "+1w"}
 	r := pikeygen(dir, read(t, a+".pub")+read(t, b+".pub"), append(sign, a, "nosuch", b+".pub", "-")...)
 	r.check2(t, 2, "nosuch")
@@ -191,8 +191,8 @@ func (r result) check2(t *testing.T, status int, words ...string) {
 func TestSignAgain(t *testing.T) {
 	dir := t.TempDir()
 	ca, key := filepath.Join(dir, "ca"), filepath.Join(dir, "key")
-	pair(t, ca, "-t", "ed25519")
-	pair(t, key, "-t", "ed25519")
+	sshtest.KeygenPair(t, ca, "-t", "ed25519")
+	sshtest.KeygenPair(t, key, "-t", "ed25519")
 	place := key + "-cert.pub"
 	sign := []string{"-s", ca, "-I", "id", "-n", "pi", "-V", "+1w", key}
 	first := pikeygen(dir, "", sign...)
@@ -203,7 +203,7 @@ func TestSignAgain(t *testing.T) {
 
 	sshtest.Keygen(t, "-q", "-s", ca, "-I", "host", "-h", "-n", "pi.local", key+".pub")
 	host := read(t, place)
-	pair(t, key+"2", "-t", "ed25519")
+	sshtest.KeygenPair(t, key+"2", "-t", "ed25519")
 	sshtest.Keygen(t, "-q", "-s", ca, "-I", "id", "-n", "pi", key+"2.pub")
 	for what, content := range map[string]string{
 		"a host certificate":                 host,
@@ -230,9 +230,9 @@ func TestSignAgain(t *testing.T) {
 func TestSignUsage(t *testing.T) {
 	dir := t.TempDir()
 	ca, key := filepath.Join(dir, "ca"), filepath.Join(dir, "key")
-	pair(t, ca, "-t", "ed25519")
-	pair(t, key, "-t", "ed25519")
-	pair(t, key+"weak", "-t", "rsa", "-b", "1024")
+	sshtest.KeygenPair(t, ca, "-t", "ed25519")
+	sshtest.KeygenPair(t, key, "-t", "ed25519")
+	sshtest.KeygenPair(t, key+"weak", "-t", "rsa", "-b", "1024")
 	sshtest.Keygen(t, "-q", "-s", ca, "-I", "id", "-n", "pi", key+".pub")
 	write(t, filepath.Join(dir, "two"), read(t, key+".pub")+read(t, ca+".pub"))
 	before := tree(t, dir)
@@ -287,8 +287,8 @@ func TestSignByAgent(t *testing.T) {
 	dir := t.TempDir()
 	for _, keytype := range []string{"ed25519", "rsa"} {
 		ca, key := filepath.Join(dir, "ca-"+keytype), filepath.Join(dir, "key-"+keytype)
-		pair(t, ca, "-t", keytype)
-		pair(t, key, "-t", "ed25519")
+		sshtest.KeygenPair(t, ca, "-t", keytype)
+		sshtest.KeygenPair(t, key, "-t", "ed25519")
 		socket := sshtest.StartAgent(t)
 		run := func() result {
 			var out, errOut strings.Builder

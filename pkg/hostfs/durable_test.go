@@ -136,18 +136,24 @@ func addLines(path, name string) error {
 	return nil
 }
 
-// names returns what is in a directory, to see that no temporary file is left.
-func names(t *testing.T, dir string) string {
+// entries are the names in a directory.
+func entries(t *testing.T, dir string) []string {
 	t.Helper()
-	entries, err := os.ReadDir(dir)
+	found, err := os.ReadDir(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
 	var list []string
-	for _, e := range entries {
+	for _, e := range found {
 		list = append(list, e.Name())
 	}
-	return strings.Join(list, " ")
+	return list
+}
+
+// names returns what is in a directory, to see that no temporary file is left.
+func names(t *testing.T, dir string) string {
+	t.Helper()
+	return strings.Join(entries(t, dir), " ")
 }
 
 func modeIs(t *testing.T, path string, want fs.FileMode) {

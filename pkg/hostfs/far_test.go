@@ -126,20 +126,6 @@ func realDir(t *testing.T) string {
 	return dir
 }
 
-// entries are the names in of a directory.
-func entries(t *testing.T, dir string) []string {
-	t.Helper()
-	found, err := os.ReadDir(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var list []string
-	for _, e := range found {
-		list = append(list, e.Name())
-	}
-	return list
-}
-
 func must(t *testing.T, err error) {
 	t.Helper()
 	if err != nil {

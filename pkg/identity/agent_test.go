@@ -96,7 +96,7 @@ func TestAgent(t *testing.T) {
 		{"-t", "ed25519"}, {"-t", "rsa", "-b", "2048"}, {"-t", "ecdsa"},
 	} {
 		path := filepath.Join(dir, args[1])
-		pair(t, path, args...)
+		sshtest.KeygenPair(t, path, args...)
 		sshtest.AddToAgent(t, socket, path)
 		want = append(want, load(t, path).Public)
 	}
@@ -127,7 +127,7 @@ func TestAgent(t *testing.T) {
 	}
 
 	// A key that it does not hold is refused.
-	pair(t, filepath.Join(dir, "other"), "-t", "ed25519")
+	sshtest.KeygenPair(t, filepath.Join(dir, "other"), "-t", "ed25519")
 	if err := a.TestSign(t.Context(), load(t, filepath.Join(dir, "other")).Public); !errors.Is(err, identity.ErrAgentRefused) {
 		t.Errorf("a key that is not there: %v", err)
 	}
@@ -149,7 +149,7 @@ func TestAgentRefuses(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	path := filepath.Join(dir, "k")
-	pair(t, path, "-t", "ed25519")
+	sshtest.KeygenPair(t, path, "-t", "ed25519")
 	key := load(t, path).Public
 
 	t.Run("confirm", func(t *testing.T) { // and there is nobody who could
@@ -234,7 +234,7 @@ func (l liar) Sign(_ ssh.PublicKey, data []byte) (*ssh.Signature, error) {
 // the connection is as good as before for whoever has more time.
 func TestAgentHangs(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "k")
-	pair(t, path, "-t", "ed25519")
+	sshtest.KeygenPair(t, path, "-t", "ed25519")
 	key := load(t, path).Public
 	socket := serve(t, func(c net.Conn) {
 		for buf := make([]byte, 512); ; {
@@ -283,7 +283,7 @@ func TestAgentSlow(t *testing.T) {
 	keyring := agent.NewKeyring()
 	var keys []sshkey.Public
 	for _, name := range []string{"a", "b"} {
-		pair(t, filepath.Join(dir, name), "-t", "ed25519")
+		sshtest.KeygenPair(t, filepath.Join(dir, name), "-t", "ed25519")
 		private, err := ssh.ParseRawPrivateKey([]byte(read(t, filepath.Join(dir, name))))
 		if err != nil {
 			t.Fatal(err)
@@ -321,7 +321,7 @@ func (s *slow) Sign(key ssh.PublicKey, data []byte) (*ssh.Signature, error) {
 // An agent that goes away, or talks nonsense, is an error and no panic.
 func TestAgentNonsense(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "k")
-	pair(t, path, "-t", "ed25519")
+	sshtest.KeygenPair(t, path, "-t", "ed25519")
 	key := load(t, path).Public
 	for name, answer := range map[string]string{
 		"nothing":   "",

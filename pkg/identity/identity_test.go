@@ -15,15 +15,6 @@ import (
 	"pi-key-tools/pkg/sshtest"
 )
 
-// pair has ssh-keygen make a pair with the comment "the comment".
-func pair(t *testing.T, path string, args ...string) {
-	t.Helper()
-	if !slices.Contains(args, "-N") {
-		args = append(args, "-N", "")
-	}
-	sshtest.Keygen(t, append([]string{"-q", "-C", "the comment", "-f", path}, args...)...)
-}
-
 func read(t *testing.T, path string) string {
 	t.Helper()
 	data, err := os.ReadFile(path)
@@ -85,7 +76,7 @@ func TestLoadWhatSSHKeygenMakes(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			path := filepath.Join(t.TempDir(), "k")
-			pair(t, path, c.args...)
+			sshtest.KeygenPair(t, path, c.args...)
 			want := strings.TrimSuffix(read(t, path+".pub"), "\n")
 			for _, name := range []string{path, path + ".pub"} {
 				p := load(t, name)
@@ -140,11 +131,11 @@ func TestLoadFaults(t *testing.T) {
 		{"dsa", []string{"-t", "dsa"}, func(*testing.T, string) {}, []string{"key-weak"}},
 		{"dsa, PEM, no .pub", []string{"-t", "dsa", "-m", "PEM"}, func(t *testing.T, path string) { remove(t, path+".pub") }, []string{"key-weak"}},
 		{"another's .pub", nil, func(t *testing.T, path string) {
-			pair(t, path+"2", "-t", "ed25519")
+			sshtest.KeygenPair(t, path+"2", "-t", "ed25519")
 			write(t, path+".pub", read(t, path+"2.pub"), 0o644)
 		}, []string{"key-pair-mismatch"}},
 		{"another's .pub, PEM", []string{"-t", "ecdsa", "-m", "PEM"}, func(t *testing.T, path string) {
-			pair(t, path+"2", "-t", "ed25519")
+			sshtest.KeygenPair(t, path+"2", "-t", "ed25519")
 			write(t, path+".pub", read(t, path+"2.pub"), 0o644)
 		}, []string{"key-pair-mismatch"}},
 		{"empty", nil, func(t *testing.T, path string) { write(t, path, "", 0o600) }, []string{"key-damaged"}},
@@ -183,7 +174,7 @@ func TestLoadFaults(t *testing.T) {
 			if args == nil {
 				args = []string{"-t", "ed25519"}
 			}
-			pair(t, path, args...)
+			sshtest.KeygenPair(t, path, args...)
 			c.plant(t, path)
 			p := load(t, path)
 			var got []string
@@ -212,7 +203,7 @@ func TestLoadHalves(t *testing.T) {
 	if _, err := identity.Load(filepath.Join(dir, "no", "k")); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("no folder: %v", err)
 	}
-	pair(t, path, "-t", "ed25519")
+	sshtest.KeygenPair(t, path, "-t", "ed25519")
 	if _, err := identity.Load(filepath.Join(path, "k")); err == nil || errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("no folder but a file: %v", err)
 	}
@@ -241,7 +232,7 @@ func TestLoadFifo(t *testing.T) {
 // ssh follows a link to a key, and so does Load.
 func TestLoadLink(t *testing.T) {
 	dir := t.TempDir()
-	pair(t, filepath.Join(dir, "real"), "-t", "ed25519")
+	sshtest.KeygenPair(t, filepath.Join(dir, "real"), "-t", "ed25519")
 	path := filepath.Join(dir, "k")
 	if err := os.Symlink("real", path); err != nil {
 		t.Skip(err)
@@ -259,7 +250,7 @@ func TestLoadUnreadable(t *testing.T) {
 	}
 	dir := t.TempDir()
 	path := filepath.Join(dir, "k")
-	pair(t, path, "-t", "ed25519")
+	sshtest.KeygenPair(t, path, "-t", "ed25519")
 	if err := os.Chmod(path, 0); err != nil {
 		t.Fatal(err)
 	}

@@ -172,8 +172,8 @@ func TestMakeCancelled(t *testing.T) {
 func TestWritePublic(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "k")
-	pair(t, path, "-t", "ed25519")
-	pair(t, filepath.Join(dir, "other"), "-t", "ed25519")
+	sshtest.KeygenPair(t, path, "-t", "ed25519")
+	sshtest.KeygenPair(t, filepath.Join(dir, "other"), "-t", "ed25519")
 	want := read(t, path+".pub")
 	key := load(t, path).Public
 	if err := identity.WritePublic(path+".pub", key); err != nil {

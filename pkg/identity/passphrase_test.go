@@ -34,7 +34,7 @@ func TestProtect(t *testing.T) {
 			t.Parallel()
 			dir := t.TempDir()
 			path := filepath.Join(dir, "k")
-			pair(t, path, strings.Fields(args)...)
+			sshtest.KeygenPair(t, path, strings.Fields(args)...)
 			if err := os.Chmod(path, 0o400); err != nil {
 				t.Fatal(err)
 			}
@@ -82,7 +82,7 @@ func TestProtect(t *testing.T) {
 func TestProtectRefuses(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "k")
-	pair(t, path, "-t", "ed25519")
+	sshtest.KeygenPair(t, path, "-t", "ed25519")
 	before := read(t, path)
 	p := load(t, path)
 	refused := errors.New("no")
@@ -107,7 +107,7 @@ func TestProtectRefuses(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	pair(t, path+"3", "-t", "ed25519")
+	sshtest.KeygenPair(t, path+"3", "-t", "ed25519")
 	changed := read(t, path+"3")
 	if err := p.Protect(t.Context(), nil, func(context.Context) ([]byte, error) {
 		return []byte("x"), os.WriteFile(path, []byte(changed), 0o600)

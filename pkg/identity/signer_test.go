@@ -12,6 +12,7 @@ import (
 
 	"pi-key-tools/pkg/identity"
 	"pi-key-tools/pkg/sshkey"
+	"pi-key-tools/pkg/sshtest"
 )
 
 // signs reports an error unless the signer signs for the pair.
@@ -56,7 +57,7 @@ func TestSigner(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			path := filepath.Join(t.TempDir(), "k")
-			pair(t, path, c.args...)
+			sshtest.KeygenPair(t, path, c.args...)
 			p := load(t, path)
 			secret := []byte("secret")
 			asked := 0
@@ -85,7 +86,7 @@ func TestSigner(t *testing.T) {
 
 func TestSignerNobodyToAsk(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "k")
-	pair(t, path, "-t", "ed25519", "-N", "secret", "-a", "1")
+	sshtest.KeygenPair(t, path, "-t", "ed25519", "-N", "secret", "-a", "1")
 	p := load(t, path)
 	if _, err := p.Signer(t.Context(), nil); !errors.Is(err, identity.ErrPassphraseNeeded) {
 		t.Errorf("nil: %v", err)
@@ -112,7 +113,7 @@ func TestSignerUnsupported(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "a b")
-			pair(t, path, c.args...)
+			sshtest.KeygenPair(t, path, c.args...)
 			_, err := load(t, path).Signer(t.Context(), func(context.Context) ([]byte, error) {
 				t.Error("asked in vain")
 				return nil, nil

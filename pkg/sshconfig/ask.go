@@ -30,24 +30,8 @@ func (r *Resolver) askable(req Request, here local) string {
 // ask lets ssh evaluate the request. What it says holds for ssh's own
 // environment and passwd's home, and has no sources.
 func (r *Resolver) ask(ctx context.Context, ssh string, req Request, e *evaluation) (*evaluation, error) {
-	args := []string{"-T", "-G"}
-	if req.ConfigFile != "" {
-		args = append(args, "-F", req.ConfigFile)
-	}
-	for _, option := range req.Options {
-		args = append(args, "-o", option)
-	}
-	if req.User != "" {
-		args = append(args, "-l", req.User)
-	}
-	if req.Port != 0 {
-		args = append(args, "-p", strconv.Itoa(req.Port))
-	}
-	if req.Jump != "" {
-		args = append(args, "-J", req.Jump)
-	}
 	r.trace("%s: asking ssh -G (%s)", req.Host, strings.Join(e.unsure, "; "))
-	cmd := exec.CommandContext(ctx, ssh, append(args, "--", req.Host)...)
+	cmd := exec.CommandContext(ctx, ssh, req.arguments()...)
 	endTogether(cmd)
 	cmd.WaitDelay = time.Second // for what Match exec may have left running
 	var said bytes.Buffer
@@ -77,6 +61,27 @@ func (r *Resolver) ask(ctx context.Context, ssh string, req Request, e *evaluati
 		}
 	}
 	return answer, nil
+}
+
+// arguments are those for which ssh prints what holds for the request.
+func (req Request) arguments() []string {
+	args := []string{"-T", "-G"}
+	if req.ConfigFile != "" {
+		args = append(args, "-F", req.ConfigFile)
+	}
+	for _, option := range req.Options {
+		args = append(args, "-o", option)
+	}
+	if req.User != "" {
+		args = append(args, "-l", req.User)
+	}
+	if req.Port != 0 {
+		args = append(args, "-p", strconv.Itoa(req.Port))
+	}
+	if req.Jump != "" {
+		args = append(args, "-J", req.Jump)
+	}
+	return append(args, "--", req.Host)
 }
 
 func isLineEnd(c rune) bool { return c == '\n' || c == '\r' }

@@ -76,23 +76,7 @@ func (w *world) resolver(asked *atomic.Int32) *Resolver {
 
 // ssh is what `ssh -G` prints: each keyword with its lines.
 func (w *world) ssh(req Request) (map[string][]string, error) {
-	args := []string{"-T", "-G"}
-	if req.ConfigFile != "" {
-		args = append(args, "-F", req.ConfigFile)
-	}
-	for _, o := range req.Options {
-		args = append(args, "-o", o)
-	}
-	if req.User != "" {
-		args = append(args, "-l", req.User)
-	}
-	if req.Port != 0 {
-		args = append(args, "-p", strconv.Itoa(req.Port))
-	}
-	if req.Jump != "" {
-		args = append(args, "-J", req.Jump)
-	}
-	cmd := exec.Command("ssh", append(args, "--", req.Host)...)
+	cmd := exec.Command("ssh", req.arguments()...)
 	for k, v := range w.env {
 		cmd.Env = append(cmd.Env, k+"="+v)
 	}

@@ -158,16 +158,25 @@ func (g *guest) admit(run func(ch ssh.Channel, command string)) {
 
 // serve logs in, and calls open for each channel that the client asks for.
 func (g *guest) serve(open func(ssh.NewChannel)) {
-	server, channels, requests, err := ssh.NewServerConn(g, g.config)
+	server, channels, err := g.loggedIn()
 	if err != nil {
 		return
 	}
 	defer server.Close()
-	g.count(func(c *Counts) { c.Logins++ })
-	go ssh.DiscardRequests(requests)
 	for c := range channels {
 		open(c)
 	}
+}
+
+// loggedIn logs in, and returns the channels that the client asks for.
+func (g *guest) loggedIn() (*ssh.ServerConn, <-chan ssh.NewChannel, error) {
+	server, channels, requests, err := ssh.NewServerConn(g, g.config)
+	if err != nil {
+		return nil, nil, err
+	}
+	g.count(func(c *Counts) { c.Logins++ })
+	go ssh.DiscardRequests(requests)
+	return server, channels, nil
 }
 
 // sessions serves channels, in which run answers a command, a shell or a
@@ -221,13 +230,11 @@ func (g *guest) obey(command string) (answer []byte, status uint32) {
 // a client might have left open.
 func (g *guest) intrude() {
 	g.passwords = nil
-	server, channels, requests, err := ssh.NewServerConn(g, g.config)
+	server, channels, err := g.loggedIn()
 	if err != nil {
 		return
 	}
 	defer server.Close()
-	g.count(func(c *Counts) { c.Logins++ })
-	go ssh.DiscardRequests(requests)
 	go func() {
 		for c := range channels {
 			g.session(c, func(ssh.Channel, string) {})

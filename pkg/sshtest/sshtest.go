@@ -23,6 +23,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -127,6 +128,16 @@ func Keygen(t testing.TB, args ...string) string {
 		t.Fatalf("ssh-keygen %q: %v\n%s%s", args, err, out, said.Bytes())
 	}
 	return string(out)
+}
+
+// KeygenPair has ssh-keygen make a pair with the comment "the comment", and without a
+// passphrase unless args have -N.
+func KeygenPair(t testing.TB, path string, args ...string) {
+	t.Helper()
+	if !slices.Contains(args, "-N") {
+		args = append(args, "-N", "")
+	}
+	Keygen(t, append([]string{"-q", "-C", "the comment", "-f", path}, args...)...)
 }
 
 // An Endpoint says where a server listens, and how it proves its identity.
