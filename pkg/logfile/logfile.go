@@ -1,5 +1,6 @@
 // Package logfile reads the text of a log: from a file, which logrotate may have
-// packed, or from a pipe, whoever writes to it and however slowly.
+// packed and PowerShell has written as UTF-16, or from a pipe, whoever writes to it
+// and however slowly.
 package logfile
 
 import (
@@ -7,9 +8,13 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
+	"encoding/binary"
+	"errors"
 	"io"
 	"os"
 	"syscall"
+	"unicode/utf16"
+	"unicode/utf8"
 
 	"pi-key-tools/pkg/bounded"
 )
@@ -43,16 +48,81 @@ func Text(ctx context.Context, r io.Reader) (io.Reader, error) {
 		}
 	}
 	b := bufio.NewReader(&patient{ctx: ctx, r: r})
-	if magic, err := b.Peek(len(packed)); err == nil && bytes.Equal(magic, packed) {
+	magic, _ := b.Peek(longestMark) // what is short is as it is
+	switch markOf(magic) {
+	case packed:
 		return gzip.NewReader(b)
+	case utf8Mark:
+		_, err := b.Discard(len(utf8Mark))
+		return b, err
+	case littleMark:
+		return &wide{r: b, order: binary.LittleEndian}, nil
+	case bigMark:
+		return &wide{r: b, order: binary.BigEndian}, nil
 	}
 	return b, nil
 }
 
-// packed is how a file of gzip starts.
-var packed = []byte{0x1f, 0x8b}
+// How a file starts that is packed by gzip, or whose text has a byte order mark.
+const (
+	packed      = "\x1f\x8b"
+	utf8Mark    = "\xef\xbb\xbf"
+	littleMark  = "\xff\xfe"
+	bigMark     = "\xfe\xff"
+	longestMark = len(utf8Mark)
+)
 
-// A file is a regular one that is not packed: an [sshdlog.Mapper].
+// markOf returns the one that the bytes start with, or "".
+func markOf(start []byte) string {
+	for _, mark := range []string{packed, utf8Mark, littleMark, bigMark} {
+		if bytes.HasPrefix(start, []byte(mark)) {
+			return mark
+		}
+	}
+	return ""
+}
+
+// A wide reader yields UTF-16 as UTF-8.
+type wide struct {
+	r     *bufio.Reader
+	order binary.ByteOrder
+	text  []byte // what is read, but not taken
+}
+
+func (w *wide) Read(b []byte) (int, error) {
+	for len(w.text) == 0 {
+		r, err := w.unit()
+		if err != nil {
+			return 0, err
+		}
+		if utf16.IsSurrogate(r) {
+			second, err := w.unit()
+			if err != nil {
+				return 0, err
+			}
+			r = utf16.DecodeRune(r, second)
+		}
+		if r != '\ufeff' {
+			w.text = utf8.AppendRune(w.text, r)
+		}
+	}
+	n := copy(b, w.text)
+	w.text = w.text[n:]
+	return n, nil
+}
+
+// unit reads two bytes; one at the end is none.
+func (w *wide) unit() (rune, error) {
+	var b [2]byte
+	if _, err := io.ReadFull(w.r, b[:]); errors.Is(err, io.ErrUnexpectedEOF) {
+		return 0, io.EOF
+	} else if err != nil {
+		return 0, err
+	}
+	return rune(w.order.Uint16(b[:])), nil
+}
+
+// A file is a regular one that is read as it is: an [sshdlog.Mapper].
 type file struct {
 	ctx  context.Context
 	f    *os.File
@@ -72,8 +142,8 @@ func newFile(ctx context.Context, f *os.File) *file {
 	if err != nil || info.Size() <= from {
 		return nil
 	}
-	magic := make([]byte, len(packed))
-	if n, _ := f.ReadAt(magic, from); bytes.Equal(magic[:n], packed) {
+	magic := make([]byte, longestMark)
+	if n, _ := f.ReadAt(magic, from); markOf(magic[:n]) != "" {
 		return nil
 	}
 	return &file{ctx: ctx, f: f, from: from, size: info.Size() - from}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -13,6 +14,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf16"
 
 	"pi-key-tools/pkg/sshdlog"
 )
@@ -49,13 +51,21 @@ func TestOpen(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	text = append(text, "user é 🔑 \ufffd\n"...)
 	var gz bytes.Buffer
 	w := gzip.NewWriter(&gz)
 	_, _ = w.Write(text)
 	_ = w.Close()
-	for name, stored := range map[string][]byte{"plain": text, "packed": gz.Bytes(), "short": []byte("x"), "empty": {}} {
+	wide := func(order binary.AppendByteOrder) (b []byte) {
+		for _, u := range utf16.Encode([]rune("\ufeff" + string(text))) {
+			b = order.AppendUint16(b, u)
+		}
+		return b
+	}
+	for name, stored := range map[string][]byte{"plain": text, "packed": gz.Bytes(), "short": []byte("x"), "empty": {},
+		"UTF-8": append([]byte("\ufeff"), text...), "UTF-16": append(wide(binary.LittleEndian), 'x'), "the other UTF-16": wide(binary.BigEndian)} {
 		want := text
-		if name != "packed" {
+		if name == "short" || name == "empty" {
 			want = stored
 		}
 		p := filepath.Join(t.TempDir(), name)
