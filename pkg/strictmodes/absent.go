@@ -172,7 +172,7 @@ func (j *judge) look(p string) (st Stat, there bool, err error) {
 		return Stat{}, false, nil
 	}
 	if err != nil {
-		return Stat{}, false, fmt.Errorf("looking at %s: %w", p, err)
+		return Stat{}, false, err
 	}
 	return st, true, nil
 }

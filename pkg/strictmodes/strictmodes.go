@@ -24,8 +24,8 @@ type Stat struct {
 	Nlink int
 }
 
-// A Tree tells about the files of the machine in question. Lstat's error may be
-// fs.ErrNotExist or fs.ErrPermission, as errors.Is tells.
+// A Tree tells about the files of the machine in question. Errors name the path;
+// Lstat's may be fs.ErrNotExist or fs.ErrPermission, as errors.Is tells.
 type Tree interface {
 	Lstat(ctx context.Context, path string) (Stat, error)
 	Readlink(ctx context.Context, path string) (string, error)

@@ -736,7 +736,7 @@ func (f *failing) answers() bool { f.left--; return f.left >= 0 }
 
 func (f *failing) Lstat(ctx context.Context, p string) (Stat, error) {
 	if !f.answers() {
-		return Stat{}, errDisk
+		return Stat{}, fmt.Errorf("looking at %s: %w", p, errDisk)
 	}
 	return f.tree.Lstat(ctx, p)
 }
@@ -775,7 +775,7 @@ func TestUnanswered(t *testing.T) {
 					if f.left >= 0 {
 						break // it has asked all
 					}
-					if !errors.Is(err, errDisk) {
+					if !errors.Is(err, errDisk) || strings.Count(err.Error(), "looking at") > 1 {
 						t.Errorf("%s, %v, %v: without an answer to question %d: %v, %v", name, server, names, n+1, found, err)
 					}
 				}

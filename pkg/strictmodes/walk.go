@@ -147,7 +147,7 @@ func next(name string, end int) int {
 func (w walker) follow(name string) (way, error) {
 	root, err := w.Lstat(w.ctx, "/")
 	if err != nil {
-		return way{}, fmt.Errorf("looking at /: %w", err)
+		return way{}, err
 	}
 	var r way
 	at, links := node{"/", root}, 0
@@ -182,7 +182,7 @@ func (w walker) follow(name string) (way, error) {
 			r.real, r.end = path.Join(append([]string{p}, rest...)...), denied
 			return r, nil
 		case err != nil:
-			return way{}, fmt.Errorf("looking at %s: %w", p, err)
+			return way{}, err
 		}
 		if links++; links > maxLinks {
 			r.real, r.end = p, stuck
