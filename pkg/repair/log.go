@@ -49,7 +49,7 @@ func ReadLog(r io.Reader) (*Log, error) {
 // last, and what they cure is reported only there. files returns the command
 // that judges and repairs the files of an account, or "".
 func (l *Log) Records(from string, repaired []record.Record, loc *time.Location, files func(user string) string) []record.Record {
-	repaired = slices.Clone(repaired)
+	repaired = unique(repaired)
 	var records []record.Record
 	all := slices.Clone(l.refusals.All())
 	// ssh says last that it was refused, whatever it has said of the reason.
@@ -77,6 +77,17 @@ func (l *Log) Records(from string, repaired []record.Record, loc *time.Location,
 		records = append(records, l.silence(from))
 	}
 	return append(records, repaired...)
+}
+
+// unique returns the records without those that are there before: a line of
+// sshd_config may keep several accounts out.
+func unique(records []record.Record) (all []record.Record) {
+	for _, r := range records {
+		if !slices.Contains(all, r) {
+			all = append(all, r)
+		}
+	}
+	return all
 }
 
 // silence is the record of a log that tells of no refusal, unless that may be for
@@ -150,6 +161,11 @@ func repeats(c sshdlog.Count, all []sshdlog.Count) bool {
 	case "key-refused": // for which there is a reason
 		return slices.ContainsFunc(all, func(o sshdlog.Count) bool {
 			return o.Cause != c.Cause && (o.User == c.User || o.User == "") && o.Times >= c.Times || o.Cause == "root-refused" && c.User == "root"
+		})
+	case "entry-refused": // after which line it was
+		return slices.ContainsFunc(all, func(o sshdlog.Count) bool {
+			return (o.Cause == "entry-from" || o.Cause == "entry-expired") && o.Times >= c.Times &&
+				(c.Path == "" && (o.User == c.User || c.User == "") || c.Place() == o.Place())
 		})
 	case "config-bad", "server-config-bad": // the sum of the lines that are bad
 		return c.Line == 0 && slices.ContainsFunc(all, func(o sshdlog.Count) bool { return o.Cause == c.Cause && o.Path == c.Path && o.Line > 0 })

@@ -37,6 +37,8 @@ func TestLogRecords(t *testing.T) {
 			"fail key-refused SHA256:a Nov 22 07:23:29, user pi from 1.2.3.4: Failed publickey for pi from 1.2.3.4 port 22 ssh2: RSA SHA256:a\n"},
 		{"for a reason", head + home + "\n" + head + "Failed publickey for pi from 1.2.3.4 port 22 ssh2: RSA SHA256:a\n",
 			"fail home-writable /home/pi Nov 22 07:23:29, user pi from 1.2.3.4: " + home + "\n"},
+		{"a line, and its sum", "/k:1: Authentication tried for pi with correct key but not from a permitted host (host=x, ip=1.2.3.4, required=x).\nerror: Refused by key options\nerror: Refused by key options at /k:1\n",
+			"fail entry-from /k:1 user pi from 1.2.3.4: /k:1: Authentication tried for pi with correct key but not from a permitted host (host=x, ip=1.2.3.4, required=x).\n"},
 		{"a configuration", "/c: line 3: Bad configuration option: x\n/c: terminating, 1 bad configuration options\n",
 			"fail config-bad /c:3 /c: line 3: Bad configuration option: x\n"},
 		{"no refusal", head + "Server listening on :: port 22.\nNov 22 07:23:29 pi sudo: " + home + "\n",
@@ -133,6 +135,10 @@ func TestLogRepaired(t *testing.T) {
 	}
 	if last := records[2].Detail; last != "mode 0666 -> 0644; logged Authentication refused: bad ownership or modes for file "+keys {
 		t.Errorf("detail %q", last)
+	}
+	line := record.Record{Verdict: record.Fail, Cause: "pubkey-disabled", Subject: "/etc/ssh/sshd_config:2"}
+	if records = l.Records("", []record.Record{line, done, line}, time.UTC, nil); len(records) != 4 {
+		t.Errorf("a line that keeps two accounts out: %+v", records)
 	}
 	done.Verdict = record.Fail // it could not be cured
 	if records = l.Records("", []record.Record{done}, time.UTC, nil); len(records) != 4 {

@@ -303,7 +303,8 @@ var patterns = []pattern{
 	{"akc-user", sshd, Refusal, "keys-command-failed", "", `AuthorizedKeysCommandUser "{*}" not found: {reason} | AuthorizedPrincipalsCommandUser "{*}" not found: {reason}`},
 	{"akc-exec", sshd, Refusal, "keys-command-failed", "", `AuthorizedKeysCommand exec "{path}": {reason} | AuthorizedKeysCommand execv "{path}": {reason} | AuthorizedKeysCommand execve "{path}": {reason} | ` +
 		`AuthorizedPrincipalsCommand exec "{path}": {reason} | AuthorizedPrincipalsCommand execv "{path}": {reason} | AuthorizedPrincipalsCommand execve "{path}": {reason}`},
-	{"akc-empty", sshd, Refusal, "keys-command-failed", "Set AuthorizedKeysCommandUser, or AuthorizedPrincipalsCommandUser, in sshd_config, such as to nobody.", "No user for AuthorizedKeysCommand specified, skipping | No user for AuthorizedPrincipalsCommand specified, skipping"},
+	{"akc-empty", sshd, Refusal, "keys-command-failed", "Set AuthorizedKeysCommandUser, or AuthorizedPrincipalsCommandUser, in sshd_config, such as to nobody.", "No user for AuthorizedKeysCommand specified, skipping | No user for AuthorizedPrincipalsCommand specified, skipping | " +
+		"AuthorizedKeysCommand set without AuthorizedKeysCommandUser | AuthorizedPrincipalsCommand set without AuthorizedPrincipalsCommandUser"},
 	{"akc-quotes", sshd, Refusal, "keys-command-failed", "", `AuthorizedKeysCommand "{reason}" contains invalid quotes | AuthorizedPrincipalsCommand "{reason}" contains invalid quotes`},
 	{"cfg-terminating", sshd | client, Refusal, byConfig, "", "{path}: terminating, {#} bad configuration options"},
 	{"cfg-match", sshd, Refusal, "server-config-bad", "Move the option above the first Match, and try sudo sshd -t.", "{path} line {line}: Directive '{reason}' is not allowed within a Match block"},
