@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"iter"
 	"os"
 	"slices"
@@ -98,21 +99,14 @@ type logReport struct {
 }
 
 // records are those of the log and of the repairs, or of these alone if no log
-// was asked for. People read a hint once.
-func (t *logReport) records(env *cli.Env, repaired []record.Record) []record.Record {
+// was asked for.
+func (t *logReport) records(repaired []record.Record) []record.Record {
 	if t == nil {
 		return repaired
 	}
 	records := t.Records(t.from, repaired, time.Local, t.files)
 	if t.torn != nil {
 		records = append(records, record.Record{Verdict: record.Fail, Cause: "log-unreadable", Subject: t.from, Detail: record.Words(t.torn)})
-	}
-	said := make(map[string]bool)
-	for i, r := range records {
-		if said[r.Hint] && !env.JSON {
-			records[i].Hint = ""
-		}
-		said[r.Hint] = true
 	}
 	return records
 }
@@ -153,7 +147,7 @@ func (m *mode) hereLog(ctx context.Context, env *cli.Env, job repair.Job) error 
 	if err != nil && t.Stats.Lines == 0 {
 		return err
 	}
-	for _, r := range t.records(env, nil) {
+	for _, r := range t.records(nil) {
 		if err == nil || r.Verdict.Bad() { // what is not read may tell of a refusal
 			env.Emit(r)
 		}
@@ -194,7 +188,10 @@ func (m *mode) openLog(ctx context.Context, env *cli.Env) (text io.Reader, from 
 		from = m.log
 		text, err = logfile.Open(ctx, m.log)
 	}
-	if err != nil {
+	switch {
+	case errors.Is(err, fs.ErrPermission):
+		return nil, "", cli.WithHint(fmt.Errorf("reading %s: %w", from, err), "run it with sudo, or as a member of the group adm")
+	case err != nil:
 		return nil, "", fmt.Errorf("reading %s: %w", from, err)
 	}
 	return text, from, nil

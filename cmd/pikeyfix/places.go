@@ -63,7 +63,7 @@ func (m *mode) here(ctx context.Context, env *cli.Env, job repair.Job) (err erro
 	job.Unnamed = m.user == "" && m.report == nil && os.Geteuid() == 0 // sudo pikeyfix
 	records := job.Accounts(ctx, machine, accounts, m.all, m.server, client)
 	if m.report != nil {
-		records = slices.Values(m.report.records(env, slices.Collect(records)))
+		records = slices.Values(m.report.records(slices.Collect(records)))
 	}
 	for r := range records {
 		r.Target = m.root
@@ -121,7 +121,7 @@ func (m *mode) target(ctx context.Context, env *cli.Env, host *connect.Host, job
 			return []record.Record{*failed}
 		}
 		if !m.apply {
-			return log.records(env, nil)
+			return log.records(nil)
 		}
 	}
 	server := m.server
@@ -131,7 +131,7 @@ func (m *mode) target(ctx context.Context, env *cli.Env, host *connect.Host, job
 	job.Trace = func(format string, args ...any) { env.Tracef(1, host.Target, format, args...) }
 	fsys, err := diagnose.Far(ctx, client, host.Config.User)
 	if err != nil {
-		return log.records(env, []record.Record{diagnose.Ended(ctx, "looking for a way to the files", err)})
+		return log.records([]record.Record{diagnose.Ended(ctx, "looking for a way to the files", err)})
 	}
 	job.Content = func(ctx context.Context, _ strictmodes.Account, file string) []record.Record {
 		engine, end := install.There(client, rep.ServerVersion, file, true)
@@ -141,10 +141,10 @@ func (m *mode) target(ctx context.Context, env *cli.Env, host *connect.Host, job
 	if log != nil {
 		if who, err := fsys.Account(ctx); err == nil && !log.Concerns(who) {
 			env.Notef(host.Target, "the log is about no files of %s", who.Name)
-			return log.records(env, nil)
+			return log.records(nil)
 		}
 	}
-	return log.records(env, job.Login(ctx, fsys, server, func(cause string) bool { return diagnose.Refutes(rep, cause) }))
+	return log.records(job.Login(ctx, fsys, server, func(cause string) bool { return diagnose.Refutes(rep, cause) }))
 }
 
 // lines says what is wrong in the lines of a keys file, or cures it. again is the

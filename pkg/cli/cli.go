@@ -45,6 +45,7 @@ type Env struct {
 	line   statusLine
 	bad    bool                    // a record was fail or todo
 	outErr error                   // the first failure to write data
+	hinted map[string]bool         // the hints of records that were told
 	cancel context.CancelCauseFunc // ends the run when its data can go nowhere
 	listen func()                  // has a signal end it
 }

@@ -137,6 +137,10 @@ func TestNothingIsPrintedAfterAFailedWrite(t *testing.T) {
 	if got := errOut.String(); got != "pikeycheck: pi: timeout\n" {
 		t.Errorf("said %q: what a person has to know does not depend on standard output", got)
 	}
+	env.Tell(record.Record{Verdict: record.Fail, Cause: "interrupted"})
+	if got := errOut.String(); strings.Contains(got, "interrupted") {
+		t.Errorf("said %q: the failed write is why", got)
+	}
 }
 
 func TestStreams(t *testing.T) {
@@ -277,6 +281,21 @@ func TestEmitTells(t *testing.T) {
 		if lines := strings.Count(out.String(), "\n"); lines != 1 || strings.Count(out.String(), "\t") != 4 {
 			t.Errorf("printed %q", out)
 		}
+	}
+}
+
+// A hint that many records have is told once, and printed with each.
+func TestHintOnce(t *testing.T) {
+	env, out, errOut := newEnv()
+	env.JSON = true
+	for _, hint := range []string{"do this", "do that", "do this"} {
+		env.Emit(record.Record{Target: "-", Verdict: record.Fail, Cause: "entry-dead", Hint: hint})
+	}
+	if want := "pikeycheck: entry-dead\npikeycheck: hint: do this\npikeycheck: entry-dead\npikeycheck: hint: do that\npikeycheck: entry-dead\n"; errOut.String() != want {
+		t.Errorf("said %q, want %q", errOut, want)
+	}
+	if strings.Count(out.String(), "do this") != 2 {
+		t.Errorf("printed %q", out)
 	}
 }
 

@@ -36,6 +36,12 @@ func (env *Env) noteWriteError(err error) {
 	}
 }
 
+func (env *Env) outputFailed() bool {
+	env.mu.Lock()
+	defer env.mu.Unlock()
+	return env.outErr != nil
+}
+
 func (env *Env) stop(err error) {
 	if env.cancel != nil {
 		env.cancel(err)
@@ -81,6 +87,9 @@ func (env *Env) Append(b []byte, r record.Record) []byte {
 // Commands whose standard output is not records call it directly.
 func (env *Env) Tell(r record.Record) {
 	env.count(r)
+	if r.Cause == "interrupted" && env.outputFailed() { // which is told at the end, and is why
+		return
+	}
 	if r.Verdict == record.Fail {
 		msg := r.Cause
 		if r.Subject != "" && r.Subject != "-" && !strings.Contains(r.Detail, r.Subject) {
@@ -97,8 +106,16 @@ func (env *Env) Tell(r record.Record) {
 	}
 }
 
+// hint tells a hint, once in a run: many records may have the same.
 func (env *Env) hint(r record.Record) {
-	if r.Hint != "" {
+	env.mu.Lock()
+	again := env.hinted[r.Hint]
+	if env.hinted == nil {
+		env.hinted = make(map[string]bool)
+	}
+	env.hinted[r.Hint] = true
+	env.mu.Unlock()
+	if r.Hint != "" && !again {
 		env.Hintf("%s", r.Hint)
 	}
 }
