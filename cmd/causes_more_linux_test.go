@@ -106,9 +106,9 @@ func TestServersThatDoNotStart(t *testing.T) {
 		text        string // of the key; "" for its own
 		want, hint  string
 	}{
-		{"a line that it does not know", "PubkeyAuthentification no", 0o600, "", "fail server-config-bad; fail server-config-bad", "sudo sshd -t names the line"},
+		{"a line that it does not know", "PubkeyAuthentification no", 0o600, "", "fail server-config-bad", "sudo sshd -t names the line"},
 		{"a value that it does not know", "PubkeyAuthentication maybe", 0o600, "", "fail server-config-bad", "sudo sshd -t names the line"},
-		{"a line without a value", "AllowUsers", 0o600, "", "fail server-config-bad; fail server-config-bad", "sudo sshd -t names the line"},
+		{"a line without a value", "AllowUsers", 0o600, "", "fail server-config-bad", "sudo sshd -t names the line"},
 		{"a cipher that it does not know", "RSAAuthentication yes\nCiphers nonsense", 0o600, "", "fail server-config-bad", "sudo sshd -t names the line"},
 		{"a host key that others may read", "", 0o644, "", "fail host-key-unusable; fail host-key-unusable", "sudo chmod 600 "},
 		{"a host key of NULs", "", 0o600, strings.Repeat("\x00", 400), "fail host-key-unusable; fail host-key-unusable", "sudo rm on the file"},
