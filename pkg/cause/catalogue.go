@@ -632,8 +632,8 @@ var farFiles = []Entry{
 		Cure:     "Run pikeyfix, or rename the file to authorized_keys.",
 	}, {
 		Word:     "keys-symlink",
-		Meaning:  "authorized_keys is a symbolic link that does not lead to a file, or leads out of the home directory to something that another user owns or, where root writes, may change.",
-		Evidence: "The links were followed: there were too many, one could not be read, or another user owns or may change what is at their end.",
+		Meaning:  "authorized_keys, or its directory, is a symbolic link that does not lead to a file, or authorized_keys leads out of the home directory to something that another user owns or, where root writes, may change.",
+		Evidence: "The links were followed: there were too many, one could not be read, there is nothing at their end, or another user owns or may change what is at their end.",
 		Example:  "pi@raspberrypi\tfail\tkeys-symlink\t/home/pi/.ssh/authorized_keys\tauthorized_keys is unchanged",
 		Cure:     "Replace the link by a file there, and install the key again with pikeycopy.",
 	}, {

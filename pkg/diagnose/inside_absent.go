@@ -81,11 +81,11 @@ func (in *inside) putThere(file string, s sshdconfig.Setting) string {
 // absent tells why no line of the files holds a key.
 func (in *inside) absent(ctx context.Context, files []string, findings []strictmodes.Finding, unless string) error {
 	explained := slices.ContainsFunc(findings, func(f strictmodes.Finding) bool {
-		return strings.HasPrefix(f.Cause, "home-") && f.Cause != "home-writable"
+		return f.Cause == "keys-symlink" || strings.HasPrefix(f.Cause, "home-") && f.Cause != "home-writable"
 	})
 	for _, file := range files {
 		if _, read := in.held[file]; !read {
-			explained = in.notRead(ctx, file, unless) || explained
+			explained = in.notRead(ctx, file) || explained
 			continue
 		}
 		broken, err := in.brokenLine(ctx, file)
@@ -105,20 +105,15 @@ func (in *inside) absent(ctx context.Context, files []string, findings []strictm
 	return nil
 }
 
-// notRead tells why a file was not read, and reports whether there is more to
-// that than that it is missing.
-func (in *inside) notRead(ctx context.Context, file, unless string) bool {
+// notRead tells that a file could not be read, and reports whether that is so: it
+// may be missing.
+func (in *inside) notRead(ctx context.Context, file string) bool {
 	_, _, err := strictmodes.RealPath(ctx, in.tree, file)
-	switch link := in.link(ctx, file); {
-	case errors.Is(err, fs.ErrNotExist) && link != "":
-		in.find(unless, "keys-symlink", link, fmt.Sprintf("there: mv %[1]s %[1]s.aside\nhint: then: %[2]s", sh.QuoteLine(link), in.put("pikeycopy -i -")),
-			"it is a dangling link")
-		return true
-	case !errors.Is(err, fs.ErrNotExist) && !strings.ContainsAny(file, "*?["):
-		in.remains = append(in.remains, fmt.Sprintf("what is in %s, which %s may not read", file, in.account.Name))
-		return true
+	if errors.Is(err, fs.ErrNotExist) || strings.ContainsAny(file, "*?[") {
+		return false
 	}
-	return false
+	in.remains = append(in.remains, fmt.Sprintf("what is in %s, which %s may not read", file, in.account.Name))
+	return true
 }
 
 // brokenLine tells the faults of a file that can be those of a key's line, and
@@ -155,16 +150,6 @@ func (in *inside) forgets(ctx context.Context) string {
 		return ""
 	}
 	return "; home is on an overlay, which may lose at a reboot what is written there (raspi-config disables it)"
-}
-
-// link is a file, or else its directory, if that is a symbolic link, else "".
-func (in *inside) link(ctx context.Context, file string) string {
-	for _, name := range []string{file, path.Dir(file)} {
-		if _, err := in.tree.Readlink(ctx, name); err == nil {
-			return name
-		}
-	}
-	return ""
 }
 
 // A belonging says whether a fault of a file keeps one of our keys out.

@@ -94,8 +94,11 @@ func (in *inside) tellFindings(ctx context.Context, findings []strictmodes.Findi
 	for _, f := range findings {
 		if strict || !strings.HasSuffix(f.Cause, "-writable") && f.Cause != "wrong-owner" {
 			hint := in.again("pikeyfix")
-			if f.Repair == strictmodes.Chmod && in.unusual(ctx, f) {
+			switch {
+			case f.Repair == strictmodes.Chmod && in.unusual(ctx, f):
 				hint = fmt.Sprintf("there: chmod %s %s", strictmodes.Octal(f.Mode), sh.QuoteLine(f.Path))
+			case f.Cause == "keys-symlink":
+				hint = fmt.Sprintf("there: mv %[1]s %[1]s.aside\nhint: then: %[2]s", sh.QuoteLine(f.Path), in.put("pikeycopy -i -"))
 			}
 			in.find(unless, f.Cause, f.Path, hint, "%s", f.Detail)
 		}

@@ -20,6 +20,7 @@ var ErrNoAccount = errors.New("no such user")
 // read of them than is asked for, and that once.
 type accounts struct {
 	passwd string
+	group  string
 	member func() map[string][]int // gids of the groups that name somebody
 	groups func() map[int]group
 	owned  func() owned // what few homes need to be judged
@@ -40,7 +41,7 @@ type owned struct {
 type group struct{ name, members string }
 
 func readAccounts(passwd, groups string) *accounts {
-	a := &accounts{passwd: passwd, member: sync.OnceValue(func() map[string][]int { return membersOf(groups) })}
+	a := &accounts{passwd: passwd, group: groups, member: sync.OnceValue(func() map[string][]int { return membersOf(groups) })}
 	a.groups = sync.OnceValue(func() map[int]group {
 		known := make(map[int]group, strings.Count(groups, "\n")+1)
 		for gid, g := range groupsOf(groups) {
@@ -254,26 +255,28 @@ func (a *accounts) groupNames(gids []int) []string {
 }
 
 // privateGroup is the rule of Debian's secure_permissions(): the group exists,
-// nobody but uid has it as primary group, nobody is named as a member but the
-// first name of the owner, and there is one of the two.
-func (a *accounts) privateGroup(gid, owner, uid int) bool {
+// nobody but uid is listed with it as primary group, nobody is named as a member
+// but the first name of the owner, and there is one of the two. Like the server,
+// it asks for a group or an owner that is not listed: a directory service need not
+// list what it knows. Without ask, the error is strictmodes.ErrUnlisted then.
+func (a *accounts) privateGroup(gid, owner, uid int, ask asker) (bool, error) {
 	o := a.owned()
 	g, ok := a.groups()[gid]
-	if !ok {
-		return false
-	}
-	others := slices.ContainsFunc(o.primary[gid], func(first int) bool { return first != uid })
 	names := o.names[owner]
-	switch {
-	case others || len(names) == 0:
-		return false
-	case g.members == "":
-		return len(o.primary[gid]) > 0
+	if unlisted := !ok || len(names) == 0; unlisted && ask == nil {
+		return false, strictmodes.ErrUnlisted
+	} else if unlisted {
+		g, ok = readAccounts("", ask("group", gid)+a.group).groups()[gid]
+		names = readAccounts(ask("passwd", owner)+a.passwd, "").owned().names[owner]
 	}
-	return names[0] == g.members // which two names, with a comma, never are
+	switch {
+	case !ok, len(names) == 0, slices.ContainsFunc(o.primary[gid], func(first int) bool { return first != uid }):
+		return false, nil
+	case g.members == "":
+		return len(o.primary[gid]) > 0, nil
+	}
+	return names[0] == g.members, nil // which two names, with a comma, never are
 }
 
-// privateGroup is that rule where it is asked for once.
-func privateGroup(passwd, group string, gid, owner, uid int) bool {
-	return readAccounts(passwd, group).privateGroup(gid, owner, uid)
-}
+// An asker returns the line of passwd(5) or group(5) for a number; "" for none.
+type asker func(database string, id int) string

@@ -104,7 +104,7 @@ func (c *Card) Readlink(_ context.Context, name string) (string, error) {
 
 // PrivateGroup implements strictmodes.Tree, by the accounts of the card.
 func (c *Card) PrivateGroup(_ context.Context, gid, owner, uid int) (bool, error) {
-	return c.accounts.privateGroup(gid, owner, uid), nil
+	return c.accounts.privateGroup(gid, owner, uid, nil)
 }
 
 // Account returns our uid and groups, which are all that the card's file system

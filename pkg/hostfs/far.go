@@ -34,18 +34,22 @@ type Runner func(ctx context.Context, command string) (stdout, stderr []byte, st
 // It does that in the directory of the file, reached through no link, and then
 // goes by name. If root does the work, the owner of a home could still swap the
 // file in between, so log in as the owner where you can.
-func Far(run Runner, likely ...string) FS { return &far{run: run, asked: likely} }
+func Far(run Runner, likely ...string) FS {
+	return &far{run: run, asked: likely, listed: readAccounts("", ""), keyed: make(map[string]string)}
+}
 
 type far struct {
 	run Runner
 
-	mu            sync.Mutex
-	asked         []string          // whose ways the first look brings
-	seen          map[string]sight  // by path; nil before the first look, and after a change
-	names         map[string]string // of what is in a directory, each ended by "/"; by its real path
-	attributes    map[string]strictmodes.Attributes
-	id            string // what id(1) says, and $HOME
-	passwd, group string // passwd(5) and group(5), if they were needed
+	mu         sync.Mutex
+	asked      []string          // whose ways the first look brings
+	seen       map[string]sight  // by path; nil before the first look, and after a change
+	names      map[string]string // of what is in a directory, each ended by "/"; by its real path
+	attributes map[string]strictmodes.Attributes
+	id         string            // what id(1) says, and $HOME
+	listed     *accounts         // none before they are needed
+	ids        string            // of owners and groups that were asked for by number, each pair in blanks
+	keyed      map[string]string // the answers, by database
 }
 
 // What a login shell prints before and after is not ours. The marks hold a

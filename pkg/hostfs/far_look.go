@@ -72,14 +72,25 @@ func (f *far) Account(ctx context.Context) (strictmodes.Account, error) {
 func (f *far) PrivateGroup(ctx context.Context, gid, owner, uid int) (bool, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.passwd == "" {
-		out, err := f.ask(ctx, groups)
+	ids := fmt.Sprintf(" %d %d ", owner, gid)
+	if _, err := f.listed.privateGroup(gid, owner, uid, nil); err != nil && !strings.Contains(f.ids, ids) {
+		out, err := f.ask(ctx, "shared="+sh.Quote(ids)+groups)
 		if err != nil {
 			return false, fmt.Errorf("reading the groups there: %w", err)
 		}
-		f.passwd, f.group, _ = strings.Cut(out, middle)
+		f.list(strings.Split(out, middle))
 	}
-	return privateGroup(f.passwd, f.group, gid, owner, uid), nil
+	return f.listed.privateGroup(gid, owner, uid, func(database string, _ int) string { return f.keyed[database] })
+}
+
+// list takes what the script groups printed.
+func (f *far) list(part []string) {
+	if len(part) == 5 && part[0] != "" {
+		f.ids += part[0]
+		f.listed = readAccounts(part[1], part[2])
+		f.keyed["passwd"] += part[3]
+		f.keyed["group"] += part[4]
+	}
 }
 
 // look returns what was seen at p, or is seen now.
@@ -127,14 +138,12 @@ func (f *far) forget() {
 // survey looks at everything on the way to the paths. If nothing is known, it
 // looks at all that was ever asked for, and who we are.
 func (f *far) survey(ctx context.Context, paths []string) error {
-	script := "home=\n"
+	script := "home=\nlisted=\n"
 	if f.seen == nil {
-		script, paths = "home=yes\n", f.asked
+		script, paths = "home=yes\nlisted=\n", f.asked
 	}
-	if f.passwd != "" {
-		script += "shared=\n"
-	} else {
-		script += "shared=unknown\n"
+	if f.ids != "" {
+		script += "listed=yes\n"
 	}
 	script += sh.Compact(looking + surveying)
 	for _, p := range paths {
@@ -147,16 +156,14 @@ func (f *far) survey(ctx context.Context, paths []string) error {
 	// The name of a file may hold the mark; who we are and the groups do not.
 	id, rest, _ := strings.Cut(out, middle)
 	part := strings.Split(rest, middle)
-	if len(part) < 3 {
+	n := len(part) - 5
+	if n < 1 {
 		return fmt.Errorf("no answer that is understood: \"%s\"", record.Escape(cut(out)))
 	}
-	n := len(part) - 2
 	if id != "" {
 		f.id = id
 	}
-	if part[n] != "" {
-		f.passwd, f.group = part[n], part[n+1]
-	}
+	f.list(part[n:])
 	if f.seen == nil {
 		f.seen, f.names = make(map[string]sight), make(map[string]string)
 	}
@@ -176,6 +183,7 @@ func (f *far) survey(ctx context.Context, paths []string) error {
 // of what a link on it leads to, and for the path itself. Of a directory that lacks
 // what was looked for, it prints the names in it: others of that kind will be.
 const surveying = `
+shared=
 if [ -n "$home" ]; then
 	id -u
 	id -g
@@ -193,7 +201,7 @@ tell() {
 	if line=$(ls -ldn "$1" 2>/dev/null); then
 		printf '%s\000%s\000' "$1" "$line"
 		case $line in
-		?????w??-*) shared=${shared:+yes} ;;
+		?????w??-*) [ -n "$listed" ] || shared="$shared$(set -- $line && echo " $3 $4 ")" ;;
 		l*)
 			readlink "$1" 2>/dev/null || {
 				line=$(ls -ldn "$1" && echo .)
@@ -251,17 +259,19 @@ if [ -n "$home" ]; then
 fi
 `
 
-// groups prints what Debian's rule of private groups needs, with what getent(1)
-// knows besides the files.
-const groups = `getent passwd 2>/dev/null || cat /etc/passwd
+// groups prints what Debian's rule of private groups needs where something is
+// writable by one and by nobody else: the owners and groups of such, what getent(1)
+// lists, and what it says of those by number, listed or not.
+const groups = `
+printf %s "$shared"
 mark next
-getent group 2>/dev/null || cat /etc/group`
+[ -z "$shared" ] || getent passwd 2>/dev/null || cat /etc/passwd
+mark next
+[ -z "$shared" ] || getent group 2>/dev/null || cat /etc/group
+mark next
+[ -z "$shared" ] || getent passwd $shared 2>/dev/null
+mark next
+[ -z "$shared" ] || getent group $shared 2>/dev/null`
 
-// surveyed ends a survey: with the groups, if something is writable by one and
-// by nobody else.
-const surveyed = `mark next
-if [ "$shared" = yes ]; then
-` + groups + `
-else
-mark next
-fi`
+// surveyed ends a survey.
+const surveyed = "mark next" + groups

@@ -631,6 +631,49 @@ func TestFarRoundTrips(t *testing.T) {
 	}
 }
 
+// A directory service that lists nobody answers by number, here and far away.
+func TestUnlistedGroups(t *testing.T) {
+	top := realDir(t)
+	bin := filepath.Join(top, "bin")
+	must(t, os.Mkdir(bin, 0o755))
+	must(t, os.WriteFile(filepath.Join(bin, "getent"), []byte(`#!/bin/sh
+db=$1
+shift
+[ "$1" != -- ] || shift
+[ $# -gt 0 ] || exec cat "/etc/$db"
+for key; do
+	case $db:$key in
+	passwd:54321) echo 'sam:*:54321:54321::/home/sam:/bin/sh' ;;
+	group:54322) echo 'sams:*:54322:sam' ;;
+	group:54321) echo 'sam:*:54321:' ;;
+	esac
+done
+`), 0o755))
+	t.Setenv("PATH", bin+":"+os.Getenv("PATH"))
+	must(t, os.Mkdir(filepath.Join(top, "d"), 0o775))
+	seen := Far(func(ctx context.Context, command string) ([]byte, []byte, int, error) {
+		return shellAs(0, "sh")(ctx, "PATH="+sh.Quote(bin)+":$PATH; "+command)
+	})
+	_, err := seen.Lstat(t.Context(), filepath.Join(top, "d")) // which brings what is listed
+	must(t, err)
+	for name, fsys := range map[string]FS{"here": Local(), "far": seen} {
+		for _, c := range []struct {
+			gid, owner, uid int
+			want            bool
+		}{
+			{54322, 54321, 54321, true},
+			{54321, 54321, 54321, false}, // nobody is listed with it
+			{54322, 0, 54321, false},
+			{54323, 0, 0, false},
+			{0, 0, 0, true},
+		} {
+			if got, err := fsys.PrivateGroup(t.Context(), c.gid, c.owner, c.uid); got != c.want || err != nil {
+				t.Errorf("%s: %+v: %v, %v", name, c, got, err)
+			}
+		}
+	}
+}
+
 func chmod(t *testing.T, mode fs.FileMode, paths ...string) {
 	t.Helper()
 	for _, p := range paths {

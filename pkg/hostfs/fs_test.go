@@ -453,9 +453,23 @@ func TestPrivateGroup(t *testing.T) {
 		{1005, 1000, 1000, false}, // the second name of the owner
 		{1006, 0, 1000, true},     // root alone
 		{987654, 1000, 1000, false},
+		// What a directory service knows, and does not list.
+		{5000, 1000, 1000, true},  // pi is its only member
+		{5000, 5000, 5000, false}, // who is another
+		{5001, 5000, 5000, true},
+		{5002, 5000, 5000, false}, // no member: that it is the primary group of one is not listed
 	} {
-		if got := privateGroup(passwd, group, c.gid, c.owner, c.uid); got != c.want {
-			t.Errorf("gid %d, owner %d, uid %d: %v", c.gid, c.owner, c.uid, got)
+		ask := func(database string, id int) string {
+			return map[string]string{"group5000": "web:*:5000:pi\n", "group5001": "sam:*:5001:sam\n", "group5002": "sam:*:5002:\n",
+				"passwd5000": "sam:*:5000:5002::/home/sam:/bin/sh\n"}[fmt.Sprint(database, id)]
+		}
+		a := readAccounts(passwd, group)
+		if got, err := a.privateGroup(c.gid, c.owner, c.uid, ask); got != c.want || err != nil {
+			t.Errorf("gid %d, owner %d, uid %d: %v, %v", c.gid, c.owner, c.uid, got, err)
+		}
+		unlisted := c.gid > 2000 || c.owner > 1002
+		if got, err := a.privateGroup(c.gid, c.owner, c.uid, nil); got && unlisted || errors.Is(err, strictmodes.ErrUnlisted) != unlisted {
+			t.Errorf("gid %d, owner %d, uid %d, nobody to ask: %v, %v", c.gid, c.owner, c.uid, got, err)
 		}
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"os/user"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 
@@ -51,7 +52,9 @@ func (l *local) PrivateGroup(ctx context.Context, gid, owner, uid int) (bool, er
 	if err != nil {
 		return false, err
 	}
-	return a.privateGroup(gid, owner, uid), nil
+	return a.privateGroup(gid, owner, uid, func(database string, id int) string {
+		return getent(ctx, database, strconv.Itoa(id))
+	})
 }
 
 // Lookup also finds what a directory service knows but does not list.
@@ -61,17 +64,23 @@ func (l *local) Lookup(ctx context.Context, name string) (strictmodes.Account, e
 		return strictmodes.Account{}, err
 	}
 	who, err := a.lookup(name)
-	if !errors.Is(err, ErrNoAccount) {
-		return who, err
+	if errors.Is(err, ErrNoAccount) {
+		one, lerr := readAccounts(getent(ctx, "passwd", name), "").lookup(name) // not whose uid is that name
+		if lerr != nil {
+			return strictmodes.Account{}, err
+		}
+		who, err = one, nil
 	}
-	line, _ := exec.CommandContext(ctx, "getent", "passwd", "--", name).Output()
-	one, lerr := readAccounts(string(line), "").lookup(name) // not whose uid is that name
-	if lerr != nil {
-		return strictmodes.Account{}, err
+	if err == nil {
+		who.Groups = withIDs(who.Groups, strings.TrimPrefix(getent(ctx, "initgroups", name), name))
 	}
-	groups, _ := exec.CommandContext(ctx, "getent", "initgroups", "--", name).Output()
-	one.Groups = withIDs(one.Groups, strings.TrimPrefix(string(groups), name))
-	return one, nil
+	return who, err
+}
+
+// getent returns what getent(1) says of a key, or "".
+func getent(ctx context.Context, database, key string) string {
+	out, _ := exec.CommandContext(ctx, "getent", database, "--", key).Output()
+	return string(out)
 }
 
 // withIDs adds to gids those of a text that are not among them.

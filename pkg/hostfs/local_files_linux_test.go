@@ -405,7 +405,8 @@ func TestManyAccounts(t *testing.T) {
 	}
 	a := readAccounts(passwd.String(), groups.String())
 	for who := range a.sensible() {
-		if _, err := a.lookup(who.Name); err != nil || !a.privateGroup(who.UID, who.UID, who.UID) {
+		private, perr := a.privateGroup(who.UID, who.UID, who.UID, nil)
+		if _, err := a.lookup(who.Name); err != nil || perr != nil || !private {
 			t.Fatal(who, err)
 		}
 	}

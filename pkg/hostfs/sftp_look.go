@@ -121,7 +121,7 @@ func (s *sftpFS) PrivateGroup(ctx context.Context, gid, owner, uid int) (bool, e
 	if err != nil {
 		return false, err
 	}
-	return privateGroup(passwd, group, gid, owner, uid), nil
+	return readAccounts(passwd, group).privateGroup(gid, owner, uid, nil)
 }
 
 func (s *sftpFS) Account(ctx context.Context) (strictmodes.Account, error) {

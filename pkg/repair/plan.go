@@ -41,7 +41,7 @@ func (r *repairer) plan(f strictmodes.Finding) (plan, error) {
 			steps:  []Step{{Op: Chown, Path: at, Was: f.Stat, UID: r.who.UID}},
 			detail: fmt.Sprintf("owner uid %d -> %d", f.Stat.UID, r.who.UID),
 		}, nil
-	case f.Repair == strictmodes.None || !r.mayRename(at):
+	case f.Repair == strictmodes.None || !r.mayRename(at), f.Above: // whose directories no copy would have
 		return plan{}, nil
 	case f.Repair == strictmodes.Rename:
 		return plan{
@@ -197,6 +197,12 @@ func (r *repairer) sudo() string {
 	return "sudo "
 }
 
+// marked reports whether nothing but a mark of chattr(1) can have forbidden a step.
+// Root may be forbidden it for more reasons.
+func (r *repairer) marked(s Step) bool {
+	return s.Op == Chmod && s.Was.UID == r.me.UID || s.Op == Rename && r.me.UID != 0
+}
+
 // obstacle is the way on where the file system is what keeps us from a repair.
 func (r *repairer) obstacle(cause, path string) string {
 	switch cause {
@@ -244,12 +250,14 @@ func (r *repairer) hint(f strictmodes.Finding) string {
 		return "log in by password, which unlocks it; to log in by key before that, keep the keys outside home: AuthorizedKeysFile in sshd_config"
 	case f.Cause == "home-not-mounted":
 		return sudo + "mount " + p
-	case f.Cause == "home-missing" && (r.Root != "" || f.Path != path.Clean(r.who.Home)):
+	case f.Cause == "home-missing" && (r.Root != "" || f.Path != path.Clean(r.who.Home) || f.Stat != strictmodes.Stat{}):
 		return r.at + "namei -l " + r.quote(r.who.Home) + " shows what is in the way of a directory for uid " + strconv.Itoa(r.who.UID)
 	case f.Cause == "home-missing":
 		return sudo + "mkhomedir_helper " + r.owner()
 	case f.Cause == "keys-not-a-file" && f.Stat.Mode.IsDir() && unixpath.Within(f.Path, path.Join(home, ".ssh")):
 		return r.at + "have AuthorizedKeysFile in sshd_config name a file in it"
+	case r.Root != "" && f.Stat.Mode&fs.ModeSymlink != 0:
+		return "mount what it leads to, if that is on another file system of the card; or give " + p + " another name, and then pikeycopy"
 	case (f.Cause == "keys-not-a-file" || f.Cause == "keys-symlink") && inHome:
 		return sudo + "mv " + p + " " + r.quote(f.Path+".aside") + ", and then pikeycopy"
 	case f.Stat.Mode.IsRegular() && f.Stat.Nlink > 1 && r.me.UID == 0:

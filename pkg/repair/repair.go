@@ -251,8 +251,10 @@ func (r *repairer) one(f strictmodes.Finding) (record.Record, error) {
 		return rec, nil
 	case errors.Is(err, syscall.EROFS):
 		rec.Cause = "read-only-fs"
-	case errors.Is(err, fs.ErrPermission) && len(p.steps) == 1: // and yet we are root, or its owner
+	case errors.Is(err, fs.ErrPermission) && len(p.steps) == 1 && r.marked(p.steps[0]):
 		rec.Cause = "immutable"
+	case len(p.steps) == 1 && (errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EINVAL) || errors.Is(err, syscall.EOVERFLOW)):
+		rec.Hint = r.at + "root is not allowed to here, as in a container or on NFS: do it where the disk is; or lsattr -d " + r.quote(f.Path) + " shows what forbids it"
 	case errors.Is(err, hostfs.ErrModesIgnored):
 		rec.Cause = "modes-unsupported"
 	case errors.Is(err, fs.ErrPermission):

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
@@ -442,6 +443,49 @@ func TestFar(t *testing.T) {
 		if records := new(Job).Login(t.Context(), hostfs.Far(run), strictmodes.Debian, nil); brief(records) != h.want {
 			t.Errorf("%+v: %s", h, text(records))
 		}
+	}
+}
+
+// A directory of another user's that the way leads on through, by a link, is not
+// moved aside: no copy of its files would have what the way leads to. Nor is a home.
+func TestFarAbove(t *testing.T) {
+	t.Parallel()
+	u := sshtest.AddUser(t, sshtest.UserConfig{})
+	run := hostfs.Runner(func(ctx context.Context, command string) ([]byte, []byte, int, error) {
+		cmd := exec.CommandContext(ctx, "/bin/sh", "-c", command)
+		cmd.Dir = "/"
+		cmd.Env = []string{"PATH=/usr/bin:/bin", "HOME=" + u.Home + "/disk/home"}
+		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(u.UID), Gid: uint32(u.GID)}}
+		out, err := cmd.Output()
+		return out, nil, 0, err
+	})
+	real := u.Home + "/disk/real"
+	for _, d := range []string{u.Home + "/disk", real, real + "/dot", real + "/dot/ssh"} {
+		if err := errors.Join(os.Mkdir(d, 0o755), os.Chown(d, u.UID, u.GID)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := errors.Join(os.Symlink("real", u.Home+"/disk/home"), os.Symlink("dot/ssh", real+"/.ssh"), os.WriteFile(real+"/dot/ssh/authorized_keys", nil, 0o644)); err != nil {
+		t.Fatal(err)
+	}
+	for _, d := range []string{real, real + "/dot"} {
+		if err := errors.Join(os.Chown(d, 0, 0), os.Chmod(d, 0o777)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	records := new(Job).Login(t.Context(), hostfs.Far(run), strictmodes.OpenSSH, nil)
+	if want := "fail home-writable, fail parent-writable"; brief(records) != want {
+		t.Errorf("got %q, want %q", text(records), want)
+	}
+}
+
+// Root who is refused what root can do is in a container, say: nothing is marked.
+func TestRootRefused(t *testing.T) {
+	m := newMachine(0o777, 0o700, 0o600, 1000)
+	m.me.UID, m.refuse = 0, syscall.EPERM
+	records, err := new(Job).home(t.Context(), m, pi, strictmodes.All, nil)
+	if err != nil || len(records) != 1 || records[0].Cause != "home-writable" || !strings.Contains(records[0].Hint, "container") {
+		t.Errorf("%+v, %v", records, err)
 	}
 }
 

@@ -51,8 +51,17 @@ func (j *judge) absent() ([]Finding, error) {
 	if point := j.unmounted(j.home); point != "" {
 		return []Finding{notMounted(point)}, nil
 	}
-	var findings []Finding
+	var findings, dangling []Finding
 	for _, file := range j.files {
+		if file.link.path != "" {
+			f := Finding{Cause: "keys-symlink", Path: file.link.path, Stat: file.link.Stat, Detail: "it is a dangling link: there is no " + file.real}
+			if point := j.unmounted(file.real); point != "" {
+				f.Detail += ", and what fstab(5) lists for " + point + " is not mounted"
+			}
+			if !slices.ContainsFunc(dangling, func(d Finding) bool { return d.Path == f.Path }) {
+				dangling = append(dangling, f)
+			}
+		}
 		if path.Base(file.name) != "authorized_keys" || !unixpath.Within(j.home, file.real) {
 			continue
 		}
@@ -70,6 +79,9 @@ func (j *judge) absent() ([]Finding, error) {
 				findings = append(findings, f)
 			}
 		}
+	}
+	if len(findings) == 0 {
+		return dangling, nil
 	}
 	if len(findings) > 1 { // which is meant?
 		for i := range findings {
@@ -147,7 +159,7 @@ func (j *judge) misnamed(p, keys string) (Finding, bool, error) {
 		return Finding{}, false, err
 	}
 	f := Finding{Cause: "keys-misnamed", Path: p, Stat: st, Detail: "the server looks for " + keys}
-	reason, err := j.writable(st)
+	reason, _, err := j.writable(st)
 	switch {
 	case err != nil:
 		return f, false, fmt.Errorf("looking up the group of %s: %w", p, err)
@@ -213,9 +225,16 @@ func (j *judge) examine(findings []Finding) {
 			f.Cause, f.Detail = "acl-writable", f.Detail+"; its ACL lets others write, which setfacl -b removes"
 		}
 		if a.FS == "overlay" && f.Repair != None {
-			f.Note = "it is on an overlay, which may lose the change at a reboot"
+			f.note("it is on an overlay, which may lose the change at a reboot")
 		}
 	}
+}
+
+func (f *Finding) note(text string) {
+	if f.Note != "" {
+		f.Note += "; "
+	}
+	f.Note += text
 }
 
 // cannot turns a finding into one that its file system keeps from being

@@ -62,7 +62,7 @@ func JudgeConfig(ctx context.Context, tree Tree, path string, st Stat, uid int, 
 		refuseLinked(&f)
 		return f, true, nil
 	}
-	reason, err := writable(ctx, tree, st, Account{UID: uid}, client)
+	reason, note, err := writable(ctx, tree, st, Account{UID: uid}, client)
 	if err != nil {
 		return Finding{}, false, fmt.Errorf("looking up the group of %s: %w", path, err)
 	}
@@ -70,7 +70,7 @@ func JudgeConfig(ctx context.Context, tree Tree, path string, st Stat, uid int, 
 		return Finding{}, false, nil
 	}
 	f.Repair, f.Mode = Chmod, Permissions(st.Mode)&^0022
-	f.Detail = fmt.Sprintf("mode %s: %s", Octal(st.Mode), reason)
+	f.Detail, f.Note = fmt.Sprintf("mode %s: %s", Octal(st.Mode), reason), note
 	refuseLinked(&f)
 	return f, true, nil
 }

@@ -2,6 +2,7 @@ package strictmodes
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io/fs"
 	"path"
@@ -28,7 +29,7 @@ func (j *judge) node(n node, isKeys bool) ([]Finding, error) {
 		j.propose(&f, Aside)
 		return []Finding{f}, nil
 	}
-	finding := Finding{Path: n.path, Stat: n.Stat}
+	finding := Finding{Path: n.path, Stat: n.Stat, Above: slices.ContainsFunc(j.files, func(f keysFile) bool { return unixpath.Within(n.path, path.Dir(path.Dir(f.real))) })}
 	var findings []Finding
 	owned := n.UID == 0 || n.UID == j.who.UID
 	sees := j.sees(n.path)
@@ -47,12 +48,13 @@ func (j *judge) node(n node, isKeys bool) ([]Finding, error) {
 	f := finding
 	f.Mode = Permissions(n.Mode)
 	if sees {
-		reason, err := j.writable(judged)
+		reason, note, err := j.writable(judged)
 		if err != nil {
 			return nil, fmt.Errorf("looking up the group of %s: %w", n.path, err)
 		}
 		if reason != "" {
 			reasons = append(reasons, reason)
+			f.Note = note
 			f.Cause = j.writableCause(n.path, isKeys)
 			f.Mode &^= 022
 		}
@@ -127,27 +129,34 @@ func (j *judge) writableCause(p string, isKeys bool) string {
 	return "parent-writable"
 }
 
-// writable says who may write though he must not, or "".
-func (j *judge) writable(st Stat) (string, error) {
+// writable says who may write though he must not, or "", and in a note what of that is
+// not known.
+func (j *judge) writable(st Stat) (reason, note string, err error) {
 	return writable(j.ctx, j.tree, st, j.who, j.server)
 }
 
-func writable(ctx context.Context, tree Tree, st Stat, who Account, server Server) (string, error) {
+func writable(ctx context.Context, tree Tree, st Stat, who Account, server Server) (reason, note string, err error) {
 	if server == Debian && st.Mode&0022 == 0020 {
 		private, err := tree.PrivateGroup(ctx, st.GID, st.UID, who.UID)
-		if private || err != nil {
-			return "", err
+		switch {
+		case errors.Is(err, ErrUnlisted):
+			note = err.Error()
+		case private || err != nil:
+			return "", "", err
 		}
 	}
 	switch st.Mode & 0022 {
 	case 0020:
-		return "the group may write", nil
+		reason = "the group may write"
 	case 0002:
-		return "others may write", nil
+		reason = "others may write"
 	case 0022:
-		return "group and others may write", nil
+		reason = "group and others may write"
 	}
-	return "", nil
+	if note != "" {
+		reason += ", and " + note
+	}
+	return reason, note, nil
 }
 
 // kind names a type of file, for a person.

@@ -7,6 +7,7 @@ package strictmodes
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io/fs"
 	"path"
@@ -30,9 +31,14 @@ type Tree interface {
 	Lstat(ctx context.Context, path string) (Stat, error)
 	Readlink(ctx context.Context, path string) (string, error)
 	// PrivateGroup reports whether only the user uid can act by the group, by
-	// Debian's secure_permissions() rule for a file of owner's.
+	// Debian's secure_permissions() rule for a file of owner's. The error is
+	// ErrUnlisted where that is not known.
 	PrivateGroup(ctx context.Context, gid, owner, uid int) (bool, error)
 }
+
+// ErrUnlisted means that a group or an owner is not in the lists at hand, while the
+// server may know it from a directory service.
+var ErrUnlisted = errors.New("who is in its group is not known here")
 
 // An Examiner is a Tree that can tell more than lstat(2). Its error means only
 // that it cannot tell, and does not fail a judgement. One that is slow can have a
@@ -88,6 +94,7 @@ type Finding struct {
 	Detail string // "mode 0775: the group may write", for a person
 	Note   string // what to know of the Repair besides; "" for nothing
 	ACL    bool   // its access list shuts the account out, where the mode does not
+	Above  bool   // the way to keys leads on through a directory in it
 }
 
 // A Repair is the kind of change that cures a finding.
@@ -133,7 +140,8 @@ func Octal(mode fs.FileMode) string {
 // ~/.ssh/authorized_keys2 if that exists. A missing keys file is not a finding
 // about modes. If all are missing, the directories that would hold them are
 // judged, and that they are missing is reported only where there is evidence
-// why: a file of nearly that name, or a home that is encrypted or not mounted.
+// why: a file of nearly that name, a link to where there is none, or a home that
+// is encrypted or not mounted.
 // What is on the way to several files is judged once.
 //
 // Only what is in the home, by its real path, gets a Repair: a link may lead to

@@ -51,8 +51,13 @@ func (t tree) Readlink(_ context.Context, p string) (string, error) {
 }
 
 func (t tree) PrivateGroup(_ context.Context, gid, owner, uid int) (bool, error) {
+	if gid == unlisted {
+		return false, ErrUnlisted
+	}
 	return private[[3]int{gid, owner, uid}], nil
 }
+
+const unlisted = 5000 // a group of which nobody knows anything
 
 func parse(s string) Stat {
 	if strings.HasPrefix(s, "-> ") {
@@ -201,7 +206,12 @@ func TestJudge(t *testing.T) {
 		{".ssh is a file", good(dir, "f0644 1000 1000", keys, ""), everywhere, []string{"keys-not-a-file /home/pi/.ssh aside"}},
 		{"keys is a device", good(keys, "c0644 1000 1000"), everywhere, []string{"keys-not-a-file /home/pi/.ssh/authorized_keys none"}},
 		{"links in a circle", good(keys, "-> a", dir+"/a", "-> authorized_keys"), everywhere, []string{"keys-symlink /home/pi/.ssh/authorized_keys none"}},
-		{"dangling link", good(keys, "-> none"), everywhere, nil},
+		{"dangling link", good(keys, "-> none"), everywhere, []string{"keys-symlink /home/pi/.ssh/authorized_keys none"}},
+		{"dangling link to a link", good(keys, "-> ../dot/keys", home+"/dot", "-> /mnt/dot"), everywhere, []string{"keys-symlink /home/pi/.ssh/authorized_keys none"}},
+		{".ssh is a dangling link", good(keys, "", dir, "-> /mnt/ssh"), everywhere, []string{"keys-symlink /home/pi/.ssh none"}},
+		{"missing where a link leads", good(keys, "", dir, "-> dot", home+"/dot", "d0755 1000 1000"), everywhere, nil},
+		{"dangling link beside the second", good(keys, "-> none", keys+"2", "f0644 1000 1000"), []Server{OpenSSH, Debian}, nil},
+		{"dangling second", good(keys+"2", "-> none"), everywhere, nil},
 
 		{"two files", good(dir, "d0777 1000 1000", keys+"2", "f0666 1000 1000"), []Server{OpenSSH, Debian, All},
 			[]string{"dir-writable /home/pi/.ssh 0755", "keys-writable /home/pi/.ssh/authorized_keys2 0644"}},
@@ -422,6 +432,21 @@ func TestJudgeConfig(t *testing.T) {
 		if err != nil || bad != (c.want != "") || bad && brief(f) != c.want {
 			t.Errorf("%s, %v: %v %s, %v; want %q", c.mode, c.client, bad, brief(f), err, c.want)
 		}
+	}
+}
+
+// Of a group that only the server may know, that is said.
+func TestJudgeUnlisted(t *testing.T) {
+	tree := good(home, "d0775 1000 5000")
+	for server, want := range map[Server]string{Debian: ErrUnlisted.Error(), OpenSSH: ""} {
+		got, err := Judge(t.Context(), tree, pi, nil, server)
+		if err != nil || len(got) != 1 || brief(got[0]) != "home-writable /home/pi 0755" || got[0].Note != want || strings.Contains(got[0].Detail, ErrUnlisted.Error()) != (want != "") {
+			t.Errorf("%v: %+v, %v", server, got, err)
+		}
+	}
+	f, bad, err := JudgeConfig(t.Context(), tree, "/c", parse("f0664 1000 5000"), 1000, Debian)
+	if err != nil || !bad || f.Note != ErrUnlisted.Error() {
+		t.Errorf("%+v, %v", f, err)
 	}
 }
 

@@ -65,6 +65,7 @@ type way struct {
 	passed []node // every real directory that was searched, each before what is in it; to be read before the next walk
 	last   node   // what is at the end, if found; what is in the way, if stuck in a file
 	real   string // the real path as far as it is there
+	link   node   // if missing: the first link that leads to nothing; zero for none
 	end    end
 }
 
@@ -151,6 +152,7 @@ func (w walker) follow(name string) (way, error) {
 	}
 	var r way
 	at, links := node{"/", root}, 0
+	link, after := node{}, 0 // the one whose target is being walked, and how much comes after that
 	for rest := strings.Split(name, "/"); len(rest) > 0; {
 		c := rest[0]
 		rest = rest[1:]
@@ -177,6 +179,9 @@ func (w walker) follow(name string) (way, error) {
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
 			r.real, r.end = path.Join(append([]string{p}, rest...)...), missing
+			if len(rest) >= after {
+				r.link = link
+			}
 			return r, nil
 		case errors.Is(err, fs.ErrPermission):
 			r.real, r.end = path.Join(append([]string{p}, rest...)...), denied
@@ -190,6 +195,9 @@ func (w walker) follow(name string) (way, error) {
 		}
 		if path.IsAbs(target) {
 			at = node{"/", root}
+		}
+		if link.path == "" || len(rest) < after {
+			link, after = node{p, st}, len(rest)
 		}
 		rest = append(strings.Split(target, "/"), rest...)
 	}
