@@ -541,6 +541,46 @@ func TestSwapRace(t *testing.T) {
 	})
 }
 
+// Nor does a name in his home that was of another's file for a moment make it his: of
+// one that root has left there he has the like.
+func TestLinkRace(t *testing.T) {
+	need(t, os.Geteuid() == 0, "only root can give files away")
+	const eve = 12345
+	onBoth(t, func(t *testing.T, fsys Machine, dir, real string) {
+		ok(t, os.Mkdir(real+"/home", 0o755))
+		ok(t, os.Chown(real+"/home", eve, eve))
+		victim, keys := real+"/victim", real+"/home/keys"
+		ok(t, os.WriteFile(victim, nil, 0o600))
+		ok(t, os.WriteFile(keys, nil, 0o600))
+		was := lstat(t, fsys, dir+"/home/keys")
+		if err := fsys.Chown(t.Context(), dir+"/home/keys", was, eve); err != nil { // new as it is
+			t.Error(err)
+		}
+		ok(t, os.Remove(keys))
+		var stop atomic.Bool
+		rounds := make(chan int)
+		go func() {
+			n := 0
+			for ; !stop.Load(); n++ {
+				unix.Link(victim, keys)
+				unix.Unlink(keys)
+			}
+			rounds <- n
+		}()
+		for range 20_000 {
+			fsys.Chown(t.Context(), dir+"/home/keys", was, eve)
+			if st := lstat(t, fsys, dir+"/victim"); st.UID != 0 {
+				t.Error("it is his")
+				break
+			}
+		}
+		stop.Store(true)
+		if <-rounds == 0 {
+			t.Error("there was no race")
+		}
+	})
+}
+
 // What took the place of a new directory is not taken for it.
 func TestMkdirFinish(t *testing.T) {
 	for _, c := range []struct {

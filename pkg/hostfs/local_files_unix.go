@@ -11,6 +11,7 @@ import (
 	"io/fs"
 	"os"
 	"path"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -45,6 +46,11 @@ func (f files) change(path string, was strictmodes.Stat, do func(handle) error) 
 		return strictmodes.Stat{}, err
 	}
 	defer h.close()
+	if was.Mode.IsRegular() && os.Geteuid() == 0 {
+		if err := f.only(h, path); err != nil {
+			return strictmodes.Stat{}, err
+		}
+	}
 	is, err := h.stat()
 	if err != nil {
 		return is, err
@@ -56,6 +62,50 @@ func (f files) change(path string, was strictmodes.Stat, do func(handle) error) 
 		return is, err
 	}
 	return h.stat()
+}
+
+// only says whether an open file has no name but the path, as far as it matters: in the
+// directory of somebody else than the file's owner. He may give another's file a name
+// there (where fs.protected_hardlinks is 0) and take it away right after it was opened,
+// and a count of one is then that of the other name. To link and to unlink set the
+// time of change, so that of a time that is past and stays nothing was in between.
+func (f files) only(h handle, path string) error {
+	dir, name, err := f.above(path)
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	for end := time.Now().Add(3 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		var st, above unix.Stat_t
+		begun := time.Now()
+		if err := unix.Fstat(int(h), &st); err != nil {
+			return err
+		}
+		if err := dir.is(name, &st); err != nil {
+			return err
+		}
+		if st.Nlink > 1 {
+			return ErrLinked
+		}
+		if above, err = dir.stat("."); err != nil || above.Uid == st.Uid {
+			return err
+		}
+		changed, tick := time.Unix(st.Ctim.Unix()), 20*time.Millisecond
+		if changed.Nanosecond() == 0 { // of a file system that may keep no parts of a second, or two
+			tick = 2 * time.Second
+		}
+		var after unix.Stat_t
+		if err := unix.Fstat(int(h), &after); err != nil {
+			return err
+		}
+		past := begun.Sub(changed) > tick || changed.After(time.Now())
+		if past && after.Ctim == st.Ctim {
+			return nil
+		}
+		if time.Now().After(end) {
+			return fmt.Errorf("%w: its names change", ErrChanged)
+		}
+	}
 }
 
 func (f files) Attributes(_ context.Context, path string) (a strictmodes.Attributes, err error) {
