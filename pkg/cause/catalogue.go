@@ -258,9 +258,9 @@ var thisSide = []Entry{
 	}, {
 		Word:     "config-bad",
 		Meaning:  "The ssh configuration cannot be read, or has a line that ssh rejects, or a KnownHostsCommand that fails.",
-		Evidence: "The file was parsed by the rules of ssh_config(5), or ssh -G was asked.",
+		Evidence: "The file was parsed by the rules of ssh_config(5), ssh -G was asked, or owner and mode of a file that it includes were examined.",
 		Example:  "pi@raspberrypi\tfail\tconfig-bad\t-\t/home/ann/.ssh/config:1: bad configuration option: identityfiel",
-		Cure:     "Correct the line or the file that the detail names.",
+		Cure:     "Correct the line or the file that the detail names; pikeyfix repairs a file that cannot be read.",
 	}, {
 		Word:     "known-hosts-unreadable",
 		Meaning:  "A known_hosts file cannot be read, so ssh trusts no server whose key it would look up there.",

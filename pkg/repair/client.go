@@ -60,11 +60,11 @@ func (j *Job) refused(ctx context.Context, fsys hostfs.FS, who strictmodes.Accou
 		j.trace("what is in %s cannot be looked at: %v", path.Join(who.Home, ".ssh"), err)
 		return nil, nil
 	}
-	l := looked{fsys: fsys, who: who, client: client, files: files, configs: make(map[string]bool)}
-	if config := path.Join(dir, "config"); slices.Contains(files, config) {
-		l.configs[config] = true
-		include(ctx, fsys, who.Home, config, l.configs, maxIncludes)
-		l.files = append(files, slices.DeleteFunc(slices.Sorted(maps.Keys(l.configs)), func(p string) bool { return p == config })...)
+	l := looked{fsys: fsys, who: who, client: client, files: files, config: path.Join(dir, "config"), configs: make(map[string]bool)}
+	if slices.Contains(files, l.config) {
+		l.configs[l.config] = true
+		include(ctx, fsys, who.Home, l.config, l.configs, maxIncludes)
+		l.files = append(files, slices.DeleteFunc(slices.Sorted(maps.Keys(l.configs)), func(p string) bool { return p == l.config })...)
 	}
 	var findings []strictmodes.Finding
 	for _, name := range l.files {
@@ -89,6 +89,7 @@ type looked struct {
 	who     strictmodes.Account
 	client  strictmodes.Server
 	files   []string        // in ~/.ssh, and what its config includes
+	config  string          // that one, which ssh does without if it cannot read it
 	configs map[string]bool // which of them are configuration
 }
 
@@ -100,6 +101,9 @@ func (l looked) judge(ctx context.Context, name string) (f strictmodes.Finding, 
 		return f, false, nil
 	}
 	switch {
+	case l.configs[name] && !strictmodes.MayRead(st, l.who):
+		f, refused = strictmodes.JudgeIncluded(file, st, l.who)
+		return f, refused && name != l.config, nil
 	case l.configs[name]:
 		return strictmodes.JudgeConfig(ctx, l.fsys, file, st, l.who.UID, l.client)
 	case path.Base(name) == "known_hosts":

@@ -7,9 +7,11 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -194,6 +196,62 @@ func TestClientOfSSH(t *testing.T) {
 		records, err := client(t, home, false)
 		if err != nil || (len(records) == 1) != refused || !reads() {
 			t.Errorf("mode %v: %v, %v", mode, records, err)
+		}
+	}
+}
+
+// What ssh cannot read of its configuration it does without, but not of what that
+// includes: our verdict is that of ssh, and what we repair is read.
+func TestConfigOfSSH(t *testing.T) {
+	t.Parallel()
+	sshtest.NeedRoot(t)
+	sshtest.Need(t, "ssh")
+	u := sshtest.AddUser(t, sshtest.UserConfig{})
+	dir := filepath.Join(u.Home, ".ssh")
+	config, part := filepath.Join(dir, "config"), filepath.Join(dir, "part")
+	set := func(path, content string, mode fs.FileMode, uid int) {
+		t.Helper()
+		if err := errors.Join(os.WriteFile(path, []byte(content), 0o600), os.Chown(path, uid, u.GID), os.Chmod(path, mode)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := errors.Join(os.MkdirAll(dir, 0o700), os.Chown(dir, u.UID, u.GID)); err != nil {
+		t.Fatal(err)
+	}
+	starts := func() bool {
+		cmd := exec.Command("ssh", "-G", "pi")
+		cmd.Dir, cmd.Env = "/", []string{"HOME=" + u.Home} // by which it includes
+		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(u.UID), Gid: uint32(u.GID)}}
+		return cmd.Run() == nil
+	}
+	who := strictmodes.Account{Name: u.Name, UID: u.UID, Home: u.Home, Groups: []int{u.GID}}
+	for _, c := range []struct {
+		config, part fs.FileMode
+		uid          int // whose the file is that is not as usual
+		want         string
+	}{
+		{0o600, 0o600, u.UID, ""},
+		{0o060, 0, u.UID, ""},
+		{0o600, 0, third, ""},
+		{0o666, 0, third, "done config-writable, done config-writable"},
+		{0, 0o200, u.UID, "done config-bad"},
+		{0, 0o600, 0, "done config-bad"},
+		{0, 0o600, third, "done config-bad"},
+		{0, 0o644, third, "done config-writable"},
+		{0, 0o644, 0, ""},
+	} {
+		if c.config != 0 {
+			set(config, "User pi\n", c.config, c.uid)
+		} else {
+			set(config, "Include part\n", 0o600, u.UID)
+			set(part, "User pi\n", c.part, c.uid)
+		}
+		if starts() != (c.want == "") {
+			t.Errorf("%+v: ssh starts: %v", c, starts())
+		}
+		records, err := new(Job).client(t.Context(), hostfs.Local(), who, strictmodes.OpenSSH)
+		if err != nil || brief(records) != c.want || !starts() {
+			t.Errorf("%+v: %s, %v; ssh starts: %v", c, text(records), err, starts())
 		}
 	}
 }

@@ -268,7 +268,7 @@ func (r *repairer) hint(f strictmodes.Finding) string {
 		return sudo + "namei -l " + p + " shows what is in the way"
 	case f.Stat.Mode&fs.ModeSticky != 0 && f.Path != home && strings.HasSuffix(f.Cause, "-writable"):
 		return "move the file to a directory that only its owner can write, and link it from there"
-	case strings.HasSuffix(f.Cause, "-writable") && (owned || inHome || aboveHome):
+	case strings.HasSuffix(f.Cause, "-writable") && f.Repair != strictmodes.Chown && (owned || inHome || aboveHome):
 		return sudo + "chmod go-w " + p
 	case f.Cause == "keys-unreadable" && f.Path != home && aboveHome:
 		return sudo + "chmod o+x " + p

@@ -35,6 +35,12 @@ func JudgeKeyReadable(path string, st Stat, who Account) (Finding, bool) {
 	return f, refused
 }
 
+// JudgeIncluded reports whether ssh, run by the account, could not read a file that its
+// configuration includes, and so would not start; st is of the real file.
+func JudgeIncluded(path string, st Stat, who Account) (Finding, bool) {
+	return unreadable("config-bad", path, st, who)
+}
+
 func unreadable(cause, path string, st Stat, who Account) (Finding, bool) {
 	if MayRead(st, who) {
 		return Finding{}, false
