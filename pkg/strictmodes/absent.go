@@ -62,7 +62,7 @@ func (j *judge) absent() ([]Finding, error) {
 				dangling = append(dangling, f)
 			}
 		}
-		if path.Base(file.name) != "authorized_keys" || !unixpath.Within(j.home, file.real) {
+		if path.Base(file.name) != "authorized_keys" || !unixpath.Within(j.home, file.real) && !unixpath.Within(j.who.Home, file.name) {
 			continue
 		}
 		var candidates []string

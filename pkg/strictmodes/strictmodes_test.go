@@ -233,6 +233,8 @@ func TestJudge(t *testing.T) {
 		{"keys in the home", good(keys, "", home+"/authorized_keys", "f0644 1000 1000"), everywhere, []string{"keys-misnamed /home/pi/authorized_keys none"}},
 		{"a dangling link to where they are misnamed", good(keys, "-> ../dot/authorized_keys", home+"/dot", "d0755 1000 1000", home+"/dot/authorised_keys", "f0644 1000 1000"),
 			everywhere, []string{"keys-misnamed /home/pi/dot/authorised_keys to /home/pi/dot/authorized_keys"}},
+		{"misnamed where a link leads", good(keys, "", dir, "-> /srv/s", "/srv", "d0755 0 0", "/srv/s", "d0755 1000 1000", "/srv/s/authorised_keys", "f0644 1000 1000"),
+			everywhere, []string{"keys-misnamed /srv/s/authorised_keys none"}},
 		{"ecryptfs", good(dir, "", keys, "", home, "d0500 1000 1000", home+"/Access-Your-Private-Data.desktop", "-> /usr/share/x"), everywhere, []string{"home-encrypted /home/pi none"}},
 		{"homed", good(home, "", dir, "", keys, "", home+".home", "f0600 0 0"), everywhere, []string{"home-encrypted /home/pi none"}},
 		{"no home", good(home, "", dir, "", keys, ""), everywhere, []string{"home-missing /home/pi none"}},
