@@ -233,6 +233,8 @@ var patterns = []pattern{
 		"Failed publickey for invalid user {user} from {addr} port {port} ssh2: {type} {key} ID {*} (serial {#}) CA {-} {-}"},
 	{"failed-publickey", sshd, Refusal, "key-refused", unexplained, "Failed publickey for {user} from {addr} port {port} ssh2: {type} {key} | Failed publickey for {user} from {addr} port {port} ssh2 | " +
 		"Failed publickey for {user} from {addr} port {port} ssh2: {type} {key} ID {*} (serial {#}) CA {-} {-}"},
+	// Most of what a host in the internet logs: a prefix of its own, unlike that of what is wanted.
+	{"failed-password", sshd, Context, "", "", "Failed password for invalid user {user} from {addr} port {port} ssh2 | Failed password for {user} from {addr} port {port} ssh2 | Failed password for {user} from {addr} port {port}"},
 	{"failed-other", sshd, Context, "", "", "Failed {word} for invalid user {user} from {addr} port {port} ssh2 | Failed {word} for {user} from {addr} port {port} ssh2 | " +
 		"Failed {word} for invalid user {user} from {addr} port {port} ssh2: {*} | Failed {word} for {user} from {addr} port {port} ssh2: {*} | " +
 		"Failed {word} for {user} from {addr} port {port}"},

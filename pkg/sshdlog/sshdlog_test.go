@@ -78,7 +78,7 @@ func TestPatterns(t *testing.T) {
 		}
 	}
 	values := map[string]string{"user": "pi", "addr": "192.0.2.7", "peer": "192.0.2.7:4242", "port": "4242", "path": "/home/pi/.ssh/authorized_keys", "line": "12",
-		"at": "/home/pi/.ssh/authorized_keys:12", "type": "ED25519", "key": "SHA256:abc", "reason": "a reason", "word": "password", "*": "any thing at all", "-": "thing", "#": "3", "service": "sshd"}
+		"at": "/home/pi/.ssh/authorized_keys:12", "type": "ED25519", "key": "SHA256:abc", "reason": "a reason", "word": "hostbased", "*": "any thing at all", "-": "thing", "#": "3", "service": "sshd"}
 	for _, p := range patterns {
 		for form := range strings.SplitSeq(p.forms, " | ") {
 			message, want := form, Event{}
@@ -110,7 +110,7 @@ func TestPatterns(t *testing.T) {
 			if has("reason") {
 				want.Reason = "a reason"
 			} else if has("word") {
-				want.Reason = "password"
+				want.Reason = "hostbased"
 			}
 			for _, as := range []program{sshd, dropbear, client} {
 				if p.program&as == 0 {
@@ -373,7 +373,7 @@ func TestInjection(t *testing.T) {
 		{"Invalid user x from 1.2.3.4 port 22 ssh2 from 127.0.0.1 port 42912", "x from 1.2.3.4 port 22 ssh2", "127.0.0.1", "42912", "user-invalid"},
 		{"Invalid user  from 127.0.0.1 port 1", "", "127.0.0.1", "1", "user-invalid"},
 		{"Invalid user a\\033[2J\\\\ from 127.0.0.1 port 1", "a\x1b[2J\\", "127.0.0.1", "1", "user-invalid"},
-		{"Failed password for invalid user a from 6.6.6.6 port 1 ssh2: ED25519 SHA256:x from 127.0.0.1 port 2 ssh2", "a from 6.6.6.6 port 1 ssh2: ED25519 SHA256:x", "127.0.0.1", "2", "failed-other"},
+		{"Failed password for invalid user a from 6.6.6.6 port 1 ssh2: ED25519 SHA256:x from 127.0.0.1 port 2 ssh2", "a from 6.6.6.6 port 1 ssh2: ED25519 SHA256:x", "127.0.0.1", "2", "failed-password"},
 		{"Failed publickey for invalid user a from 6.6.6.6 port 1 ssh2 from 127.0.0.1 port 2 ssh2: RSA SHA256:x", "a from 6.6.6.6 port 1 ssh2", "127.0.0.1", "2", "failed-invalid"},
 		{"Connection closed by invalid user root 6.6.6.6 port 1 127.0.0.1 port 2 [preauth]", "root 6.6.6.6 port 1", "127.0.0.1", "2", "closed-invalid"},
 		{"Connection closed by invalid user x [preauth] 127.0.0.1 port 2 [preauth]", "x [preauth]", "127.0.0.1", "2", "closed-invalid"},
