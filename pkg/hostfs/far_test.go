@@ -433,6 +433,40 @@ func TestFarReadDenied(t *testing.T) {
 	}
 }
 
+// What a far sync(1) cannot bring to the disk is not done. An old one knows no file,
+// and brings all there is.
+func TestFarSync(t *testing.T) {
+	const fails = "echo \"sync: error syncing '$1': Input/output error\"; exit 1"
+	for script, c := range map[string]struct {
+		want  error
+		there []string
+	}{
+		fails:                                   {ErrUnsure, []string{"folder", "it.new"}},
+		"[ \"$1\" != . ] || { " + fails + "; }": {ErrUnsure, []string{"folder", "it.copy", "it.new"}},
+		"[ $# = 0 ] || { echo 'usage: sync'; exit 1; }": {nil, []string{"folder", "it.copy", "it.new"}},
+	} {
+		bin := t.TempDir()
+		ok(t, os.WriteFile(filepath.Join(bin, "sync"), []byte("#!/bin/sh\nexec >&2\n"+script+"\n"), 0o755))
+		f, dir := Far(with(bin+":/usr/bin:/bin", "/bin/sh")), realDir(t)
+		name := filepath.Join(dir, "it")
+		ok(t, os.WriteFile(name, []byte("x"), 0o600))
+		was, err := f.Lstat(t.Context(), name)
+		ok(t, err)
+		for what, err := range map[string]error{
+			"copying":  f.Copy(t.Context(), name, was, name+".copy", 0o600),
+			"a folder": f.Mkdir(t.Context(), filepath.Join(dir, "folder"), 0o700),
+			"renaming": f.Rename(t.Context(), name, was, name+".new"),
+		} {
+			if !errors.Is(err, c.want) {
+				t.Errorf("%s, where sync says %q: %v", what, script, err)
+			}
+		}
+		if there := entries(t, dir); !slices.Equal(there, c.there) {
+			t.Errorf("where sync says %q, there is %q", script, there)
+		}
+	}
+}
+
 func TestFarAttributes(t *testing.T) {
 	need(t, os.Geteuid() == 0, "only root mounts")
 	dir := mount(t, "tmpfs", "size=64k")
