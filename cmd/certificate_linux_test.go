@@ -12,6 +12,7 @@ import (
 
 // Why a server refuses a certificate is looked up there, by another key.
 func TestCertificateCauses(t *testing.T) {
+	t.Parallel()
 	sshtest.Need(t, "sshd", "ssh-keygen")
 	dir := t.TempDir()
 	trusted, ca := sshtest.NewKey(t, dir, "rsa"), sshtest.NewKey(t, t.TempDir(), "ed25519")

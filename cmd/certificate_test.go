@@ -14,6 +14,7 @@ import (
 // Certificates against a real sshd: one logs in, whether it is beside its key,
 // named, or in the agent; what is wrong with one is named.
 func TestCertificates(t *testing.T) {
+	t.Parallel()
 	sshtest.Need(t, "sshd", "ssh-keygen", "ssh-agent")
 	ca := sshtest.NewKey(t, t.TempDir(), "ed25519")
 	server := sshtest.StartSSHD(t, sshtest.SSHDConfig{Config: []string{"TrustedUserCAKeys " + publicFile(t, ca)}})
@@ -85,6 +86,7 @@ func TestCertificates(t *testing.T) {
 // What we sign, sshd takes and refuses as it does what ssh-keygen signs. It is
 // asked by OpenSSH's ssh.
 func TestCertificatesLikeSSHKeygens(t *testing.T) {
+	t.Parallel()
 	sshtest.Need(t, "sshd", "ssh", "ssh-keygen")
 	dir := t.TempDir()
 	trusted := sshtest.NewKey(t, dir, "rsa") // by TrustedUserCAKeys
@@ -129,6 +131,7 @@ func TestCertificatesLikeSSHKeygens(t *testing.T) {
 // An authority is let in by the entry that pikeycopy writes, which is proven by
 // a certificate that is here, and taken out again.
 func TestAuthority(t *testing.T) {
+	t.Parallel()
 	sshtest.Need(t, "sshd", "ssh-agent")
 	server := sshtest.StartSSHD(t, sshtest.SSHDConfig{})
 	user := sshtest.AddUser(t, sshtest.UserConfig{})

@@ -275,6 +275,7 @@ func TestExchangesOfACheck(t *testing.T) {
 // (PerSourcePenalties, OpenSSH 9.8 and later) takes twenty keys one after
 // another. PIKEY_TEST_SSHD10 is the path of such an sshd.
 func TestPenaltiesOfSSHD10(t *testing.T) {
+	t.Parallel()
 	sshd := os.Getenv("PIKEY_TEST_SSHD10")
 	if sshd == "" {
 		t.Skip("PIKEY_TEST_SSHD10 names no sshd of OpenSSH 9.8 or later")

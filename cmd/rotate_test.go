@@ -45,6 +45,7 @@ func last(records string) map[string]string {
 // an account where all is well, one that lets the old key in from a second file
 // too, and one whose home keeps every key out.
 func TestRotate(t *testing.T) {
+	t.Parallel()
 	sshtest.Need(t, "sshd", "ssh-agent")
 	server := sshtest.StartSSHD(t, sshtest.SSHDConfig{Config: []string{"MaxAuthTries 2"}})
 	me := newTraveller(t, server.Endpoint)
@@ -134,6 +135,7 @@ exec %[2]s/pikeycopy "$@"
 // Killed before, in, and after each of its steps, it locks nobody out, and when it
 // is run again it comes to the same end.
 func TestRotateKilled(t *testing.T) {
+	t.Parallel()
 	sshtest.Need(t, "bash")
 	pis := []*sshtest.Pi{sshtest.StartPi(t, sshtest.PiConfig{}), sshtest.StartPi(t, sshtest.PiConfig{})}
 	me := newTraveller(t, sshtest.Endpoint{})
