@@ -7,12 +7,14 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
 	"testing"
 	"time"
 
+	"pi-key-tools/pkg/hostfs"
 	"pi-key-tools/pkg/sshtest"
 )
 
@@ -130,6 +132,9 @@ func TestResume(t *testing.T) {
 			t.Errorf("%d keys, %v: %s", n, err, data)
 		}
 		entries, err := os.ReadDir(filepath.Join(pi.Home, ".ssh"))
+		// One that was interrupted between the new file's getting its name and the end
+		// of its turn leaves that, for the next who writes.
+		entries = slices.DeleteFunc(entries, func(e os.DirEntry) bool { return e.Name() == hostfs.TurnName })
 		if err != nil || len(entries) != 1 {
 			t.Errorf("%v is left, %v", entries, err)
 		}
