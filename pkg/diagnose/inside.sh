@@ -39,6 +39,8 @@ show() {
 }
 
 user=$(id -un)
+# Of two names of one uid, sshd knows the one that we came by.
+if [ "$(id -u "${LOGNAME:-}" 2>/dev/null)" = "$(id -u)" ]; then user=$LOGNAME; fi
 if [ -n "$account" ]; then
 	say "user $user"
 	say "ids $(id -u) $(id -g) $(id -G)"

@@ -189,6 +189,8 @@ if [ -n "$home" ]; then
 	id -g
 	id -G
 	name=$(id -un 2>/dev/null) || name= # GNU's prints the number when there is no name
+	# Of two names of one uid, sshd knows the one that we came by.
+	if [ "$(id -u "${LOGNAME:-}" 2>/dev/null)" = "$(id -u)" ]; then name=$LOGNAME; fi
 	printf '%s\n' "$name" "$HOME"
 fi
 mark next

@@ -163,6 +163,41 @@ func TestFarWithoutReadlink(t *testing.T) {
 	}
 }
 
+// Of two names of one uid, ours is the one that we came by.
+func TestTwoNames(t *testing.T) {
+	bin := t.TempDir()
+	const id = `#!/bin/sh
+case "$*" in
+-un) echo first ;;
+"-u third") echo 8 ;;
+"-u ") exit 1 ;;
+*) echo 7 ;;
+esac
+`
+	if err := os.WriteFile(filepath.Join(bin, "id"), []byte(id), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for logname, want := range map[string]string{"second": "second", "third": "first", "": "first"} {
+		far := Far(func(ctx context.Context, command string) ([]byte, []byte, int, error) {
+			cmd := exec.CommandContext(ctx, "/bin/sh", "-c", command)
+			cmd.Env = []string{"PATH=" + bin + ":" + os.Getenv("PATH"), "HOME=/", "LOGNAME=" + logname}
+			out, err := cmd.Output()
+			return out, nil, 0, err
+		})
+		if who, err := far.Account(t.Context()); err != nil || who.Name != want || who.UID != 7 {
+			t.Errorf("LOGNAME=%s: %+v, %v", logname, who, err)
+		}
+	}
+	me, err := user.Current()
+	if err != nil || me.Uid == "65534" {
+		t.Skipf("we are nobody: %v", err)
+	}
+	t.Setenv("LOGNAME", "nobody")
+	if who, err := Local().Account(t.Context()); err != nil || who.Name != me.Username {
+		t.Errorf("here: %+v, %v", who, err)
+	}
+}
+
 func TestFarDenied(t *testing.T) {
 	need(t, os.Geteuid() == 0, "only root can be somebody else")
 	who, err := Far(shellAs(12345, "sh")).Account(t.Context())

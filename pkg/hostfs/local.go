@@ -156,7 +156,10 @@ func Home(getenv func(string) string) (string, error) {
 
 func (l *local) Account(context.Context) (strictmodes.Account, error) {
 	who := strictmodes.Account{UID: os.Getuid()}
-	if u, err := user.Current(); err == nil {
+	// Of two names of one uid, sshd knows the one that we logged in by.
+	if u, err := user.Lookup(os.Getenv("LOGNAME")); err == nil && u.Uid == strconv.Itoa(who.UID) {
+		who.Name = u.Username
+	} else if u, err := user.Current(); err == nil {
 		who.Name = u.Username
 	}
 	var err error
