@@ -103,19 +103,24 @@ func matchList(s, patterns string) answer {
 // matchName is match_hostname(); "" is a name that is not known.
 func matchName(host, patterns string) answer {
 	if host == "" {
-		if strings.Trim(patterns, "*") == "" {
-			return matched
-		}
-		return undecided
+		return unknown(patterns)
 	}
 	return matchList(strings.ToLower(host), strings.ToLower(patterns))
+}
+
+// unknown is what patterns say of what is not known.
+func unknown(patterns string) answer {
+	if patterns != "" && strings.Trim(patterns, "*") == "" {
+		return matched
+	}
+	return undecided
 }
 
 // matchAddress is addr_match_list(): networks, addresses and patterns. A list
 // with a network that has bits behind its mask matches nobody.
 func matchAddress(address, list string) answer {
 	if address == "" {
-		return undecided
+		return unknown(list)
 	}
 	// An IPv4 client of an IPv6 socket is told as IPv4.
 	a, err := netip.ParseAddr(address)

@@ -7,6 +7,7 @@
 package sshdconfig
 
 import (
+	"cmp"
 	"path"
 	"slices"
 	"strconv"
@@ -71,6 +72,10 @@ type Connection struct {
 	Address      string   // of the client, as the server sees it; "" if unknown
 	LocalAddress string   // of the server; "" if unknown
 	LocalPort    int      // 0 if unknown
+
+	// Homes are those of accounts by name, for what begins with ~NAME/, and with ~/,
+	// which is root's. What is not there is unknown, but that of root is /root then.
+	Homes map[string]string
 }
 
 // A Setting is a keyword and its value.
@@ -79,6 +84,7 @@ type Setting struct {
 	Args    []string // never empty
 	File    string   // or its other origin: an option of sshd, "sshd -T"
 	Line    int      // of the first line, where several add up; 0 if not from a file
+	Matched bool     // by a Match block
 }
 
 // At returns "FILE:LINE", or the setting's other origin.
@@ -189,7 +195,7 @@ func (c *Config) Confirm(dump string) {
 			// A list of changes to the default is shown as what it comes to.
 			changes := strings.ContainsAny(ours.Args[0][:1], "+-^")
 			if changes || strings.EqualFold(strings.Join(ours.Args, " "), strings.Join(s.Args, " ")) {
-				s.File, s.Line = ours.File, ours.Line
+				s.File, s.Line, s.Matched = ours.File, ours.Line, ours.Matched
 			}
 		}
 		c.settings[keyword] = s
@@ -279,7 +285,7 @@ func (e *evaluation) file(f File, active truth, why scope, depth int) {
 func (e *evaluation) set(l line, active truth) {
 	s, set := e.settings[l.keyword]
 	adds := slices.Contains(additive, l.keyword)
-	now := Setting{spelling(l.keyword), l.args, l.file, l.number}
+	now := Setting{spelling(l.keyword), l.args, l.file, l.number, !e.global}
 	switch {
 	case active == no || set && !adds:
 	case active == maybe:
@@ -330,22 +336,63 @@ func (c *Config) KeysFiles(home string, uid int) ([]string, Setting) {
 // Expand returns the path of a file of the account, as AuthorizedKeysFile and
 // AuthorizedPrincipalsFile name it (auth.c expand_authorized_keys()).
 func (c *Config) Expand(name, home string, uid int) string {
-	// sshd expands it when it reads the file, as root.
-	if name == "~" || strings.HasPrefix(name, "~/") {
-		name = "/root" + name[1:]
-	}
+	name = c.tilde(name)
 	if strings.Contains(name, "%") {
 		name = strings.NewReplacer("%%", "%", "%h", home, "%u", c.conn.User, "%U", strconv.Itoa(uid)).Replace(name)
 	}
+	return absolute(name, home)
+}
+
+// tilde replaces ~ and ~NAME, which sshd does when it reads the configuration, as
+// root (misc.c tilde_expand()).
+func (c *Config) tilde(name string) string {
+	rest, ok := strings.CutPrefix(name, "~")
+	if !ok {
+		return name
+	}
+	who, rest, _ := strings.Cut(rest, "/")
+	who = cmp.Or(who, "root")
+	home, known := c.conn.Homes[who]
+	switch {
+	case !known && who != "root":
+		return name
+	case !known:
+		home = "/root"
+	}
+	return strings.TrimSuffix(home, "/") + "/" + strings.TrimLeft(rest, "/")
+}
+
+func absolute(name, dir string) string {
 	if !path.IsAbs(name) {
-		name = home + "/" + name
+		name = dir + "/" + name
 	}
 	return unixpath.Clean(name)
 }
 
+// RevokedKeys returns the lists of revoked keys, and the setting that names them. If one
+// of them cannot be read, sshd takes every key for revoked (auth.c
+// auth_key_is_revoked()). In a Match block, none is the name of a file as any other; a
+// name is relative to the root, which sshd works in.
+func (c *Config) RevokedKeys() (lists []string, s Setting) {
+	s, ok := c.Get("RevokedKeys")
+	if !ok || !s.Matched && c.Is("RevokedKeys", "none") {
+		return nil, s
+	}
+	for _, name := range s.Args {
+		lists = append(lists, absolute(c.tilde(name), "/"))
+	}
+	return lists, s
+}
+
 // Refuses returns the setting that keeps the account out whatever the method
 // (auth.c allowed_user()).
-func (c *Config) Refuses() (Setting, bool) {
+func (c *Config) Refuses() (Setting, bool) { return c.refusal(yes) }
+
+// MayRefuse is Refuses of one that keeps it out from some addresses, where that of the
+// connection is not known.
+func (c *Config) MayRefuse() (Setting, bool) { return c.refusal(maybe) }
+
+func (c *Config) refusal(least truth) (Setting, bool) {
 	matchesUser := func(p string) truth {
 		user, host, atHost := strings.Cut(p, "@")
 		switch {
@@ -378,7 +425,10 @@ func (c *Config) Refuses() (Setting, bool) {
 		for _, p := range s.Args {
 			best = max(best, rule.matches(p))
 		}
-		if rule.allows && best == no || !rule.allows && best == yes {
+		if rule.allows {
+			best = yes - best
+		}
+		if best >= least {
 			return s, true
 		}
 	}

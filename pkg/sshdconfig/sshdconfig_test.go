@@ -138,6 +138,53 @@ func TestRefuses(t *testing.T) {
 	}
 }
 
+// Without an address, some rules may refuse and do not for sure.
+func TestMayRefuse(t *testing.T) {
+	for text, want := range map[string]string{
+		"AllowUsers pi@10.0.0.0/8":        "AllowUsers",
+		"AllowUsers pi@10.0.0.0/8 pi":     "",
+		"AllowUsers pi@*":                 "",
+		"DenyUsers pi@10.*":               "DenyUsers",
+		"DenyUsers eve@10.*":              "",
+		"DenyUsers pi@10.*\nAllowUsers x": "DenyUsers",
+		"AllowGroups x":                   "AllowGroups",
+	} {
+		c := Evaluate(nil, "main", one(text), Connection{User: "pi"})
+		if s, may := c.MayRefuse(); s.Keyword != want || may != (want != "") {
+			t.Errorf("%q: %q", text, s.Keyword)
+		}
+	}
+}
+
+// A tilde is root's, or that of whom it names; none is a file in a Match block.
+func TestPlaces(t *testing.T) {
+	who := Connection{User: "pi", Homes: map[string]string{"eve": "/srv/eve/"}}
+	for name, want := range map[string]string{
+		"~/k": "/root/k", "~//k": "/root/k", "~eve/k": "/srv/eve/k", "~eve": "/srv/eve", "~": "/root", "~none/k": "/home/pi/~none/k",
+		"k~": "/home/pi/k~", "%h/~/k": "/home/pi/~/k",
+	} {
+		if got := Evaluate(nil, "main", one(""), who).Expand(name, "/home/pi", 1000); got != want {
+			t.Errorf("%s: %s, want %s", name, got, want)
+		}
+	}
+	who.Homes["root"] = "/"
+	for text, want := range map[string]string{
+		"":                            "",
+		"RevokedKeys none":            "",
+		"RevokedKeys k":               "/k",
+		"RevokedKeys ~/k":             "/k",
+		"RevokedKeys /k/%u":           "/k/%u",
+		"RevokedKeys /a b":            "/a /b",
+		"Match all\nRevokedKeys NONE": "/NONE",
+		"RevokedKeys /a\nMatch User pi\nRevokedKeys none":  "/none",
+		"RevokedKeys none\nMatch User eve\nRevokedKeys /a": "",
+	} {
+		if got, _ := Evaluate(nil, "main", one(text), who).RevokedKeys(); strings.Join(got, " ") != want {
+			t.Errorf("%q: %q, want %q", text, got, want)
+		}
+	}
+}
+
 func TestPermits(t *testing.T) {
 	for _, c := range []struct {
 		config, address, patterns string
@@ -213,7 +260,8 @@ func FuzzEvaluate(f *testing.F) {
 		}
 		c := Evaluate([]string{text}, "main", files, pi)
 		c.KeysFiles("/home/pi", 1)
-		c.Refuses()
+		c.MayRefuse()
+		c.RevokedKeys()
 		c.Permits(text)
 		c.Accepts(text, "ssh-ed25519")
 		c.StartsWithKey()
