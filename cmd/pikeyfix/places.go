@@ -21,7 +21,8 @@ import (
 // here works on this machine or on a card.
 func (m *mode) here(ctx context.Context, env *cli.Env, job repair.Job) (err error) {
 	job.Trace = func(format string, args ...any) { env.Tracef(1, "", format, args...) }
-	machine, client := hostfs.Local(), repair.ClientHere(ctx)
+	version := repair.VersionHere(ctx)
+	machine, client := hostfs.Local(), strictmodes.ServerOf(version)
 	if m.root != "" {
 		var end func()
 		if machine, job.Root, end, err = repair.OpenCard(m.root); err != nil {
@@ -35,7 +36,10 @@ func (m *mode) here(ctx context.Context, env *cli.Env, job repair.Job) (err erro
 	case m.root != "":
 		m.server = client
 	default:
-		m.server = repair.ServerHere(ctx)
+		m.server = repair.ServerHere(ctx, version)
+	}
+	if m.root == "" {
+		job.Serving = diagnose.ServingHere(version)
 	}
 	env.Tracef(1, "", "judging as %s does", m.server)
 	accounts, err := m.who(ctx, env, machine)
@@ -132,6 +136,11 @@ func (m *mode) target(ctx context.Context, env *cli.Env, host *connect.Host, job
 	fsys, err := diagnose.Far(ctx, client, host.Config.User)
 	if err != nil {
 		return log.records([]record.Record{diagnose.Ended(ctx, "looking for a way to the files", err)})
+	}
+	if !server.IsDropbear() {
+		if job.Serving, err = diagnose.ServingThere(ctx, client, rep.ServerVersion); err != nil {
+			return log.records([]record.Record{diagnose.Ended(ctx, "asking how the server was started", err)})
+		}
 	}
 	job.Content = func(ctx context.Context, _ strictmodes.Account, file string) []record.Record {
 		engine, end := install.There(client, rep.ServerVersion, file, true)

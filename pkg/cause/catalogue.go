@@ -490,19 +490,19 @@ var theAccount = []Entry{
 	}, {
 		Word:     "root-refused",
 		Meaning:  "The server does not let root log in.",
-		Evidence: "PermitRootLogin is no, at the FILE:LINE that the record names, and over SSH nothing lets us in any more; or sshd would accept root's key, but refuses its signature, or ends the connection once it has let root in.",
+		Evidence: "PermitRootLogin is no, or is forced-commands-only and no key has command=, at the FILE:LINE that the record names, and over SSH nothing lets us in any more; or sshd would accept root's key, but refuses its signature, or ends the connection once it has let root in.",
 		Example:  "-\tfail\troot-refused\t192.168.1.23\tNov 22 07:24:31, from 192.168.1.23: ROOT LOGIN REFUSED FROM 192.168.1.23 port 51870",
 		Cure:     "Log in as another user and use sudo, or set PermitRootLogin prohibit-password there; where it is forced-commands-only, a command= on the key's line does too.",
 	}, {
 		Word:     "account-locked",
 		Meaning:  "The account's password is locked, and a server that does not use PAM then lets nobody in, not even by key.",
-		Evidence: "UsePAM is not on, passwd -S shows L, and nothing lets us in any more.",
+		Evidence: "UsePAM is not on, and shadow(5) has it so, or passwd -S shows L and nothing lets us in any more.",
 		Example:  "-\tfail\taccount-locked\tpi\tNov 22 07:24:31, user pi: User pi not allowed because account is locked",
 		Cure:     "As root there: usermod -p '*' USER, which keeps password logins disabled.",
 	}, {
 		Word:     "account-expired",
 		Meaning:  "The account on the server has expired.",
-		Evidence: "The server said so, or its log does.",
+		Evidence: "The server said so, or its log or shadow(5) does.",
 		Example:  "pi@raspberrypi\tfail\taccount-expired\t-\tthe server says: Your account has expired; please contact your system administrator.",
 		Cure:     "As root there: chage -E -1 USER.",
 	}, {

@@ -103,39 +103,6 @@ func (f *facts) sought() []sshkey.Public {
 	return keys
 }
 
-// arguments returns those that the server was started with, as far as its
-// command line can be seen. sshd writes it anew, "sshd: /usr/sbin/sshd -D
-// [listener] 0 of 10-100 startups", with blanks between the arguments.
-func (f *facts) arguments(name string) []string {
-	for _, p := range f.parents {
-		p = strings.TrimPrefix(p, "sshd: ")
-		words := strings.Fields(p)
-		if len(words) == 0 || words[0] != name && !strings.HasSuffix(words[0], "/"+name) {
-			continue
-		}
-		if i := slices.Index(words, "[listener]"); i >= 0 {
-			words = words[:i]
-		}
-		return words[1:]
-	}
-	return nil
-}
-
-// option returns the values of an option with an argument.
-func option(args []string, letter byte) []string {
-	var values []string
-	for i, a := range args {
-		switch {
-		case len(a) < 2 || a[0] != '-' || a[1] != letter:
-		case len(a) > 2:
-			values = append(values, a[2:])
-		case i+1 < len(args):
-			values = append(values, args[i+1])
-		}
-	}
-	return values
-}
-
 // evaluate reads sshd's configuration out of its files.
 func (f *facts) evaluate(options []string, main string) {
 	if len(f.files[main]) == 0 { // sshd does not start without: it is elsewhere
@@ -181,7 +148,7 @@ func (f *facts) reads() (names []string, unless string) {
 // dropbearFile returns the file that dropbear reads, as far as its arguments
 // tell, and what could make that untrue.
 func (f *facts) dropbearFile() (name, unless string) {
-	if given := option(f.arguments("dropbear"), 'D'); len(given) > 0 {
+	if given := values(arguments(f.parents, "dropbear"), dropbearTakes, 'D'); len(given) > 0 {
 		dir := given[0]
 		if rest, ok := strings.CutPrefix(dir, "~/"); ok {
 			dir = f.account.Home + "/" + rest

@@ -35,8 +35,8 @@ func (f *facts) gatherFiles(ctx context.Context, fsys hostfs.FS) error {
 		return err
 	}
 	f.evaluate(nil, sshdconfig.DefaultFile)
-	if list, ok := f.config.Named("RevokedKeys"); ok {
-		data, err := fsys.ReadFile(ctx, list.Args[0])
+	if lists, _ := f.config.RevokedKeys(); len(lists) > 0 {
+		data, err := fsys.ReadFile(ctx, lists[0])
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
 			f.revokedIs = listAbsent

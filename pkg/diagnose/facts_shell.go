@@ -69,11 +69,8 @@ func (f *facts) gather(ctx context.Context, run hostfs.Runner) error {
 // configure evaluates sshd's configuration, and adds to the question what that
 // makes necessary to know.
 func (f *facts) configure(ctx context.Context, run hostfs.Runner, q *question) error {
-	args := f.arguments("sshd")
-	main := sshdconfig.DefaultFile
-	if given := option(args, 'f'); len(given) > 0 {
-		main = given[0]
-	}
+	serving := servedBy(f.parents)
+	main := serving.Main
 	for range maxIncludes {
 		missing := f.files.Missing(main)
 		if len(missing) == 0 {
@@ -86,14 +83,14 @@ func (f *facts) configure(ctx context.Context, run hostfs.Runner, q *question) e
 	for _, pattern := range f.files.Missing(main) {
 		f.files[pattern] = []sshdconfig.File{{Path: pattern, Unread: true}}
 	}
-	f.evaluate(option(args, 'o'), main)
-	if list, ok := f.config.Named("RevokedKeys"); ok {
-		q.revoked = list.Args[0]
+	f.evaluate(serving.Options, main)
+	if lists, _ := f.config.RevokedKeys(); len(lists) > 0 {
+		q.revoked = lists[0]
 	}
 	if f.account.UID == 0 && f.conn.Address != "" {
 		q.dump = fmt.Sprintf("-f %s -C user=%s,host=%s,addr=%[3]s,laddr=%s,lport=%d",
 			main, f.conn.User, f.conn.Address, f.conn.LocalAddress, f.conn.LocalPort)
-		for _, o := range option(args, 'o') {
+		for _, o := range serving.Options {
 			q.dump += " -o " + o
 		}
 	}

@@ -108,15 +108,16 @@ func TestArguments(t *testing.T) {
 		o       string
 	}{
 		{[]string{"sshd: pi@notty", "sshd: pi [priv]", "sshd: /usr/sbin/sshd -D [listener] 0 of 10-100 startups", "/sbin/init"}, "sshd", "", ""},
-		{[]string{"sshd-session: pi@notty", "sshd: /usr/sbin/sshd -D -f /etc/x -o Port=22 -oUsePAM=no [listener] 0 of 10-100 startups"}, "sshd", "/etc/x", "Port=22 UsePAM=no"},
+		{[]string{"sshd-session: pi@notty", "sshd: /usr/sbin/sshd -D -f /etc/x -o Port=22 -oUsePAM=no [listener] 0 of 10-100 startups"}, "sshd", "/etc/x", "Port=22; UsePAM=no"},
 		{[]string{"sshd: pi@notty", "sshd: /usr/sbin/sshd -f /inner [listener] 1 of 2", "sshd: /usr/sbin/sshd -f /outer [listener] 1 of 2"}, "sshd", "/inner", ""},
+		{[]string{"sshd: /usr/sbin/sshd -eDf /etc/a b -o AllowUsers pi  ann -o StrictModes no [listener] 0 of 10-100 startups"}, "sshd", "/etc/a b", "AllowUsers pi ann; StrictModes no"},
+		{[]string{"/usr/sbin/sshd -D -g"}, "sshd", "", ""},
 		{[]string{"/opt/sshd -f/etc/x"}, "sshd", "/etc/x", ""},
 		{[]string{"vim sshd -f x", "", "sshd: -f x"}, "sshd", "", ""},
 		{[]string{"dropbear -F -f x"}, "sshd", "", ""},
 	} {
-		f := facts{parents: c.parents}
-		args := f.arguments(c.name)
-		if file, o := strings.Join(option(args, 'f'), " "), strings.Join(option(args, 'o'), " "); file != c.f || o != c.o {
+		args := arguments(c.parents, c.name)
+		if file, o := strings.Join(values(args, sshdTakes, 'f'), " "), strings.Join(values(args, sshdTakes, 'o'), "; "); file != c.f || o != c.o {
 			t.Errorf("%q: -f %q -o %q", c.parents, file, o)
 		}
 	}

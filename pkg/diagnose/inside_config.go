@@ -2,6 +2,7 @@ package diagnose
 
 import (
 	"fmt"
+	"iter"
 	"maps"
 	"path"
 	"regexp"
@@ -134,8 +135,6 @@ func (in *inside) keyTypes() {
 }
 
 func (in *inside) keyType(key sshkey.Public) {
-	const keyword = "PubkeyAcceptedAlgorithms"
-	other := in.anotherKey()
 	fp, name := key.Fingerprint(), key.Name()
 	if version, ok := in.rep.OpenSSH(); ok {
 		if v := needs[key.Type]; slices.Compare(version[:], v[:]) < 0 {
@@ -144,24 +143,37 @@ func (in *inside) keyType(key sshkey.Public) {
 			return
 		}
 	}
-	algorithms := []string{key.Type}
-	if key.Type == "ssh-rsa" {
-		algorithms = []string{"rsa-sha2-512", "rsa-sha2-256"}
+	for s, detail := range refusesType(in.config, key) {
+		if s.Args == nil {
+			in.find("PubkeyAcceptedAlgorithms allows it", "key-type-refused", fp, "make another key: pikeygen -t ed25519 -f FILE", "%s", detail)
+		} else {
+			in.find(in.unless(s.Keyword), "key-type-refused", s.At(), in.anotherKey()+withoutLine(s), "%s", detail)
+		}
 	}
-	s, set := in.config.Get(keyword)
-	switch {
-	case in.config.Accepts(algorithms...):
-	case !set:
-		in.find("PubkeyAcceptedAlgorithms allows it", "key-type-refused", fp, "make another key: pikeygen -t ed25519 -f FILE",
-			"OpenSSH has not accepted %s keys since 7.0", name)
-	default:
-		in.find(in.unless(keyword), "key-type-refused", s.At(), other+withoutLine(s),
-			"%s is %s, without %s", keyword, strings.Join(s.Args, " "), strings.Join(algorithms, " or "))
-	}
-	if s, ok := in.config.Get("RequiredRSASize"); ok && key.Type == "ssh-rsa" {
-		if least, err := strconv.Atoi(s.Args[0]); err == nil && key.Bits() < least {
-			in.find(in.unless("RequiredRSASize"), "key-type-refused", s.At(), other+withoutLine(s),
-				"RequiredRSASize is %d, and the key has %d bits", least, key.Bits())
+}
+
+// refusesType returns the settings that refuse a key for its type or size, each with
+// what to tell a person; a zero one is the default.
+func refusesType(c *sshdconfig.Config, key sshkey.Public) iter.Seq2[sshdconfig.Setting, string] {
+	return func(yield func(sshdconfig.Setting, string) bool) {
+		algorithms := []string{key.Type}
+		if key.Type == "ssh-rsa" {
+			algorithms = []string{"rsa-sha2-512", "rsa-sha2-256"}
+		}
+		if !c.Accepts(algorithms...) {
+			s, set := c.Get("PubkeyAcceptedAlgorithms")
+			detail := "OpenSSH has not accepted " + key.Name() + " keys since 7.0"
+			if set {
+				detail = fmt.Sprintf("%s is %s, without %s", s.Keyword, strings.Join(s.Args, " "), strings.Join(algorithms, " or "))
+			}
+			if !yield(s, detail) {
+				return
+			}
+		}
+		if s, ok := c.Get("RequiredRSASize"); ok && key.Type == "ssh-rsa" {
+			if least, err := strconv.Atoi(s.Args[0]); err == nil && key.Bits() < least {
+				yield(s, fmt.Sprintf("RequiredRSASize is %d, and the key has %d bits", least, key.Bits()))
+			}
 		}
 	}
 }
@@ -178,12 +190,12 @@ func (in *inside) anotherKey() string {
 }
 
 func (in *inside) revocation() {
-	s, ok := in.config.Named("RevokedKeys")
-	if !ok {
+	lists, s := in.config.RevokedKeys()
+	if len(lists) == 0 {
 		in.doubt("RevokedKeys")
 		return
 	}
-	list := s.Args[0]
+	list := lists[0]
 	unless := in.unless("RevokedKeys")
 	const hint = "make another key: pikeygen -f FILE; somebody has revoked this one"
 	switch {

@@ -166,6 +166,17 @@ func GroupNames(groups string) map[int]string {
 	return names
 }
 
+// Homes returns the home of each name in the text of a passwd(5) file.
+func Homes(passwd string) map[string]string {
+	homes := make(map[string]string)
+	for who := range readAccounts(passwd, "").users() {
+		if _, ok := homes[who.name]; !ok {
+			homes[who.name] = who.home
+		}
+	}
+	return homes
+}
+
 // membersOf returns the gids of the groups that name somebody.
 func membersOf(groups string) map[string][]int {
 	member := make(map[string][]int)

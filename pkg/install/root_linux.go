@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 
+	"pi-key-tools/pkg/authorizedkeys"
 	"pi-key-tools/pkg/diagnose"
 	"pi-key-tools/pkg/hostfs"
 	"pi-key-tools/pkg/record"
@@ -224,7 +225,7 @@ func (m *Mounted) configured() []record.Record {
 	if m.config == nil || len(m.config.Unread) > 0 {
 		return nil
 	}
-	forbidden := diagnose.Forbids(m.config, m.who)
+	forbidden := diagnose.Forbids(m.config, m.who, func() ([]authorizedkeys.Entry, bool) { return nil, false })
 	named, s := m.config.KeysFiles(m.who.Home, m.who.UID)
 	reads := func(pattern string) bool { // sshd 10 has it as a pattern
 		matches, _ := path.Match(pattern, m.path())

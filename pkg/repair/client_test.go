@@ -25,7 +25,7 @@ import (
 // client repairs our own files in a home.
 func client(t *testing.T, home string, dryRun bool) ([]record.Record, error) {
 	who := strictmodes.Account{Name: "me", UID: os.Getuid(), Home: home}
-	return (&Job{DryRun: dryRun}).client(t.Context(), hostfs.Local(), who, ClientHere(t.Context()))
+	return (&Job{DryRun: dryRun}).client(t.Context(), hostfs.Local(), who, strictmodes.ServerOf(VersionHere(t.Context())))
 }
 
 func TestClient(t *testing.T) {
@@ -147,7 +147,7 @@ func TestClientKeyUnreadable(t *testing.T) {
 		t.Fatal(err)
 	}
 	who := strictmodes.Account{Name: "ann", UID: os.Getuid() + 1, Groups: []int{}, Home: home}
-	records, err := (&Job{}).client(t.Context(), hostfs.Local(), who, ClientHere(t.Context()))
+	records, err := (&Job{}).client(t.Context(), hostfs.Local(), who, strictmodes.ServerOf(VersionHere(t.Context())))
 	if err != nil || len(records) != 1 || records[0].Verdict != record.Fail || records[0].Cause != "key-unreadable" ||
 		records[0].Subject != filepath.Join(dir, "id_ed25519") || !strings.HasPrefix(records[0].Hint, "sudo chown -h ") && !strings.HasPrefix(records[0].Hint, "chown -h ") {
 		t.Errorf("%+v, %v", records, err)

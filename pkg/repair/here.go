@@ -27,10 +27,16 @@ func (j *Job) Login(ctx context.Context, fsys hostfs.FS, server strictmodes.Serv
 	if err == nil {
 		var rules *serverRules
 		if rules, err = j.readRules(ctx, fsys, server); err == nil {
-			records, err = j.home(ctx, fsys, who, rules.server, j.keysFiles(ctx, fsys, rules, who))
-			records = join(records, slices.DeleteFunc(j.forbidden(ctx, fsys, rules, who), func(r record.Record) bool {
-				return refuted != nil && refuted(r.Cause)
-			}))
+			keysFiles := j.keysFiles(ctx, fsys, rules, who)
+			records, err = j.home(ctx, fsys, who, rules.server, keysFiles)
+			forbidden, doubt := j.forbidden(ctx, fsys, rules, who, keysFiles)
+			if refuted != nil {
+				forbidden = slices.DeleteFunc(forbidden, func(r record.Record) bool { return refuted(r.Cause) })
+				if refuted("keys-file-elsewhere") { // a key of its has let us in
+					doubt = ""
+				}
+			}
+			records = join(records, forbidden, doubt)
 		}
 	}
 	if err != nil {
@@ -96,16 +102,25 @@ func (j *Job) account(ctx context.Context, fsys hostfs.FS, who strictmodes.Accou
 	if err != nil {
 		keys = append(keys, failed(ctx, who, "looking for private keys", err))
 	}
+	doubt := ""
 	if !all && !j.Unnamed {
-		keys = append(keys, j.forbidden(ctx, fsys, rules, who)...)
+		var forbidden []record.Record
+		forbidden, doubt = j.forbidden(ctx, fsys, rules, who, keysFiles)
+		keys = append(keys, slices.Concat(forbidden, j.locked(ctx, fsys, rules, who))...)
 	}
-	return join(records, keys)
+	return join(records, keys, doubt)
 }
 
-// join adds records to those of home, which are no longer "ok modes" then.
-func join(records, more []record.Record) []record.Record {
+// join adds records to those of home, which are no longer "ok modes" then; otherwise
+// these tell of the doubt, if there is any.
+func join(records, more []record.Record, doubt string) []record.Record {
 	if len(more) > 0 {
 		records = slices.DeleteFunc(records, func(r record.Record) bool { return r.Verdict == record.OK })
+	}
+	for i := range records {
+		if doubt != "" && records[i].Verdict == record.OK {
+			records[i].Detail += "; " + doubt
+		}
 	}
 	return append(records, more...)
 }
@@ -118,9 +133,9 @@ func failed(ctx context.Context, who strictmodes.Account, step string, err error
 	return record.Record{Verdict: record.Fail, Cause: "keys-unreadable", Subject: who.Home, Detail: record.Words(err), Hint: "run it again"}
 }
 
-// ServerHere returns the kind of this machine's SSH server: All if there is
-// none, or none that is known.
-func ServerHere(ctx context.Context) strictmodes.Server {
+// ServerHere returns the kind of this machine's SSH server, by VersionHere where it is
+// OpenSSH: All if there is none, or none that is known.
+func ServerHere(ctx context.Context, version string) strictmodes.Server {
 	// A user's PATH often lacks the sbin directories.
 	find := func(name string) string {
 		for _, path := range []string{name, "/usr/sbin/" + name, "/usr/local/sbin/" + name} {
@@ -131,9 +146,7 @@ func ServerHere(ctx context.Context) strictmodes.Server {
 		return ""
 	}
 	if find("sshd") != "" {
-		// sshd -V leaves out the packager's name; ssh -V, of the same
-		// source, has it.
-		if s := ClientHere(ctx); s != strictmodes.All {
+		if s := strictmodes.ServerOf(version); s != strictmodes.All {
 			return s
 		}
 		return strictmodes.OpenSSH
@@ -148,10 +161,11 @@ func ServerHere(ctx context.Context) strictmodes.Server {
 	return strictmodes.All
 }
 
-// ClientHere returns the ssh installed here, as "ssh -V" reports it.
-func ClientHere(ctx context.Context) strictmodes.Server {
-	version, _ := exec.CommandContext(ctx, "ssh", "-V").CombinedOutput() // no ssh, no word: All
-	return strictmodes.ServerOf(string(version))
+// VersionHere returns what the ssh installed here reports, "" if there is none. sshd is
+// of the same source, and its -V leaves out the packager's name.
+func VersionHere(ctx context.Context) string {
+	version, _ := exec.CommandContext(ctx, "ssh", "-V").CombinedOutput()
+	return string(version)
 }
 
 // Who returns the accounts to work on: the named one, all that somebody can log

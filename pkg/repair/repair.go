@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"pi-key-tools/pkg/authorizedkeys"
+	"pi-key-tools/pkg/diagnose"
 	"pi-key-tools/pkg/hostfs"
 	"pi-key-tools/pkg/record"
 	"pi-key-tools/pkg/strictmodes"
@@ -32,6 +33,8 @@ type Job struct {
 	// Content reports, or cures, what is wrong in the lines of a keys file, and
 	// is called only if something is; nil leaves the lines alone.
 	Content func(ctx context.Context, who strictmodes.Account, file string) []record.Record
+	// Serving is how the server was started; zero for as usual.
+	Serving diagnose.Serving
 	// Root is where a card is mounted, for the hints; "" for none.
 	Root string
 	// Unnamed says that nobody named the accounts here: what keeps one out is not told

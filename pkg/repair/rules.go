@@ -1,6 +1,7 @@
 package repair
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io/fs"
@@ -13,8 +14,6 @@ import (
 
 	"pi-key-tools/pkg/diagnose"
 	"pi-key-tools/pkg/hostfs"
-	"pi-key-tools/pkg/record"
-	"pi-key-tools/pkg/sh"
 	"pi-key-tools/pkg/sshdconfig"
 	"pi-key-tools/pkg/strictmodes"
 )
@@ -23,9 +22,10 @@ import (
 type serverRules struct {
 	server strictmodes.Server
 
-	files  sshdconfig.Files                   // nil if it reads none
-	groups func(strictmodes.Account) []string // their names; nil if nothing asks for them
-	root   string                             // the keys file of root alone; "" for that of all
+	serving diagnose.Serving
+	files   sshdconfig.Files                   // nil if it reads none
+	groups  func(strictmodes.Account) []string // their names; nil if nothing asks for them
+	root    string                             // the keys file of root alone; "" for that of all
 }
 
 // readRules reads the configuration of a machine's server. What of it cannot be
@@ -40,11 +40,17 @@ func (j *Job) readRules(ctx context.Context, fsys hostfs.FS, server strictmodes.
 		}
 		return rules, context.Cause(ctx)
 	}
+	main := cmp.Or(j.Serving.Main, sshdconfig.DefaultFile)
 	var err error
-	if rules.files, err = sshdconfig.Load(ctx, fsys, sshdconfig.DefaultFile); err != nil {
+	if rules.files, err = sshdconfig.Load(ctx, fsys, main); err != nil {
 		return nil, err
 	}
-	config := sshdconfig.Evaluate(nil, sshdconfig.DefaultFile, rules.files, sshdconfig.Connection{})
+	if main != sshdconfig.DefaultFile && len(rules.files[main]) == 0 { // sshd has not started without
+		rules.files[main] = []sshdconfig.File{{Path: main, Unread: true}}
+	}
+	rules.serving = j.Serving
+	rules.serving.Main = main
+	config := sshdconfig.Evaluate(j.Serving.Options, main, rules.files, sshdconfig.Connection{})
 	for _, p := range config.Unread {
 		j.trace("%s cannot be read, so the server is taken to look for keys in its default files", p)
 	}
@@ -52,12 +58,18 @@ func (j *Job) readRules(ctx context.Context, fsys hostfs.FS, server strictmodes.
 		j.trace("StrictModes is no: owners and modes are not judged, so others may be able to take over an account")
 		rules.server = strictmodes.Lax
 	}
+	texts := slices.Clone(j.Serving.Options)
 	for _, files := range rules.files {
 		for _, f := range files {
-			if byGroup().MatchString(f.Text) {
-				rules.groups = groupNames(ctx, fsys)
-			}
+			texts = append(texts, f.Text)
 		}
+	}
+	if slices.ContainsFunc(texts, func(t string) bool { return strings.Contains(t, "~") }) {
+		passwd, _ := fsys.ReadFile(ctx, "/etc/passwd") // without it no home is known
+		rules.serving.Conn.Homes = hostfs.Homes(string(passwd))
+	}
+	if slices.ContainsFunc(texts, byGroup().MatchString) {
+		rules.groups = groupNames(ctx, fsys)
 	}
 	return rules, context.Cause(ctx)
 }
@@ -98,59 +110,17 @@ func (rules *serverRules) config(who strictmodes.Account) *sshdconfig.Config {
 	if rules.files == nil {
 		return nil
 	}
-	conn := sshdconfig.Connection{User: who.Name}
+	conn := rules.serving.Conn
+	conn.User = who.Name
 	if rules.groups != nil {
 		conn.Groups = rules.groups(who)
 	}
-	return sshdconfig.Evaluate(nil, sshdconfig.DefaultFile, rules.files, conn)
-}
-
-// forbidden says what keeps the account out whatever its files.
-func (j *Job) forbidden(ctx context.Context, fsys hostfs.FS, rules *serverRules, who strictmodes.Account) (records []record.Record) {
-	config := rules.config(who)
-	chroot := config.MayName("ChrootDirectory") // where the shell is another
-	if _, st, err := strictmodes.RealPath(ctx, fsys, who.Shell); who.Shell != "" && !chroot &&
-		(j.missing(ctx, fsys, who.Shell, err) || err == nil && (!st.Mode.IsRegular() || st.Mode&0o111 == 0)) {
-		hint := "chsh -s /bin/sh " + sh.QuoteLine(who.Name)
-		if me, err := fsys.Account(ctx); err != nil || me.UID != 0 {
-			hint = "sudo " + hint
-		}
-		if j.Root != "" {
-			hint = "name a shell that is there, such as /bin/sh, in " + sh.QuoteLine(j.Root+"/etc/passwd")
-		}
-		records = append(records, record.Record{Verdict: record.Fail, Cause: "shell-missing", Subject: who.Shell,
-			Detail: "the login shell of " + who.Name + " does not exist, or cannot be executed", Hint: hint})
-	}
-	list := diagnose.Forbids(config, who)
-	if s, ok := config.Named("RevokedKeys"); ok && len(config.Possible(s.Keyword)) == 0 && len(config.Unread) == 0 {
-		if _, _, err := strictmodes.RealPath(ctx, fsys, s.Args[0]); j.missing(ctx, fsys, s.Args[0], err) {
-			list = append(list, diagnose.Forbidden{Cause: "key-revoked", Setting: s, Detail: "RevokedKeys names " + s.Args[0] + ", which does not exist: every key is taken for revoked"})
-		}
-	}
-	for _, f := range list {
-		r := f.Record(j.Root)
-		r.Hint = j.at + r.Hint
-		records = append(records, r)
-	}
-	return records
-}
-
-// missing reports whether err, of RealPath, says that p is not there. On a card, whose
-// other file systems and /run are not mounted, its directory has to be.
-func (j *Job) missing(ctx context.Context, fsys hostfs.FS, p string, err error) bool {
-	if errors.Is(err, fs.ErrNotExist) && j.Root != "" {
-		var dir string
-		if dir, _, err = strictmodes.RealPath(ctx, fsys, path.Dir(p)); err != nil {
-			return false
-		}
-		_, err = fsys.Lstat(ctx, path.Join(dir, path.Base(p))) // a link may lead there
-	}
-	return errors.Is(err, fs.ErrNotExist)
+	return sshdconfig.Evaluate(rules.serving.Options, rules.serving.Main, rules.files, conn)
 }
 
 // keysFiles returns where the server looks for the keys of an account; nil for
-// its default. What a pattern leads to, as OpenSSH has it from 10.0 on, comes
-// after it, since to others it is a name.
+// its default. From OpenSSH 10.0 on, those are what a pattern leads to; before, and where
+// the version is not known, its name comes first.
 func (j *Job) keysFiles(ctx context.Context, fsys hostfs.FS, rules *serverRules, who strictmodes.Account) []string {
 	if rules.root != "" && who.UID == 0 {
 		return []string{rules.root}
@@ -162,15 +132,23 @@ func (j *Job) keysFiles(ctx context.Context, fsys hostfs.FS, rules *serverRules,
 	for _, s := range config.Possible("AuthorizedKeysFile") {
 		j.trace("%s may say that the keys of %s are in %s: it depends on the connection", s.At(), who.Name, strings.Join(s.Args, " "))
 	}
+	version, known := rules.serving.OpenSSH()
+	globs := known && version[0] >= 10
+	const magic = `*?[\`
 	files, setting := config.KeysFiles(who.Home, who.UID)
-	if setting.Args == nil {
+	if setting.Args == nil && (!globs || !strings.ContainsAny(who.Home, magic)) {
 		return nil
 	}
-	j.trace("%s says where the keys of %s are: %s", setting.At(), who.Name, strings.Join(files, " "))
+	if setting.Args != nil {
+		j.trace("%s says where the keys of %s are: %s", setting.At(), who.Name, strings.Join(files, " "))
+	}
 	all := []string{} // none is not the default
 	for _, f := range files {
-		all = append(all, f)
-		if !strings.ContainsAny(f, `*?[\`) {
+		pattern := strings.ContainsAny(f, magic)
+		if !pattern || !globs {
+			all = append(all, f)
+		}
+		if !pattern || known && !globs {
 			continue
 		}
 		found, err := fsys.Glob(ctx, f)

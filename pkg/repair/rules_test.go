@@ -81,13 +81,17 @@ func TestForbidden(t *testing.T) {
 		{"DenyGroups web\n", "fail user-not-allowed"},
 		{"AllowGroups pi\n", ""},
 		{"RevokedKeys /revoked\n", "fail key-revoked"},
-		{"RevokedKeys /etc\nAllowUsers pi@10.0.0.0/8\n", ""},
+		{"RevokedKeys /etc\n", "fail key-revoked"},
+		{"RevokedKeys /etc/list\nAllowUsers pi@10.0.0.0/8\n", ""},
+		{"Match User pi\nRevokedKeys none\n", "fail key-revoked"},
+		{"RevokedKeys none\n", ""},
 		{"Include closed\nRevokedKeys /revoked\n", ""},
 	} {
 		m := newMachine(0o755, 0o700, 0o600, 1000)
 		m.files["/etc"] = strictmodes.Stat{Mode: fs.ModeDir | 0o755, Nlink: 2}
 		m.files["/etc/ssh/closed"] = strictmodes.Stat{Nlink: 1}
-		m.texts = map[string]string{"/etc/ssh/sshd_config": c.text, "/etc/ssh/closed": "denied", "/etc/group": "pi:x:1000:\nweb:x:7:pi\n"}
+		m.files["/etc/list"] = strictmodes.Stat{Nlink: 1}
+		m.texts = map[string]string{"/etc/ssh/sshd_config": c.text, "/etc/ssh/closed": "denied", "/etc/list": "", "/etc/group": "pi:x:1000:\nweb:x:7:pi\n"}
 		m.me.Groups = []int{1000, 7}
 		if records := new(Job).Login(t.Context(), m, strictmodes.Debian, func(cause string) bool { return "fail "+cause == c.want }); brief(records) != "" || len(records) != 1 {
 			t.Errorf("%q, refuted: %s", c.text, text(records))
