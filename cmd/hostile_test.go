@@ -78,7 +78,7 @@ var hostileOutcomes = map[sshtest.Hostile][4]string{
 	sshtest.ExecFloods:   {"ok login", "fail too-slow", "", unknown},
 	sshtest.ExecHangs:    {"ok login", "fail too-slow", "", unknown},
 	sshtest.ExecForgets:  {"ok login", "fail no-shell", "", unknown},
-	sshtest.ExecEscapes:  {"ok login", "fail command-forced", "fail no-shell", unknown},
+	sshtest.ExecEscapes:  {"ok login", "ok key-present; ok login", "fail no-shell", unknown},
 
 	sshtest.RefusesChannel: {"fail key-refused", "fail no-shell", "", unknown},
 	sshtest.RefusesExec:    {"fail key-refused", "fail no-shell", "", unknown},
