@@ -70,7 +70,7 @@ func (r *repairer) plan(f strictmodes.Finding) (plan, error) {
 
 // anew plans to put a copy of ours in the place of what is another's.
 func (r *repairer) anew(f strictmodes.Finding, aside string) (plan, error) {
-	fresh, err := r.free(f.Path, ".new")
+	fresh, err := r.free(f.Path, strictmodes.Fresh)
 	if err != nil {
 		return plan{}, err
 	}

@@ -14,7 +14,7 @@ import (
 
 // misspelt are names that guides, editors and copying a .pub file give to
 // authorized_keys.
-var misspelt = []string{"authorised_keys", "authorized-keys", "authorized_key", "authorized_keys.pub", "authorized_keys.txt"}
+var misspelt = []string{"authorised_keys", "authorized-keys", "authorized_key", "authorized_keys.pub", "authorized_keys.txt", "authorized_keys" + Fresh}
 
 // homeless says why there is no home.
 func (j *judge) homeless(home way) (Finding, error) {
@@ -70,6 +70,12 @@ func (j *judge) absent() ([]Finding, error) {
 			candidates = append(candidates, path.Join(path.Dir(file.real), name))
 		}
 		candidates = append(candidates, file.real+"2", path.Join(j.home, "authorized_keys"))
+		switch f, ok, err := j.unfinished(path.Dir(file.real), path.Base(file.real)); {
+		case err != nil:
+			return nil, err
+		case ok:
+			findings = append(findings, f)
+		}
 		for _, p := range candidates {
 			f, ok, err := j.misnamed(p, file.real)
 			if err != nil {
@@ -90,6 +96,28 @@ func (j *judge) absent() ([]Finding, error) {
 		}
 	}
 	return findings, nil
+}
+
+// Fresh ends the name of a copy until it takes the place of what it is of.
+const Fresh = ".new"
+
+// unfinished says whether there is such a copy of the directory of a keys file, and
+// its place is empty: a repair was killed right before its last step.
+func (j *judge) unfinished(dir, base string) (Finding, bool, error) {
+	_, taken, err := j.look(dir)
+	if err != nil || taken {
+		return Finding{}, false, err
+	}
+	st, there, err := j.look(dir + Fresh)
+	if err != nil || !there || !st.Mode.IsDir() || st.UID != j.who.UID || st.Mode&0022 != 0 {
+		return Finding{}, false, err
+	}
+	f := Finding{Cause: "keys-misnamed", Path: dir + Fresh, Stat: st, Detail: "it was to become " + dir + ", by a repair that was interrupted"}
+	if j.propose(&f, Rename); f.Repair == Rename {
+		f.To = dir
+	}
+	_, there, err = j.look(path.Join(f.Path, base))
+	return f, there, err
 }
 
 func notMounted(point string) Finding {
