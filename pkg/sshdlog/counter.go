@@ -66,7 +66,7 @@ func (c *Counter) tallies() tallies {
 		all[group] = tally{&users{all: make(map[string]int)}, n == perCause}
 	}
 	for k, i := range c.index {
-		if k.path == "" && k.key == "" && k.line == 0 {
+		if k.path == "" && k.key == "" && k.line == 0 && !encoded([]byte(k.user)) {
 			all[k.group].users.add(k.user, i)
 		}
 	}

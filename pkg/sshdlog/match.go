@@ -25,6 +25,7 @@ type form struct {
 	params  []param
 	suffix  []byte // after the last parameter
 	last    int    // the last parameter that is free text, or the last of all
+	ends    []end  // what follows on a user, from the right; nil where nameEnd is of no use
 }
 
 type param struct {
@@ -32,6 +33,13 @@ type param struct {
 	class class
 	after []byte // the literal that follows
 	apart bool   // no byte of the class ends the literal before
+}
+
+// An end is a parameter that follows on a user, and the literal between them.
+type end struct {
+	class      class
+	size       int    // of the literal
+	word, bits uint64 // which stands at the end of a word
 }
 
 // A field is where a parameter goes in an Event.
@@ -113,7 +121,59 @@ func compile(p *pattern, s string) *form {
 	for f.last > 0 && (f.params[f.last].class == word || f.params[f.last].class == digits || f.params[f.last].class == peer) {
 		f.last--
 	}
+	f.ends = f.findEnds()
 	return f
+}
+
+// findEnds returns the ends of a form that tells of a user, an address and a
+// port, and of nothing else. It ends in digits, of which nobody takes anything
+// off.
+func (f *form) findEnds() (ends []end) {
+	p := f.params
+	if len(p) != 3 || p[0].field != user || p[1].field != addr || p[2].field != port || len(f.suffix) > 0 || f.pattern.ofEntry() {
+		return nil
+	}
+	for i := 2; i > 0; i-- {
+		before := p[i-1].after
+		if !p[i].apart || len(before) > wordSize {
+			return nil
+		}
+		e := end{class: p[i].class, size: len(before), bits: ^lowest(wordSize - len(before))}
+		for _, c := range before {
+			e.word = e.word>>8 | uint64(c)<<(64-8)
+		}
+		ends = append(ends, e)
+	}
+	return ends
+}
+
+// nameEnd returns where the user ends that starts at a place of a line, at least
+// two words from its start, or less if the line is perhaps not of this form. Then
+// match tells, as it does for what syslogd has encoded with a #.
+func (f *form) nameEnd(line []byte, from int) int {
+	to := len(line)
+	for i := range f.ends {
+		e, at := &f.ends[i], to
+		for at > from {
+			w := load(line[at-wordSize:])
+			if others := e.class.others(w) | having(w, '#'); others != 0 {
+				at -= bits.LeadingZeros64(others) / 8
+				break
+			}
+			at -= wordSize
+		}
+		if at == to || (load(line[at-wordSize:])^e.word)&e.bits != 0 {
+			return -1
+		}
+		to = at - e.size
+	}
+	return to
+}
+
+// having has the highest bit of each byte that is c, and perhaps of some after one.
+func having(w uint64, c byte) uint64 {
+	w ^= each * uint64(c)
+	return (w - each) &^ w & (each * 0x80)
 }
 
 // match reports whether the message is of this form, and notes where its

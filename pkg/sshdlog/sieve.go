@@ -75,9 +75,9 @@ type spots struct {
 	process            process
 }
 
-// pass goes over lines that start as the head and go on as nobody wants, or are
-// of other programs, and returns where the first other line starts, and the forms
-// of its message if they are known.
+// pass goes over lines that start as the head and go on as nobody wants, are
+// counted at once, or are of other programs. It returns where the first other
+// line starts, and the forms of its message if they are known.
 func (v *sieve) pass(p *piece, at int) (to int, l spots, forms *node) {
 	const older, newer, auth = "sshd[", "sshd-session[", "sshd-auth["
 	h := &v.head
@@ -107,8 +107,7 @@ func (v *sieve) pass(p *piece, at int) (to int, l spots, forms *node) {
 		}
 		// The first bracket, and nothing but digits before it.
 		w := load(b[pid:])
-		bracket := w ^ each*']'
-		bracket = (bracket - each) &^ bracket & (each * 0x80)
+		bracket := having(w, ']')
 		bracket &= -bracket
 		before := bracket>>7 - 1
 		digits := (w ^ each*'0') & before
@@ -135,13 +134,25 @@ func (v *sieve) pass(p *piece, at int) (to int, l spots, forms *node) {
 				return at, l, nil
 			}
 		}
-		if known.forms != nil {
+		if known.forms != nil && !v.countAt(p, at, &l, known) {
 			return at, l, known.forms
 		}
 		p.marks = append(p.marks, mark{at, l.process})
 		at += size + 1
 	}
 	return at, spots{}, nil
+}
+
+// countAt counts a line that begins as is known, before it has a mark, if its
+// user alone tells how: as keep does what look finds.
+func (v *sieve) countAt(p *piece, at int, l *spots, known *beginning) bool {
+	f := known.form
+	if f == nil || l.size-l.message > messageMax {
+		return false
+	}
+	line, from := p.buf[at:at+l.size], l.message+known.size
+	to := f.nameEnd(line, from)
+	return to > from && v.count(p, f.pattern, line[from:to], 1, line[:v.head.time], len(p.marks))
 }
 
 // Words of eight bytes, the first one lowest.
@@ -203,6 +214,7 @@ type beginning struct {
 	exact [6]uint64 // the bits that are of it
 	size  int       // in bytes, 0 if there is none
 	forms *node     // that they may have, nil if nobody wants any
+	form  *form     // the first of them, if its nameEnd is of use
 }
 
 // What may be read from a line on: a head with a tag and a PID, and a beginning.
@@ -244,6 +256,9 @@ func (v *sieve) learn(m []byte, t *text, p *pattern) {
 	case p == &unwanted && n.any[sshd] < v.want:
 	case n.last:
 		b.forms = n
+		if f := n.forms[0]; f.ends != nil && sshd.writes(f.pattern) && f.pattern.severity >= v.want {
+			b.form = f
+		}
 	default:
 		return
 	}
@@ -283,36 +298,48 @@ func (v *sieve) look(t *text, of *node, in *piece, m mark) {
 
 // keep notes that the last mark is of a line that is wanted, or counts it.
 func (v *sieve) keep(t *text, p *pattern, in *piece) {
-	mark := len(in.marks) - 1
+	mark, name := len(in.marks)-1, v.found[user]
+	if !t.isOfUser(p, &v.found) || !v.count(in, p, t.msg[name.from:name.to], t.times, t.time, mark) {
+		in.wanted = append(in.wanted, mark)
+	}
+}
+
+// count counts events by their user, or as left out, if it is known that they are.
+func (v *sieve) count(in *piece, p *pattern, name []byte, times int, time []byte, mark int) bool {
 	if p != v.last {
 		v.last, v.tally = p, v.tallies[p.group()]
 	}
-	if v.tally.users != nil && t.isOfUser(p, &v.found) {
-		name := v.found[user]
-		if count, ok := v.tally.users.find(t.msg[name.from:name.to]); ok {
-			if more := count + 1 - len(in.again); more > 0 {
-				in.again = append(in.again, make([]again, more)...)
-			}
-			a := &in.again[count]
-			a.times += t.times
-			a.mark, a.time = mark, t.time
-			return
-		} else if v.tally.full {
-			in.miss(p.cause, t.times)
-			return
-		}
+	if v.tally.users == nil {
+		return false
 	}
-	in.wanted = append(in.wanted, mark)
+	count, ok := v.tally.users.find(name)
+	if !ok {
+		if !v.tally.full || encoded(name) {
+			return false
+		}
+		in.miss(p.cause, times)
+		return true
+	}
+	if more := count + 1 - len(in.again); more > 0 {
+		in.again = append(in.again, make([]again, more)...)
+	}
+	a := &in.again[count]
+	a.times += times
+	a.mark, a.time = mark, time
+	return true
 }
 
 // isOfUser reports whether an event is counted by its user alone, whatever
 // stands in other lines.
 func (t *text) isOfUser(p *pattern, found *spans) bool {
+	return !p.ofEntry() && found[file].to == 0 && found[key].to == 0 && found[line].to == 0 && !t.waits(p, found)
+}
+
+// ofEntry reports whether the pattern is of what other lines tell more about.
+func (p *pattern) ofEntry() bool {
 	switch p.cause {
 	case "entry-from", "entry-expired", "entry-refused":
-		return false
+		return true
 	}
-	name := found[user]
-	return found[file].to == 0 && found[key].to == 0 && found[line].to == 0 && !t.waits(p, found) &&
-		bytes.IndexByte(t.msg[name.from:name.to], '\\') < 0
+	return false
 }

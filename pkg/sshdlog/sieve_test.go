@@ -236,6 +236,40 @@ func TestAddLogBytes(t *testing.T) {
 	}
 }
 
+// Users are counted by where their names end, which names, addresses and ends
+// of all kinds try to hide.
+func TestAddLogUsers(t *testing.T) {
+	pick := func(rnd *rand.Rand, usual func() string, others ...string) string {
+		if rnd.IntN(3) > 0 {
+			return usual()
+		}
+		return others[rnd.IntN(len(others))]
+	}
+	long := func(n int) string { return strings.Repeat("n", n) }
+	for seed := range uint64(3) {
+		rnd := rand.New(rand.NewPCG(seed, 2))
+		var log []byte
+		for len(log) < 3*pieceSize {
+			begin := pick(rnd, func() string { return "Invalid user " }, "error: Invalid user ", "Connection closed by invalid user ", "Close session: user ")
+			name := pick(rnd, func() string { return "u" + strconv.Itoa(rnd.IntN(300)) },
+				"", " ", "x", "#", "#011", "#165", "a#b", `\165`, `\\165`, `\043011`, "u1 ", "u1 from 192.0.2.7", "u1 from 192.0.2.7 port 1", " from ", " port 1", "from", "u\x00", "u\xff", long(15), long(16), long(17), long(100), long(1100))
+			addr := pick(rnd, func() string { return " from 192.0.2." + strconv.Itoa(rnd.IntN(256)) },
+				" from a", " from ", " from #", " from 1#011", " from 1#040", " from 1\x7f", " from 1\t2", " from fe80::1%eth0", " from host.example.org", " from [preauth]", " from two words", "  from 192.0.2.7", " FROM 192.0.2.7", " 192.0.2.7", "from 192.0.2.7", " from "+long(70), " from "+long(1100))
+			end := pick(rnd, func() string { return " port " + strconv.Itoa(rnd.IntN(1<<16)) },
+				"", " port ", " port", " port x", " port 1x", " port x1", " port #1", " port 1#", "  port 1", " port  1", " PORT 1", " qort 1", "port 1", " port 1 ", " port 1\r", " port 1#015", " port 1 [preauth]", " port 1 [postauth]", " port 1 ssh2", " port 1 id 2", " port 123456789", " port 1 port 2")
+			log = append(append(log, formats[0].line("sshd", strconv.Itoa(rnd.IntN(60)), begin+name+addr+end)...), '\n')
+		}
+		for _, want := range []Severity{Context, Symptom, Refusal} {
+			if n := same(t, log, want); n < 1000 {
+				t.Errorf("only %d events", n)
+			}
+		}
+		if t.Failed() {
+			t.Fatalf("seed %d", seed)
+		}
+	}
+}
+
 // What begins like a line that is known may go on as it likes: as one that is
 // told by its end alone, or with less than it seems to have.
 func TestAddLogBeginnings(t *testing.T) {

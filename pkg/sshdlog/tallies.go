@@ -1,6 +1,7 @@
 package sshdlog
 
 import (
+	"bytes"
 	"math/bits"
 )
 
@@ -14,8 +15,8 @@ type tally struct {
 	full  bool
 }
 
-// users are names, and what their events are counted as. Those of up to two
-// words are found without a map.
+// users are names that a line has as they are, and what their events are counted
+// as. Those of up to two words are found without a map.
 type users struct {
 	all   map[string]int
 	short [512]struct { // more than twice perCause
@@ -23,6 +24,12 @@ type users struct {
 		count int
 		taken bool
 	}
+}
+
+// encoded reports whether a name may stand for another one, by strnvis(3) or by
+// syslogd.
+func encoded(name []byte) bool {
+	return bytes.IndexByte(name, '\\') >= 0 || bytes.IndexByte(name, '#') >= 0
 }
 
 // A shortName has 0 behind its end.
