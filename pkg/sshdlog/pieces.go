@@ -14,8 +14,8 @@ import (
 // have, and less than the nearer caches of a processor.
 const pieceSize = 2 * bufferSize
 
-// windowSize is how much of a file is mapped at once: enough for the kernel to
-// map it in large pages.
+// windowSize is about how much of a file is mapped at once: a few large pages of
+// the kernel.
 const windowSize = 4 << 20
 
 // firstWindow is the size of the first one, a variable for tests.
@@ -165,15 +165,18 @@ func (l *cutter) next(p *piece) bool {
 }
 
 // mapNext maps a piece, if it can. It starts small, since the first pieces tell
-// what to count in those that follow.
+// what to count in those that follow. Windows end at multiples of their size,
+// where large pages do too: only whole ones are mapped at once.
 func (l *cutter) mapNext(p *piece) bool {
 	if !l.mapped {
 		return false
 	}
-	if l.log.Size()-l.at >= int64(l.window+slack) {
-		if part, unmap, err := l.log.Map(l.at, l.window+slack); err == nil {
+	window := int64(l.window)
+	size := int((l.at+window/2)/window*window + window - l.at) // half of it to half as much again
+	if l.log.Size()-l.at >= int64(size+slack) {
+		if part, unmap, err := l.log.Map(l.at, size+slack); err == nil {
 			p.buf, p.inside, p.at, p.unmap = part, false, l.at, unmap
-			if p.guarded(func() { p.to = bytes.LastIndexByte(part[:l.window], '\n') + 1 }) && p.to > 0 {
+			if p.guarded(func() { p.to = bytes.LastIndexByte(part[:size], '\n') + 1 }) && p.to > 0 {
 				l.at += int64(p.to)
 				l.window = min(2*l.window, windowSize)
 				return true

@@ -83,7 +83,8 @@ func (v *sieve) pass(p *piece, at int) (to int, l spots, forms *node) {
 	h := &v.head
 	for at+h.tag < p.to && h.tag > 0 {
 		b := p.buf[at : at+slack]
-		if h.differ(b, 0)|h.differ(b, 1)|h.differ(b, 2)|h.differ(b, 3)|h.differ(b, 4)|h.differ(b, 5)|h.differ(b, 6)|h.differ(b, 7) != 0 {
+		if h.differ(b, 0)|h.differ(b, 1)|h.differ(b, 2)|h.differ(b, 3)|h.differ(b, 4)|h.differ(b, 5) != 0 ||
+			h.tag > 6*wordSize && h.differ(b, 6)|h.differ(b, 7) != 0 {
 			break
 		}
 		size := bytes.IndexByte(p.buf[at+h.tag:p.to], '\n') + h.tag

@@ -56,10 +56,14 @@ func sameFrom(t *testing.T, log []byte, want Severity, readers ...io.Reader) (ev
 // A memory is a Mapper of which nothing may be used once it is given back.
 type memory struct {
 	bytes.Reader
-	log []byte
+	log    []byte
+	mapped func(end int64) // called for each part
 }
 
 func (m *memory) Map(off int64, size int) (part []byte, unmap func(), err error) {
+	if m.mapped != nil {
+		m.mapped(off + int64(size))
+	}
 	part = bytes.Clone(m.log[off : off+int64(size)])
 	return part, func() {
 		for i := range part {
@@ -215,12 +219,16 @@ func TestRun(t *testing.T) {
 // Any byte may stand anywhere in a line that is else like those before and
 // behind it.
 func TestAddLogBytes(t *testing.T) {
-	for _, f := range formats[1:3] {
+	for _, head := range []string{
+		"Nov 22 07:23:29.719436 pi.lan ",
+		"2026-11-22T07:23:29.719890+00:00 pi ",
+		"2026-11-22T07:23:29.719890+00:00 raspberrypi.home.arpa ",
+	} {
 		for _, line := range []string{
-			f.line("sshd", "1234", "Invalid user u from 192.0.2.7 port 4242") + "\n",
-			f.line("sshd-session", "99", "Connection closed by 192.0.2.7 port 4242 [preauth]") + "\n",
-			f.line("sshd-auth", "123456", "Failed password for root from 192.0.2.7 port 4242 ssh2") + "\n",
-			f.line("sudo", "7", "pam_unix(sudo:session): session closed for user root") + "\n",
+			head + "sshd[1234]: Invalid user u from 192.0.2.7 port 4242\n",
+			head + "sshd-session[99]: Connection closed by 192.0.2.7 port 4242 [preauth]\n",
+			head + "sshd-auth[123456]: Failed password for root from 192.0.2.7 port 4242 ssh2\n",
+			head + "sudo[7]: pam_unix(sudo:session): session closed for user root\n",
 		} {
 			var log []byte
 			for at := range len(line) - 1 {
@@ -308,6 +316,20 @@ func TestAddLogPieces(t *testing.T) {
 		same(t, log, Refusal) // without an end
 		log = append(log, '\n')
 		same(t, log, Refusal)
+	}
+}
+
+// What is mapped ends where large pages of the file do.
+func TestAddLogWindows(t *testing.T) {
+	defer func(size int) { firstWindow = size }(firstWindow)
+	firstWindow = pieceSize
+	const line = "Nov 22 07:23:29 pi sshd[1]: User pi from 192.0.2.1 not allowed because listed in DenyUsers\n"
+	log := bytes.Repeat([]byte(line), 5*windowSize/len(line))
+	var ends []int64
+	sameFrom(t, log, Refusal, &memory{Reader: *bytes.NewReader(log), log: log, mapped: func(end int64) { ends = append(ends, end-slack) }})
+	want := []int64{pieceSize, 2 * pieceSize, 4 * pieceSize, windowSize, 2 * windowSize, 3 * windowSize, 4 * windowSize}
+	if !slices.Equal(ends, want) {
+		t.Errorf("%d, not %d", ends, want)
 	}
 }
 
