@@ -165,8 +165,8 @@ const (
 
 func load(b []byte) uint64 { return binary.LittleEndian.Uint64(b) }
 
-// A head is how lines start, up to their tag: that of a line of sshd, but for
-// the digits.
+// A head is how lines start, up to their tag, but for the digits: that of a line
+// of sshd, or of another program as long as there is none.
 type head struct {
 	words [8]uint64 // with 0 for the digits
 	six   [8]uint64 // where they stand
@@ -177,7 +177,11 @@ type head struct {
 
 // learn takes the head of a line that was read.
 func (h *head) learn(line []byte, t *text) {
-	if t.program != sshd || t.tagAt == 0 || t.tagAt > len(h.words)*wordSize || !bytes.HasPrefix(line, t.time) || !bytes.HasPrefix(line[t.tagAt:], []byte("sshd")) {
+	if t.tagAt == 0 || t.tagAt > len(h.words)*wordSize || !bytes.HasPrefix(line, t.time) {
+		return
+	}
+	tag := line[t.tagAt:]
+	if ours := t.program == sshd && bytes.HasPrefix(tag, []byte("sshd")); !ours && (h.tag > 0 || !ofOther(tag)) {
 		return
 	}
 	*h = head{time: len(t.time), tag: t.tagAt}

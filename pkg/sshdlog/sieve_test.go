@@ -278,6 +278,25 @@ func TestAddLogUsers(t *testing.T) {
 	}
 }
 
+// What the head is learned from may be of another program, or look like it.
+func TestAddLogHeads(t *testing.T) {
+	const stamp = "Nov 22 07:23:29 "
+	tails := []string{"", "pi", "pi ", "pi foo", "pi foo ", "pi foo:", "pi foo: bar", "pi: foo", "foo: bar", "pi -- MARK --", "pi auth.info foo: bar", "pi foo.bar baz qux", "pi (foo)[1]: bar", "pi a: b"}
+	message := "sshd[1]: Invalid user u from 192.0.2.7 port 4242"
+	for _, tail := range slices.Clone(tails) {
+		before, _, _ := strings.Cut(tail, "foo")
+		tails = append(tails, before+message, strings.TrimSuffix(before, " ")+message, tail+message)
+	}
+	for _, first := range tails {
+		for _, second := range tails {
+			same(t, []byte(stamp+first+"\n"+strings.Repeat(stamp+second+"\n", 2)+strings.Repeat("x", 300)), Refusal)
+		}
+		if t.Failed() {
+			t.Fatalf("after %q", first)
+		}
+	}
+}
+
 // What begins like a line that is known may go on as it likes: as one that is
 // told by its end alone, or with less than it seems to have.
 func TestAddLogBeginnings(t *testing.T) {
