@@ -449,6 +449,20 @@ func (n *node) find(m []byte, w program, want Severity) (at *node, depth int) {
 	return n, depth
 }
 
+// leaves returns how many bytes of the rest of a message, which has no text of a
+// node below n, show that; more than it has if it may yet go on as one.
+func (n *node) leaves(rest []byte) int {
+	if len(rest) == 0 {
+		return 1
+	}
+	same := 0
+	if i := bytes.IndexByte(n.first, rest[0]); i >= 0 {
+		for text := n.below[i].text; same < len(rest) && rest[same] == text[same]; same++ {
+		}
+	}
+	return same + 1
+}
+
 // unwanted is the pattern of what nobody asks for.
 var unwanted pattern
 

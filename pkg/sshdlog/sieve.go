@@ -253,12 +253,15 @@ func (k *beginnings) place(m []byte) *[4]beginning {
 
 // learn notes the beginning of a message of which p is the pattern, if nobody
 // wants what begins so, whatever follows, or else if the same forms tell of it.
+// It goes on to where the message leaves what somebody wants.
 func (v *sieve) learn(m []byte, t *text, p *pattern) {
 	n, size := byPrefix.find(t.msg, sshd, v.want)
-	size += bytes.Index(m, t.msg) // its level
-	b := beginning{size: size}
+	level := bytes.Index(m, t.msg)
+	var b beginning
 	switch {
 	case p == &unwanted && n.any[sshd] < v.want:
+	case p == &unwanted:
+		size += n.leaves(t.msg[size:])
 	case n.last:
 		b.forms = n
 		if f := n.forms[0]; f.ends != nil && sshd.writes(f.pattern) && f.pattern.severity >= v.want {
@@ -267,10 +270,11 @@ func (v *sieve) learn(m []byte, t *text, p *pattern) {
 	default:
 		return
 	}
-	if size > len(b.words)*wordSize || len(m) < 4*wordSize || bytes.IndexByte(m[:size], '#') >= 0 {
+	b.size = level + size
+	if size > len(t.msg) || b.size > len(b.words)*wordSize || len(m) < 4*wordSize || bytes.IndexByte(m[:b.size], '#') >= 0 {
 		return
 	}
-	for i, c := range m[:size] {
+	for i, c := range m[:b.size] {
 		b.words[i/wordSize] |= uint64(c) << (i % wordSize * 8)
 		b.exact[i/wordSize] |= 0xff << (i % wordSize * 8)
 	}

@@ -323,6 +323,17 @@ func TestAddLogBeginnings(t *testing.T) {
 	same(t, log, Refusal)
 }
 
+// What is not long enough to be another form, once its end is off, begins as it.
+func TestAddLogShort(t *testing.T) {
+	var log []byte
+	for _, m := range []string{"error: Failed publickey [preauth]", "error: Failed publickey [preauth]", "error: Failed publickey for pi from 192.0.2.7 port 4242 ssh2: ED25519 SHA256:7T7PiS317baOCIoN0G8sHTytDTFJG4iiWRz09JBJWFY"} {
+		log = append(append(log, formats[0].line("sshd", "1", m)...), '\n')
+	}
+	if n := same(t, append(log, bytes.Repeat([]byte("x"), 300)...), Refusal); n != 1 {
+		t.Errorf("%d events", n)
+	}
+}
+
 // Pieces end where they like; lines may be longer than they are.
 func TestAddLogPieces(t *testing.T) {
 	messages := messagesOf(t)
