@@ -31,9 +31,6 @@ const (
 	byConfig = "??"
 )
 
-// later reports whether the cause of the pattern is found with its parameters.
-func (p *pattern) later() bool { return p.cause == byPath || p.cause == byConfig }
-
 // Cures that differ from the one in pi-key-causes(7).
 const (
 	asBefore      = "See the preceding line of the same process; pi-key-causes(7) describes the candidates, entry-from and entry-expired."

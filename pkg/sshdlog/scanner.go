@@ -237,10 +237,16 @@ func (s *Scanner) tell(t *text, p *pattern) {
 }
 
 // waits reports whether a later line of the connection may tell the user or the
-// address, or that another key let him in.
+// address, or that another key let him in. A line without a PID is of a connection
+// only by its port.
 func (t *text) waits(p *pattern, found *spans) bool {
-	return p.severity == Refusal && len(t.pid) > 0 && !p.ofServer() &&
-		(found[user].from == found[user].to || found[addr].from == found[addr].to || p.cause == "key-refused")
+	if p.severity != Refusal || p.ofServer() {
+		return false
+	}
+	if p.name == "failed-publickey" {
+		return true
+	}
+	return len(t.pid) > 0 && (found[user].from == found[user].to || found[addr].from == found[addr].to)
 }
 
 // ofServer reports whether the pattern is about the server, not a connection.

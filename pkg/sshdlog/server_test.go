@@ -3,10 +3,14 @@ package sshdlog
 import (
 	"maps"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
+
+	"golang.org/x/crypto/ssh"
 
 	"pi-key-tools/pkg/sshtest"
 )
@@ -133,6 +137,96 @@ func TestServers(t *testing.T) {
 				t.Errorf("DenyUsers: %+v", got)
 			}
 		})
+	}
+}
+
+// Clients offer several keys at the same time, to a server that tells of each. Those
+// are refused after which none lets in, whether the lines tell their connection by a
+// PID or not, and wherever the log begins.
+func TestSeveralKeys(t *testing.T) {
+	t.Parallel()
+	sshtest.NeedRoot(t)
+	sshtest.Need(t, "sshd", "ssh", "sshpass")
+	programs := []string{""}
+	if program := os.Getenv("PIKEY_TEST_SSHD10"); program != "" {
+		programs = append(programs, program)
+	}
+	for _, program := range programs {
+		u := sshtest.AddUser(t, sshtest.UserConfig{})
+		config := []string{"MaxStartups 100", "MaxAuthTries 4"}
+		if program != "" {
+			config = append(config, "PerSourcePenalties no")
+		}
+		d := sshtest.StartSSHD(t, sshtest.SSHDConfig{Program: program, Config: config})
+		var authorized []string
+		refused := make(map[string]bool) // by fingerprint
+		var clients []*exec.Cmd
+		for i := range 12 {
+			args := d.SSHArgs(t)
+			args = append(args, "-l", u.Name, "-o", "IdentitiesOnly=yes", "-o", "PreferredAuthentications=publickey,password", "-o", "NumberOfPasswordPrompts=1")
+			for n := range 3 {
+				k := sshtest.NewKey(t, t.TempDir(), "ed25519")
+				args = append(args, "-i", k.File)
+				lets := i%3 == 0 && n == 2
+				if lets {
+					authorized = append(authorized, k.Line)
+				}
+				refused[ssh.FingerprintSHA256(k.Signer.PublicKey())] = i%3 > 0
+			}
+			command, password := "ssh", []string{"-p", u.Password, "ssh"}
+			if i%3 == 1 { // which the password lets in
+				command, args = "sshpass", append(password, args...)
+			} else {
+				args = append(args, "-o", "BatchMode=yes")
+			}
+			clients = append(clients, sshtest.Command(t, t.TempDir(), command, append(args, "127.0.0.1", "true")...))
+		}
+		u.Authorize(t, authorized...)
+		for _, c := range clients {
+			if err := c.Start(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for i, c := range clients {
+			if err := c.Wait(); (err == nil) != (i%3 < 2) {
+				t.Fatalf("client %d: %v", i, err)
+			}
+		}
+		log := strings.ReplaceAll(d.Log(), "\r", "")
+		lines := slices.Collect(strings.Lines(log))
+		port := regexp.MustCompile(`127\.0\.0\.1 port (\d+)`)
+		for _, f := range formats {
+			var all []string
+			for _, line := range lines {
+				pid := "1"
+				if m := port.FindStringSubmatch(line); m != nil {
+					pid = m[1]
+				}
+				all = append(all, f.line("sshd", pid, strings.TrimSuffix(line, "\n"))+"\n")
+			}
+			for cut := range len(all) {
+				check(t, f.name+" from", strings.Join(all[cut:], ""), refused, cut == 0)
+			}
+			check(t, f.name, strings.Join(all, ""), refused, true)
+		}
+	}
+}
+
+// check demands that a log tells of those keys alone that were refused, or of all.
+func check(t *testing.T, what, log string, refused map[string]bool, all bool) {
+	t.Helper()
+	events, _ := scan(t, log, Refusal)
+	told := make(map[string]int)
+	for _, e := range events {
+		if e.Cause != "key-refused" || !refused[e.Key] || e.PID != "" && e.PID != e.Port {
+			t.Errorf("%s: %+v", what, e)
+		}
+		told[e.Key]++
+	}
+	for k, was := range refused {
+		if all && was && told[k] != 1 {
+			t.Errorf("%s: %s is told %d times", what, k, told[k])
+		}
 	}
 }
 

@@ -73,7 +73,8 @@ func TestPatterns(t *testing.T) {
 	prepare()
 	for _, p := range patterns {
 		_, known := cause.Lookup(p.cause)
-		if (p.severity == Refusal) != (known || p.later()) || (p.severity != Refusal || p.later()) != (p.cure == "") {
+		later := p.cause == byPath || p.cause == byConfig
+		if (p.severity == Refusal) != (known || later) || (p.severity != Refusal || later) != (p.cure == "") {
 			t.Errorf("%s: severity %d with cause %q", p.name, p.severity, p.cause)
 		}
 	}
@@ -455,9 +456,15 @@ Nov 22 07:23:31 pi sshd[500]: error: Refused by key options
 		"300]: Failed publickey for cy from 192.0.2.3 port 3 ssh2: RSA SHA256:a",
 		"400]: Failed publickey for dan from 192.0.2.4 port 4 ssh2: RSA SHA256:a",
 		"500]: pam_unix(sshd:account): expired password for user eve (root enforced)",
+		"600]: Failed publickey for fay from 192.0.2.6 port 6 ssh2: RSA SHA256:a",
+		"600]: debug1: Could not open user 'fay' authorized keys '/home/fay/.ssh/authorized_keys2': No such file or directory",
+		"700]: Failed publickey for gus from 192.0.2.7 port 7 ssh2: RSA SHA256:a",
 		"300]: Accepted publickey for cy from 192.0.2.3 port 3 ssh2: RSA SHA256:b",
 		"200]: Accepted publickey for ann from 192.0.2.2 port 2 ssh2: RSA SHA256:b",
 		"500]: Accepted publickey for eve from 192.0.2.5 port 5 ssh2: RSA SHA256:b",
+		"600]: Failed publickey for fay from 192.0.2.6 port 6 ssh2: RSA SHA256:b",
+		"600]: Partial publickey for fay from 192.0.2.6 port 6 ssh2: RSA SHA256:c",
+		"700]: Accepted publickey for gus from 192.0.2.7 port 8 ssh2: RSA SHA256:b", // a later process of that PID
 		"400]: Accepted password for dan from 192.0.2.4 port 4 ssh2",
 		"100]: Connection closed by authenticating user pi 192.0.2.1 port 1 [preauth]",
 	} {
@@ -468,7 +475,7 @@ Nov 22 07:23:31 pi sshd[500]: error: Refused by key options
 	for _, e := range got {
 		have = append(have, fmt.Sprint(e.PID, " ", e.Cause, " ", e.User, " ", e.Key))
 	}
-	want = []string{"500 password-expired eve ", "100 key-refused pi SHA256:a", "100 key-refused pi SHA256:b", "400 key-refused dan SHA256:a"}
+	want = []string{"500 password-expired eve ", "600 more-needed fay SHA256:c", "400 key-refused dan SHA256:a", "100 key-refused pi SHA256:a", "100 key-refused pi SHA256:b", "700 key-refused gus SHA256:a"}
 	if !slices.Equal(have, want) {
 		t.Errorf("got %q\nwant %q", have, want)
 	}

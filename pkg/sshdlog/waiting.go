@@ -59,14 +59,15 @@ func (w *waiting) tell(t *text, p *pattern, found *spans) (done []Event) {
 		return nil
 	}
 	told := t.event(p, found)
-	byKey := p.name == "accepted" && told.Reason == "publickey"
+	byKey := (p.name == "accepted" || p.name == "partial") && told.Reason == "publickey"
+	ended := p.name == "accepted" || p.severity == Symptom || p.cause == "too-many-tries"
 	for i := 0; i < len(w.events); {
 		e := &w.events[i]
-		if e.conn() != told.conn() {
+		if !e.shares(&told) {
 			i++
 			continue
 		}
-		if byKey && (e.Cause == "key-refused" || e.Cause == "key-not-installed") {
+		if byKey && e.aboutKey() {
 			w.remove(i)
 			continue
 		}
@@ -76,13 +77,28 @@ func (w *waiting) tell(t *text, p *pattern, found *spans) (done []Event) {
 		if e.Addr == "" {
 			e.Addr, e.Port = told.Addr, told.Port
 		}
-		if e.User == "" || e.Addr == "" || e.Cause == "key-refused" && p.severity != Symptom && p.cause != "too-many-tries" {
+		if e.User == "" || e.Addr == "" || e.aboutKey() && !ended {
 			i++
 			continue
 		}
 		done = append(done, w.remove(i))
 	}
 	return done
+}
+
+// aboutKey reports whether the event means nothing where another key lets in.
+func (e *Event) aboutKey() bool { return e.Cause == "key-refused" || e.Cause == "key-not-installed" }
+
+// shares reports whether two events are of one connection: a PID is used again, and
+// lines without one are of all connections.
+func (e *Event) shares(o *Event) bool {
+	if e.conn() != o.conn() {
+		return false
+	}
+	if e.Port == "" || o.Port == "" {
+		return e.PID != ""
+	}
+	return e.Port == o.Port && e.Addr == o.Addr
 }
 
 // drain returns all that wait.
