@@ -90,6 +90,7 @@ const magic = "openssh-key-v1\x00"
 
 func openOpenSSH(data []byte) (Envelope, error) {
 	e, s, err := unpack(data)
+	defer clear(s.private)
 	if err == nil && !e.Encrypted {
 		e.Public.Comment, _, err = checkPrivate(s.private, e.Public)
 	}
@@ -102,13 +103,20 @@ func openOpenSSH(data []byte) (Envelope, error) {
 // unpack reads what PROTOCOL.key describes, in the steps of private2_uudecode()
 // and private2_decrypt(). The private part is not looked at.
 func unpack(data []byte) (Envelope, sealed, error) {
-	fail := func(err error) (Envelope, sealed, error) { return Envelope{}, sealed{}, err }
+	var blob []byte
+	fail := func(err error) (Envelope, sealed, error) {
+		clear(blob)
+		return Envelope{}, sealed{}, err
+	}
 	body := data[len(beginOpenSSH)-1:] // the END mark needs this newline if the body is empty
 	end := bytes.Index(body, []byte(endOpenSSH))
 	if end < 0 {
 		return fail(withoutEnd(body))
 	}
-	blob, err := strict64.DecodeString(string(withoutSpace(body[:end])))
+	text := withoutSpace(body[:end])
+	defer clear(text)
+	blob = make([]byte, strict64.DecodedLen(len(text)))
+	n, err := strict64.Decode(blob, text)
 	if err != nil {
 		if bytes.IndexByte(body[:end], 0) >= 0 {
 			return fail(damaged("NUL bytes, as a power cut leaves them", hintBackup))
@@ -116,11 +124,11 @@ func unpack(data []byte) (Envelope, sealed, error) {
 		return fail(damaged("its base64 is broken", hintBackup))
 	}
 	torn := damaged("its fields are damaged", hintBackup)
-	blob, ok := bytes.CutPrefix(blob, []byte(magic))
+	rest, ok := bytes.CutPrefix(blob[:n], []byte(magic))
 	if !ok {
 		return fail(torn)
 	}
-	w := &wire{rest: blob}
+	w := &wire{rest: rest}
 	e := Envelope{Format: "openssh", Cipher: string(w.string()), KDF: string(w.string())}
 	kdf := &wire{rest: w.string()}
 	count := w.uint32()

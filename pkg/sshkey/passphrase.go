@@ -32,10 +32,13 @@ func CanDecrypt(e Envelope) bool { return e.Cipher != "chacha20-poly1305@openssh
 // passphrase. The error may be ErrPassphraseWrong.
 func Decrypt(data, passphrase []byte) ([]byte, error) {
 	e, s, err := unpackOpenSSH(data)
-	if err != nil || !e.Encrypted {
-		return bytes.Clone(data), err
-	}
-	if !CanDecrypt(e) {
+	switch {
+	case err != nil:
+		return nil, err
+	case !e.Encrypted:
+		clear(s.private)
+		return bytes.Clone(data), nil
+	case !CanDecrypt(e):
 		return nil, foreign("the cipher "+e.Cipher, "")
 	}
 	c := ciphers[e.Cipher]
@@ -98,6 +101,7 @@ func decipher(name string, key, iv, data, tag []byte) ([]byte, error) {
 // ssh-keygen -a ROUNDS writes it. The file must not have one yet.
 func Encrypt(data, passphrase []byte, rounds int) ([]byte, error) {
 	e, s, err := unpackOpenSSH(data)
+	defer clear(s.private)
 	switch {
 	case err != nil:
 		return nil, err

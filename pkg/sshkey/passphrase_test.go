@@ -102,6 +102,28 @@ func TestPassphraseOfXCrypto(t *testing.T) {
 	}
 }
 
+// What is decrypted is wiped by whoever asked for it, and is never the file that
+// was read.
+func TestDecryptCopies(t *testing.T) {
+	for _, k := range privateKeys(t) {
+		if k.want.Format != "openssh" || k.want.Encrypted {
+			continue
+		}
+		data := []byte(k.text)
+		plain, err := Decrypt(data, nil)
+		if err != nil || string(plain) != k.text {
+			t.Fatalf("%s: %v", k.args, err)
+		}
+		clear(plain)
+		if string(data) != k.text {
+			t.Errorf("%s: the file is wiped too", k.args)
+		}
+		if plain, err := Decrypt(data[:len(data)/2], nil); err == nil || plain != nil {
+			t.Errorf("%s: %d bytes of a torn file, %v", k.args, len(plain), err)
+		}
+	}
+}
+
 func TestPassphraseRefuses(t *testing.T) {
 	for _, k := range privateKeys(t) {
 		var fault *FileError
