@@ -297,6 +297,13 @@ func TestHintOnce(t *testing.T) {
 	if strings.Count(out.String(), "do this") != 2 {
 		t.Errorf("printed %q", out)
 	}
+	errOut.Reset()
+	for i := range 3 * maxHinted {
+		env.Emit(record.Record{Target: "-", Verdict: record.Fail, Cause: "entry-dead", Hint: fmt.Sprint("pikeyfix pi", i)})
+	}
+	if n := strings.Count(errOut.String(), "hint: pikeyfix pi"); n != 3*maxHinted || len(env.hinted) > maxHinted {
+		t.Errorf("told %d, kept %d", n, len(env.hinted))
+	}
 }
 
 // Each record, and all the words of one diagnostic, are one write, so that

@@ -106,11 +106,16 @@ func (env *Env) Tell(r record.Record) {
 	}
 }
 
-// hint tells a hint, once in a run: many records may have the same.
+// maxHinted bounds the hints that are known to be told. Those of many targets may
+// each name its own.
+const maxHinted = 4096
+
+// hint tells a hint, once in a run: many records may have the same. When too many
+// differ, those before are forgotten.
 func (env *Env) hint(r record.Record) {
 	env.mu.Lock()
 	again := env.hinted[r.Hint]
-	if env.hinted == nil {
+	if env.hinted == nil || len(env.hinted) == maxHinted {
 		env.hinted = make(map[string]bool)
 	}
 	env.hinted[r.Hint] = true
