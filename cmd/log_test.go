@@ -141,6 +141,13 @@ func TestLogOfRealSSHD(t *testing.T) {
 	}
 	records, _ = me.run(0, server.Log(), "pikeyfix", "--log", "-", "--apply")
 	wantOutcomes(t, records, "done home-writable")
+
+	// The cure of a line says whose it is: without, it would be root's.
+	user.Authorize(t, "\ufeff"+strings.TrimSpace(public))
+	_, stderr = me.run(1, server.Log(), "pikeyfix", "--log", "-", "--apply")
+	if !strings.Contains(stderr, "hint: rewrite it: pikeyfix --rewrite -u "+user.Name+"\n") {
+		t.Errorf("no cure of the line: %s", stderr)
+	}
 }
 
 // The log of a target is read there, by whoever may.

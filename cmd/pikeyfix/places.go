@@ -82,7 +82,7 @@ func (m *mode) again(user string) string {
 	if m.root != "" {
 		words += " --root " + sh.Quote(m.root)
 	}
-	if m.user != "" || m.all {
+	if m.user != "" || m.all || m.report != nil {
 		words += " -u " + sh.Quote(user)
 	}
 	return words
