@@ -785,6 +785,7 @@ var provocations = []provocation{
 	{how: "authorized_keys of root's, closed", at: "sshd", provoke: chown(farKeys, 0), want: []string{"check fail key-refused", "look fail keys-unreadable seen", "copy fail keys-unreadable", "fix fail keys-unreadable", "cure ok login"}},
 	{how: ".ssh of root's, closed", at: "sshd", provoke: chown(farSSH, 0), want: []string{"check fail key-refused", "look fail keys-unreadable seen", "copy fail keys-unreadable", "fix todo keys-unreadable"}},
 	{how: "authorized_keys 0000", at: "sshd", provoke: chmod(farKeys, 0), want: []string{"check fail key-refused", "look fail keys-unreadable seen", "copy fail keys-unreadable", "fix todo keys-unreadable", "look fail keys-unreadable seen", "cure ok login"}},
+	{how: ".ssh 0500, and not installed", at: "sshd", provoke: both(lines("# none"), chmod(farSSH, 0o500)), want: []string{"fix ok modes", "copy fail write-failed", "cure fail key-refused", "copy done key-added; ok login"}},
 	{how: "authorized_keys is a folder", at: "sshd", provoke: func(t *testing.T, s *scene) {
 		must(t, os.Remove(s.far(farKeys)))
 		must(t, os.Mkdir(s.far(farKeys), 0o700))

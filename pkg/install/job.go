@@ -107,12 +107,26 @@ func (j Job) failure(ctx context.Context, host *connect.Host, client *session.Cl
 		// Whether an owner or a mode is in the way, the files tell.
 		r.Hint = host.Again("pikeyfix")
 		if fsys, err := diagnose.Far(ctx, client, host.Config.User); err == nil {
-			if found, err := diagnose.Files(ctx, fsys, strictmodes.ServerOf(rep.ServerVersion)); err == nil && len(found) > 0 {
+			found, err := diagnose.Files(ctx, fsys, strictmodes.ServerOf(rep.ServerVersion))
+			switch {
+			case err != nil:
+			case len(found) > 0:
 				r.Cause, r.Subject, r.Detail = found[0].Cause, found[0].Subject, found[0].Detail
+			case put.Cause == "write-failed": // which sshd does not mind, nor pikeyfix
+				r.Hint = mayWrite(ctx, fsys, path.Dir(put.Path))
 			}
 		}
 	}
 	return r
+}
+
+// mayWrite is the way on where we may not write a directory.
+func mayWrite(ctx context.Context, fsys hostfs.FS, dir string) string {
+	who, err := fsys.Account(ctx)
+	if st, statErr := fsys.Lstat(ctx, dir); err == nil && statErr == nil && st.Mode.IsDir() && st.UID == who.UID && st.Mode&0o300 != 0o300 {
+		return "there: chmod u+rwx " + sh.QuoteLine(dir)
+	}
+	return "see who may write it, there: namei -l " + sh.QuoteLine(dir)
 }
 
 // wayOn is the hint for a file that stands as it was.
