@@ -697,6 +697,9 @@ var provocations = []provocation{
 	{how: "AllowUsers without the user", config: []string{"AllowUsers alice"}, want: []string{"check fail key-refused", "look fail key-refused; fail password-wrong"}},
 	{how: "PermitRootLogin no", config: []string{"PermitRootLogin no"}, provoke: func(_ *testing.T, s *scene) { s.target = "root@" + s.server.Addr }, want: []string{"check fail key-refused", "look fail key-refused; fail password-wrong"}, unjudged: true},
 	{how: "AuthorizedKeysFile elsewhere", config: []string{"AuthorizedKeysFile /etc/ssh/keys.d/%u"}, want: []string{"check fail key-refused", "look fail keys-file-elsewhere seen", "copy ok key-present; fail keys-file-elsewhere seen"}},
+	{how: "AuthorizedKeysFile elsewhere, in a folder that others may only enter", config: []string{"AuthorizedKeysFile /etc/ssh/keys.d/%u"}, provoke: func(t *testing.T, s *scene) {
+		must(t, os.Chmod(filepath.Dir(configOf(t, s.daemon)), 0o711))
+	}, want: []string{"look fail keys-file-elsewhere seen", "fix fail keys-file-elsewhere"}},
 	{how: "AuthorizedKeysFile with ~", config: []string{"AuthorizedKeysFile ~/.ssh/authorized_keys"}, want: []string{"look fail keys-file-elsewhere seen", "cure ok login"}},
 	{how: "AuthorizedKeysFile with a blank", config: []string{`AuthorizedKeysFile ".ssh/my keys"`}, want: []string{"look fail keys-file-elsewhere seen", "cure ok login"}},
 	{how: "AuthorizedKeysFile none", config: []string{"AuthorizedKeysFile none"}, want: []string{"check fail key-refused", "look fail keys-file-elsewhere seen", "cure ok login"}},

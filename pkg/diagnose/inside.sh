@@ -99,7 +99,11 @@ done
 for pattern in $files; do
 	say "pattern $pattern"
 	dir=${pattern%/*}
-	if [ -d "$dir" ] && { [ ! -r "$dir" ] || [ ! -x "$dir" ]; }; then
+	hidden=
+	case $pattern in
+	*[*?[]*) [ -r "$dir" ] || hidden=yes ;; # a name needs no list
+	esac
+	if [ -d "$dir" ] && { [ -n "$hidden" ] || [ ! -x "$dir" ]; }; then
 		say "unread $pattern"
 		continue
 	fi
