@@ -85,7 +85,7 @@ func (r *repairer) anew(f strictmodes.Finding, aside string) (plan, error) {
 			return plan{}, nil
 		}
 	case !r.can(5, f.Stat):
-		p.detail += ", and so is what may be in it"
+		p.detail += ", with whatever is in it"
 		p.hint = "look in " + aside + " for keys, with sudo; pikeycopy adds one to the new directory"
 	default:
 		inside, err := r.list(f.Path, f.Stat)

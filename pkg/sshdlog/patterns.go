@@ -37,7 +37,7 @@ const (
 	newerClient   = "Update the client, or use an ed25519 key; the last resort is PubkeyAcceptedAlgorithms +ssh-rsa on the server."
 	brokenMount   = "Look at the file system there with dmesg and findmnt: a failing card, or a missing mount; modes do not matter here."
 	chrootMissing = "As root there: mkdir -p on the directory, which root must own and nobody else may write to; or correct ChrootDirectory in sshd_config."
-	unexplained   = "The log does not say why, as for a key that is not in the file; from where it is: pikeycheck --inside USER@HOST, or pikeycopy to install it."
+	unexplained   = "The log does not say why, as for a key that is not in the file; from where the key is: pikeycheck --inside USER@HOST, or pikeycopy to install it."
 	moduleMissing = "Install the module that the line names, or remove its line from /etc/pam.d there."
 )
 
