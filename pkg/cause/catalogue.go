@@ -401,7 +401,7 @@ var theAccount = []Entry{
 		Word:     "password-needed",
 		Meaning:  "The login needs a password, and there is nobody to ask for it.",
 		Evidence: "No key was accepted, and there is no line for the target in --passwords, no --password-file, no askpass program and no terminal, or BatchMode is set.",
-		Example:  "pi@raspberrypi\tfail\tpassword-needed\t-\tno key lets pi@raspberrypi in, and there is nobody to ask for it: no file, no askpass program and no terminal",
+		Example:  "pi@raspberrypi\tfail\tpassword-needed\t-\tno key lets pi@raspberrypi in, so it takes the password, and there is nobody to ask for it: no file, no askpass program and no terminal",
 		Cure:     "Use --password-file FILE, or --passwords FILE with a line for the target, or run the command on a terminal.",
 	}, {
 		Word:     "prompt-unknown",

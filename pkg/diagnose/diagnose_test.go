@@ -333,7 +333,7 @@ func TestLoginWords(t *testing.T) {
 				Detail: "the server would accept the key, but its signature is wrong: the agent signs with another key", Hint: "add it again: ssh-add -d KEY; ssh-add KEY"}},
 
 		{name: "nobody to ask for the password", rep: auth(func(r *session.Report) { r.PasswordErr = secret.ErrNobody }), err: session.ErrDenied,
-			want: record.Record{Cause: "password-needed", Detail: "no key lets pi@pi.local in, and there is nobody to ask for it: no file, no askpass program and no terminal",
+			want: record.Record{Cause: "password-needed", Detail: "no key lets pi@pi.local in, so it takes the password, and there is nobody to ask for it: no file, no askpass program and no terminal",
 				Hint: "--password-file FILE, or run it where it can ask"}},
 		{name: "no password after all", rep: auth(func(r *session.Report) { r.PasswordErr = secret.ErrDeclined }), err: session.ErrDenied,
 			want: record.Record{Cause: "password-needed", Detail: "no key lets pi@pi.local in, and no secret was given"}},

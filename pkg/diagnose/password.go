@@ -29,7 +29,7 @@ func password(host *connect.Host, rep *session.Report) (record.Record, bool) {
 	case errors.Is(rep.PasswordErr, connect.ErrRefused):
 		return failure("password-wrong", "", wrongPassword(host, rep), "the password of %s was tried once, and %v", who, rep.PasswordErr), true
 	case errors.Is(rep.PasswordErr, secret.ErrNobody):
-		return failure("password-needed", "", wayToAsk(host), "no key lets %s in, and %v", who, rep.PasswordErr), true
+		return failure("password-needed", "", wayToAsk(host), "no key lets %s in, so it takes the password, and %v", who, rep.PasswordErr), true
 	case errors.Is(rep.PasswordErr, connect.ErrSpent):
 		return failure("password-unsent", "", "check that it is the right one, then run it again for the remaining targets", "no key lets %s in, and %v", who, rep.PasswordErr), true
 	case rep.PasswordErr != nil && rep.PasswordSent:
