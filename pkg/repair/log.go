@@ -102,6 +102,8 @@ func (l *Log) silence(from string) record.Record {
 		r.Verdict, r.Cause = record.Fail, "log-unreadable"
 		r.Detail = fmt.Sprintf("no line of its %d is understood", s.Lines)
 		r.Hint = "what sshd or dropbear has logged, or ssh -v has said, is needed as text: there, journalctl -u ssh shows it"
+	case s.Lines == 0:
+		r.Detail = "it is empty"
 	default:
 		r.Detail = fmt.Sprintf("no line of its %d is of an SSH server; servers do not log every refusal", s.Lines)
 	}

@@ -29,7 +29,7 @@ func TestLogRecords(t *testing.T) {
 	const head = "Nov 22 07:23:29 pi sshd[7]: "
 	const home = "Authentication refused: bad ownership or modes for directory /home/pi"
 	for _, c := range []struct{ name, log, want string }{
-		{"nothing", "", "ok log LOG no line of its 0 is of an SSH server; servers do not log every refusal\n"},
+		{"nothing", "", "ok log LOG it is empty\n"},
 		{"of others", "Nov 22 07:23:29 pi sudo: " + home + "\n\n", "ok log LOG no line of its 2 is of an SSH server; servers do not log every refusal\n"},
 		{"no log", "root:x:0:0:root:/root:/bin/sh\n", "fail log-unreadable LOG no line of its 1 is understood\n"},
 		{"UTF-16", "N\x00o\x00v\x00\n\x00", "fail log-unreadable LOG no line of its 2 is understood\n"},
