@@ -128,7 +128,7 @@ func (m *mode) hereLog(ctx context.Context, env *cli.Env, job repair.Job) error 
 	t := &logReport{from: from, files: func(user string) string {
 		command := "sudo pikeyfix -u " + sh.Quote(user)
 		if m.log != ownLog { // it may be of another machine
-			command = "there: " + command
+			command = "there: " + command + "\nhint: or over SSH: pikeyfix " + sh.Quote(user) + "@HOST"
 		}
 		return command
 	}}

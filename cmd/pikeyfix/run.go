@@ -94,7 +94,7 @@ func (m *mode) check(fs *pflag.FlagSet, job *repair.Job, list []targets.Target, 
 		return cli.Usagef("-a and -u USER exclude each other")
 	case !here && (m.all || fs.Changed("user") || m.root != ""):
 		return cli.Usagef("-u, -a and --root are for this machine: log in to a target as the user in question")
-	case m.root != "" && !m.all && m.user == "":
+	case m.root != "" && !m.all && m.user == "" && m.log == "":
 		return cli.Usagef("--root DIR requires -u USER or -a")
 	case m.script && !job.DryRun:
 		return cli.Usagef("--sh prints what would be done, and needs -n")

@@ -114,7 +114,11 @@ func (o *Options) Check(operands []string) ([]Target, error) {
 		if err != nil || strings.HasSuffix(operand, ".pub") { // which no name of a machine ends in
 			if _, missing := os.Stat(operand); missing == nil {
 				err = cmp.Or(err, fmt.Errorf("target %s: a public key", operand))
-				return nil, cli.WithHint(err, "there is a file of that name: a key goes after -i, a list of targets after --hosts")
+				place := "a key goes after -i, a list of targets after --hosts"
+				if o.flags.Lookup("log") != nil { // pikeyfix
+					place = "a list of targets goes after --hosts, a log right after --log"
+				}
+				return nil, cli.WithHint(err, "there is a file of that name: %s", place)
 			}
 		}
 		if err != nil {
