@@ -145,7 +145,7 @@ var additive = []string{"allowusers", "denyusers", "allowgroups", "denygroups"}
 // are those given to sshd by -o, which come first; main is the file that it was
 // started with.
 func Evaluate(options []string, main string, files Files, conn Connection) *Config {
-	e := &evaluation{conn: conn, files: files, settings: map[string]Setting{}, possible: map[string][]Setting{}}
+	e := &evaluation{conn: conn, files: files, global: true, settings: map[string]Setting{}, possible: map[string][]Setting{}}
 	for _, o := range options {
 		if l, ok := parseLine(o); ok {
 			l.file = "the command line of sshd"
@@ -154,7 +154,6 @@ func Evaluate(options []string, main string, files Files, conn Connection) *Conf
 	}
 	// Two rounds, as in servconf.c: what stands before the first Match, and
 	// then what the Match blocks say, which wins.
-	e.global = true
 	e.include(main, yes, normal, 0)
 	global := e.settings
 	if usesDNS := global["usedns"]; usesDNS.Args == nil || !strings.EqualFold(usesDNS.Args[0], "yes") {
@@ -468,23 +467,36 @@ func (c *Config) matchHost(patterns string) truth {
 }
 
 // Accepts reports whether PubkeyAcceptedAlgorithms allows a key that signs by
-// these algorithms.
+// one of the algorithms. Where it takes everything out of the default, sshd has
+// that again (kex-names.c kex_assemble_names()).
 func (c *Config) Accepts(algorithms ...string) bool {
-	s, ok := c.Get("PubkeyAcceptedAlgorithms")
+	list := "+"
+	if s, ok := c.Get("PubkeyAcceptedAlgorithms"); ok {
+		list = s.Args[0]
+	}
+	leaves := func(algorithm string) bool { return matchList(algorithm, list[1:]) != matched }
+	if list[0] == '-' && !slices.ContainsFunc(usual, leaves) {
+		list = "+"
+	}
 	return slices.ContainsFunc(algorithms, func(algorithm string) bool {
 		byDefault := algorithm != "ssh-dss" // since OpenSSH 7.0
-		if !ok {
-			return byDefault
-		}
-		list := s.Args[0]
 		switch list[0] {
 		case '+', '^':
 			return byDefault || matchList(algorithm, list[1:]) == matched
 		case '-':
-			return byDefault && matchList(algorithm, list[1:]) != matched
+			return byDefault && leaves(algorithm)
 		}
 		return matchList(algorithm, list) == matched
 	})
+}
+
+// usual are the algorithms that PubkeyAcceptedAlgorithms has by default.
+var usual = []string{
+	"ssh-ed25519", "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521", "rsa-sha2-512", "rsa-sha2-256",
+	"sk-ssh-ed25519@openssh.com", "sk-ecdsa-sha2-nistp256@openssh.com", "webauthn-sk-ecdsa-sha2-nistp256@openssh.com",
+	"ssh-ed25519-cert-v01@openssh.com", "ecdsa-sha2-nistp256-cert-v01@openssh.com", "ecdsa-sha2-nistp384-cert-v01@openssh.com",
+	"ecdsa-sha2-nistp521-cert-v01@openssh.com", "rsa-sha2-512-cert-v01@openssh.com", "rsa-sha2-256-cert-v01@openssh.com",
+	"sk-ssh-ed25519-cert-v01@openssh.com", "sk-ecdsa-sha2-nistp256-cert-v01@openssh.com",
 }
 
 // StartsWithKey reports whether AuthenticationMethods allows a login to begin

@@ -185,6 +185,13 @@ func TestPlaces(t *testing.T) {
 	}
 }
 
+// An option of sshd is before every Match.
+func TestOptionIsGlobal(t *testing.T) {
+	if got, s := Evaluate([]string{"RevokedKeys=none"}, "main", one(""), pi).RevokedKeys(); got != nil || s.Matched {
+		t.Errorf("%q, %+v", got, s)
+	}
+}
+
 func TestPermits(t *testing.T) {
 	for _, c := range []struct {
 		config, address, patterns string
@@ -221,6 +228,7 @@ func TestAccepts(t *testing.T) {
 		{"", "ssh-ed25519", true}, {"", "ssh-dss", false},
 		{"+ssh-dss", "ssh-dss", true}, {"+ssh-rsa", "ssh-ed25519", true}, {"+ssh-rsa", "ssh-dss", false}, {"-ssh-rsa", "ssh-dss", false},
 		{"-ssh-ed25519", "ssh-ed25519", false}, {"-ecdsa-*", "ssh-ed25519", true}, {"-ssh-*", "ssh-ed25519", false},
+		{"-*", "ssh-ed25519", true}, {"-*", "ssh-dss", false}, {"-ssh-*,ecdsa-*,rsa-*,sk-*", "ssh-ed25519", false},
 		{"^ecdsa-sha2-nistp256", "ssh-ed25519", true},
 		{"rsa-sha2-512,ecdsa-*", "ssh-ed25519", false}, {"rsa-sha2-512,ssh-*", "ssh-ed25519", true},
 	} {
