@@ -207,8 +207,12 @@ func (j *judge) judge(homeName string, keysFiles []string, byDefault bool) ([]Fi
 	if err := j.locate(homeName, keysFiles); err != nil {
 		return nil, err
 	}
-	// The server passes over one that is missing, whatever the way to it is like.
-	there := slices.DeleteFunc(slices.Clone(j.files), func(f keysFile) bool { return f.end == missing })
+	// The server passes over one that is missing, whatever the way to it is like; so it
+	// may be with one of the administrator's that the account cannot see.
+	other := slices.ContainsFunc(j.files, func(f keysFile) bool { return f.end == found })
+	there := slices.DeleteFunc(slices.Clone(j.files), func(f keysFile) bool {
+		return f.end == missing || f.end == denied && other && !unixpath.Within(homeName, f.name)
+	})
 	if len(there) > 0 {
 		j.files = there
 	}

@@ -357,6 +357,14 @@ func TestJudgeElsewhere(t *testing.T) {
 	if findings, err := Judge(t.Context(), good(home, "", "/etc", "d0755 0 0", "/etc/pi", "f0644 0 0"), pi, []string{keys, "/etc/pi"}, All); err != nil || findings != nil {
 		t.Errorf("no home, and keys elsewhere: %v, %v", findings, err)
 	}
+	// The administrator's directory may hold none, which the account cannot see.
+	closed := good("/root", "d0700 0 0 denied")
+	if findings, err := Judge(t.Context(), closed, pi, []string{keys, "/root/keys"}, All); err != nil || findings != nil {
+		t.Errorf("a second file that cannot be seen: %v, %v", err, findings)
+	}
+	if findings, err := Judge(t.Context(), closed, pi, []string{dir + "/none", "/root/keys"}, All); err != nil || len(findings) != 1 || brief(findings[0]) != "keys-unreadable /root none" {
+		t.Errorf("the only file that may be there cannot be seen: %v, %v", err, findings)
+	}
 	if findings, err := Judge(t.Context(), good(home, "d0777 1000 1000"), pi, []string{}, All); err != nil || findings != nil {
 		t.Errorf("no file at all: %v, %v", findings, err)
 	}
