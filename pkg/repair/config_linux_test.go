@@ -37,6 +37,10 @@ func TestTruthOfConfig(t *testing.T) {
 	}
 	write("none", "")
 	write("list", k.Line+"\n")
+	other := sshtest.NewKey(t, t.TempDir(), "ed25519").Line
+	write("other", "# \n\n \t"+other+"\r\n\x00\n"+other)
+	write("torn", other+"\n\r\n")
+	write("options", "restrict "+other+"\n")
 	change := func(command ...string) func(*sshtest.User) {
 		return func(u *sshtest.User) {
 			t.Helper()
@@ -83,10 +87,14 @@ func TestTruthOfConfig(t *testing.T) {
 		{config: "RevokedKeys DIR", want: "key-revoked"},
 		{config: "RevokedKeys DIR/list", want: "key-revoked"},
 		{config: "RevokedKeys ~/no-such-list", want: "key-revoked"},
+		{config: "RevokedKeys DIR/other"},
+		{config: "RevokedKeys DIR/torn", want: "key-revoked"},
+		{config: "RevokedKeys DIR/options", want: "key-revoked"},
 		{config: "AuthenticationMethods publickey,password", want: "more-needed"},
 		{config: "AuthenticationMethods password publickey"},
 		{config: "PubkeyAcceptedAlgorithms rsa-sha2-512", want: "key-type-refused"},
 		{config: "PubkeyAcceptedAlgorithms +ssh-rsa"},
+		{config: "PubkeyAcceptedAlgorithms -*"},
 		{config: "Match Address 127.0.0.0/8\nPubkeyAuthentication no", want: "pubkey-disabled"},
 		{config: "Match Address 127.0.0.0/8,!127.0.0.1\nPubkeyAuthentication no"},
 		{config: "AllowUsers NAME@10.* NAME@127.0.0.2", want: "user-not-allowed"},

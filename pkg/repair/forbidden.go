@@ -19,6 +19,7 @@ import (
 	"pi-key-tools/pkg/record"
 	"pi-key-tools/pkg/sh"
 	"pi-key-tools/pkg/sshdconfig"
+	"pi-key-tools/pkg/sshkey"
 	"pi-key-tools/pkg/strictmodes"
 )
 
@@ -45,7 +46,7 @@ func (j *Job) forbidden(ctx context.Context, fsys hostfs.FS, rules *serverRules,
 	}
 	keys := sync.OnceValues(func() ([]authorizedkeys.Entry, bool) { return j.keys(ctx, fsys, who, keysFiles) })
 	list := diagnose.Forbids(config, who, keys)
-	revoked, unread := j.revoked(ctx, fsys, config, keys)
+	revoked, unread := j.revoked(ctx, fsys, rules, config, keys)
 	if doubt == "" && unread != "" {
 		doubt = unread + " cannot be read, and may keep it out"
 	}
@@ -59,7 +60,7 @@ func (j *Job) forbidden(ctx context.Context, fsys hostfs.FS, rules *serverRules,
 
 // locked says whether shadow(5) keeps the account out, where it can be read: its
 // expiry for PAM (pam_unix(8)) as for sshd, its lock for an sshd that does without PAM
-// (platform.c platform_locked_account()).
+// (platform.c platform_locked_account()), which does not start without a configuration.
 func (j *Job) locked(ctx context.Context, fsys hostfs.FS, rules *serverRules, who strictmodes.Account) []record.Record {
 	config := rules.config(who)
 	if config == nil || len(config.Unread) > 0 {
@@ -80,7 +81,10 @@ func (j *Job) locked(ctx context.Context, fsys hostfs.FS, rules *serverRules, wh
 		switch {
 		case err == nil && last >= 0 && time.Now().Unix()/day > last:
 			r.Cause, r.Detail, r.Hint = "account-expired", "shadow(5) says that it expired on "+time.Unix(last*day, 0).UTC().Format(time.DateOnly), "chage -E -1 "
-		case strings.HasPrefix(f[1], "!") && !config.Is("UsePAM", "yes"):
+			if j.Root != "" {
+				r.Detail += ", by the clock here"
+			}
+		case strings.HasPrefix(f[1], "!") && len(rules.files[rules.serving.Main]) > 0 && !config.Is("UsePAM", "yes"):
 			r.Cause, r.Detail, r.Hint = "account-locked", "UsePAM is not on, and shadow(5) says that the password is locked", "usermod -p '*' "
 		default:
 			return nil
@@ -95,8 +99,8 @@ func (j *Job) locked(ctx context.Context, fsys hostfs.FS, rules *serverRules, wh
 }
 
 // revoked says by which lists every key is revoked: because of what is in one, or since
-// it is no file. unread is one that cannot be looked at here.
-func (j *Job) revoked(ctx context.Context, fsys hostfs.FS, config *sshdconfig.Config, keys func() ([]authorizedkeys.Entry, bool)) (list []diagnose.Forbidden, unread string) {
+// it is no list. unread is one that cannot be looked at here.
+func (j *Job) revoked(ctx context.Context, fsys hostfs.FS, rules *serverRules, config *sshdconfig.Config, held func() ([]authorizedkeys.Entry, bool)) (list []diagnose.Forbidden, unread string) {
 	lists, s := config.RevokedKeys()
 	if len(config.Possible("RevokedKeys")) > 0 {
 		return nil, ""
@@ -112,16 +116,39 @@ func (j *Job) revoked(ctx context.Context, fsys hostfs.FS, config *sshdconfig.Co
 			unread = name
 			continue
 		}
-		revoked := authorizedkeys.Entries(data)
-		entries, _ := keys()
-		in := func(e authorizedkeys.Entry) bool {
-			return slices.ContainsFunc(revoked, func(r authorizedkeys.Entry) bool { return r.Key.Equal(e.Key) })
+		keys, bad := plainKeys(data, rules.ten())
+		if bad > 0 {
+			list = append(list, diagnose.Forbidden{Cause: "key-revoked", Setting: s, Detail: fmt.Sprintf("RevokedKeys names %s, whose line %d is no key: every key is taken for revoked", name, bad)})
+			continue
 		}
+		entries, _ := held()
+		in := func(e authorizedkeys.Entry) bool { return slices.ContainsFunc(keys, e.Key.Equal) }
 		if len(entries) > 0 && !slices.ContainsFunc(entries, func(e authorizedkeys.Entry) bool { return !in(e) }) {
 			list = append(list, diagnose.Forbidden{Cause: "key-revoked", Setting: s, Detail: "RevokedKeys names " + name + ", which lists every key of the account"})
 		}
 	}
 	return list, unread
+}
+
+// plainKeys returns the keys of a list of revoked ones, or the number of its first line
+// that is none (authfile.c sshkey_in_file()); ten is for OpenSSH 10.0 and later, which
+// do not know DSA.
+func plainKeys(list []byte, ten bool) (keys []sshkey.Public, bad int) {
+	n := 0
+	for line := range strings.Lines(string(list)) {
+		n++
+		line, _, _ = strings.Cut(strings.TrimSuffix(line, "\n"), "\x00")
+		line = strings.TrimLeft(line, " \t")
+		if line == "" || line[0] == '#' {
+			continue
+		}
+		key, err := sshkey.ParseLenient(line)
+		if err != nil || ten && key.Type == "ssh-dss" {
+			return nil, n
+		}
+		keys = append(keys, key)
+	}
+	return keys, 0
 }
 
 // elsewhere says that there are keys in the default files, and in none of those that

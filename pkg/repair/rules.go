@@ -105,6 +105,12 @@ func groupNames(ctx context.Context, fsys hostfs.FS) func(strictmodes.Account) [
 	}
 }
 
+// ten reports whether the server is known to be OpenSSH 10.0 or later.
+func (rules *serverRules) ten() bool {
+	version, known := rules.serving.OpenSSH()
+	return known && version[0] >= 10
+}
+
 // config returns the configuration of an account; nil if there is none.
 func (rules *serverRules) config(who strictmodes.Account) *sshdconfig.Config {
 	if rules.files == nil {
@@ -132,8 +138,8 @@ func (j *Job) keysFiles(ctx context.Context, fsys hostfs.FS, rules *serverRules,
 	for _, s := range config.Possible("AuthorizedKeysFile") {
 		j.trace("%s may say that the keys of %s are in %s: it depends on the connection", s.At(), who.Name, strings.Join(s.Args, " "))
 	}
-	version, known := rules.serving.OpenSSH()
-	globs := known && version[0] >= 10
+	_, known := rules.serving.OpenSSH()
+	globs := rules.ten()
 	const magic = `*?[\`
 	files, setting := config.KeysFiles(who.Home, who.UID)
 	if setting.Args == nil && (!globs || !strings.ContainsAny(who.Home, magic)) {
