@@ -472,7 +472,7 @@ var theAccount = []Entry{
 	}, {
 		Word:     "key-revoked",
 		Meaning:  "The server considers the key revoked.",
-		Evidence: "RevokedKeys in its configuration names a list that contains the key, or a file that does not exist, and then every key is refused.",
+		Evidence: "RevokedKeys in its configuration names a list that contains the key, or a file that does not exist or has a line that is no key, and then every key is refused.",
 		Example:  "pi@raspberrypi\tfail\tkey-revoked\t/etc/ssh/revoked_keys\tseen: RevokedKeys names a file at /etc/ssh/sshd_config:58 that does not exist; sshd then refuses every key as revoked",
 		Cure:     "Make another key: this one has been declared untrustworthy. If only the file is missing, create it there with sudo touch.",
 	}, {
