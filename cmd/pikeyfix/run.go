@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strings"
@@ -112,12 +113,12 @@ func (m *mode) check(fs *pflag.FlagSet, job *repair.Job, list []targets.Target, 
 func (m *mode) begin(env *cli.Env, job *repair.Job, target string) (emit func(record.Record), end func() error, err error) {
 	if m.script {
 		script := repair.Script{Root: job.Root}
-		env.Print([]byte(script.Head("Repairs " + whereOf(target) + ", as found by pikeyfix. " + howTo(target, "FILE"))))
+		env.Print([]byte(script.Head("Repairs " + m.where(target) + ", as found by pikeyfix. " + howTo(target, "FILE"))))
 		job.Plan = func(about string, steps []repair.Step) { env.Print([]byte(script.Lines(about, steps))) }
 		return env.Tell, func() error { env.Print([]byte(script.Tail())); return nil }, nil
 	}
 	if m.undo != "" {
-		if job.Undo, err = repair.NewUndo(m.undo, job.Root, "Undoes what pikeyfix did on "+whereOf(target)+". "+howTo(target, m.undo)); err != nil {
+		if job.Undo, err = repair.NewUndo(m.undo, job.Root, "Undoes what pikeyfix did on "+m.where(target)+". "+howTo(target, m.undo)); err != nil {
 			return nil, nil, fmt.Errorf("--undo: %w", err)
 		}
 		return env.Emit, job.Undo.Close, nil
@@ -125,12 +126,8 @@ func (m *mode) begin(env *cli.Env, job *repair.Job, target string) (emit func(re
 	return env.Emit, func() error { return nil }, nil
 }
 
-func whereOf(target string) string {
-	if target == "" {
-		return "this machine"
-	}
-	return target
-}
+// where names what is repaired, for the reader of a script.
+func (m *mode) where(target string) string { return cmp.Or(target, m.root, "this machine") }
 
 func howTo(target, file string) string {
 	if target == "" {
