@@ -137,11 +137,6 @@ func (m *mode) target(ctx context.Context, env *cli.Env, host *connect.Host, job
 	if err != nil {
 		return log.records([]record.Record{diagnose.Ended(ctx, "looking for a way to the files", err)})
 	}
-	if !server.IsDropbear() {
-		if job.Serving, err = diagnose.ServingThere(ctx, client, rep.ServerVersion); err != nil {
-			return log.records([]record.Record{diagnose.Ended(ctx, "asking how the server was started", err)})
-		}
-	}
 	job.Content = func(ctx context.Context, _ strictmodes.Account, file string) []record.Record {
 		engine, end := install.There(client, rep.ServerVersion, file, true)
 		defer end()
@@ -151,6 +146,11 @@ func (m *mode) target(ctx context.Context, env *cli.Env, host *connect.Host, job
 		if who, err := fsys.Account(ctx); err == nil && !log.Concerns(who) {
 			env.Notef(host.Target, "the log is about no files of %s", who.Name)
 			return log.records(nil)
+		}
+	}
+	if !server.IsDropbear() {
+		if job.Serving, err = diagnose.ServingThere(ctx, client, rep.ServerVersion); err != nil {
+			return log.records([]record.Record{diagnose.Ended(ctx, "asking how the server was started", err)})
 		}
 	}
 	return log.records(job.Login(ctx, fsys, server, func(cause string) bool { return diagnose.Refutes(rep, cause) }))

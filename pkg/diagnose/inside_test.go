@@ -502,6 +502,16 @@ func TestInsideFile(t *testing.T) {
 	})
 }
 
+// An account without a shell may have no session to spare; its sshd is taken to have
+// been started as usual.
+func TestServingWithoutShell(t *testing.T) {
+	none := running(func(context.Context, string) ([]byte, []byte, int, error) { return nil, nil, 0, session.ErrNoCommand })
+	got, err := ServingThere(t.Context(), none, "SSH-2.0-OpenSSH_9.2")
+	if err != nil || got.Main != sshdconfig.DefaultFile || got.Version != "SSH-2.0-OpenSSH_9.2" {
+		t.Errorf("%+v, %v", got, err)
+	}
+}
+
 // An account that runs no shell tells by sftp what its files tell.
 func TestInsideSFTP(t *testing.T) {
 	t.Parallel()

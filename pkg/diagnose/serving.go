@@ -2,11 +2,10 @@ package diagnose
 
 import (
 	"context"
+	"errors"
 	"os"
 	"strconv"
 	"strings"
-
-	"github.com/pkg/sftp"
 
 	"pi-key-tools/pkg/hostfs"
 	"pi-key-tools/pkg/session"
@@ -22,13 +21,14 @@ type Serving struct {
 	Conn    sshdconfig.Connection // without the account; zero if it may come from anywhere
 }
 
-// ServingThere asks the machine of a session how its sshd, of that version, was started. What cannot be
-// found out, as by sftp, is taken to be as usual.
+// ServingThere asks the machine of a session how its sshd, of that version, was
+// started. What cannot be found out, as without a shell, is taken to be as usual.
 func ServingThere(ctx context.Context, s session.Ways, version string) (Serving, error) {
 	var f facts
-	err := session.ByShell(ctx, s, func(run hostfs.Runner) error {
-		return f.ask(ctx, run, question{account: true})
-	}, func(*sftp.Client) error { return nil })
+	err := f.ask(ctx, s.Run, question{account: true})
+	if errors.Is(err, hostfs.ErrNoShell) || errors.Is(err, session.ErrNoCommand) {
+		err = nil
+	}
 	serving := servedBy(f.parents)
 	serving.Version = version
 	serving.Conn = sshdconfig.Connection{Address: f.conn.Address, LocalAddress: f.conn.LocalAddress, LocalPort: f.conn.LocalPort}
