@@ -40,7 +40,7 @@ func (f *facts) gather(ctx context.Context, run hostfs.Runner) error {
 	for _, k := range f.sought() {
 		key.WriteString(sshkey.Public{Type: k.Type, Blob: k.Blob}.Line() + "\n")
 	}
-	q := question{account: true}
+	q := question{account: "yes", came: "yes"}
 	if f.openSSH() {
 		q.files = usualFiles
 	}
@@ -99,7 +99,7 @@ func (f *facts) configure(ctx context.Context, run hostfs.Runner, q *question) e
 
 // A question is what the script is to tell; inside.sh says what each means.
 type question struct {
-	account            bool
+	account, came      string
 	key, revoked, dump string
 	keys, files        []string
 }
@@ -107,11 +107,7 @@ type question struct {
 // ask runs the script and adds what it tells.
 func (f *facts) ask(ctx context.Context, run hostfs.Runner, q question) error {
 	mark := "inside-" + rand.Text()
-	account := ""
-	if q.account {
-		account = "yes"
-	}
-	variables := sh.Variables("mark", mark, "account", account, "keys", strings.Join(q.keys, "\n"), "key", q.key,
+	variables := sh.Variables("mark", mark, "account", q.account, "came", q.came, "keys", strings.Join(q.keys, "\n"), "key", q.key,
 		"files", strings.Join(q.files, "\n"), "revoked", q.revoked, "dump", q.dump)
 	stdout, stderr, status, err := run(ctx, sh.Command(variables+insideScript()))
 	if err != nil {

@@ -32,7 +32,7 @@ func TestScriptInShells(t *testing.T) {
 	if err := os.Symlink(keys, filepath.Join(dir, "same")); err != nil {
 		t.Fatal(err)
 	}
-	script := fmt.Sprintf("mark=M\naccount=yes\nkeys=%s\nkey='%s\nssh-rsa AAAAnobody'\nfiles='%s/*.conf\n%[3]s/none'\nrevoked=%[3]s/gone\ndump=\n%s",
+	script := fmt.Sprintf("mark=M\naccount=yes\ncame=yes\nkeys=%s\nkey='%s\nssh-rsa AAAAnobody'\nfiles='%s/*.conf\n%[3]s/none'\nrevoked=%[3]s/gone\ndump=\n%s",
 		`"$KEYS"`, strings.Join(strings.Fields(key.Line)[:2], " "), dir, insideScript())
 	n := 0
 	for _, shell := range [][]string{{"dash"}, {"bash", "--posix"}, {"busybox", "sh"}, {"zsh", "--emulate", "sh"}, {"ksh"}, {"mksh"}} {

@@ -3,14 +3,15 @@
 # the answer starts with the mark, since start-up files may print too.
 # The caller puts these variables before it; what is empty is not looked for:
 #   mark     a random word
-#   account  not empty: who we are, and how we came
+#   account  not empty: who we are
+#   came     not empty: how we came, and how the server was started
 #   keys     the authorized_keys files to look for the keys in: names or
 #            patterns, one a line
 #   key      the keys, one a line: the type and the base64
 #   files    of sshd's configuration: names or patterns, one a line
 #   revoked  sshd's list of revoked keys
 #   dump     options for sshd -T, when we are root
-# shellcheck disable=SC2154 # these seven
+# shellcheck disable=SC2154 # these eight
 set -uf
 LC_ALL=C
 export LC_ALL
@@ -38,16 +39,15 @@ show() {
 	fi
 }
 
-user=$(id -un)
-# Of two names of one uid, sshd knows the one that we came by.
-if [ "$(id -u "${LOGNAME:-}" 2>/dev/null)" = "$(id -u)" ]; then user=$LOGNAME; fi
 if [ -n "$account" ]; then
+	user=$(id -un)
+	# Of two names of one uid, sshd knows the one that we came by.
+	if [ "$(id -u "${LOGNAME:-}" 2>/dev/null)" = "$(id -u)" ]; then user=$LOGNAME; fi
 	say "user $user"
 	say "ids $(id -u) $(id -g) $(id -G)"
 	say "groups $(id -Gn)"
 	say "passwd $(getent passwd "$user" 2>/dev/null || grep "^$user:" /etc/passwd)"
 	say "home $HOME"
-	say "connection ${SSH_CONNECTION:-}"
 	say "utc $(date -u +%Y%m%d%H%M%S)"
 	say "local $(date +%Y%m%d%H%M%S)"
 	say "password $(passwd -S "$user" 2>/dev/null </dev/null)"
@@ -59,7 +59,10 @@ if [ -n "$account" ]; then
 	if command -v getenforce >/dev/null; then
 		say "selinux $(getenforce 2>/dev/null)"
 	fi
+fi
 
+if [ -n "$came" ]; then
+	say "connection ${SSH_CONNECTION:-}"
 	# The server is among our parents, and shows how it was started.
 	parent=$PPID
 	hops=0

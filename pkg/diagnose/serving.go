@@ -25,7 +25,7 @@ type Serving struct {
 // started. What cannot be found out, as without a shell, is taken to be as usual.
 func ServingThere(ctx context.Context, s session.Ways, version string) (Serving, error) {
 	var f facts
-	err := f.ask(ctx, s.Run, question{account: true})
+	err := f.ask(ctx, s.Run, question{came: "yes"})
 	if errors.Is(err, hostfs.ErrNoShell) || errors.Is(err, session.ErrNoCommand) {
 		err = nil
 	}
