@@ -162,7 +162,7 @@ func repeats(c sshdlog.Count, all []sshdlog.Count) bool {
 	switch c.Cause {
 	case "key-refused": // for which there is a reason
 		return slices.ContainsFunc(all, func(o sshdlog.Count) bool {
-			return o.Cause != c.Cause && (o.User == c.User || o.User == "") && o.Times >= c.Times || o.Cause == "root-refused" && c.User == "root"
+			return explains(o, c.User) && o.Times >= c.Times || o.Cause == "root-refused" && c.User == "root"
 		})
 	case "entry-refused": // after which line it was
 		return slices.ContainsFunc(all, func(o sshdlog.Count) bool {
@@ -179,6 +179,17 @@ func repeats(c sshdlog.Count, all []sshdlog.Count) bool {
 		return slices.ContainsFunc(all, func(o sshdlog.Count) bool { return o.Cause == "host-key-unusable" && o.Path == c.Path })
 	}
 	return false
+}
+
+// explains reports whether a refusal may be why keys of a user were refused. A line
+// that does not say whose connection it is of may be of any, but those about the
+// server itself are of none; and what comes before a user is known has an address.
+func explains(c sshdlog.Count, user string) bool {
+	switch c.Cause {
+	case "key-refused", "host-key-unusable", "connection-refused":
+		return false
+	}
+	return c.User == user || c.User == "" && c.Addr == ""
 }
 
 // cures reports whether a record is of a repair that cures what an event tells.

@@ -35,6 +35,10 @@ func TestLogRecords(t *testing.T) {
 		{"UTF-16", "N\x00o\x00v\x00\n\x00", "fail log-unreadable LOG no line of its 2 is understood\n"},
 		{"for no reason", head + "Failed publickey for pi from 1.2.3.4 port 22 ssh2: RSA SHA256:a\n",
 			"fail key-refused SHA256:a Nov 22 07:23:29, user pi from 1.2.3.4: Failed publickey for pi from 1.2.3.4 port 22 ssh2: RSA SHA256:a\n"},
+		{"for no reason that others have", head + "Unable to negotiate with 1.2.3.5 port 22: x [preauth]\n" + head + "error: Bind to port 22 on :: failed: x.\n" + head + "Failed publickey for pi from 1.2.3.4 port 22 ssh2: RSA SHA256:a\n",
+			"fail connection-refused  Nov 22 07:23:29: Bind to port 22 on :: failed: x.\n" +
+				"fail no-common-algorithm 1.2.3.5 Nov 22 07:23:29, from 1.2.3.5: Unable to negotiate with 1.2.3.5 port 22: x\n" +
+				"fail key-refused SHA256:a Nov 22 07:23:29, user pi from 1.2.3.4: Failed publickey for pi from 1.2.3.4 port 22 ssh2: RSA SHA256:a\n"},
 		{"for a reason", head + home + "\n" + head + "Failed publickey for pi from 1.2.3.4 port 22 ssh2: RSA SHA256:a\n",
 			"fail home-writable /home/pi Nov 22 07:23:29, user pi from 1.2.3.4: " + home + "\n"},
 		{"a line, and its sum", "/k:1: Authentication tried for pi with correct key but not from a permitted host (host=x, ip=1.2.3.4, required=x).\nerror: Refused by key options\nerror: Refused by key options at /k:1\n",
