@@ -51,11 +51,13 @@ func Forbids(c *sshdconfig.Config, who strictmodes.Account, keys func() ([]autho
 	if s, _ := c.Get("PubkeyAuthentication"); c.Is(s.Keyword, "no") {
 		forbid("pubkey-disabled", s, is(s)+": no key is let in")
 	}
-	if s, ok := c.Get("AuthenticationMethods"); ok && !slices.ContainsFunc(s.Args, byKeyAlone) {
-		if slices.ContainsFunc(s.Args, func(list string) bool { return strings.Contains(list, "publickey") }) {
-			forbid("more-needed", s, is(s)+": the key alone is not enough")
+	ways, ok := c.Get("AuthenticationMethods")
+	needed := keysNeeded(ways.Args)
+	if ok && needed == 0 {
+		if slices.ContainsFunc(ways.Args, func(list string) bool { return strings.Contains(list, "publickey") }) {
+			forbid("more-needed", ways, is(ways)+": the key alone is not enough")
 		} else {
-			forbid("pubkey-disabled", s, is(s)+": keys are not among them")
+			forbid("pubkey-disabled", ways, is(ways)+": keys are not among them")
 		}
 	}
 	if s, _ := c.Get("PermitRootLogin"); who.UID == 0 && c.Is(s.Keyword, "no") {
@@ -69,6 +71,11 @@ func Forbids(c *sshdconfig.Config, who strictmodes.Account, keys func() ([]autho
 	}
 	if files, s := c.KeysFiles(who.Home, who.UID); len(files) == 0 {
 		forbid("keys-file-elsewhere", s, is(s)+": no file of keys is read")
+	}
+	if needed > 1 {
+		if entries, known := keys(); known && len(entries) == 1 && !entries[0].IsAuthority() {
+			forbid("more-needed", ways, is(ways)+": one key alone is not enough")
+		}
 	}
 	return append(list, forbidsAll(c, who, keys)...)
 }
@@ -103,14 +110,23 @@ func Doubt(c *sshdconfig.Config, who strictmodes.Account) string {
 	return fmt.Sprintf("%s may keep it out, which depends on where the login comes from", strings.Join(slices.Compact(lines), ", "))
 }
 
-// byKeyAlone reports whether one of AuthenticationMethods needs nothing but keys.
-func byKeyAlone(list string) bool {
-	for method := range strings.SplitSeq(list, ",") {
-		if name, _, _ := strings.Cut(method, ":"); name != "publickey" && name != "any" {
-			return false
+// keysNeeded returns how many keys are enough for one of the lists of
+// AuthenticationMethods, of which sshd takes each once; 0 if all need more than keys.
+func keysNeeded(lists []string) (fewest int) {
+	for _, list := range lists {
+		n := 0
+		for method := range strings.SplitSeq(list, ",") {
+			if name, _, _ := strings.Cut(method, ":"); name != "publickey" && name != "any" {
+				n = 0
+				break
+			}
+			n++
+		}
+		if n > 0 && (fewest == 0 || n < fewest) {
+			fewest = n
 		}
 	}
-	return true
+	return fewest
 }
 
 // forbidsAll returns what keeps out each of the keys, and could let in others.

@@ -75,6 +75,10 @@ func TestForbidsAll(t *testing.T) {
 		{"PermitRootLogin forced-commands-only", ed + `command="x" ` + ed, ""},
 		{"PermitRootLogin forced-commands-only\nPubkeyAcceptedAlgorithms -ssh-ed25519", ed + ed, "key-type-refused"},
 		{"PermitRootLogin prohibit-password", ed, ""},
+		{"AuthenticationMethods publickey,publickey", ed, "more-needed"},
+		{"AuthenticationMethods publickey,publickey", ed + ed, ""},
+		{"AuthenticationMethods publickey,publickey", "cert-authority " + ed, ""},
+		{"AuthenticationMethods publickey,publickey password,publickey publickey", ed, ""},
 	} {
 		config := sshdconfig.Evaluate(nil, "main", sshdconfig.Files{"main": {{Path: "main", Text: c.text}}}, sshdconfig.Connection{User: "root"})
 		var got []string

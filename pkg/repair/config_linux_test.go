@@ -92,6 +92,8 @@ func TestTruthOfConfig(t *testing.T) {
 		{config: "RevokedKeys DIR/options", want: "key-revoked"},
 		{config: "AuthenticationMethods publickey,password", want: "more-needed"},
 		{config: "AuthenticationMethods password publickey"},
+		{config: "AuthenticationMethods publickey,publickey", want: "more-needed"},
+		{config: "AuthenticationMethods publickey,publickey publickey"},
 		{config: "PubkeyAcceptedAlgorithms rsa-sha2-512", want: "key-type-refused"},
 		{config: "PubkeyAcceptedAlgorithms +ssh-rsa"},
 		{config: "PubkeyAcceptedAlgorithms -*"},
