@@ -257,7 +257,7 @@ func ToRead(path string) string {
 	info, err := os.Stat(path)
 	switch {
 	case err != nil:
-		return "namei -l " + quoted + " shows what is in the way"
+		return "see what is in the way: namei -l " + quoted
 	case hostfs.StatOf(info).UID == os.Getuid():
 		return "chmod u+r " + quoted
 	case info.Mode()&0o400 == 0:

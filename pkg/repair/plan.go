@@ -251,7 +251,7 @@ func (r *repairer) hint(f strictmodes.Finding) string {
 	case f.Cause == "home-not-mounted":
 		return sudo + "mount " + p
 	case f.Cause == "home-missing" && (r.Root != "" || f.Path != path.Clean(r.who.Home) || f.Stat != strictmodes.Stat{}):
-		return r.at + "namei -l " + r.quote(r.who.Home) + " shows what is in the way of a directory for uid " + strconv.Itoa(r.who.UID)
+		return r.at + "see what is in the way of a directory for uid " + strconv.Itoa(r.who.UID) + ": namei -l " + r.quote(r.who.Home)
 	case f.Cause == "home-missing":
 		return sudo + "mkhomedir_helper " + r.owner()
 	case f.Cause == "keys-not-a-file" && f.Stat.Mode.IsDir() && unixpath.Within(f.Path, path.Join(home, ".ssh")):
@@ -259,13 +259,13 @@ func (r *repairer) hint(f strictmodes.Finding) string {
 	case r.Root != "" && f.Stat.Mode&fs.ModeSymlink != 0:
 		return "mount what it leads to, if that is on another file system of the card; or give " + p + " another name, and then pikeycopy"
 	case (f.Cause == "keys-not-a-file" || f.Cause == "keys-symlink") && inHome:
-		return sudo + "mv " + p + " " + r.quote(f.Path+".aside") + ", and then pikeycopy"
+		return r.at + "before pikeycopy: " + r.sudo() + "mv -n " + p + " " + r.quote(f.Path+".aside")
 	case f.Stat.Mode.IsRegular() && f.Stat.Nlink > 1 && r.me.UID == 0:
-		return fmt.Sprintf("%sfind %s -xdev -samefile %s shows its other names: see whose they are", r.at, r.quote("/"), p)
+		return fmt.Sprintf("%ssee whose its other names are: find %s -xdev -samefile %s", r.at, r.quote("/"), p)
 	case f.Stat.Mode.IsRegular() && f.Stat.Nlink > 1:
-		return fmt.Sprintf("%scp -p %s %s && mv %[3]s %[2]s makes it a file of its own", r.at, p, r.quote(f.Path+".own"))
+		return fmt.Sprintf("%smake it a file of its own: cp -p %s %s && mv %[3]s %[2]s", r.at, p, r.quote(f.Path+".own"))
 	case f.Stat == strictmodes.Stat{}:
-		return sudo + "namei -l " + p + " shows what is in the way"
+		return r.at + "see what is in the way: " + r.sudo() + "namei -l " + p
 	case f.Stat.Mode&fs.ModeSticky != 0 && f.Path != home && strings.HasSuffix(f.Cause, "-writable"):
 		return "move the file to a directory that only its owner can write, and link it from there"
 	case strings.HasSuffix(f.Cause, "-writable") && f.Repair != strictmodes.Chown && (owned || inHome || aboveHome):
@@ -275,7 +275,7 @@ func (r *repairer) hint(f strictmodes.Finding) string {
 	case f.Cause == "key-mode":
 		return sudo + "chmod go= " + p
 	case !inHome:
-		return r.at + "namei -l " + p + " shows whose it is; unless that is intended, keep the file in the home, without a link to elsewhere"
+		return r.at + "unless it is meant to be elsewhere, keep the file in the home, without a link; see whose it is: namei -l " + p
 	}
 	return sudo + "chown -h " + r.owner() + " " + p
 }

@@ -257,7 +257,7 @@ func (r *repairer) one(f strictmodes.Finding) (record.Record, error) {
 	case errors.Is(err, fs.ErrPermission) && len(p.steps) == 1 && r.marked(p.steps[0]):
 		rec.Cause = "immutable"
 	case len(p.steps) == 1 && (errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EINVAL) || errors.Is(err, syscall.EOVERFLOW)):
-		rec.Hint = r.at + "root is not allowed to here, as in a container or on NFS: do it where the disk is; or lsattr -d " + r.quote(f.Path) + " shows what forbids it"
+		rec.Hint = r.at + "root is not allowed to here, as in a container or on NFS: do it where the disk is; or see what forbids it: lsattr -d " + r.quote(f.Path)
 	case errors.Is(err, hostfs.ErrModesIgnored):
 		rec.Cause = "modes-unsupported"
 	case errors.Is(err, fs.ErrPermission):
