@@ -77,14 +77,15 @@ func (j *Job) locked(ctx context.Context, fsys hostfs.FS, rules *serverRules, wh
 		}
 		const day = 24 * 60 * 60
 		last, err := strconv.ParseInt(f[7], 10, 32)
+		today, pam := time.Now().Unix()/day, config.Is("UsePAM", "yes")
 		r := record.Record{Verdict: record.Fail, Subject: who.Name}
 		switch {
-		case err == nil && last >= 0 && time.Now().Unix()/day > last:
+		case err == nil && last >= 0 && (today > last || today == last && pam): // to PAM, it ends as that day begins
 			r.Cause, r.Detail, r.Hint = "account-expired", "shadow(5) says that it expired on "+time.Unix(last*day, 0).UTC().Format(time.DateOnly), "chage -E -1 "
 			if j.Root != "" {
 				r.Detail += ", by the clock here"
 			}
-		case strings.HasPrefix(f[1], "!") && len(rules.files[rules.serving.Main]) > 0 && !config.Is("UsePAM", "yes"):
+		case strings.HasPrefix(f[1], "!") && len(rules.files[rules.serving.Main]) > 0 && !pam:
 			r.Cause, r.Detail, r.Hint = "account-locked", "UsePAM is not on, and shadow(5) says that the password is locked", "usermod -p '*' "
 		default:
 			return nil
