@@ -2,8 +2,10 @@ package repair
 
 import (
 	"encoding/base64"
+	"fmt"
 	"math/big"
 	"testing"
+	"time"
 
 	"golang.org/x/crypto/ssh"
 
@@ -30,6 +32,8 @@ func TestPlainKeys(t *testing.T) {
 // A lock counts for an sshd without PAM, which a machine without a configuration has not
 // started; and a card has a clock of its own.
 func TestLocked(t *testing.T) {
+	today := time.Now().UTC()
+	last := fmt.Sprintf("pi:*:1:0:9:7::%d:", today.Unix()/(24*60*60))
 	for _, c := range []struct {
 		shadow, config, root string
 		want                 string
@@ -40,6 +44,7 @@ func TestLocked(t *testing.T) {
 		{shadow: "pi:*:1:0:9:7:::", config: "UsePAM no"},
 		{shadow: "eve:!:1:0:9:7:::\npi:*:1:0:9:7::1:", want: "account-expired shadow(5) says that it expired on 1970-01-02"},
 		{shadow: "pi:*:1:0:9:7::1:", root: "/mnt", want: "account-expired shadow(5) says that it expired on 1970-01-02, by the clock here"},
+		{shadow: last, config: "UsePAM yes", want: "account-expired shadow(5) says that it expired on " + today.Format(time.DateOnly)},
 	} {
 		m := &machine{texts: map[string]string{"/etc/shadow": c.shadow + "\n"}}
 		if c.config != "" {
