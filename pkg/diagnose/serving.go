@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"path"
 	"strconv"
 	"strings"
 
@@ -39,23 +40,46 @@ func ServingThere(ctx context.Context, s session.Ways, version string) (Serving,
 // else the one that left its number where Debian and others have it.
 func ServingHere(version string) Serving {
 	var commands []string
-	read := func(pid, name string) string {
-		data, _ := os.ReadFile("/proc/" + pid + "/" + name) // there is none but on Linux
-		return strings.ReplaceAll(strings.TrimRight(string(data), "\x00"), "\x00", " ")
-	}
 	const most = 32 // that we are in
 	for pid := os.Getppid(); pid > 1 && len(commands) < most; {
-		commands = append(commands, read(strconv.Itoa(pid), "cmdline"))
-		_, parent, _ := strings.Cut(read(strconv.Itoa(pid), "status"), "\nPPid:")
-		parent, _, _ = strings.Cut(parent, "\n")
-		pid, _ = strconv.Atoi(strings.TrimSpace(parent))
+		command, parent := process(pid)
+		commands = append(commands, command)
+		pid = parent
 	}
-	if pid, err := os.ReadFile("/run/sshd.pid"); err == nil {
-		commands = append(commands, read(strings.TrimSpace(string(pid)), "cmdline"))
+	if text, err := os.ReadFile("/run/sshd.pid"); err == nil {
+		pid, _ := strconv.Atoi(strings.TrimSpace(string(text)))
+		command, _ := process(pid)
+		commands = append(commands, command)
 	}
 	serving := servedBy(commands)
 	serving.Version = version
 	return serving
+}
+
+// process returns the command line of a process, "" if it is neither root's nor ours,
+// or is seen to run another program than an sshd: anybody may call theirs as they like.
+// On systems other than Linux there is none.
+func process(pid int) (command string, parent int) {
+	dir := "/proc/" + strconv.Itoa(pid)
+	status, err := os.ReadFile(dir + "/status")
+	if err != nil {
+		return "", 0
+	}
+	ours := false
+	for line := range strings.Lines(string(status)) {
+		switch words := strings.Fields(line); {
+		case len(words) == 2 && words[0] == "PPid:":
+			parent, _ = strconv.Atoi(words[1])
+		case len(words) == 5 && words[0] == "Uid:": // real, effective, saved, of files
+			ours = words[1] == "0" || words[1] == strconv.Itoa(os.Getuid())
+		}
+	}
+	program, err := os.Readlink(dir + "/exe") // which root may always do
+	if !ours || err == nil && !strings.HasPrefix(path.Base(program), "sshd") {
+		return "", parent
+	}
+	line, _ := os.ReadFile(dir + "/cmdline")
+	return strings.ReplaceAll(strings.TrimRight(string(line), "\x00"), "\x00", " "), parent
 }
 
 // OpenSSH returns the version of an OpenSSH.
